@@ -1,0 +1,19 @@
+/** A process that is a standalone DCGM host engine, as /proc shows it. */
+export type EngineProcess = {
+  readonly pid: number;
+  readonly commandLine: readonly string[];
+  /** In the process's own mount namespace. */
+  readonly executable: string;
+  readonly container: string | null;
+  readonly podUid: string | null;
+  /** As `dcgmi --host` takes it from inside its network namespace: `127.0.0.1:5555`, `unix:///tmp/nv-hostengine`. */
+  readonly address: string;
+  /** Whether this process itself holds the listening socket; a client cannot tell a foreign engine from its own. */
+  readonly listening: boolean;
+  readonly problems: readonly string[];
+};
+
+/** Finds host engines. An engine that went away between two looks is no error: it is not in the list. */
+export interface EngineFinder {
+  find(): Promise<readonly EngineProcess[]>;
+}

@@ -1,0 +1,179 @@
+import { closeSync, constants, fstatSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
+import { encodeKmsgWrite, type KmsgLevel, type KmsgRecord, parseKmsgRecord } from '../../shared/kmsg-record.ts';
+import type { KernelLog, TailEntry } from './port.ts';
+
+/** Linux, Documentation/admin-guide/devices.txt: memory devices are major 1, kmsg is minor 11. */
+const kmsgDevice = (1 << 8) | 11;
+
+/** One record is at most 8 KiB with its key=value lines (CONSOLE_EXT_LOG_MAX). */
+const recordBytes = 8192;
+
+const pollMs = 50;
+
+/** Records between a write and its read-back; more than this is a storm in which the ring may have turned over. */
+const readBackRecords = 20000;
+
+/** The real kernel log. */
+export function createDeviceKernelLog(options: { readonly path: string }): KernelLog {
+  const { path } = options;
+  // Kept open: Node has no lseek, and reading the whole ring to its end before every write would take milliseconds.
+  let reader: number | undefined;
+
+  function closeReader(): void {
+    if (reader !== undefined) closeSync(reader);
+    reader = undefined;
+  }
+
+  return {
+    path,
+    unavailable: () => reasonOf(() => closeSync(openChecked(path, constants.O_WRONLY))),
+    // Synchronous from the drained reader to the read-back, so that orders cannot come between one another.
+    async write(level, text) {
+      const bytes = encodeKmsgWrite(level, text);
+      const writer = openChecked(path, constants.O_WRONLY);
+      try {
+        reader ??= openChecked(path, constants.O_RDONLY | constants.O_NONBLOCK);
+        readToEnd(reader);
+        writeRecord(writer, path, bytes);
+        return readBack(reader, level, text);
+      } catch (thrown) {
+        closeReader();
+        throw thrown;
+      } finally {
+        closeSync(writer);
+      }
+    },
+    tail: ({ from, signal }) => tail(path, from, signal),
+    close: closeReader,
+  };
+}
+
+function reasonOf(attempt: () => void): string | undefined {
+  try {
+    attempt();
+    return undefined;
+  } catch (thrown) {
+    return messageFromUnknown(thrown);
+  }
+}
+
+/**
+ * Opens only the character device, and never with O_CREAT: where the device is missing, creating would leave a
+ * regular file that swallows every record. The check is made on the open file, so that no swap can come between.
+ */
+function openChecked(path: string, flags: number): number {
+  assertKernelLogDevice(path, () => statSync(path));
+  let file: number;
+  try {
+    file = openSync(path, flags);
+  } catch (thrown) {
+    throw unavailable(path, thrown);
+  }
+  try {
+    assertKernelLogDevice(path, () => fstatSync(file));
+    return file;
+  } catch (thrown) {
+    closeSync(file);
+    throw thrown;
+  }
+}
+
+function assertKernelLogDevice(
+  path: string,
+  read: () => { isCharacterDevice(): boolean; isFile(): boolean; rdev: number },
+): void {
+  let found: ReturnType<typeof read>;
+  try {
+    found = read();
+  } catch (thrown) {
+    throw unavailable(path, thrown);
+  }
+  if (found.isCharacterDevice() && found.rdev === kmsgDevice) return;
+  const what = found.isFile()
+    ? 'a regular file, which would swallow every record'
+    : found.isCharacterDevice()
+      ? `character device ${found.rdev >> 8}:${found.rdev & 0xff}`
+      : 'no character device';
+  throw new Refusal('not_a_kernel_log', `${path} is ${what}; the kernel log is character device 1:11`, {
+    field: 'kernel-log',
+    value: path,
+    allowed: 'character device 1:11',
+    remedy: 'mount the host’s /dev/kmsg as a character device',
+  });
+}
+
+function unavailable(path: string, thrown: unknown): Refusal {
+  return new Refusal(
+    'kernel_log_unavailable',
+    `${path} cannot be opened: ${messageFromUnknown(thrown)}`,
+    { remedy: 'run privileged, with the host’s /dev/kmsg mounted' },
+    thrown,
+  );
+}
+
+function readToEnd(file: number): void {
+  const buffer = Buffer.alloc(recordBytes);
+  while (readOne(file, buffer) !== 'empty') {
+    // everything before the write is none of ours
+  }
+}
+
+/** `file` is fresh for every record: `ratelimit` counts 10 per 5 s per open file and drops the rest without a word. */
+function writeRecord(file: number, path: string, bytes: Buffer): void {
+  let written: number;
+  try {
+    written = writeSync(file, bytes);
+  } catch (thrown) {
+    throw unavailable(path, thrown);
+  }
+  if (written !== bytes.length) {
+    throw new Refusal('read_back_failed', `the kernel took ${written} of ${bytes.length} bytes`);
+  }
+}
+
+/** The record is there as soon as write() has returned (measured), so one pass to the end decides. */
+function readBack(reader: number, level: KmsgLevel, text: string): KmsgRecord {
+  const buffer = Buffer.alloc(recordBytes);
+  let lost = '';
+  for (let seen = 0; seen < readBackRecords; seen += 1) {
+    const entry = readOne(reader, buffer);
+    if (entry === 'empty') break;
+    if (entry === 'overwritten') lost = '; the ring was overwritten meanwhile';
+    else if (entry?.text === text) return entry;
+  }
+  throw new Refusal('read_back_failed', `the ${level} record was written but did not come back${lost}`, {
+    remedy: 'sysctl kernel.printk_devkmsg: `off` drops every record; set it to `on`',
+  });
+}
+
+/** undefined: something that is no record. */
+function readOne(file: number, buffer: Buffer): KmsgRecord | 'empty' | 'overwritten' | undefined {
+  try {
+    const length = readSync(file, buffer, 0, buffer.length, null);
+    return length === 0 ? 'empty' : parseKmsgRecord(buffer.toString('utf8', 0, length));
+  } catch (thrown) {
+    const code = (thrown as NodeJS.ErrnoException).code;
+    if (code === 'EAGAIN') return 'empty';
+    if (code === 'EPIPE') return 'overwritten';
+    throw thrown;
+  }
+}
+
+/** Polls: Node has no way to wait for a device without holding a pool thread in a blocking read. */
+async function* tail(path: string, from: 'end' | 'oldest', signal: AbortSignal): AsyncGenerator<TailEntry> {
+  const file = openChecked(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (from === 'end') readToEnd(file);
+    const buffer = Buffer.alloc(recordBytes);
+    while (!signal.aborted) {
+      const entry = readOne(file, buffer);
+      if (entry === 'empty') await sleep(pollMs, undefined, { signal }).catch(() => undefined);
+      else if (entry === 'overwritten') yield { lost: 'records were overwritten before they could be read' };
+      else if (entry !== undefined) yield { record: entry };
+    }
+  } finally {
+    closeSync(file);
+  }
+}

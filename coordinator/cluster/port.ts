@@ -1,0 +1,75 @@
+import type { resources } from './resources.ts';
+
+/** The part of the Kubernetes API that we use, in plain JSON objects; adapters only translate. */
+export interface Cluster {
+  /** All objects of a kind that match, however many pages it takes, and the version to watch from. */
+  list(resource: ResourceName, query?: ListQuery): Promise<Listing>;
+  /**
+   * Changes after `resourceVersion`, until the server closes the stream (then it just ends) or the signal aborts.
+   * Throws `resource_expired` for 410 (before or within the stream), `cluster_unreachable` for what may pass.
+   */
+  watch(resource: ResourceName, query: WatchQuery): AsyncIterable<WatchEvent>;
+  /** undefined: there is none. */
+  read(resource: ResourceName, key: ObjectKey): Promise<KubeObject | undefined>;
+  /** Throws `object_exists`, `object_invalid`, `cluster_refused`, `cluster_unreachable`. */
+  create(resource: ResourceName, object: KubeObject): Promise<KubeObject>;
+  /** Whole-object update; the object's resourceVersion guards it: `object_conflict`, `object_missing`. */
+  replace(resource: ResourceName, object: KubeObject, subresource?: 'status'): Promise<KubeObject>;
+  /** Merge patch (RFC 7386). With metadata.resourceVersion in the patch it is guarded as well. */
+  patch(resource: ResourceName, key: ObjectKey, patch: JsonObject, subresource?: 'status'): Promise<KubeObject>;
+  /** Deletes, or does nothing where there is none. */
+  remove(resource: ResourceName, key: ObjectKey): Promise<void>;
+  /** The end of a container's log; undefined where the pod or the log is not there. */
+  podLog(key: ObjectKey, options: { readonly container?: string; readonly tailLines: number }): Promise<string | undefined>;
+}
+
+export type ResourceName = keyof typeof resources;
+
+export type JsonObject = { readonly [key: string]: unknown };
+
+export type KubeObject = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: ObjectMeta;
+  readonly [key: string]: unknown;
+};
+
+export type ObjectMeta = {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+  readonly generation?: number;
+  readonly creationTimestamp?: string;
+  readonly deletionTimestamp?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly ownerReferences?: readonly OwnerReference[];
+  readonly [key: string]: unknown;
+};
+
+export type OwnerReference = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly controller?: boolean;
+};
+
+export type ObjectKey = { readonly name: string; readonly namespace?: string };
+
+export type ListQuery = {
+  /** Absent: all namespaces. */
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+};
+
+export type Listing = { readonly items: readonly KubeObject[]; readonly resourceVersion: string };
+
+export type WatchQuery = ListQuery & { readonly resourceVersion: string; readonly signal: AbortSignal };
+
+export type WatchEvent = {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
+  readonly object: KubeObject;
+};

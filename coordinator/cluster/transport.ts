@@ -1,0 +1,189 @@
+import http, { type IncomingMessage } from 'node:http';
+import https from 'node:https';
+import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
+import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
+
+/** Where the API server is and how to authenticate. `{}` looks where kubectl looks. */
+export type ClusterSource =
+  | { readonly path?: string }
+  | { readonly inCluster: true }
+  | { readonly url: string; readonly token?: string; readonly caFile?: string };
+
+export type TransportRequest = {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Below the server's address, with its query. */
+  readonly path: string;
+  readonly body?: { readonly type: string; readonly text: string };
+  readonly signal: AbortSignal;
+};
+
+export type Transport = {
+  /** Resolves with the answer's head; rejects with `cluster_unreachable`, or with the signal's reason. */
+  open(request: TransportRequest): Promise<IncomingMessage>;
+};
+
+type Credentials = Pick<https.RequestOptions, 'ca' | 'cert' | 'key' | 'rejectUnauthorized' | 'servername'>;
+
+/** Below the 90 s after which an API server closes an idle connection, so that we never write into a closing one. */
+const idleConnectionMs = 30_000;
+
+/**
+ * Authentication is client-node's (kubeconfig files, exec plugins, rotating token files); the requests are Node's own.
+ * The generated client knows neither status subresources of arbitrary kinds nor a watch whose failures can be told
+ * apart, opens a connection per request (its dispatcher and agents are made without keep-alive), and would bring
+ * every typed API into memory.
+ */
+export function createTransport(options: { readonly source: ClusterSource; readonly userAgent: string }): Transport {
+  const config = configFromSource(options.source);
+  const cluster = config.getCurrentCluster();
+  if (cluster === null) {
+    throw new Refusal('cluster_unreachable', 'the kubeconfig has no current context with a cluster', {
+      remedy: 'choose one with kubectl config use-context',
+    });
+  }
+  const base = new URL(cluster.server);
+  const prefix = base.pathname.replace(/\/$/, '');
+  const secure = base.protocol === 'https:';
+  const proxied = cluster.proxyUrl !== undefined;
+  let cached: { readonly credentials: Credentials; readonly agent: http.Agent } | undefined;
+
+  /** One agent, hence reused connections, until the CA or the client certificate on disk is another. */
+  function agentFor(credentials: Credentials): http.Agent {
+    if (cached !== undefined && sameCredentials(cached.credentials, credentials)) return cached.agent;
+    const pool = { keepAlive: true, keepAliveMsecs: 30_000, timeout: idleConnectionMs };
+    // The replaced agent is not destroyed: watches still run on it, and its idle connections time out.
+    cached = { credentials, agent: secure ? new https.Agent({ ...pool, ...credentials }) : new http.Agent(pool) };
+    return cached.agent;
+  }
+
+  async function authenticated(): Promise<https.RequestOptions> {
+    const from: https.RequestOptions = {};
+    try {
+      await config.applyToHTTPSOptions(from);
+    } catch (thrown) {
+      throw new Refusal(
+        'cluster_unreachable',
+        `the credentials for ${base.origin} cannot be used: ${messageFromUnknown(thrown)}`,
+        { server: base.origin },
+        thrown,
+      );
+    }
+    const { ca, cert, key, rejectUnauthorized, servername } = from;
+    const credentials: Credentials = {
+      ...(ca !== undefined && { ca }),
+      ...(cert !== undefined && { cert }),
+      ...(key !== undefined && { key }),
+      ...(rejectUnauthorized !== undefined && { rejectUnauthorized }),
+      ...(servername !== undefined && { servername }),
+    };
+    return {
+      ...(from.headers !== undefined && { headers: from.headers }),
+      ...(from.auth !== undefined && { auth: from.auth }),
+      ...(secure && credentials),
+      // A proxy's agent is the library's, which tunnels; it keeps its credentials for the process's life.
+      agent: proxied && from.agent !== undefined ? from.agent : agentFor(credentials),
+    };
+  }
+
+  async function open(call: TransportRequest): Promise<IncomingMessage> {
+    const from = await authenticated();
+    call.signal.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const request = (secure ? https : http).request(`${base.origin}${prefix}${call.path}`, {
+      ...from,
+      method: call.method,
+      headers: {
+        ...(from.headers as http.OutgoingHttpHeaders | undefined),
+        accept: 'application/json',
+        'user-agent': options.userAgent,
+        ...(call.body !== undefined && {
+          'content-type': call.body.type,
+          'content-length': Buffer.byteLength(call.body.text),
+        }),
+      },
+    });
+    const abort = () => request.destroy(new Error('aborted'));
+    call.signal.addEventListener('abort', abort, { once: true });
+    // An error after the head reaches the reader of the body; here it must only not be unhandled.
+    request.on('error', (thrown) => reject(call.signal.aborted ? call.signal.reason : thrown));
+    request.once('close', () => call.signal.removeEventListener('abort', abort));
+    request.once('response', resolve);
+    request.end(call.body?.text);
+    return promise;
+  }
+
+  return {
+    open: async (call) => {
+      try {
+        return await open(call);
+      } catch (thrown) {
+        throw call.signal.aborted ? call.signal.reason : unreachable(base.origin, thrown);
+      }
+    },
+  };
+}
+
+/** A connection that failed, before or within an answer. */
+export function unreachable(server: string, thrown: unknown): Refusal {
+  if (thrown instanceof Refusal) return thrown;
+  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : undefined;
+  const text = messageFromUnknown(thrown) || code || 'the connection failed';
+  return new Refusal(
+    'cluster_unreachable',
+    `the Kubernetes API at ${server} does not answer: ${text}`,
+    { server, ...(code !== undefined && { errno: code }) },
+    thrown,
+  );
+}
+
+function configFromSource(source: ClusterSource): KubeConfig {
+  const config = new KubeConfig();
+  try {
+    load(config, source);
+  } catch (thrown) {
+    throw new Refusal(
+      'cluster_unreachable',
+      `the kubeconfig cannot be used: ${messageFromUnknown(thrown)}`,
+      { ...('path' in source && { path: source.path }) },
+      thrown,
+    );
+  }
+  // The library refuses plain HTTP unless verification is off; without TLS there is nothing to verify.
+  config.clusters = config.clusters.map((row) =>
+    row.server.startsWith('http:') ? { ...row, skipTLSVerify: true } : row,
+  );
+  return config;
+}
+
+function load(config: KubeConfig, source: ClusterSource): void {
+  if ('url' in source) {
+    config.loadFromClusterAndUser(
+      {
+        name: 'given',
+        server: source.url,
+        skipTLSVerify: false,
+        ...(source.caFile !== undefined && { caFile: source.caFile }),
+      },
+      { name: 'given', ...(source.token !== undefined && { token: source.token }) },
+    );
+  } else if ('inCluster' in source) {
+    if (process.env.KUBERNETES_SERVICE_HOST === undefined) {
+      throw new Error('KUBERNETES_SERVICE_HOST is not set: this process does not run in a pod');
+    }
+    config.loadFromCluster();
+  } else if (source.path !== undefined) {
+    config.loadFromFile(source.path);
+  } else {
+    config.loadFromDefault();
+  }
+}
+
+function sameCredentials(a: Credentials, b: Credentials): boolean {
+  return (
+    a.rejectUnauthorized === b.rejectUnauthorized &&
+    a.servername === b.servername &&
+    String(a.ca) === String(b.ca) &&
+    String(a.cert) === String(b.cert) &&
+    String(a.key) === String(b.key)
+  );
+}

@@ -1,0 +1,52 @@
+import { setTimeout as sleepReal } from 'node:timers/promises';
+
+/** Time as an argument: real in production, sped up in the rehearsal. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch, of this clock. */
+  now(): number;
+  /** Resolves after `milliseconds` of this clock; rejects with the signal's reason when it is aborted. */
+  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** Node's timers hold 31 bits; longer waits are cut into pieces. */
+const longestTimer = 2 ** 31 - 1;
+
+export function createRealClock(): Clock {
+  return {
+    now: () => Date.now(),
+    sleep: sleepAbortably,
+  };
+}
+
+/**
+ * A clock that starts at `startAt` and runs `factor` times as fast as the real one.
+ * Network and disk stay real: at factor 60 a 5 ms round trip takes 300 ms of this clock.
+ */
+export function createScaledClock(options: { readonly factor: number; readonly startAt: number }): Clock {
+  const { factor, startAt } = options;
+  if (!(factor > 0) || !Number.isFinite(factor)) throw new RangeError(`factor ${factor} is not above 0`);
+  const origin = performance.now();
+  return {
+    now: () => Math.round(startAt + (performance.now() - origin) * factor),
+    sleep: (milliseconds, signal) => sleepAbortably(milliseconds / factor, signal),
+  };
+}
+
+async function sleepAbortably(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  signal?.throwIfAborted();
+  let left = Math.max(0, milliseconds);
+  try {
+    do {
+      const piece = Math.min(left, longestTimer);
+      await sleepReal(piece, undefined, signal === undefined ? {} : { signal });
+      left -= piece;
+    } while (left > 0);
+  } catch (thrown) {
+    // Node wraps the reason in an AbortError of its own; callers want what they aborted with.
+    throw signal?.aborted === true ? signal.reason : thrown;
+  }
+}
+
+export function isoFromMillis(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
+}

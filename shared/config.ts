@@ -1,0 +1,162 @@
+import { parseArgs } from 'node:util';
+
+/**
+ * What a program can be told, in one table: flags, environment, defaults and help come from the same rows.
+ * A flag wins over the environment. Everything wrong is reported at once, each with its flag's name.
+ */
+export type OptionRow = {
+  readonly kind: 'text' | 'number' | 'switch' | 'list';
+  readonly help: string;
+  /** How the value is shown in the help text, such as `HOST:PORT`. */
+  readonly value?: string;
+  readonly env?: string;
+  readonly required?: boolean;
+  readonly default?: string | number | boolean | readonly string[];
+  /** Returns what is wrong with the value, or undefined. */
+  readonly check?: (value: string) => string | undefined;
+};
+
+export type OptionTable = Readonly<Record<string, OptionRow>>;
+
+type ValueOf<R extends OptionRow> = R['kind'] extends 'number'
+  ? number
+  : R['kind'] extends 'switch'
+    ? boolean
+    : R['kind'] extends 'list'
+      ? readonly string[]
+      : string;
+
+type IsSure<R extends OptionRow> = R extends { required: true }
+  ? true
+  : R extends { default: unknown }
+    ? true
+    : R['kind'] extends 'switch' | 'list'
+      ? true
+      : false;
+
+export type ConfigOf<T extends OptionTable> = {
+  readonly [K in keyof T]: IsSure<T[K]> extends true ? ValueOf<T[K]> : ValueOf<T[K]> | undefined;
+};
+
+export type ConfigOutcome<C> =
+  | { readonly config: C }
+  | { readonly help: string }
+  | { readonly faults: readonly string[]; readonly help: string };
+
+export function readConfig<const T extends OptionTable>(
+  program: string,
+  table: T,
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): ConfigOutcome<ConfigOf<T>> {
+  const help = renderHelp(program, table);
+  const { values, faults } = readFlags(table, argv);
+  if (values['help'] === true) return { help };
+
+  const config: Record<string, unknown> = {};
+  for (const [name, row] of Object.entries(table)) {
+    const found = values[name] ?? valueFromEnv(row, env);
+    const outcome = convert(name, row, found);
+    faults.push(...outcome.faults);
+    config[name] = outcome.value;
+  }
+  return faults.length > 0 ? { faults, help } : { config: Object.freeze(config) as ConfigOf<T> };
+}
+
+type RawValue = string | boolean | readonly string[];
+
+function readFlags(table: OptionTable, argv: readonly string[]) {
+  const faults: string[] = [];
+  const values: Record<string, RawValue> = {};
+  const { tokens } = parseArgs({
+    args: [...argv],
+    strict: false,
+    tokens: true,
+    options: Object.fromEntries(
+      Object.entries(table).map(([name, row]) => [
+        name,
+        { type: row.kind === 'switch' ? ('boolean' as const) : ('string' as const), multiple: row.kind === 'list' },
+      ]),
+    ),
+  });
+  for (const token of tokens) {
+    if (token.kind === 'positional') faults.push(`"${token.value}" is no option; options start with --`);
+    if (token.kind !== 'option') continue;
+    if (token.name === 'help') values['help'] = true;
+    else takeFlag(table, token.name, token.value, values, faults);
+  }
+  return { values, faults };
+}
+
+function takeFlag(
+  table: OptionTable,
+  name: string,
+  value: string | undefined,
+  values: Record<string, RawValue>,
+  faults: string[],
+): void {
+  const row = table[name];
+  if (row === undefined) faults.push(`--${name}: no such option; allowed: ${Object.keys(table).map((n) => `--${n}`).join(' ')}`);
+  else if (row.kind === 'switch') {
+    if (value !== undefined && value !== 'true' && value !== 'false') faults.push(`--${name}: a switch, not "${value}"`);
+    values[name] = value !== 'false';
+  } else if (value === undefined) faults.push(`--${name}: needs a value (${row.value ?? row.kind})`);
+  else if (row.kind === 'list') values[name] = [...((values[name] as readonly string[] | undefined) ?? []), value];
+  else values[name] = value;
+}
+
+function valueFromEnv(row: OptionRow, env: Readonly<Record<string, string | undefined>>): RawValue | undefined {
+  const text = row.env === undefined ? undefined : env[row.env];
+  if (text === undefined || text === '') return undefined;
+  if (row.kind === 'switch') return text === 'true' || text === '1';
+  return row.kind === 'list' ? text.split(',').filter((part) => part !== '') : text;
+}
+
+function convert(name: string, row: OptionRow, found: RawValue | undefined): { value: unknown; faults: string[] } {
+  if (found === undefined) {
+    const faults = row.required === true ? [`--${name}: required (${row.help})`] : [];
+    const empty = row.kind === 'switch' ? false : row.kind === 'list' ? [] : undefined;
+    return { value: row.default ?? empty, faults };
+  }
+  if (row.kind === 'number') {
+    const value = Number(found);
+    const wrong = Number.isFinite(value) && String(found).trim() !== '' ? row.check?.(String(found)) : 'not a number';
+    return { value, faults: wrong === undefined ? [] : [`--${name}: "${String(found)}": ${wrong}`] };
+  }
+  const texts = Array.isArray(found) ? found : typeof found === 'string' ? [found] : [];
+  const faults = texts.flatMap((text: string) => {
+    const wrong = row.check?.(text);
+    return wrong === undefined ? [] : [`--${name}: "${text}": ${wrong}`];
+  });
+  return { value: found, faults };
+}
+
+function renderHelp(program: string, table: OptionTable): string {
+  const lines = Object.entries(table).map(([name, row]) => {
+    const flag = row.kind === 'switch' ? `--${name}` : `--${name} ${row.value ?? 'VALUE'}`;
+    const extras = [
+      row.kind === 'list' ? 'may be repeated' : '',
+      row.required === true ? 'required' : '',
+      row.default === undefined ? '' : `default ${String(row.default)}`,
+      row.env === undefined ? '' : `environment ${row.env}`,
+    ].filter((text) => text !== '');
+    return `  ${flag.padEnd(34)} ${row.help}${extras.length > 0 ? ` (${extras.join('; ')})` : ''}`;
+  });
+  return [`usage: ${program} [options]`, '', ...lines, `  ${'--help'.padEnd(34)} this text`, ''].join('\n');
+}
+
+/** Splits `127.0.0.1:9475`, `[::1]:9475`; undefined for anything else. */
+export function parseListenAddress(text: string): { readonly host: string; readonly port: number } | undefined {
+  const match = /^(?:\[([0-9a-f:]+)\]|([^:[\]]+)):(\d{1,5})$/i.exec(text);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  return host === undefined || port > 65535 ? undefined : { host, port };
+}
+
+export function checkListenAddress(text: string): string | undefined {
+  return parseListenAddress(text) === undefined ? 'not HOST:PORT, such as 127.0.0.1:9475' : undefined;
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}

@@ -1,0 +1,97 @@
+import { fieldById } from './find.ts';
+import type { Effect, FieldRow, PolicyKind, Rule } from './row.ts';
+import { fieldRows } from './rows.ts';
+import { exampleOf, isMatch, renderRule } from './rule.ts';
+
+export type Suggestion = {
+  readonly field: number;
+  readonly name: string;
+  readonly value: string;
+  readonly because: string;
+};
+
+export type NoEffect = { readonly summary: string; readonly didYouMean: readonly Suggestion[] };
+
+/** The smallest number that DCGM reads as "no value" in a whole-number field (dcgm_fields.h, DCGM_INT64_BLANK). */
+const blankInt64 = 0x7ffffffffffffff0n;
+
+/**
+ * Why an injected value would change nothing, or undefined where somebody reacts.
+ * `value` is what `assertFieldValue` returned.
+ */
+export function explainNoEffect(field: FieldRow, value: string): NoEffect | undefined {
+  if (isBlank(field, value)) {
+    return { summary: `${is(field)}; DCGM reads ${value} as "no value" and skips it`, didYouMean: [] };
+  }
+  if (reactionsTo(field, value).length > 0) return undefined;
+  return { summary: `${is(field)}; ${why(field, value)}`, didYouMean: suggestions(field, value) };
+}
+
+/** Who reacts to this value, in words: `the XID policy`, `the health check 101 (FAIL)`. */
+export function reactionsTo(field: FieldRow, value: string): readonly string[] {
+  const effects = field.effects ?? [];
+  return effects.filter((effect) => isMatch(effect.rule, value)).map(renderEffect);
+}
+
+/** The kinds of policy alert that an injection into this field takes a slot of. */
+export function policiesOf(field: FieldRow): readonly { readonly policy: PolicyKind; readonly rule: Rule }[] {
+  return (field.effects ?? []).filter((effect) => effect.kind === 'policy');
+}
+
+/** What is worth knowing about the reactions to this value. */
+export function notesOn(field: FieldRow, value: string): readonly string[] {
+  const matching = (field.effects ?? []).filter((effect) => isMatch(effect.rule, value));
+  return [...new Set(matching.flatMap((effect) => (effect.note === undefined ? [] : [effect.note])))];
+}
+
+function is(field: FieldRow): string {
+  const unit = field.unit === undefined ? '' : ` in ${field.unit}`;
+  return `field ${field.id} is ${field.what}${unit}`;
+}
+
+function why(field: FieldRow, value: string): string {
+  if (field.blind !== undefined) return field.blind;
+  const wanted = field.effects ?? [];
+  if (wanted.length === 0) return 'nobody reacts to it';
+  const given = field.unit === undefined ? value : `${value} ${field.unit}`;
+  const conditions = wanted.map(
+    (effect) => `${renderEffect(effect)} wants ${renderRule(effect.rule, field.unit)}`,
+  );
+  return `${given} is healthy (${conditions.join('; ')})`;
+}
+
+function renderEffect(effect: Effect): string {
+  switch (effect.kind) {
+    case 'policy':
+      return `the ${effect.policy} policy`;
+    case 'health':
+      return `the ${effect.system} health check (code ${effect.code}, ${effect.result})`;
+    case 'watch':
+      return `the node monitoring agent (${effect.reason})`;
+  }
+}
+
+function suggestions(field: FieldRow, value: string): Suggestion[] {
+  const named = fieldRows
+    .filter((row) => row.id !== field.id && row.wellKnown?.values.includes(Number(value)) === true)
+    .map((row) => suggestion(row, value, `${row.wellKnown?.word} ${value}`));
+  const usual = (field.confusedWith ?? []).map((other) =>
+    suggestion(fieldById(other.field), value, other.because),
+  );
+  const own = (field.effects ?? [])
+    .slice(0, 1)
+    .map((effect) =>
+      suggestion(field, exampleOf(effect.rule), `a value that ${renderEffect(effect)} reacts to`),
+    );
+  return [...named, ...usual, ...own];
+}
+
+function suggestion(row: FieldRow, value: string, because: string): Suggestion {
+  const [first] = row.effects ?? [];
+  const fits = reactionsTo(row, value).length > 0 || first === undefined;
+  return { field: row.id, name: row.name, value: fits ? value : exampleOf(first.rule), because };
+}
+
+function isBlank(field: FieldRow, value: string): boolean {
+  return field.type === 'int64' && BigInt(value) >= blankInt64;
+}

@@ -1,0 +1,63 @@
+export type FieldType = 'int64' | 'double' | 'string' | 'binary';
+
+/** The seven kinds of violation that a client of the host engine can register for. */
+export type PolicyKind = 'XID' | 'DBE' | 'PCIe' | 'NVLink' | 'MaxRtPg' | 'Thermal' | 'Power';
+
+/** When a value counts. The rules are data, so that a new field is a row and no code. */
+export type Rule =
+  /** Every value, 0 included. */
+  | { readonly op: 'any' }
+  /** More than the sample before it. */
+  | { readonly op: 'increase' }
+  /** Another value than the first sample of the last minute. */
+  | { readonly op: 'change' }
+  /** `truncated`: the fraction is cut off before the comparison. */
+  | { readonly op: '>' | '>=' | '<' | '='; readonly threshold: number; readonly truncated?: boolean }
+  | { readonly op: 'in' | 'not-in'; readonly values: readonly number[] }
+  | { readonly op: 'not-text'; readonly values: readonly string[] }
+  /** Groups of bits as [shift, width, lowest fault, highest fault]; one faulty group is enough. */
+  | { readonly op: 'mask'; readonly groups: readonly (readonly [number, number, number, number])[] }
+  /** Packed as mantissa × 256 + exponent, read as mantissa × 10^-exponent; `zero`: whether 0 counts as well. */
+  | { readonly op: 'error-rate'; readonly above: number; readonly zero: boolean };
+
+export type Effect =
+  | { readonly kind: 'policy'; readonly policy: PolicyKind; readonly rule: Rule; readonly note?: string }
+  | {
+      readonly kind: 'health';
+      readonly system: string;
+      /** The code of the health incident (dcgm_errors.h); for an Xid the most frequent one. */
+      readonly code: number;
+      readonly result: 'WARN' | 'FAIL';
+      readonly rule: Rule;
+      /** The first host engine version that has the check. */
+      readonly since?: string;
+      readonly note?: string;
+    }
+  /** Read by the node monitoring agent itself, every 5 minutes. */
+  | { readonly kind: 'watch'; readonly reason: string; readonly rule: Rule; readonly note?: string };
+
+export type FieldRow = {
+  readonly id: number;
+  /** Since DCGM 4.6. */
+  readonly name: string;
+  /** Up to DCGM 4.5, where it differs. */
+  readonly legacyName?: string;
+  /** Up to DCGM 3.3, where it differs again. */
+  readonly olderName?: string;
+  /** The short name, such as `xid_errors`. */
+  readonly tag?: string;
+  readonly type: FieldType;
+  readonly unit?: string;
+  /** The quantity, as the end of the sentence "field 150 is …". */
+  readonly what: string;
+  /** Absent: nobody reacts to any value. */
+  readonly effects?: readonly Effect[];
+  /** Why nobody reacts, where that is surprising. */
+  readonly blind?: string;
+  /** Values that do harm and are never injected. */
+  readonly forbidden?: readonly { readonly rule: Rule; readonly because: string }[];
+  /** What people who take this field usually want. */
+  readonly confusedWith?: readonly { readonly field: number; readonly because: string }[];
+  /** Values known by a name of their own: who writes one of them into another field may mean this one. */
+  readonly wellKnown?: { readonly word: string; readonly values: readonly number[] };
+};

@@ -1,0 +1,189 @@
+import { randomUUID, timingSafeEqual } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
+import { messageFromUnknown, Refusal, rpcCodes } from '../errors.ts';
+import type { Log } from '../log.ts';
+
+/** How an error leaves: Connect's JSON on the agent, RFC 9457 problem documents on the coordinator. */
+export type ErrorFormat = (refusal: Refusal, request: { readonly id: string; readonly url: string }) => {
+  readonly type: string;
+  readonly body: object;
+};
+
+export type ServerOptions = {
+  readonly log: Log;
+  readonly formatError: ErrorFormat;
+  /** Requests under these prefixes need `Authorization: Bearer <content of the file>`; absent: no token. */
+  readonly tokenFile?: string;
+  readonly protectedPrefixes: readonly string[];
+  readonly bodyLimitBytes?: number;
+  /** Not ready, because …; undefined: ready. */
+  readonly notReady?: () => string | undefined;
+};
+
+export type Server = {
+  readonly app: FastifyInstance;
+  readonly metrics: Registry;
+};
+
+const defaultBodyLimit = 64 * 1024;
+
+/**
+ * The shell of both programs: strict validation (nothing is coerced, removed or filled in), one error format, request
+ * ids, limits, `/healthz`, `/readyz`, `/metrics`. Routes come from the caller.
+ */
+export function createServer(options: ServerOptions): Server {
+  const { log, formatError } = options;
+  const app = Fastify({
+    bodyLimit: options.bodyLimitBytes ?? defaultBodyLimit,
+    genReqId: (request) => headerText(request.headers['x-request-id']) ?? randomUUID(),
+    forceCloseConnections: true,
+    ajv: {
+      customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true },
+    },
+  });
+  const metrics = new Registry();
+  collectDefaultMetrics({ register: metrics });
+
+  function send(request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {
+    const { type, body } = formatError(refusal, { id: request.id, url: request.url });
+    return reply.code(rpcCodes[refusal.code].http).type(type).send(JSON.stringify(body));
+  }
+
+  const requests = new Counter({
+    name: 'xidrill_http_requests_total',
+    help: 'Requests by route and status',
+    labelNames: ['route', 'status'],
+    registers: [metrics],
+  });
+
+  app.setErrorHandler((thrown: FastifyError | Refusal, request, reply) => {
+    const refusal = refusalFromFastify(thrown);
+    if (refusal.reason === 'internal') log.error({ err: thrown, requestId: request.id, url: request.url }, 'request failed');
+    return send(request, reply, refusal);
+  });
+  app.setNotFoundHandler((request, reply) =>
+    send(
+      request,
+      reply,
+      new Refusal('method_unknown', `${request.method} ${request.url}: no such method or route`, {
+        field: 'path',
+        value: `${request.method} ${request.url}`,
+      }),
+    ),
+  );
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
+    if (options.tokenFile === undefined) return;
+    if (!options.protectedPrefixes.some((prefix) => request.url.startsWith(prefix))) return;
+    assertToken(headerText(request.headers.authorization), options.tokenFile);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    requests.inc({ route: request.routeOptions.url ?? 'none', status: String(reply.statusCode) });
+    log.debug(
+      { requestId: request.id, method: request.method, url: request.url, status: reply.statusCode, ms: reply.elapsedTime },
+      'request',
+    );
+  });
+
+  // An empty body of an argument-less call is the empty message, whatever its content type says.
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text, done) => {
+    if (text === '') return done(null, {});
+    try {
+      done(null, JSON.parse(text as string));
+    } catch (thrown) {
+      done(new Refusal('malformed_request', `body: not JSON: ${messageFromUnknown(thrown)}`, { field: 'body' }));
+    }
+  });
+
+  app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'));
+  app.get('/readyz', async (_request, reply) => {
+    const because = options.notReady?.();
+    if (because === undefined) return reply.type('text/plain').send('ok\n');
+    return reply.code(503).type('text/plain').send(`not ready: ${because}\n`);
+  });
+  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+
+  return { app, metrics };
+}
+
+/** `{code, message, details}` with Connect's codes and statuses: a Connect unary JSON client can call it. */
+export const formatConnectError: ErrorFormat = (refusal) => ({
+  type: 'application/json',
+  body: {
+    code: refusal.code,
+    message: refusal.message,
+    details: { reason: refusal.reason, ...refusal.details },
+  },
+});
+
+function headerText(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' && value.length > 0 && value.length <= 4096 ? value : undefined;
+}
+
+/** The file is read at each request: a rotated token counts at once, and a missing file lets nobody in. */
+function assertToken(header: string | undefined, file: string): void {
+  const given = /^Bearer (.+)$/i.exec(header ?? '')?.[1];
+  if (given === undefined) {
+    throw new Refusal('unauthenticated', 'no bearer token', { field: 'authorization', allowed: 'Bearer TOKEN' });
+  }
+  let expected: string;
+  try {
+    expected = readFileSync(file, 'utf8').trim();
+  } catch (thrown) {
+    throw new Refusal('unauthenticated', 'the token file of this server cannot be read', {}, thrown);
+  }
+  if (expected === '') throw new Refusal('unauthenticated', 'the token file of this server is empty');
+  const left = Buffer.from(given);
+  const right = Buffer.from(expected);
+  if (left.length !== right.length || !timingSafeEqual(left, right)) {
+    throw new Refusal('unauthenticated', 'the bearer token is not the one of this server', { field: 'authorization' });
+  }
+}
+
+function refusalFromFastify(thrown: FastifyError | Refusal): Refusal {
+  if (thrown instanceof Refusal) return thrown;
+  if (thrown.validation !== undefined) return refusalFromValidation(thrown);
+  if (thrown.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return new Refusal('body_too_large', 'body: larger than this server takes', { field: 'body' }, thrown);
+  }
+  if (thrown.statusCode !== undefined && thrown.statusCode >= 400 && thrown.statusCode < 500) {
+    return new Refusal('malformed_request', thrown.message, { field: 'body' }, thrown);
+  }
+  return new Refusal('internal', 'an unexpected failure; the log of this process has the details', {}, thrown);
+}
+
+/** All faults at once, each with its field's path. */
+function refusalFromValidation(thrown: FastifyError): Refusal {
+  const faults = (thrown.validation ?? []).map((fault) => {
+    const params = fault.params as Record<string, unknown>;
+    const extra = params['additionalProperty'] ?? params['missingProperty'];
+    const path = `${thrown.validationContext ?? 'body'}${fault.instancePath.replaceAll('/', '.')}`;
+    const field = extra === undefined ? path : `${path}.${String(extra)}`;
+    const message = params['additionalProperty'] === undefined ? (fault.message ?? 'is not valid') : 'is not a known field';
+    return { field: field.replace(/^body\./, ''), message, allowed: params['allowedValues'] ?? params['allowedValue'] };
+  });
+  const unique = mergeAlternatives(faults);
+  return new Refusal(
+    'malformed_request',
+    unique.map((fault) => `${fault.field} ${fault.message}`).join('; '),
+    { field: unique[0]?.field ?? 'body', faults: unique },
+    thrown,
+  );
+}
+
+/** A union reports each of its literals; one line with all of them is what a person wants to read. */
+function mergeAlternatives(faults: readonly { field: string; message: string; allowed: unknown }[]) {
+  const byField = new Map<string, { field: string; message: string; allowed: unknown[] }>();
+  for (const fault of faults) {
+    const entry = byField.get(fault.field) ?? { field: fault.field, message: '', allowed: [] };
+    if (fault.allowed !== undefined) entry.allowed.push(...[fault.allowed].flat());
+    else if (!fault.message.startsWith('must match a schema in anyOf') && entry.message === '') entry.message = fault.message;
+    byField.set(fault.field, entry);
+  }
+  return [...byField.values()].map((entry) => ({
+    ...entry,
+    message: entry.allowed.length > 0 ? `must be one of ${entry.allowed.join(', ')}` : entry.message || 'is not valid',
+  }));
+}

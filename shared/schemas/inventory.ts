@@ -1,0 +1,101 @@
+import Type, { type Static } from 'typebox';
+
+const orNull = { description: 'null: NVML does not support it on this GPU; see `notes`' };
+
+/** One GPU as NVML sees it. Nothing here is joined by position: UUID and PCI address are the identity. */
+export const GpuFacts = Type.Object(
+  {
+    index: Type.Integer({ description: 'NVML index; not the DCGM id, not the minor' }),
+    uuid: Type.String({ description: 'GPU-…' }),
+    pci: Type.String({ description: 'as NVML spells it: 00000000:3B:00.0' }),
+    name: Type.String(),
+    driverVersion: Type.String(),
+    temperatureCelsius: Type.Union([Type.Integer(), Type.Null()], orNull),
+    powerWatts: Type.Union([Type.Number(), Type.Null()], orNull),
+    smClockMhz: Type.Union([Type.Integer(), Type.Null()], orNull),
+    memoryClockMhz: Type.Union([Type.Integer(), Type.Null()], orNull),
+    ecc: Type.Union(
+      [
+        Type.Object({
+          enabled: Type.Boolean(),
+          volatileCorrected: Type.Integer({ description: 'since the driver was loaded' }),
+          volatileUncorrected: Type.Integer(),
+          aggregateCorrected: Type.Integer({ description: 'over the life of the board' }),
+          aggregateUncorrected: Type.Integer(),
+        }),
+        Type.Null(),
+      ],
+      orNull,
+    ),
+    remappedRows: Type.Union(
+      [
+        Type.Object({
+          correctable: Type.Integer(),
+          uncorrectable: Type.Integer(),
+          pending: Type.Boolean(),
+          failed: Type.Boolean(),
+        }),
+        Type.Null(),
+      ],
+      orNull,
+    ),
+    migEnabled: Type.Union([Type.Boolean(), Type.Null()], orNull),
+    notes: Type.Array(Type.String(), { description: 'which value is missing and what NVML answered instead' }),
+  },
+  { $id: 'GpuFacts', additionalProperties: false },
+);
+export type GpuFacts = Static<typeof GpuFacts>;
+
+/** A process that holds a DCGM host engine, found through /proc. */
+export const HostEngineFacts = Type.Object(
+  {
+    pid: Type.Integer(),
+    commandLine: Type.Array(Type.String()),
+    executable: Type.String({ description: "path in the process's own mount namespace" }),
+    container: Type.Union([Type.String(), Type.Null()], { description: 'container id, null for a host process' }),
+    podUid: Type.Union([Type.String(), Type.Null()]),
+    address: Type.String({ description: '127.0.0.1:5555 or unix:///path, as dcgmi --host takes it' }),
+    listening: Type.Boolean({ description: 'the address is bound by this process' }),
+    version: Type.Union([Type.String(), Type.Null()]),
+    dcgmi: Type.Union([Type.String(), Type.Null()], { description: 'the client used for it' }),
+    gpus: Type.Array(
+      Type.Object({ id: Type.Integer(), name: Type.String(), pci: Type.String(), uuid: Type.String() }),
+    ),
+    nma: Type.Object(
+      {
+        listening: Type.Boolean({ description: 'the monitoring agent watches this engine now' }),
+        evidence: Type.String({ description: 'field group and watchers that show it' }),
+      },
+      { description: 'dcgm.md 1.9: field group `watch` {112,856,857,170,174}, watchers on 856' },
+    ),
+    problems: Type.Array(Type.String(), { description: 'what could not be found out, and why' }),
+  },
+  { $id: 'HostEngineFacts', additionalProperties: false },
+);
+export type HostEngineFacts = Static<typeof HostEngineFacts>;
+
+export const Capability = Type.Object(
+  {
+    name: Type.Union([Type.Literal('kernel-log'), Type.Literal('dcgm'), Type.Literal('nvml')]),
+    available: Type.Boolean(),
+    because: Type.Optional(Type.String({ description: 'why not, and what would help' })),
+  },
+  { additionalProperties: false },
+);
+export type Capability = Static<typeof Capability>;
+
+export const Inventory = Type.Object(
+  {
+    node: Type.String(),
+    agentVersion: Type.String(),
+    armed: Type.Boolean(),
+    bootId: Type.Union([Type.String(), Type.Null()]),
+    architecture: Type.String(),
+    driverVersion: Type.Union([Type.String(), Type.Null()]),
+    capabilities: Type.Array(Capability),
+    gpus: Type.Array(GpuFacts),
+    engines: Type.Array(HostEngineFacts),
+  },
+  { $id: 'Inventory', additionalProperties: false },
+);
+export type Inventory = Static<typeof Inventory>;
