@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
+import { messageFromUnknown, Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import { encodeKmsgWrite, type KmsgLevel, type KmsgRecord, parseKmsgRecord } from '../../shared/kmsg-record.ts';
 import type { KernelLog, TailEntry } from './port.ts';
 
@@ -28,7 +28,7 @@ export function createDeviceKernelLog(options: { readonly path: string }): Kerne
 
   return {
     path,
-    unavailable: () => reasonOf(() => closeSync(openChecked(path, constants.O_WRONLY))),
+    unavailable: () => refusalOf(() => closeSync(openChecked(path, constants.O_WRONLY))),
     // Synchronous from the drained reader to the read-back, so that orders cannot come between one another.
     async write(level, text) {
       const bytes = encodeKmsgWrite(level, text);
@@ -50,12 +50,12 @@ export function createDeviceKernelLog(options: { readonly path: string }): Kerne
   };
 }
 
-function reasonOf(attempt: () => void): string | undefined {
+function refusalOf(attempt: () => void): Refusal | undefined {
   try {
     attempt();
     return undefined;
   } catch (thrown) {
-    return messageFromUnknown(thrown);
+    return refusalFromUnknown(thrown);
   }
 }
 

@@ -41,8 +41,14 @@ export function createFakeKernelLog(options: { readonly clock: Clock; readonly p
     return record;
   }
 
+  function unavailable(): Refusal | undefined {
+    if (broken === undefined) return undefined;
+    return new Refusal('kernel_log_unavailable', `${path} cannot be opened: ${broken}`);
+  }
+
   async function* tail(from: 'end' | 'oldest', signal: AbortSignal): AsyncGenerator<TailEntry> {
-    if (broken !== undefined) throw new Refusal('kernel_log_unavailable', `${path} cannot be opened: ${broken}`);
+    const because = unavailable();
+    if (because !== undefined) throw because;
     let position = from === 'end' ? nextSequence : (kept[0]?.sequence ?? nextSequence);
     while (!signal.aborted) {
       const oldest = kept[0]?.sequence ?? nextSequence;
@@ -74,10 +80,11 @@ export function createFakeKernelLog(options: { readonly clock: Clock; readonly p
 
   return {
     path,
-    unavailable: () => (broken === undefined ? undefined : `${path} cannot be opened: ${broken}`),
+    unavailable,
     async write(level, text) {
       encodeKmsgWrite(level, text);
-      if (broken !== undefined) throw new Refusal('kernel_log_unavailable', `${path} cannot be opened: ${broken}`);
+      const because = unavailable();
+      if (because !== undefined) throw because;
       if (dropping) {
         throw new Refusal('read_back_failed', `the ${level} record was written but did not come back`, {
           remedy: 'sysctl kernel.printk_devkmsg: `off` drops every record; set it to `on`',

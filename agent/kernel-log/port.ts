@@ -1,3 +1,4 @@
+import type { Refusal } from '../../shared/errors.ts';
 import type { KmsgLevel, KmsgRecord } from '../../shared/kmsg-record.ts';
 
 /** The kernel's log: one write makes one record, every record has a sequence number, nothing can be taken back. */
@@ -5,7 +6,7 @@ export interface KernelLog {
   /** Where it is, for messages: `/dev/kmsg`. */
   readonly path: string;
   /** Why it cannot be used, or undefined. Asked before every order, so it must be cheap. */
-  unavailable(): string | undefined;
+  unavailable(): Refusal | undefined;
   /**
    * Writes one record and finds it again by content, from a position taken before the write.
    * Refuses with `not_a_kernel_log`, `kernel_log_unavailable` or `read_back_failed`, or the text_… reasons.

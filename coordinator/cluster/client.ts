@@ -58,7 +58,10 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       return text;
     } catch (thrown) {
       if (signal.aborted) {
-        throw new Refusal('cluster_unreachable', `${asked}: no answer within ${timeoutMs} ms`, { asked, timeoutMs });
+        throw new Refusal('cluster_unreachable', `${asked}: no answer within ${timeoutMs} ms`, {
+          asked,
+          timeoutMs,
+        });
       }
       throw unreachable(asked, thrown);
     }
@@ -68,7 +71,12 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
     return parsed(await send(call), call.asked) as KubeObject;
   }
 
-  function writing(method: 'POST' | 'PUT' | 'PATCH', path: string, body: JsonObject, type = 'application/json') {
+  function writing(
+    method: 'POST' | 'PUT' | 'PATCH',
+    path: string,
+    body: JsonObject,
+    type = 'application/json',
+  ) {
     const query = new URLSearchParams({ fieldManager: options.fieldManager });
     return { method, path: `${path}?${query}`, body: { type, text: JSON.stringify(body) } } as const;
   }
@@ -118,7 +126,10 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
     const ending = new AbortController();
     const abort = () => ending.abort(query.signal.reason);
     query.signal.addEventListener('abort', abort, { once: true });
-    const headTimer = setTimeout(() => ending.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    const headTimer = setTimeout(
+      () => ending.abort(new Error(`no answer within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
     try {
       const response = await transport.open({ method: 'GET', path, signal: ending.signal });
       clearTimeout(headTimer);
@@ -151,7 +162,9 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
     list,
     watch,
     read: (resource, key) =>
-      orUndefined(sendForObject({ method: 'GET', path: pathOf(resource, key), asked: `get ${shown(resource, key)}` })),
+      orUndefined(
+        sendForObject({ method: 'GET', path: pathOf(resource, key), asked: `get ${shown(resource, key)}` }),
+      ),
     create: (resource, object) => {
       const { name, namespace } = object.metadata;
       const asked = `create ${shown(resource, { name: name ?? object.metadata.generateName, ...(namespace && { namespace }) })}`;
@@ -159,7 +172,10 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
     },
     replace: (resource, object, subresource) => {
       const path = pathOf(resource, object.metadata, subresource);
-      return sendForObject({ ...writing('PUT', path, object), asked: `replace ${shown(resource, object.metadata)}` });
+      return sendForObject({
+        ...writing('PUT', path, object),
+        asked: `replace ${shown(resource, object.metadata)}`,
+      });
     },
     patch: (resource, key, patch, subresource) => {
       const path = pathOf(resource, key, subresource);
@@ -167,19 +183,27 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       return sendForObject({ ...request, asked: `patch ${shown(resource, key)}` });
     },
     remove: async (resource, key) => {
-      const text = JSON.stringify({ kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background' });
+      const text = JSON.stringify({
+        kind: 'DeleteOptions',
+        apiVersion: 'v1',
+        propagationPolicy: 'Background',
+      });
       const body = { type: 'application/json', text };
       const asked = `delete ${shown(resource, key)}`;
       await orUndefined(send({ method: 'DELETE', path: pathOf(resource, key), body, asked }));
     },
     podLog: async (key, { container, tailLines }) => {
-      const query = new URLSearchParams({ tailLines: String(tailLines), limitBytes: String(longestLogBytes) });
+      const query = new URLSearchParams({
+        tailLines: String(tailLines),
+        limitBytes: String(longestLogBytes),
+      });
       if (container !== undefined) query.set('container', container);
       const path = `${pathOf('pods', key, 'log')}?${query}`;
       try {
         return await orUndefined(send({ method: 'GET', path, asked: `logs of ${shown('pods', key)}` }));
       } catch (thrown) {
-        if (thrown instanceof Refusal && thrown.reason === 'object_invalid' && noLogYet.test(thrown.message)) return undefined;
+        if (thrown instanceof Refusal && thrown.reason === 'object_invalid' && noLogYet.test(thrown.message))
+          return undefined;
         throw thrown;
       }
     },
@@ -187,7 +211,8 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
 }
 
 /** How the API server says that a container has written nothing so far; it has no code of its own for that. */
-const noLogYet = /is waiting to start|does not have a host assigned|trying and failing to pull|previous terminated/;
+const noLogYet =
+  /is waiting to start|does not have a host assigned|trying and failing to pull|previous terminated/;
 
 function pathOf(
   resource: ResourceName,
@@ -241,7 +266,9 @@ function eventFromLine(line: string, asked: string): WatchEvent {
 }
 
 function isKubeObject(value: unknown): value is KubeObject {
-  return typeof value === 'object' && value !== null && 'metadata' in value && typeof value.metadata === 'object';
+  return (
+    typeof value === 'object' && value !== null && 'metadata' in value && typeof value.metadata === 'object'
+  );
 }
 
 function listItems(answer: KubeObject, asked: string): readonly KubeObject[] {

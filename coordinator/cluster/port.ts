@@ -16,11 +16,19 @@ export interface Cluster {
   /** Whole-object update; the object's resourceVersion guards it: `object_conflict`, `object_missing`. */
   replace(resource: ResourceName, object: KubeObject, subresource?: 'status'): Promise<KubeObject>;
   /** Merge patch (RFC 7386). With metadata.resourceVersion in the patch it is guarded as well. */
-  patch(resource: ResourceName, key: ObjectKey, patch: JsonObject, subresource?: 'status'): Promise<KubeObject>;
+  patch(
+    resource: ResourceName,
+    key: ObjectKey,
+    patch: JsonObject,
+    subresource?: 'status',
+  ): Promise<KubeObject>;
   /** Deletes, or does nothing where there is none. */
   remove(resource: ResourceName, key: ObjectKey): Promise<void>;
   /** The end of a container's log; undefined where the pod or the log is not there. */
-  podLog(key: ObjectKey, options: { readonly container?: string; readonly tailLines: number }): Promise<string | undefined>;
+  podLog(
+    key: ObjectKey,
+    options: { readonly container?: string; readonly tailLines: number },
+  ): Promise<string | undefined>;
 }
 
 export type ResourceName = keyof typeof resources;

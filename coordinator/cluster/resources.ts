@@ -15,8 +15,18 @@ export const resources = {
     plural: 'customresourcedefinitions',
     namespaced: false,
   },
-  experiments: { apiVersion: 'xidrill.dev/v1alpha1', kind: 'Experiment', plural: 'experiments', namespaced: true },
-  injections: { apiVersion: 'xidrill.dev/v1alpha1', kind: 'Injection', plural: 'injections', namespaced: true },
+  experiments: {
+    apiVersion: 'xidrill.dev/v1alpha1',
+    kind: 'Experiment',
+    plural: 'experiments',
+    namespaced: true,
+  },
+  injections: {
+    apiVersion: 'xidrill.dev/v1alpha1',
+    kind: 'Injection',
+    plural: 'injections',
+    namespaced: true,
+  },
   nodepools: { apiVersion: 'karpenter.sh/v1', kind: 'NodePool', plural: 'nodepools', namespaced: false },
   nodeclaims: { apiVersion: 'karpenter.sh/v1', kind: 'NodeClaim', plural: 'nodeclaims', namespaced: false },
 } as const satisfies Record<string, ResourceRow>;

@@ -9,7 +9,11 @@ export type KubeStatus = {
   readonly details?: {
     readonly name?: string;
     readonly retryAfterSeconds?: number;
-    readonly causes?: readonly { readonly reason?: string; readonly message?: string; readonly field?: string }[];
+    readonly causes?: readonly {
+      readonly reason?: string;
+      readonly message?: string;
+      readonly field?: string;
+    }[];
   };
 };
 
@@ -55,7 +59,8 @@ export function refusalFromStatus(code: number, text: string, asked: string): Re
 function statusFromText(text: string): KubeStatus | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    const isStatus = typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'Status';
+    const isStatus =
+      typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'Status';
     return isStatus ? (value as KubeStatus) : undefined;
   } catch {
     return undefined;

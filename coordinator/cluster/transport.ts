@@ -33,7 +33,10 @@ const idleConnectionMs = 30_000;
  * apart, opens a connection per request (its dispatcher and agents are made without keep-alive), and would bring
  * every typed API into memory.
  */
-export function createTransport(options: { readonly source: ClusterSource; readonly userAgent: string }): Transport {
+export function createTransport(options: {
+  readonly source: ClusterSource;
+  readonly userAgent: string;
+}): Transport {
   const config = configFromSource(options.source);
   const cluster = config.getCurrentCluster();
   if (cluster === null) {
@@ -52,7 +55,10 @@ export function createTransport(options: { readonly source: ClusterSource; reado
     if (cached !== undefined && sameCredentials(cached.credentials, credentials)) return cached.agent;
     const pool = { keepAlive: true, keepAliveMsecs: 30_000, timeout: idleConnectionMs };
     // The replaced agent is not destroyed: watches still run on it, and its idle connections time out.
-    cached = { credentials, agent: secure ? new https.Agent({ ...pool, ...credentials }) : new http.Agent(pool) };
+    cached = {
+      credentials,
+      agent: secure ? new https.Agent({ ...pool, ...credentials }) : new http.Agent(pool),
+    };
     return cached.agent;
   }
 

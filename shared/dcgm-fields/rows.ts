@@ -463,7 +463,7 @@ export const fieldRows: readonly FieldRow[] = [
       { kind: 'policy', policy: 'XID', rule: { op: 'any' } },
       {
         kind: 'health',
-        system: 'all',
+        system: 'Xid',
         code: 101,
         result: 'FAIL',
         rule: { op: 'in', values: [48, 64, 74, 79, 95, 119, 120, 140] },
@@ -471,7 +471,7 @@ export const fieldRows: readonly FieldRow[] = [
       },
       {
         kind: 'health',
-        system: 'all',
+        system: 'Xid',
         code: 101,
         result: 'WARN',
         rule: {

@@ -31,7 +31,7 @@ export const EngineSelector = Type.Object(
 );
 export type EngineSelector = Static<typeof EngineSelector>;
 
-export const KmsgLevelName = Type.Union(kmsgLevels.map((level) => Type.Literal(level)));
+export const KmsgLevelName = Type.Enum([...kmsgLevels]);
 
 export const WriteKernelMessage = Type.Object(
   {

@@ -1,0 +1,51 @@
+import type { FastifyInstance } from 'fastify';
+import { isoFromMillis } from '../shared/clock.ts';
+import { createServer, formatConnectError } from '../shared/http/server.ts';
+import type { Log } from '../shared/log.ts';
+import { openJournal } from './injection/journal.ts';
+import { createInjectionMetrics } from './injection/metrics.ts';
+import { createOrders, interruptedReceipt } from './injection/orders.ts';
+import { type AgentParts, createMethods } from './service.ts';
+import { registerTail } from './tail.ts';
+
+export const servicePath = '/xidrill.agent.v1.AgentService';
+
+export type AgentOptions = Omit<AgentParts, 'orders'> & {
+  readonly stateDir: string;
+  readonly newId: () => string;
+  readonly tokenFile?: string;
+  readonly log: Log;
+};
+
+/** The agent without its process: everything real comes in as an argument. */
+export function createAgent(options: AgentOptions): FastifyInstance {
+  const { log, clock } = options;
+  const closing = new AbortController();
+  const { app, metrics } = createServer({
+    log,
+    formatError: formatConnectError,
+    protectedPrefixes: [servicePath],
+    ...(options.tokenFile === undefined ? {} : { tokenFile: options.tokenFile }),
+    notReady: () => options.kernelLog.unavailable()?.message,
+  });
+  const journal = openJournal({
+    stateDir: options.stateDir,
+    interrupted: (receipt) => interruptedReceipt(receipt, isoFromMillis(clock.now())),
+  });
+  const orders = createOrders({ ...options, journal, metrics: createInjectionMetrics(metrics) });
+
+  for (const method of createMethods({ ...options, orders })) {
+    app.post(
+      `${servicePath}/${method.name}`,
+      { schema: { body: method.request }, serializerCompiler: () => JSON.stringify },
+      async (request, reply) => reply.type('application/json').send(JSON.stringify(await method.call(request.body as never))),
+    );
+  }
+  registerTail(app, `${servicePath}/TailKernelLog`, options.kernelLog, closing.signal);
+  app.addHook('preClose', async () => closing.abort());
+  app.addHook('onClose', async () => {
+    options.kernelLog.close();
+    await options.nvml.close();
+  });
+  return app;
+}

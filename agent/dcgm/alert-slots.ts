@@ -1,0 +1,66 @@
+import { Refusal } from '../../shared/errors.ts';
+
+/**
+ * The engine sends at most one alert a policy kind, GPU and listener in 5 s of *sample time* and drops the others
+ * (DCGM, modules/policy/DcgmPolicyManager.cpp; measured). One second more, because dcgmi stamps whole seconds.
+ */
+const slotMs = 6000;
+
+export type AlertSlots = {
+  /** Takes the slots for a sample at `sampleMs`, or refuses with the time to wait. */
+  take(target: AlertTarget, sampleMs: number): TakenSlots;
+};
+
+export type TakenSlots = {
+  /** Nothing was injected after all. */
+  release(): void;
+  /** The sample got another time in the end. */
+  moveTo(sampleMs: number): void;
+};
+
+export type AlertTarget = {
+  readonly pid: number;
+  readonly gpuId: number;
+  readonly policies: readonly string[];
+};
+
+/** Remembers what this agent injected; an engine that was restarted has a new pid and an empty memory. */
+export function createAlertSlots(): AlertSlots {
+  const last = new Map<string, number>();
+  return {
+    take(target, sampleMs) {
+      const keys = [...new Set(target.policies)].map((policy) => `${target.pid}/${target.gpuId}/${policy}`);
+      for (const key of keys) {
+        const earlier = last.get(key);
+        if (earlier === undefined || sampleMs - earlier >= slotMs) continue;
+        const waitMs = earlier + slotMs - sampleMs;
+        const policy = key.split('/')[2];
+        throw new Refusal(
+          'alert_slot_busy',
+          `the engine would drop this ${policy} alert: the last one on GPU ${target.gpuId} is less than ` +
+            `${slotMs / 1000} s of sample time before it; wait ${Math.ceil(waitMs / 1000)} s`,
+          {
+            policy,
+            gpuId: target.gpuId,
+            enginePid: target.pid,
+            waitMs,
+            retryAfterSeconds: Math.ceil(waitMs / 1000),
+          },
+        );
+      }
+      const before = keys.map((key) => [key, last.get(key)] as const);
+      for (const key of keys) last.set(key, sampleMs);
+      return {
+        release() {
+          for (const [key, earlier] of before) {
+            if (earlier === undefined) last.delete(key);
+            else last.set(key, earlier);
+          }
+        },
+        moveTo(movedMs) {
+          for (const key of keys) last.set(key, movedMs);
+        },
+      };
+    },
+  };
+}

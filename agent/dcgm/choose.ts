@@ -1,0 +1,136 @@
+import { Refusal, type RefusalDetails } from '../../shared/errors.ts';
+import { isSamePci, type PciAddress, parsePci } from '../../shared/pci.ts';
+import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
+import type { EngineSelector } from '../../shared/schemas/order.ts';
+
+/**
+ * The engine that was asked for, else the one that the node monitoring agent listens on. Every refusal lists all
+ * engines that were seen, so that the reader finds the right one in it. `force` takes the only engine there is,
+ * although nobody listens on it.
+ */
+export function chooseEngine(
+  engines: readonly HostEngineFacts[],
+  selector?: EngineSelector,
+  force = false,
+): HostEngineFacts {
+  if (engines.length === 0) {
+    throw new Refusal('engine_not_found', 'no process on this node is a DCGM host engine (nv-hostengine)', {
+      engines: [],
+      remedy:
+        'start the DCGM server of the node monitoring agent; an engine inside another program is out of reach',
+    });
+  }
+  return selector === undefined ? chooseListened(engines, force) : chooseNamed(engines, selector);
+}
+
+function chooseNamed(engines: readonly HostEngineFacts[], selector: EngineSelector): HostEngineFacts {
+  const asked = selector.pid === undefined ? `address ${selector.address}` : `pid ${selector.pid}`;
+  const fitting = engines.filter((engine) =>
+    selector.pid === undefined ? engine.address === selector.address : engine.pid === selector.pid,
+  );
+  const [only, second] = fitting;
+  if (only === undefined) throw refuse('engine_not_found', `no host engine has ${asked}`, engines);
+  if (second !== undefined) throw refuse('engine_ambiguous', `several host engines have ${asked}`, engines);
+  return only;
+}
+
+function chooseListened(engines: readonly HostEngineFacts[], force: boolean): HostEngineFacts {
+  const listened = engines.filter((engine) => engine.nma.listening);
+  const [only, second] = listened;
+  if (second !== undefined) {
+    throw refuse(
+      'engine_ambiguous',
+      'the node monitoring agent seems to be on several host engines',
+      engines,
+    );
+  }
+  if (only !== undefined) return only;
+  const [single, other] = engines;
+  if (force && single !== undefined && other === undefined) return single;
+  if (force)
+    throw refuse('engine_ambiguous', 'nobody listens on any host engine; name one to force it', engines);
+  throw refuse('nobody_listens', 'the node monitoring agent listens on no host engine of this node', engines);
+}
+
+/** Refuses an engine on which an injected value would change nothing, and says where it would. */
+export function assertListened(engine: HostEngineFacts, engines: readonly HostEngineFacts[]): void {
+  if (engine.nma.listening) return;
+  throw refuse('nobody_listens', `nobody listens on the host engine with pid ${engine.pid}`, engines);
+}
+
+/** DCGM's number of a GPU, by UUID or PCI address; its order has nothing to do with NVML's. */
+export function gpuIdFor(
+  engine: HostEngineFacts,
+  gpu: { readonly uuid?: string | undefined; readonly pci?: string | undefined },
+): number {
+  const pci = gpu.pci === undefined ? undefined : parsePci(gpu.pci, 'gpu.pci');
+  const found = engine.gpus.find(
+    (candidate) =>
+      (gpu.uuid !== undefined || pci !== undefined) &&
+      (gpu.uuid === undefined || candidate.uuid.toLowerCase() === gpu.uuid.toLowerCase()) &&
+      (pci === undefined || isAt(candidate.pci, pci)),
+  );
+  if (found !== undefined) return found.id;
+  throw gpuMissing(engine, [gpu.uuid, gpu.pci].filter((text) => text !== undefined).join(' at '));
+}
+
+export function gpuMissing(engine: HostEngineFacts, asked: string): Refusal {
+  const known = engine.gpus.map((gpu) => `${gpu.id}: ${gpu.uuid} ${gpu.pci}`);
+  const list = known.length === 0 ? 'no GPU at all' : known.join('; ');
+  const message = `the host engine with pid ${engine.pid} does not know GPU ${asked}; it has ${list}`;
+  return new Refusal('gpu_not_in_engine', message, {
+    field: 'gpu',
+    value: asked,
+    allowed: engine.gpus,
+    problems: engine.problems,
+  });
+}
+
+function isAt(text: string, pci: PciAddress): boolean {
+  try {
+    return isSamePci(parsePci(text), pci);
+  } catch {
+    // An engine may print what is no address.
+    return false;
+  }
+}
+
+function refuse(
+  reason: 'engine_not_found' | 'engine_ambiguous' | 'nobody_listens',
+  what: string,
+  engines: readonly HostEngineFacts[],
+): Refusal {
+  const listened = engines.filter((engine) => engine.nma.listening);
+  const where =
+    listened.length === 0
+      ? 'NMA is on none of them'
+      : `NMA's engine is ${listened.map((engine) => `pid ${engine.pid} ${whereIs(engine)}`).join(' and ')}`;
+  const seen = engines.map((engine) => `${renderEngine(engine)}`).join('; ');
+  const details: RefusalDetails = {
+    engines: engines.map((engine) => ({
+      pid: engine.pid,
+      podUid: engine.podUid,
+      container: engine.container,
+      address: engine.address,
+      version: engine.version,
+      listened: engine.nma.listening,
+      evidence: engine.nma.evidence,
+      problems: engine.problems,
+    })),
+    listenedPid: listened.length === 1 ? listened[0]?.pid : null,
+    remedy:
+      listened.length === 0
+        ? 'see whether the pod of the node monitoring agent runs and has connected; or force'
+        : 'leave the engine out, or name the one that NMA is on',
+  };
+  return new Refusal(reason, `${what}; ${where}. Seen: ${seen}`, details);
+}
+
+function renderEngine(engine: HostEngineFacts): string {
+  return `pid ${engine.pid} ${whereIs(engine)} at ${engine.address} (${engine.nma.evidence})`;
+}
+
+function whereIs(engine: HostEngineFacts): string {
+  if (engine.podUid !== null) return `in pod ${engine.podUid}`;
+  return engine.container === null ? 'on the host' : `in container ${engine.container.slice(0, 12)}`;
+}

@@ -1,0 +1,64 @@
+import type { Clock } from '../../shared/clock.ts';
+import type { Log } from '../../shared/log.ts';
+import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
+import type { EngineSelector } from '../../shared/schemas/order.ts';
+import type { Introspection } from '../../shared/schemas/receipt.ts';
+import type { EngineFinder } from '../engines/port.ts';
+import { createAlertSlots } from './alert-slots.ts';
+import { chooseEngine, gpuIdFor } from './choose.ts';
+import { describeEngine } from './describe.ts';
+import { type Injected, type Injection, injectField, introspect } from './inject.ts';
+import type { Dcgmi } from './port.ts';
+
+/** All that the agent does with DCGM. Refuses with what was seen; never reports an effect that was not read back. */
+export type Dcgm = {
+  /** Every host engine of the node; one that does not answer is there with its problems, after 8 s at most. */
+  list(signal?: AbortSignal): Promise<HostEngineFacts[]>;
+  /** The engine that was asked for, else the one that the node monitoring agent listens on. */
+  choose(
+    selector?: EngineSelector,
+    options?: { readonly force?: boolean | undefined; readonly signal?: AbortSignal | undefined },
+  ): Promise<HostEngineFacts>;
+  /** Null: the engine has no entry for the field on this GPU. */
+  introspect(
+    engine: HostEngineFacts,
+    gpuId: number,
+    fieldId: number,
+    signal?: AbortSignal,
+  ): Promise<Introspection | null>;
+  inject(order: Injection, signal?: AbortSignal): Promise<Injected>;
+  /** DCGM's number of a GPU, joined by UUID or PCI address. */
+  gpuIdFor(
+    engine: HostEngineFacts,
+    gpu: { readonly uuid?: string | undefined; readonly pci?: string | undefined },
+  ): number;
+};
+
+export function createDcgm(deps: {
+  readonly finder: EngineFinder;
+  readonly dcgmi: Dcgmi;
+  readonly clock: Clock;
+  readonly log: Log;
+}): Dcgm {
+  const { finder, dcgmi, clock, log } = deps;
+  const slots = createAlertSlots();
+
+  async function list(signal?: AbortSignal): Promise<HostEngineFacts[]> {
+    const engines = await finder.find();
+    const described = await Promise.all(engines.map((engine) => describeEngine(engine, dcgmi, signal)));
+    for (const engine of described) {
+      if (engine.problems.length > 0) log.warn({ pid: engine.pid, problems: engine.problems }, 'host engine');
+    }
+    return described;
+  }
+
+  return {
+    list,
+    async choose(selector, options = {}) {
+      return chooseEngine(await list(options.signal), selector, options.force === true);
+    },
+    introspect: (engine, gpuId, fieldId, signal) => introspect(dcgmi, engine, gpuId, fieldId, signal),
+    inject: (order, signal) => injectField({ dcgmi, clock, slots, list }, order, signal),
+    gpuIdFor,
+  };
+}

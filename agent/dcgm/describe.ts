@@ -1,0 +1,118 @@
+import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
+import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
+import type { EngineProcess } from '../engines/port.ts';
+import { type Discovery, parseDiscovery } from './codecs/discovery.ts';
+import { parseFieldGroups } from './codecs/field-groups.ts';
+import { refusalFromRun } from './codecs/injection.ts';
+import { parseIntrospection } from './codecs/introspection.ts';
+import { parseVersions } from './codecs/versions.ts';
+import type { Dcgmi } from './port.ts';
+
+/** An engine that does not answer costs 5 s of dcgmi's own patience, so this is a bit more. */
+const discoveryMs = 8000;
+const questionMs = 5000;
+
+/** The field group of the node monitoring agent; it goes when its connection goes (dcgm.md 1.9). */
+const watchGroup = { name: 'watch', fields: [112, 856, 857] };
+/** On a GPU nobody else watches the fatal SXid, and a client's watch ends with its connection. */
+const witnessField = 856;
+
+type Reactions = HostEngineFacts['nma'];
+
+/** Everything that can be found out about one engine. What cannot is a problem in the answer, never a throw. */
+export async function describeEngine(
+  engine: EngineProcess,
+  dcgmi: Dcgmi,
+  signal?: AbortSignal,
+): Promise<HostEngineFacts> {
+  const problems = [...engine.problems];
+  const attempt = async <T>(what: string, question: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await question();
+    } catch (thrown) {
+      signal?.throwIfAborted();
+      const text =
+        thrown instanceof Refusal ? `${thrown.reason}: ${thrown.message}` : messageFromUnknown(thrown);
+      problems.push(`${what}: ${text}`);
+      return undefined;
+    }
+  };
+  const located = await attempt('dcgmi', () => dcgmi.locate(engine));
+  if (located !== undefined && 'because' in located) problems.push(`dcgmi: ${located.because}`);
+  const path = located !== undefined && 'path' in located ? located.path : null;
+
+  const ask = questionsTo(engine, dcgmi, signal);
+  const discovery = path === null || !isAskable(engine) ? undefined : await attempt('GPUs', ask.discovery);
+  problems.push(...(discovery?.problems ?? []));
+  // An engine that does not answer this one would keep the others waiting in vain.
+  const answers = discovery !== undefined;
+  const [version, nma] = answers
+    ? await Promise.all([
+        attempt('version', ask.version),
+        attempt('listeners', () => ask.listeners(discovery)),
+      ])
+    : [undefined, undefined];
+  if (answers && version === null) problems.push('version: the engine did not say it within 100 ms');
+  return {
+    pid: engine.pid,
+    commandLine: [...engine.commandLine],
+    executable: engine.executable,
+    container: engine.container,
+    podUid: engine.podUid,
+    address: engine.address,
+    listening: engine.listening,
+    version: version ?? null,
+    dcgmi: path,
+    gpus: [...(discovery?.gpus ?? [])],
+    nma: nma ?? { listening: false, evidence: 'not known: the engine could not be asked' },
+    problems,
+  };
+}
+
+/** Where another process holds the address, its answers would be taken for this one's. */
+function isAskable(engine: EngineProcess): boolean {
+  return engine.listening || engine.address.startsWith('vsock://');
+}
+
+function questionsTo(engine: EngineProcess, dcgmi: Dcgmi, signal: AbortSignal | undefined) {
+  const run = (args: readonly string[], timeoutMs: number) =>
+    dcgmi.run(engine, args, signal === undefined ? { timeoutMs } : { timeoutMs, signal });
+  return {
+    async discovery(): Promise<Discovery> {
+      const done = await run(['discovery', '-l'], discoveryMs);
+      if (done.exitCode !== 0) throw refusalFromRun(done, 'could not list the GPUs');
+      return parseDiscovery(done.output);
+    },
+    async version(): Promise<string | null> {
+      return parseVersions((await run(['-v'], questionMs)).output).engine;
+    },
+    async listeners(discovery: Discovery): Promise<Reactions> {
+      const groups = await run(['fieldgroup', '-l'], questionMs);
+      if (groups.exitCode !== 0) throw refusalFromRun(groups, 'could not list the field groups');
+      const group = parseFieldGroups(groups.output).find(
+        ({ name, fields }) =>
+          name === watchGroup.name && watchGroup.fields.every((field) => fields.includes(field)),
+      );
+      const watchers: { gpu: number; count: number }[] = [];
+      for (const gpu of discovery.gpus) {
+        const args = ['test', '--introspect', '--gpuid', String(gpu.id), '-f', String(witnessField)];
+        const found = parseIntrospection(await run(args, questionMs));
+        watchers.push({ gpu: gpu.id, count: found?.watchers ?? 0 });
+        if (watchers.at(-1)?.count !== 0) break;
+      }
+      const seen = watchers.find((entry) => entry.count > 0);
+      const groupText =
+        group === undefined
+          ? 'no field group "watch" of the node monitoring agent'
+          : `field group "watch" (${group.fields.join(', ')})`;
+      const watcherText =
+        seen === undefined
+          ? `nobody watches field ${witnessField}`
+          : `${seen.count} on field ${witnessField} of GPU ${seen.gpu}`;
+      return {
+        listening: group !== undefined || seen !== undefined,
+        evidence: `${groupText}; watchers: ${watcherText}`,
+      };
+    },
+  };
+}

@@ -1,0 +1,68 @@
+import { readFile, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
+
+/** Bit of CAP_SYS_ADMIN in CapEff (linux/capability.h). */
+const sysAdmin = 21n;
+
+/** What has to be known about an engine's process before a program of its own is run. */
+export type ProcessFacts = {
+  readonly environment: Readonly<Record<string, string>>;
+  /** Whether the mount namespace is ours, and so for the network; `root`: whether it lives below another root. */
+  readonly sameMounts: boolean;
+  readonly sameNetwork: boolean;
+  readonly sameRoot: boolean;
+  /** Its mount namespace is that of process 1, the host's where the agent sees the host's processes. */
+  readonly isOnHost: boolean;
+  /** It is root, in our user namespace, and holds CAP_SYS_ADMIN: it can do already what its program could do. */
+  readonly isPrivileged: boolean;
+};
+
+export async function readProcessFacts(procRoot: string, pid: number): Promise<ProcessFacts> {
+  const own = (file: string) => readlink(join(procRoot, 'self', file));
+  const its = (file: string) => readlink(join(procRoot, String(pid), file));
+  try {
+    const [mounts, network, user, root] = await Promise.all(['ns/mnt', 'ns/net', 'ns/user', 'root'].map(its));
+    const [ownMounts, ownNetwork, ownUser, ownRoot] = await Promise.all(
+      ['ns/mnt', 'ns/net', 'ns/user', 'root'].map(own),
+    );
+    const status = await readFile(join(procRoot, String(pid), 'status'), 'utf8');
+    const environment = await readFile(join(procRoot, String(pid), 'environ'), 'utf8');
+    return {
+      environment: parseEnvironment(environment),
+      sameMounts: mounts === ownMounts,
+      sameNetwork: network === ownNetwork,
+      sameRoot: root === ownRoot,
+      isOnHost: mounts === (await mountsOfInit(procRoot)),
+      isPrivileged: user === ownUser && isPrivileged(status),
+    };
+  } catch (thrown) {
+    throw new Refusal(
+      'engine_unreachable',
+      `process ${pid} of the host engine cannot be looked at: ${messageFromUnknown(thrown)}`,
+      { pid, remedy: 'the engine ended, or the agent lacks root or the host’s process ids' },
+      thrown,
+    );
+  }
+}
+
+/** The text of /proc/PID/environ: `NAME=value`, each ended by a zero byte. */
+function parseEnvironment(text: string): Record<string, string> {
+  const pairs = text.split('\0').map((entry) => entry.split(/=(.*)/s, 2) as [string, string | undefined]);
+  return Object.fromEntries(pairs.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+}
+
+function isPrivileged(status: string): boolean {
+  const effectiveUid = /^Uid:\s+\d+\s+(\d+)/m.exec(status)?.[1];
+  const capabilities = BigInt(`0x${/^CapEff:\s+([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
+  return effectiveUid === '0' && ((capabilities >> sysAdmin) & 1n) === 1n;
+}
+
+async function mountsOfInit(procRoot: string): Promise<string | undefined> {
+  try {
+    return await readlink(join(procRoot, '1', 'ns/mnt'));
+  } catch {
+    // Not root, or another process namespace: then nothing counts as the host.
+    return undefined;
+  }
+}

@@ -1,0 +1,130 @@
+import { readdir, readFile, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageFromUnknown } from '../../shared/errors.ts';
+import { parseCgroup } from './cgroup.ts';
+import {
+  type EngineAddress,
+  engineName,
+  engineProgram,
+  parseEngineArguments,
+  renderAddress,
+} from './command-line.ts';
+import type { EngineFinder, EngineProcess } from './port.ts';
+import { listenersFor } from './sockets.ts';
+
+/** Codes with which /proc says that the process ended meanwhile. */
+const gone = new Set(['ENOENT', 'ESRCH']);
+
+/**
+ * Finds standalone host engines by their process name. Embedded ones (inside another program) have no socket and are
+ * out of reach of `dcgmi`, so they are not looked for.
+ */
+export function createProcEngineFinder(options: { readonly procRoot?: string } = {}): EngineFinder {
+  const procRoot = options.procRoot ?? '/proc';
+  return {
+    async find() {
+      const names = await readdir(procRoot);
+      const pids = names.filter((name) => /^\d+$/.test(name)).map(Number);
+      const found = await Promise.all(pids.map((pid) => describe(procRoot, pid)));
+      return found.filter((engine) => engine !== undefined).toSorted((a, b) => a.pid - b.pid);
+    },
+  };
+}
+
+async function describe(procRoot: string, pid: number): Promise<EngineProcess | undefined> {
+  const at = (file: string) => join(procRoot, String(pid), file);
+  try {
+    if ((await readFile(at('comm'), 'utf8')).trim() !== engineName) return undefined;
+    const commandLine = splitArguments(await readFile(at('cmdline'), 'utf8'));
+    // A process that is ending has no arguments any more.
+    if (commandLine.length === 0) return undefined;
+    const problems: string[] = [];
+    const executable = await readlink(at('exe'));
+    const workingDirectory = await readlink(at('cwd'));
+    const address = parseEngineArguments(commandLine);
+    return {
+      pid,
+      commandLine,
+      executable: engineProgram(executable.replace(/ \(deleted\)$/, ''), commandLine, workingDirectory),
+      ...parseCgroup(await readFile(at('cgroup'), 'utf8')),
+      address: renderAddress(address),
+      listening: await isListening(at, address, problems),
+      problems,
+    };
+  } catch (thrown) {
+    if (isGone(thrown)) return undefined;
+    return unreadable(pid, thrown);
+  }
+}
+
+async function isListening(
+  at: (file: string) => string,
+  address: EngineAddress,
+  problems: string[],
+): Promise<boolean> {
+  if (address.kind === 'vsock') {
+    problems.push(`${renderAddress(address)}: whether a vsock address is bound cannot be seen in /proc`);
+    return false;
+  }
+  const tables = await Promise.all(
+    listenersFor(address).map((table) => inodesOf(at(table.file), table.parse)),
+  );
+  const inodes = new Set(tables.flat());
+  const owned = inodes.size > 0 && (await holdsOneOf(at('fd'), inodes));
+  if (!owned) {
+    const because = inodes.size === 0 ? 'nothing listens there' : 'another process listens there';
+    problems.push(`${renderAddress(address)} is not bound by this process: ${because}`);
+  }
+  return owned;
+}
+
+async function inodesOf(file: string, parse: (text: string) => string[]): Promise<string[]> {
+  try {
+    return parse(await readFile(file, 'utf8'));
+  } catch (thrown) {
+    // Without IPv6 there is no tcp6 table.
+    if (isGone(thrown)) return [];
+    throw thrown;
+  }
+}
+
+async function holdsOneOf(folder: string, inodes: ReadonlySet<string>): Promise<boolean> {
+  const links = await Promise.all(
+    (await readdir(folder)).map(async (fd) => {
+      try {
+        return await readlink(join(folder, fd));
+      } catch {
+        // Closed between the listing and this look.
+        return '';
+      }
+    }),
+  );
+  return links.some((link) => inodes.has(/^socket:\[(\d+)\]$/.exec(link)?.[1] ?? ''));
+}
+
+function splitArguments(cmdline: string): string[] {
+  return cmdline
+    .replace(/\0+$/, '')
+    .split('\0')
+    .filter((argument, index) => index > 0 || argument !== '');
+}
+
+function isGone(thrown: unknown): boolean {
+  return thrown instanceof Error && gone.has((thrown as NodeJS.ErrnoException).code ?? '');
+}
+
+/** A host engine is there but hides what is needed: that is shown, not skipped. */
+function unreadable(pid: number, thrown: unknown): EngineProcess {
+  return {
+    pid,
+    commandLine: [],
+    executable: '',
+    container: null,
+    podUid: null,
+    address: '',
+    listening: false,
+    problems: [
+      `/proc/${pid} cannot be read: ${messageFromUnknown(thrown)}; the agent needs root and the host's pids`,
+    ],
+  };
+}

@@ -1,0 +1,79 @@
+import { Refusal } from '../../shared/errors.ts';
+import { isSamePci, type PciAddress, parsePci, pciToNvml, pciToSysfs } from '../../shared/pci.ts';
+import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
+import type { GpuSelector } from '../../shared/schemas/order.ts';
+import type { NvmlAnswer } from '../nvml/port.ts';
+import type { AddressIsGpu } from './guard.ts';
+
+/** A GPU as far as this node can tell. Joined by UUID and PCI address only: NVML index and DCGM id are positions. */
+export type GpuIdentity = {
+  readonly pci?: PciAddress;
+  readonly uuid?: string;
+  readonly driverVersion?: string;
+  /** What a reader of the receipt should know about how the GPU was found. */
+  readonly notes: readonly string[];
+};
+
+type Known = { readonly index?: number; readonly uuid: string; readonly pci: string };
+
+/**
+ * Finds the GPU that is meant: in NVML, else in what the host engines list. With neither, an address is taken as it is
+ * (a node without GPU can still show what a line looks like), and an index or UUID is refused.
+ */
+export function identifyGpu(
+  selector: GpuSelector,
+  nvml: NvmlAnswer,
+  engines: readonly Pick<HostEngineFacts, 'gpus' | 'pid'>[],
+): GpuIdentity {
+  const pci = selector.pci === undefined ? undefined : parsePci(selector.pci, 'gpu.pci');
+  const fromEngines = engines.flatMap((engine) => engine.gpus.filter(({ pci }) => !pci.startsWith('<')));
+  const known: readonly Known[] = nvml.available ? nvml.gpus : fromEngines;
+  const found = known.find((gpu) => isMeant(gpu, selector, pci));
+  if (found !== undefined) {
+    return {
+      pci: parsePci(found.pci),
+      uuid: found.uuid,
+      ...(nvml.available ? { driverVersion: nvml.driverVersion } : {}),
+      notes: nvml.available ? [] : [`GPU taken from a host engine's list: ${nvml.because}`],
+    };
+  }
+  if (!nvml.available && known.length === 0 && pci !== undefined) {
+    return { pci, notes: [`${pciToSysfs(pci)} was not checked against the GPUs of this node: ${nvml.because}`] };
+  }
+  throw unknownGpu(selector, nvml, known);
+}
+
+/** Whether an address in a kernel-log line is a GPU here; only NVML's own list can say no. */
+export function addressIsGpu(address: string, nvml: NvmlAnswer): AddressIsGpu {
+  if (!nvml.available) return 'unknown';
+  try {
+    const pci = parsePci(address);
+    return nvml.gpus.some((gpu) => isSamePci({ ...parsePci(gpu.pci), function: 0 }, { ...pci, function: 0 })) ? 'yes' : 'no';
+  } catch {
+    // No reader can map it to a GPU either.
+    return 'no';
+  }
+}
+
+function isMeant(gpu: Known, selector: GpuSelector, pci: PciAddress | undefined): boolean {
+  if (pci !== undefined) return isSamePci(parsePci(gpu.pci), pci);
+  if (selector.uuid !== undefined) return gpu.uuid.toLowerCase() === selector.uuid.toLowerCase();
+  return gpu.index !== undefined && gpu.index === selector.index;
+}
+
+function unknownGpu(selector: GpuSelector, nvml: NvmlAnswer, known: readonly Known[]): Refusal {
+  const [key = 'gpu', value] = Object.entries(selector)[0] ?? [];
+  const why = nvml.available
+    ? `this node has ${known.length === 0 ? 'no GPU' : known.map((gpu) => `${gpu.index} ${gpu.uuid} ${gpu.pci}`).join(', ')}`
+    : `NVML does not answer (${nvml.because}), so an index or UUID cannot be resolved`;
+  return new Refusal('gpu_unknown', `gpu.${key}: no GPU ${String(value)}; ${why}`, {
+    field: `gpu.${key}`,
+    value,
+    allowed: known.map((gpu) => ({ ...gpu })),
+    remedy: nvml.available ? 'ListGpus shows them' : 'name the GPU by its PCI address, or repair NVML on this node',
+  });
+}
+
+export function describeGpu(gpu: GpuIdentity): string {
+  return gpu.uuid ?? (gpu.pci === undefined ? 'unknown GPU' : pciToNvml(gpu.pci));
+}

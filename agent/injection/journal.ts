@@ -1,0 +1,89 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
+import type { Receipt } from '../../shared/schemas/receipt.ts';
+
+/** Receipts on disk, one file an order, written before the first effect and again after the last. */
+export interface Journal {
+  read(orderId: string): Receipt | undefined;
+  /** Throws `journal_unwritable`; then nothing may be injected. */
+  write(receipt: Receipt): void;
+}
+
+/** About 20 MiB; a node sees a handful of drills a day. */
+const keptOrders = 10000;
+
+/**
+ * Not synced to the platter: what a journal has to survive is the death of this process. After a power loss the kernel
+ * log and the host engine's cache are gone as well, so that there is nothing left that the journal could prove.
+ */
+export function openJournal(options: {
+  readonly stateDir: string;
+  readonly interrupted: (receipt: Receipt) => Receipt;
+  readonly keep?: number;
+}): Journal {
+  const folder = join(options.stateDir, 'orders');
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (thrown) {
+    throw unwritable(folder, thrown);
+  }
+  const fileOf = (orderId: string) => join(folder, `${orderId}.json`);
+
+  function read(orderId: string): Receipt | undefined {
+    let text: string;
+    try {
+      text = readFileSync(fileOf(orderId), 'utf8');
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw unwritable(folder, thrown);
+    }
+    try {
+      return JSON.parse(text) as Receipt;
+    } catch (thrown) {
+      throw new Refusal(
+        'journal_unwritable',
+        `the receipt of ${orderId} cannot be read: ${messageFromUnknown(thrown)}`,
+        { remedy: `look at ${fileOf(orderId)}; remove it only if that order may be carried out again` },
+        thrown,
+      );
+    }
+  }
+
+  function write(receipt: Receipt): void {
+    const file = fileOf(receipt.orderId);
+    try {
+      writeFileSync(`${file}.new`, JSON.stringify(receipt), { mode: 0o600 });
+      renameSync(`${file}.new`, file);
+    } catch (thrown) {
+      throw unwritable(folder, thrown);
+    }
+  }
+
+  for (const orderId of prune(folder, options.keep ?? keptOrders)) {
+    const receipt = read(orderId);
+    if (receipt?.state === 'running') write(options.interrupted(receipt));
+  }
+  return { read, write };
+}
+
+/** Removes the oldest beyond the limit and half-written files; returns the ids that stay. */
+function prune(folder: string, keep: number): readonly string[] {
+  const names = readdirSync(folder);
+  for (const name of names.filter((name) => name.endsWith('.new'))) rmSync(join(folder, name), { force: true });
+  const orders = names
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => ({ name, at: statSync(join(folder, name)).mtimeMs }))
+    .sort((left, right) => right.at - left.at);
+  for (const { name } of orders.slice(keep)) rmSync(join(folder, name), { force: true });
+  return orders.slice(0, keep).map(({ name }) => name.slice(0, -'.json'.length));
+}
+
+function unwritable(folder: string, thrown: unknown): Refusal {
+  return new Refusal(
+    'journal_unwritable',
+    `the journal in ${folder} cannot be used: ${messageFromUnknown(thrown)}`,
+    { remedy: 'give --state-dir a directory that this process may write' },
+    thrown,
+  );
+}

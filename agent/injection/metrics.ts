@@ -1,0 +1,36 @@
+import { Counter, Histogram, type Registry } from 'prom-client';
+import type { Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
+
+export type InjectionMetrics = {
+  count(surface: Surface, result: SurfaceResult['outcome']): void;
+  readBackFailed(surface: Surface): void;
+  /** Starts a measurement; call the result at the end. */
+  time(surface: Surface): () => void;
+};
+
+export function createInjectionMetrics(registry: Registry): InjectionMetrics {
+  const injections = new Counter({
+    name: 'xidrill_injections_total',
+    help: 'Injections by surface and result (injected, refused, failed)',
+    labelNames: ['surface', 'result'],
+    registers: [registry],
+  });
+  const readBackFailures = new Counter({
+    name: 'xidrill_read_back_failures_total',
+    help: 'Injections that were written and did not come back',
+    labelNames: ['surface'],
+    registers: [registry],
+  });
+  const seconds = new Histogram({
+    name: 'xidrill_injection_seconds',
+    help: 'From the first effect to the read-back',
+    labelNames: ['surface'],
+    buckets: [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30],
+    registers: [registry],
+  });
+  return {
+    count: (surface, result) => injections.inc({ surface, result }),
+    readBackFailed: (surface) => readBackFailures.inc({ surface }),
+    time: (surface) => seconds.startTimer({ surface }),
+  };
+}

@@ -1,0 +1,159 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import type { Clock } from '../../shared/clock.ts';
+import { messageFromUnknown } from '../../shared/errors.ts';
+import type { NvmlFacts, NvmlFailure, NvmlMessage, NvmlRequest } from './messages.ts';
+
+/** How one request to the child ended. `during` is the native call it was last seen in. */
+export type NvmlOutcome =
+  | { readonly kind: 'facts'; readonly facts: NvmlFacts }
+  | { readonly kind: 'failure'; readonly failure: NvmlFailure }
+  | { readonly kind: 'hung'; readonly milliseconds: number; readonly during: string }
+  | { readonly kind: 'crashed'; readonly signal: string; readonly during: string; readonly said: string }
+  | { readonly kind: 'exited'; readonly code: number; readonly during: string; readonly said: string }
+  | { readonly kind: 'not-started'; readonly message: string };
+
+export type NvmlChild = {
+  /** Undefined when the process could not be started. */
+  readonly pid: number | undefined;
+  /** The process is gone. */
+  readonly ended: boolean;
+  /** One at a time. A child that does not answer in time is killed. */
+  list(timeoutMs: number): Promise<NvmlOutcome>;
+  /** Asks an idle child to end itself; a busy one is in a native call and hears nothing but `kill`. */
+  disconnect(): void;
+  kill(): void;
+  /** True when the process is gone, false when it still is not after that time. */
+  waitForEnd(timeoutMs: number): Promise<boolean>;
+};
+
+/** A heap for a few kilobytes of facts: the flags bound the child's memory, not its work. */
+const nodeFlags = ['--max-old-space-size=32', '--max-semi-space-size=1', '--v8-pool-size=1'];
+const keptStderr = 4096;
+
+/** Forks the NVML child. `onEnd` is told when it is gone, asked for or not. */
+export function startNvmlChild(options: {
+  readonly childPath: string;
+  readonly libraryPath: string;
+  readonly clock: Clock;
+  readonly onEnd: (how: NvmlOutcome) => void;
+}): NvmlChild {
+  const { clock, onEnd } = options;
+  let ended = false;
+  let during = 'start-up';
+  let stderr = '';
+  let lastId = 0;
+  let request: { readonly id: number; settle(outcome: NvmlOutcome): void } | undefined;
+  const endWaiters = new Set<() => void>();
+
+  function end(how: NvmlOutcome): void {
+    if (ended) return;
+    ended = true;
+    request?.settle(how);
+    for (const wake of endWaiters) wake();
+    onEnd(how);
+  }
+
+  let child: ChildProcess;
+  try {
+    child = fork(options.childPath, [options.libraryPath], {
+      execArgv: nodeFlags,
+      // One malloc arena: glibc would otherwise reserve one per thread.
+      env: { ...process.env, MALLOC_ARENA_MAX: '1' },
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+  } catch (thrown) {
+    return unstartedChild(messageFromUnknown(thrown));
+  }
+
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-keptStderr);
+  });
+  child.on('message', (message: NvmlMessage) => {
+    if (message.id !== request?.id) return;
+    if ('calling' in message) {
+      during = message.calling;
+      return;
+    }
+    const { answer } = message;
+    during = 'no call';
+    request.settle(
+      'failure' in answer ? { kind: 'failure', failure: answer.failure } : { kind: 'facts', facts: answer },
+    );
+  });
+  // Also emitted for a failed kill or send; only the failed start means that there is no process.
+  child.on('error', (cause) => {
+    if (child.pid === undefined) end({ kind: 'not-started', message: cause.message });
+  });
+  // Not `exit`: that may come before the last `calling` has been read from the channel.
+  child.on('close', (code, signal) => {
+    const said = lastWords(stderr);
+    if (signal !== null) end({ kind: 'crashed', signal, during, said });
+    else end({ kind: 'exited', code: code ?? -1, during, said });
+  });
+
+  return {
+    pid: child.pid,
+    get ended() {
+      return ended;
+    },
+    list: (timeoutMs) =>
+      new Promise((resolve) => {
+        const watchdog = new AbortController();
+        lastId += 1;
+        const current = {
+          id: lastId,
+          settle(outcome: NvmlOutcome) {
+            request = undefined;
+            watchdog.abort();
+            resolve(outcome);
+          },
+        };
+        request = current;
+        clock.sleep(timeoutMs, watchdog.signal).then(
+          () => {
+            child.kill('SIGKILL');
+            current.settle({ kind: 'hung', milliseconds: timeoutMs, during });
+          },
+          () => undefined,
+        );
+        // A child that cannot be told has ended or is about to: `close` or the watchdog settles it.
+        child.send({ id: current.id, method: 'list' } satisfies NvmlRequest, () => undefined);
+      }),
+    disconnect() {
+      if (child.connected) child.disconnect();
+    },
+    kill() {
+      child.kill('SIGKILL');
+    },
+    waitForEnd: (timeoutMs) =>
+      new Promise((resolve) => {
+        if (ended) return resolve(true);
+        const limit = new AbortController();
+        const wake = () => {
+          endWaiters.delete(wake);
+          limit.abort();
+          resolve(ended);
+        };
+        endWaiters.add(wake);
+        clock.sleep(timeoutMs, limit.signal).then(wake, () => undefined);
+      }),
+  };
+}
+
+function unstartedChild(message: string): NvmlChild {
+  return {
+    pid: undefined,
+    ended: true,
+    list: async () => ({ kind: 'not-started', message }),
+    disconnect: () => undefined,
+    kill: () => undefined,
+    waitForEnd: async () => true,
+  };
+}
+
+/** The line of a stack trace or panic that names the error, else the last line. */
+function lastWords(stderr: string): string {
+  const lines = stderr.split('\n').map((line) => line.trim());
+  const telling = lines.find((line) => /Error\b|panicked at|undefined symbol/.test(line));
+  return (telling ?? lines.filter((line) => line !== '').at(-1) ?? '').slice(0, 300);
+}

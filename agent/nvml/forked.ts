@@ -1,0 +1,186 @@
+import { fileURLToPath } from 'node:url';
+import type { Clock } from '../../shared/clock.ts';
+import type { Log } from '../../shared/log.ts';
+import { type NvmlChild, type NvmlOutcome, startNvmlChild } from './child-process.ts';
+import type { NvmlFailure } from './messages.ts';
+import type { Nvml, NvmlAnswer } from './port.ts';
+import { nvmlCodeName, nvmlCodeRemedy } from './return-codes.ts';
+
+export type ForkedNvmlOptions = {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** As dlopen takes it: a name for the loader's search path, or a path. */
+  readonly libraryPath?: string;
+  /**
+   * How long one `list` may take, start of the child included. Without persistence mode the driver initialises each
+   * GPU for every list, a second or so apiece: nodes that run that way need more.
+   */
+  readonly timeoutMs?: number;
+  /** The child's program. A bundle has it as a file of its own and says where. */
+  readonly childPath?: string;
+};
+
+/** A missing library does not appear from one second to the next; everything else may be over at once. */
+const libraryPauseMs = 5_000;
+const firstPauseMs = 1_000;
+const longestPauseMs = 10_000;
+/** For an idle child to end itself after the channel is closed. */
+const farewellMs = 1_000;
+
+/** NVML in a child process that is forked at the first call, killed when it hangs, and forked again when it is gone. */
+export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
+  const { clock, log, libraryPath = 'libnvidia-ml.so.1', timeoutMs = 5_000 } = options;
+  const childPath = options.childPath ?? fileURLToPath(new URL('./child.ts', import.meta.url));
+  let child: NvmlChild | undefined;
+  /** Was told to end and may not have done so yet; no other is started beside it. */
+  let leaving: NvmlChild | undefined;
+  let running: Promise<NvmlAnswer> | undefined;
+  let pause: { readonly until: number; readonly because: string } | undefined;
+  let failuresInRow = 0;
+  let closed = false;
+
+  async function answer(): Promise<NvmlAnswer> {
+    const deadline = clock.now() + timeoutMs;
+    if (pause !== undefined && clock.now() < pause.until) {
+      const seconds = Math.ceil((pause.until - clock.now()) / 1000);
+      return unavailable(`${pause.because}; not asked again for ${seconds} s`);
+    }
+    if (leaving !== undefined && !(await leaving.waitForEnd(timeoutMs))) {
+      return failed(
+        `the NVML child (pid ${leaving.pid}) was killed and does not end, so it is stuck inside the kernel ` +
+          'driver; no other is started beside it',
+      );
+    }
+    leaving = undefined;
+    if (closed) return closedAnswer;
+    child ??= start();
+    const used = child;
+    const outcome = await used.list(Math.max(1, deadline - clock.now()));
+    if (closed) return closedAnswer;
+    if (outcome.kind === 'facts') {
+      failuresInRow = 0;
+      pause = undefined;
+      return { available: true, ...outcome.facts };
+    }
+    retire(used, outcome.kind);
+    return failed(becauseOf(outcome, libraryPath), isLibraryMissing(outcome) ? libraryPauseMs : undefined);
+  }
+
+  function start(): NvmlChild {
+    const started = startNvmlChild({
+      childPath,
+      libraryPath,
+      clock,
+      onEnd(how) {
+        if (child === started) child = undefined;
+        else return;
+        // Between two requests this is the only trace of it; the next list starts another child.
+        if (running === undefined && !closed) log.warn({ pid: started.pid, how }, 'the NVML child ended');
+      },
+    });
+    log.debug({ pid: started.pid, libraryPath }, 'started the NVML child');
+    return started;
+  }
+
+  /** A fresh process opens the library anew, which is what a repaired driver needs. */
+  function retire(used: NvmlChild, why: NvmlOutcome['kind']): void {
+    if (child === used) child = undefined;
+    if (used.ended) return;
+    leaving = used;
+    if (why === 'failure') used.disconnect();
+    else used.kill();
+  }
+
+  function failed(because: string, pauseMs?: number): NvmlAnswer {
+    const backOff = Math.min(longestPauseMs, firstPauseMs * 2 ** failuresInRow);
+    failuresInRow = Math.min(failuresInRow + 1, 10);
+    pause = { because, until: clock.now() + (pauseMs ?? backOff) };
+    log.warn({ because }, 'NVML does not answer');
+    return unavailable(because);
+  }
+
+  return {
+    async list(signal) {
+      if (closed) return closedAnswer;
+      if (signal?.aborted === true) return unavailable(gaveUp);
+      running ??= answer().finally(() => {
+        running = undefined;
+      });
+      return signal === undefined ? running : unlessAborted(running, signal);
+    },
+    async close() {
+      closed = true;
+      const ending = child ?? leaving;
+      if (ending !== undefined) {
+        // A busy child is inside a native call, which may be the one that hangs.
+        if (running === undefined) ending.disconnect();
+        else ending.kill();
+        if (!(await ending.waitForEnd(farewellMs))) {
+          ending.kill();
+          if (!(await ending.waitForEnd(timeoutMs))) {
+            log.error({ pid: ending.pid }, 'the NVML child was killed and does not end; it is left behind');
+          }
+        }
+      }
+      await running;
+    },
+  };
+}
+
+const gaveUp = 'the caller gave up before NVML answered';
+const closedAnswer = unavailable('the access to NVML has been closed');
+
+function unavailable(because: string): NvmlAnswer {
+  return { available: false, because };
+}
+
+/** The request goes on for the others who wait for it. */
+function unlessAborted(running: Promise<NvmlAnswer>, signal: AbortSignal): Promise<NvmlAnswer> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => resolve(unavailable(gaveUp));
+    signal.addEventListener('abort', giveUp, { once: true });
+    running.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
+  });
+}
+
+type Failed = Exclude<NvmlOutcome, { kind: 'facts' }>;
+
+function isLibraryMissing(outcome: Failed): boolean {
+  return outcome.kind === 'failure' && outcome.failure.kind === 'library';
+}
+
+function becauseOf(outcome: Failed, libraryPath: string): string {
+  switch (outcome.kind) {
+    case 'failure':
+      return becauseOfFailure(outcome.failure, libraryPath);
+    case 'hung':
+      return `NVML did not answer within ${outcome.milliseconds} ms (in ${outcome.during}); its child was killed`;
+    case 'crashed':
+      return `the NVML child crashed with ${outcome.signal} (in ${outcome.during})${quote(outcome.said)}`;
+    case 'exited':
+      return `the NVML child exited with code ${outcome.code} (in ${outcome.during})${quote(outcome.said)}`;
+    case 'not-started':
+      return `the NVML child could not be started: ${outcome.message}`;
+  }
+}
+
+function becauseOfFailure(failure: NvmlFailure, libraryPath: string): string {
+  switch (failure.kind) {
+    case 'library':
+      return (
+        `${libraryPath} cannot be loaded (${failure.message.replace(/\s+/g, ' ').trim()}): there is no NVIDIA driver ` +
+        'on this node, or its libraries are not visible to the agent; the NVIDIA container runtime mounts them with ' +
+        'NVIDIA_VISIBLE_DEVICES=all and NVIDIA_DRIVER_CAPABILITIES=utility'
+      );
+    case 'nvml': {
+      const remedy = nvmlCodeRemedy(failure.code);
+      return `${failure.call} answered ${nvmlCodeName(failure.code)}${remedy === undefined ? '' : `: ${remedy}`}`;
+    }
+    case 'defect':
+      return `the NVML child failed unexpectedly: ${failure.message}`;
+  }
+}
+
+function quote(said: string): string {
+  return said === '' ? '' : `: ${said}`;
+}

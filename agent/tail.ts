@@ -1,0 +1,52 @@
+import { Readable } from 'node:stream';
+import type { FastifyInstance } from 'fastify';
+import { TailKernelLog } from '../shared/schemas/order.ts';
+import { refusalFromUnknown } from '../shared/errors.ts';
+import type { KernelLog, TailEntry } from './kernel-log/port.ts';
+
+/**
+ * `TailKernelLog`: one JSON object a line, as records come. What the ring overwrote before it could be read is a line
+ * `{"lost": …}`; the last line of a stream that ends by itself is `{"end": …}`, so that a cut stream is told apart.
+ */
+export function registerTail(app: FastifyInstance, path: string, kernelLog: KernelLog, closing: AbortSignal): void {
+  app.post<{ Body: TailKernelLog }>(path, { schema: { body: TailKernelLog } }, async (request, reply) => {
+    const because = kernelLog.unavailable();
+    if (because !== undefined) throw because;
+    const ended = new AbortController();
+    const { forSeconds } = request.body;
+    const limits = [closing, ended.signal];
+    if (forSeconds !== undefined) limits.push(AbortSignal.timeout(forSeconds * 1000));
+    reply.raw.on('close', () => ended.abort());
+    const lines = linesOf(kernelLog, request.body, AbortSignal.any(limits));
+    return reply.type('application/x-ndjson').send(Readable.from(lines, { objectMode: false }));
+  });
+}
+
+async function* linesOf(kernelLog: KernelLog, ask: TailKernelLog, signal: AbortSignal): AsyncGenerator<string> {
+  let sent = 0;
+  let end = 'time is up';
+  try {
+    for await (const entry of kernelLog.tail({ from: ask.from ?? 'end', signal })) {
+      if (!isWanted(entry, ask.match)) continue;
+      yield `${JSON.stringify(lineOf(entry))}\n`;
+      sent += 1;
+      if (ask.limit !== undefined && sent >= ask.limit) {
+        end = 'the limit is reached';
+        break;
+      }
+    }
+  } catch (thrown) {
+    end = refusalFromUnknown(thrown).message;
+  }
+  yield `${JSON.stringify({ end, records: sent })}\n`;
+}
+
+function isWanted(entry: TailEntry, match: string | undefined): boolean {
+  return 'lost' in entry || match === undefined || entry.record.text.includes(match);
+}
+
+function lineOf(entry: TailEntry): object {
+  if ('lost' in entry) return entry;
+  const { priority, sequence, microseconds, text } = entry.record;
+  return { sequence, priority, level: priority & 7, facility: priority >> 3, microseconds, text };
+}

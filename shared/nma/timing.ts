@@ -1,0 +1,90 @@
+/** Every time constant of the node monitoring agent and of what it stands on, in milliseconds, with its source. */
+
+const second = 1000;
+const minute = 60 * second;
+
+/** How often changed conditions are written; nothing is written when nothing changed (nma.md §2.1, node_exporter.go). */
+export const reportTickMs = 15 * second;
+
+/** How often the heartbeat of every managed condition is renewed in memory (nma.md §2.1). */
+export const heartbeatTickMs = 5 * minute;
+
+/** A heartbeat older than this in the API: NMA is not writing (nma.md §3: one heartbeat tick plus one report tick). */
+export const heartbeatStaleMs = heartbeatTickMs + reportTickMs;
+
+/** Health check of the host engine (nma.md §1.4), with first-tick jitter. */
+export const healthTickMs = 5 * minute;
+
+/** Reading of the watched fields (nma.md §1.5), with first-tick jitter; also how far back it looks. */
+export const fieldTickMs = 5 * minute;
+
+/** Number of GPUs against device files and instance type (nma.md §1.6), with first-tick jitter. */
+export const deviceCountTickMs = 5 * minute;
+
+/** Connection to the host engine made or checked (nma.md §1.6, dcgm_reconcile.go), with first-tick jitter. */
+export const reconcileTickMs = 30 * second;
+
+/** The first tick of a period P comes after P + U(0, 0.2 · P), later ones after P (nma.md §1.0, pkg/util/time.go). */
+export const firstTickJitter = 0.2;
+
+/** A lost engine is reported no earlier than this after the last shutdown or NMA's start (nma.md §1.6). */
+export const engineGraceMs = 1 * minute;
+
+/** One attempt to connect to the host engine (nma.md §1.6). */
+export const engineConnectTimeoutMs = 5 * second;
+
+/** A stopped, not killed, engine answers nothing until this is over (nma.md §1.6). */
+export const engineRequestTimeoutMs = 60 * second;
+
+/** From NMA's start until its policies listen (nma.md §2.3: 30 to 36 s; measured: 36 s, dcgm-measured.md). */
+export const policiesListenMinMs = reconcileTickMs;
+export const policiesListenMaxMs = reconcileTickMs * (1 + firstTickJitter);
+
+/** client-go's event correlator (nma.md §1.0): lookback and number of different messages before they are combined. */
+export const eventAggregateWindowMs = 10 * minute;
+export const eventAggregateLimit = 10;
+/** Its token bucket, one per source, object and event type: burst, then one per period (nma.md §1.0). */
+export const eventBurst = 25;
+export const eventRefillMs = 300 * second;
+/** Failed event writes (nma.md §1.0): attempts and the pause between them. */
+export const eventWriteAttempts = 12;
+export const eventRetryMs = 10 * second;
+
+/** The host engine's own limit between two alerts of one kind on one GPU, by sample time (dcgm-measured.md §3). */
+export const policySlotMs = 5 * second;
+
+export type ReactionChannel =
+  | 'kernel-log-event'
+  | 'kernel-log-condition'
+  | 'policy-event'
+  | 'policy-condition'
+  | 'health-event'
+  | 'health-condition'
+  | 'fields-condition'
+  | 'device-count-condition'
+  | 'engine-loss-condition'
+  | 'start-without-engine-condition'
+  | 'overwritten-condition-restored'
+  | 'restart-to-true';
+
+/** From the cause to its visibility in the API (nma.md §2.3), for a healthy NMA that is past its first ticks. */
+export const reactionWindows: Readonly<
+  Record<ReactionChannel, { readonly bestMs: number; readonly typicalMs: number; readonly worstMs: number }>
+> = {
+  'kernel-log-event': { bestMs: 100, typicalMs: 1 * second, worstMs: 5 * second },
+  'kernel-log-condition': { bestMs: 100, typicalMs: 8 * second, worstMs: 16 * second },
+  'policy-event': { bestMs: 200, typicalMs: 1 * second, worstMs: 6 * second },
+  'policy-condition': { bestMs: 200, typicalMs: 8 * second, worstMs: 20 * second },
+  'health-event': { bestMs: 1 * second, typicalMs: 150 * second, worstMs: 300 * second },
+  'health-condition': { bestMs: 1 * second, typicalMs: 158 * second, worstMs: 316 * second },
+  'fields-condition': { bestMs: 1 * second, typicalMs: 158 * second, worstMs: 316 * second },
+  'device-count-condition': { bestMs: 1 * second, typicalMs: 158 * second, worstMs: 316 * second },
+  'engine-loss-condition': { bestMs: 60 * second, typicalMs: 95 * second, worstMs: 140 * second },
+  'start-without-engine-condition': { bestMs: 60 * second, typicalMs: 70 * second, worstMs: 96 * second },
+  'overwritten-condition-restored': { bestMs: 1 * second, typicalMs: 150 * second, worstMs: 315 * second },
+  // The report ticker of a fresh process: conditions start True and dirty (nma.md §2.1).
+  'restart-to-true': { bestMs: 15 * second, typicalMs: 15 * second, worstMs: 20 * second },
+};
+
+/** The first health, field or device tick after a start comes later by the jitter (nma.md §2.3: 360 and 376 s). */
+export const firstSlowTickWorstMs = healthTickMs * (1 + firstTickJitter);

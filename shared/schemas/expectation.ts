@@ -1,0 +1,54 @@
+import Type, { type Static } from 'typebox';
+
+/** What must follow an injection. Where it says nothing else, the catalogue and the agent's version decide. */
+export const Expectation = Type.Object(
+  {
+    kind: Type.Union([Type.Literal('event'), Type.Literal('condition'), Type.Literal('none')], {
+      description: 'event: a Warning on the node; condition: status False; none: nothing may follow',
+    }),
+    type: Type.String({ description: 'condition type; also the `reason` of the event' }),
+    reason: Type.String({ description: 'the monitoring agent’s reason: the event message’s prefix, the condition’s reason' }),
+    message: Type.Optional(Type.String({ description: 'text that the message must contain' })),
+    withinSeconds: Type.Number({ minimum: 1, maximum: 3600, description: 'how long to wait' }),
+  },
+  { $id: 'Expectation', additionalProperties: false },
+);
+export type Expectation = Static<typeof Expectation>;
+
+export const verdicts = ['pass', 'fail', 'inconclusive', 'error', 'aborted'] as const;
+export type Verdict = (typeof verdicts)[number];
+export const VerdictSchema = Type.Union(verdicts.map((verdict) => Type.Literal(verdict)));
+
+/** On which clock an entry's time was read; latencies are only taken between two times of one clock. */
+export const TimelineEntry = Type.Object(
+  {
+    at: Type.String({ description: 'RFC 3339' }),
+    clock: Type.Union([Type.Literal('node'), Type.Literal('api-server'), Type.Literal('coordinator')]),
+    kind: Type.Union([
+      Type.Literal('ordered'),
+      Type.Literal('injected'),
+      Type.Literal('event'),
+      Type.Literal('condition'),
+      Type.Literal('taint'),
+      Type.Literal('node'),
+      Type.Literal('gap'),
+      Type.Literal('note'),
+    ]),
+    source: Type.String(),
+    text: Type.String(),
+    match: Type.Boolean({ description: 'this entry is the expected reaction' }),
+  },
+  { additionalProperties: false },
+);
+export type TimelineEntry = Static<typeof TimelineEntry>;
+
+export const Latency = Type.Object(
+  {
+    seconds: Type.Number(),
+    clock: Type.Union([Type.Literal('node'), Type.Literal('coordinator')]),
+    from: Type.String(),
+    to: Type.String(),
+  },
+  { additionalProperties: false, description: 'both ends on the same clock' },
+);
+export type Latency = Static<typeof Latency>;

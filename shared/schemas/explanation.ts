@@ -1,0 +1,35 @@
+import Type, { type Static } from 'typebox';
+
+export const Evidence = Type.Object(
+  {
+    source: Type.String({ description: 'where it was read: an API object with its field, a log, a node’s agent' }),
+    observed: Type.String({ description: 'what stood there' }),
+    at: Type.String({ description: 'RFC 3339; when it was read, or when it happened where the source says so' }),
+  },
+  { additionalProperties: false },
+);
+export type Evidence = Static<typeof Evidence>;
+
+/** Why a drill ended as it did: the cause, what proves it, what to do, and what the evidence rules out. */
+export const Explanation = Type.Object(
+  {
+    code: Type.String({ description: 'stable name of the cause, a row of coordinator/diagnosis' }),
+    summary: Type.String({ description: 'one or two sentences' }),
+    evidence: Type.Array(Evidence),
+    remedy: Type.String({ description: 'the next step' }),
+    refuted: Type.Array(
+      Type.Object(
+        { code: Type.String(), because: Type.String() },
+        { additionalProperties: false, description: 'a cause that the evidence rules out' },
+      ),
+    ),
+    alsoFound: Type.Array(
+      Type.Object(
+        { code: Type.String(), summary: Type.String(), remedy: Type.String() },
+        { additionalProperties: false, description: 'a further broken link behind the first one' },
+      ),
+    ),
+  },
+  { $id: 'Explanation', additionalProperties: false },
+);
+export type Explanation = Static<typeof Explanation>;
