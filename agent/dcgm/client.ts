@@ -12,7 +12,7 @@ import type { Dcgmi } from './port.ts';
 
 /** All that the agent does with DCGM. Refuses with what was seen; never reports an effect that was not read back. */
 export type Dcgm = {
-  /** Every host engine of the node; one that does not answer is there with its problems, after 8 s at most. */
+  /** Every host engine of the node; one that does not answer is there with its problems, after 13 s at most. */
   list(signal?: AbortSignal): Promise<HostEngineFacts[]>;
   /** The engine that was asked for, else the one that the node monitoring agent listens on. */
   choose(

@@ -86,7 +86,7 @@ export async function injectField(
   }
   const policies = policiesOf(field).map((entry) => entry.policy);
   const slot = deps.slots.take({ pid: engine.pid, gpuId, policies }, stampFor(deps.clock.now(), offset));
-  const written = await releasingOnRefusal(slot, async () => {
+  const written = await holdingSlot(slot, async (startWriting) => {
     const before = await introspect(deps.dcgmi, engine, gpuId, field.id, signal);
     if (needsBaseline(field, engine, before, value)) {
       await writeValue(deps, order, '0', offset, signal);
@@ -95,6 +95,7 @@ export async function injectField(
       notes.push('the engine had no sample to compare with, so 0 was injected one second before the value');
     }
     const from = deps.clock.now();
+    startWriting();
     return { before, from, commandLine: await writeValue(deps, order, value, offset, signal) };
   });
   const { before, from, commandLine } = written;
@@ -106,12 +107,16 @@ export async function injectField(
   return { before, after, value, commandLine, at: isoFromMillis(from), notes };
 }
 
-/** A run that was killed may have injected before, so its slot stays taken. */
-async function releasingOnRefusal<T>(slot: TakenSlots, work: () => Promise<T>): Promise<T> {
+/** The slot is given back when nothing was injected; a run that was killed may have done it before. */
+async function holdingSlot<T>(slot: TakenSlots, work: (startWriting: () => void) => Promise<T>): Promise<T> {
+  let isWriting = false;
   try {
-    return await work();
+    return await work(() => {
+      isWriting = true;
+    });
   } catch (thrown) {
-    if (thrown instanceof Refusal && thrown.reason !== 'dcgmi_timeout') slot.release();
+    const isAnswered = thrown instanceof Refusal && thrown.reason !== 'dcgmi_timeout';
+    if (!isWriting || isAnswered) slot.release();
     throw thrown;
   }
 }

@@ -1,9 +1,12 @@
 export type ContainerIdentity = { readonly container: string | null; readonly podUid: string | null };
 
-const containerId = /(?:^|[-/])([0-9a-f]{64})(?:\.scope)?$/;
-/** systemd's names cannot hold a dash in one component, so the kubelet writes the uid with underscores there. */
-const podUid =
-  /pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12})(?:\.slice)?(?:\/|$)/;
+/** A colon stands before it where containerd writes its own notation, `slice:cri-containerd:id`. */
+const containerId = /(?:^|[-/:])([0-9a-f]{64})(?:\.scope)?$/;
+/**
+ * systemd's names cannot hold a dash in one component, so the kubelet writes the uid with underscores there; the uid
+ * of a static pod is a hash without either.
+ */
+const podUid = /pod([0-9a-f]{32}|[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})(?:\.slice)?(?:[/:]|$)/;
 
 /**
  * Container and pod of a process from /proc/PID/cgroup, version 1 (a line per controller) and 2 (one line):

@@ -20,14 +20,21 @@ export type NvmlChild = {
   /** One at a time. A child that does not answer in time is killed. */
   list(timeoutMs: number): Promise<NvmlOutcome>;
   /** Asks an idle child to end itself; a busy one is in a native call and hears nothing but `kill`. */
-  disconnect(): void;
+  end(): void;
   kill(): void;
   /** True when the process is gone, false when it still is not after that time. */
   waitForEnd(timeoutMs: number): Promise<boolean>;
 };
 
-/** A heap for a few kilobytes of facts: the flags bound the child's memory, not its work. */
-const nodeFlags = ['--max-old-space-size=32', '--max-semi-space-size=1', '--v8-pool-size=1'];
+/**
+ * A heap for a few kilobytes of facts. Without a JIT the child stays under 50 MiB (it grows to 60 with one), but Node
+ * strips the types of a .ts file with WebAssembly, which needs it; that costs 25 MiB more and is for development only.
+ */
+function nodeFlags(childPath: string): string[] {
+  const flags = ['--max-old-space-size=32', '--max-semi-space-size=1', '--v8-pool-size=1'];
+  return childPath.endsWith('.ts') ? flags : [...flags, '--jitless'];
+}
+
 const keptStderr = 4096;
 
 /** Forks the NVML child. `onEnd` is told when it is gone, asked for or not. */
@@ -45,7 +52,7 @@ export function startNvmlChild(options: {
   let request: { readonly id: number; settle(outcome: NvmlOutcome): void } | undefined;
   const endWaiters = new Set<() => void>();
 
-  function end(how: NvmlOutcome): void {
+  function finish(how: NvmlOutcome): void {
     if (ended) return;
     ended = true;
     request?.settle(how);
@@ -56,7 +63,7 @@ export function startNvmlChild(options: {
   let child: ChildProcess;
   try {
     child = fork(options.childPath, [options.libraryPath], {
-      execArgv: nodeFlags,
+      execArgv: nodeFlags(options.childPath),
       // One malloc arena: glibc would otherwise reserve one per thread.
       env: { ...process.env, MALLOC_ARENA_MAX: '1' },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -82,13 +89,13 @@ export function startNvmlChild(options: {
   });
   // Also emitted for a failed kill or send; only the failed start means that there is no process.
   child.on('error', (cause) => {
-    if (child.pid === undefined) end({ kind: 'not-started', message: cause.message });
+    if (child.pid === undefined) finish({ kind: 'not-started', message: cause.message });
   });
   // Not `exit`: that may come before the last `calling` has been read from the channel.
   child.on('close', (code, signal) => {
     const said = lastWords(stderr);
-    if (signal !== null) end({ kind: 'crashed', signal, during, said });
-    else end({ kind: 'exited', code: code ?? -1, during, said });
+    if (signal !== null) finish({ kind: 'crashed', signal, during, said });
+    else finish({ kind: 'exited', code: code ?? -1, during, said });
   });
 
   return {
@@ -119,8 +126,9 @@ export function startNvmlChild(options: {
         // A child that cannot be told has ended or is about to: `close` or the watchdog settles it.
         child.send({ id: current.id, method: 'list' } satisfies NvmlRequest, () => undefined);
       }),
-    disconnect() {
-      if (child.connected) child.disconnect();
+    end() {
+      // Not `disconnect`: after that Node never emits `close` for this child.
+      if (child.connected) child.send({ id: 0, method: 'end' } satisfies NvmlRequest, () => undefined);
     },
     kill() {
       child.kill('SIGKILL');
@@ -145,7 +153,7 @@ function unstartedChild(message: string): NvmlChild {
     pid: undefined,
     ended: true,
     list: async () => ({ kind: 'not-started', message }),
-    disconnect: () => undefined,
+    end: () => undefined,
     kill: () => undefined,
     waitForEnd: async () => true,
   };

@@ -11,8 +11,8 @@ const path = process.argv[2] ?? 'libnvidia-ml.so.1';
 let opened: NvmlCall | undefined;
 
 process.on('message', (request: NvmlRequest) => {
-  const { id } = request;
-  send({ id, answer: answer(request) });
+  if (request.method === 'end') process.disconnect();
+  else send({ id: request.id, answer: answer(request) });
 });
 process.on('disconnect', () => process.exit(0));
 

@@ -24,7 +24,7 @@ export type ForkedNvmlOptions = {
 const libraryPauseMs = 5_000;
 const firstPauseMs = 1_000;
 const longestPauseMs = 10_000;
-/** For an idle child to end itself after the channel is closed. */
+/** For an idle child to end itself when asked to. */
 const farewellMs = 1_000;
 
 /** NVML in a child process that is forked at the first call, killed when it hangs, and forked again when it is gone. */
@@ -87,7 +87,7 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
     if (child === used) child = undefined;
     if (used.ended) return;
     leaving = used;
-    if (why === 'failure') used.disconnect();
+    if (why === 'failure') used.end();
     else used.kill();
   }
 
@@ -113,7 +113,7 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
       const ending = child ?? leaving;
       if (ending !== undefined) {
         // A busy child is inside a native call, which may be the one that hangs.
-        if (running === undefined) ending.disconnect();
+        if (running === undefined) ending.end();
         else ending.kill();
         if (!(await ending.waitForEnd(farewellMs))) {
           ending.kill();

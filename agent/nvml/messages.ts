@@ -1,7 +1,7 @@
 import type { GpuFacts } from '../../shared/schemas/inventory.ts';
 
-/** What the agent asks of its NVML child over IPC. */
-export type NvmlRequest = { readonly id: number; readonly method: 'list' };
+/** What the agent asks of its NVML child over IPC; `end` has no answer but the end of the process. */
+export type NvmlRequest = { readonly id: number; readonly method: 'list' | 'end' };
 
 /**
  * What the child sends back: any number of `calling`, each before the native call that it names, so that a hang or a

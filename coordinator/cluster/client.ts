@@ -1,5 +1,3 @@
-import type { IncomingMessage } from 'node:http';
-import { StringDecoder } from 'node:string_decoder';
 import { Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type {
@@ -16,6 +14,7 @@ import type {
 import { type ResourceRow, resources } from './resources.ts';
 import { refusalFromStatus } from './status.ts';
 import { type ClusterSource, createTransport, type TransportRequest, unreachable } from './transport.ts';
+import { eventFromLine, type ListPage, linesOf, objectFromText, pageFromText, textOf } from './wire.ts';
 
 export type ClusterClientOptions = {
   readonly kubeconfig: ClusterSource;
@@ -33,21 +32,26 @@ export type ClusterClientOptions = {
 type Call = Omit<TransportRequest, 'signal'> & {
   /** What was asked, in the words of kubectl, for messages. */
   readonly asked: string;
+  readonly signal?: AbortSignal | undefined;
 };
 
 const pageSize = 500;
-/** An object is at most about 1.5 MiB in etcd; a longer line is not a watch. */
-const longestLine = 16 * 2 ** 20;
 const longestLogBytes = 2 ** 20;
 
+/** How the API server says that a container has written nothing so far; it has no code of its own for that. */
+const noLogYet =
+  /is waiting to start|does not have a host assigned|trying and failing to pull|previous terminated/;
+
+/** The port over HTTP: what a call becomes on the wire, and which refusal an answer is. */
 export function createClusterClient(options: ClusterClientOptions): Cluster {
   const transport = createTransport({ source: options.kubeconfig, userAgent: options.userAgent });
   const timeoutMs = options.requestTimeoutMs ?? 30_000;
   const watchSeconds = options.watchSeconds ?? 300;
 
   /** The text of a 2xx answer; everything else is thrown. */
-  async function send({ asked, ...request }: Call): Promise<string> {
-    const signal = AbortSignal.timeout(timeoutMs);
+  async function send({ asked, signal: given, ...request }: Call): Promise<string> {
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const signal = given === undefined ? timeout : AbortSignal.any([timeout, given]);
     try {
       const response = await transport.open({ ...request, signal });
       const text = await textOf(response);
@@ -57,58 +61,48 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       if (warning !== undefined) options.log.warn({ asked, warning }, 'the Kubernetes API warns');
       return text;
     } catch (thrown) {
-      if (signal.aborted) {
-        throw new Refusal('cluster_unreachable', `${asked}: no answer within ${timeoutMs} ms`, {
-          asked,
-          timeoutMs,
-        });
-      }
-      throw unreachable(asked, thrown);
+      given?.throwIfAborted();
+      if (!timeout.aborted) throw unreachable(asked, thrown);
+      const message = `${asked}: no answer within ${timeoutMs} ms`;
+      throw new Refusal('cluster_unreachable', message, { asked, timeoutMs });
     }
   }
 
   async function sendForObject(call: Call): Promise<KubeObject> {
-    return parsed(await send(call), call.asked) as KubeObject;
+    return objectFromText(await send(call), call.asked);
   }
 
-  function writing(
-    method: 'POST' | 'PUT' | 'PATCH',
-    path: string,
-    body: JsonObject,
-    type = 'application/json',
-  ) {
+  function writing(method: 'POST' | 'PUT' | 'PATCH', path: string, body: JsonObject, type: string) {
     const query = new URLSearchParams({ fieldManager: options.fieldManager });
     return { method, path: `${path}?${query}`, body: { type, text: JSON.stringify(body) } } as const;
   }
 
   async function list(resource: ResourceName, query: ListQuery = {}): Promise<Listing> {
+    try {
+      return await allPages(resource, query, pageSize);
+    } catch (thrown) {
+      if (!(thrown instanceof Refusal) || thrown.reason !== 'resource_expired') throw thrown;
+      // The pages took longer than the server keeps history: once more, in one piece, as client-go does.
+      options.log.info({ resource }, 'the list expired between two pages; listing again without pages');
+      return allPages(resource, query, 0);
+    }
+  }
+
+  async function allPages(resource: ResourceName, query: ListQuery, limit: number): Promise<Listing> {
+    const asked = `list ${resource}`;
     const items: KubeObject[] = [];
-    let next = '';
-    let limit = pageSize;
-    for (;;) {
-      const page = new URLSearchParams(selectorsOf(query));
-      if (limit > 0) page.set('limit', String(limit));
-      if (next !== '') page.set('continue', next);
-      const path = `${pathOf(resource, { namespace: query.namespace })}?${page}`;
-      const asked = `list ${resource}`;
-      let answer: KubeObject;
-      try {
-        answer = await sendForObject({ method: 'GET', path, asked });
-      } catch (thrown) {
-        // The pages took longer than the server keeps history: once more, in one piece, as client-go does.
-        if (next === '' || !(thrown instanceof Refusal) || thrown.reason !== 'resource_expired') throw thrown;
-        options.log.info({ resource }, 'the list expired between two pages; listing again without pages');
-        items.length = 0;
-        next = '';
-        limit = 0;
-        continue;
-      }
-      // Items of built-in kinds come without kind and apiVersion.
-      const { apiVersion, kind } = resources[resource];
-      for (const item of listItems(answer, asked)) items.push({ ...item, apiVersion, kind });
-      const meta = answer.metadata as { readonly continue?: string; readonly resourceVersion?: string };
-      next = meta.continue ?? '';
-      if (next === '') return { items, resourceVersion: meta.resourceVersion ?? '' };
+    for (let next = ''; ; ) {
+      const parameters = new URLSearchParams({
+        ...selectorsOf(query),
+        ...(limit > 0 && { limit: String(limit) }),
+        ...(next !== '' && { continue: next }),
+      });
+      const path = `${pathOf(resource, { namespace: query.namespace })}?${parameters}`;
+      const text = await send({ method: 'GET', path, asked, signal: query.signal });
+      const page: ListPage = pageFromText(text, resources[resource], asked);
+      for (const item of page.items) items.push(item);
+      if (page.next === '') return { items, resourceVersion: page.resourceVersion };
+      next = page.next;
     }
   }
 
@@ -132,9 +126,9 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
     );
     try {
       const response = await transport.open({ method: 'GET', path, signal: ending.signal });
-      clearTimeout(headTimer);
       const code = response.statusCode ?? 0;
       if (code !== 200) throw refusalFromStatus(code, await textOf(response), asked);
+      clearTimeout(headTimer);
       for await (const line of linesOf(response, asked)) yield eventFromLine(line, asked);
     } catch (thrown) {
       if (query.signal.aborted) return;
@@ -158,29 +152,45 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
     }
   }
 
+  async function podLog(key: ObjectKey, of: { readonly container?: string; readonly tailLines: number }) {
+    const query = new URLSearchParams({
+      tailLines: String(of.tailLines),
+      limitBytes: String(longestLogBytes),
+      ...(of.container !== undefined && { container: of.container }),
+    });
+    const path = `${pathOf('pods', key, 'log')}?${query}`;
+    try {
+      return await orUndefined(send({ method: 'GET', path, asked: `logs of ${shown('pods', key)}` }));
+    } catch (thrown) {
+      const isBadRequest = thrown instanceof Refusal && thrown.reason === 'object_invalid';
+      if (isBadRequest && noLogYet.test(thrown.message)) return undefined;
+      throw thrown;
+    }
+  }
+
   return {
     list,
     watch,
-    read: (resource, key) =>
-      orUndefined(
-        sendForObject({ method: 'GET', path: pathOf(resource, key), asked: `get ${shown(resource, key)}` }),
-      ),
+    read: (resource, key) => {
+      const asked = `get ${shown(resource, key)}`;
+      return orUndefined(sendForObject({ method: 'GET', path: pathOf(resource, key), asked }));
+    },
     create: (resource, object) => {
-      const { name, namespace } = object.metadata;
-      const asked = `create ${shown(resource, { name: name ?? object.metadata.generateName, ...(namespace && { namespace }) })}`;
-      return sendForObject({ ...writing('POST', pathOf(resource, { namespace }), object), asked });
+      const { name, namespace, generateName } = object.metadata;
+      const path = pathOf(resource, { namespace });
+      const asked = `create ${resource} ${name ?? generateName ?? ''}`;
+      return sendForObject({ ...writing('POST', path, object, 'application/json'), asked });
     },
     replace: (resource, object, subresource) => {
       const path = pathOf(resource, object.metadata, subresource);
-      return sendForObject({
-        ...writing('PUT', path, object),
-        asked: `replace ${shown(resource, object.metadata)}`,
-      });
+      const asked = `replace ${shown(resource, object.metadata)}`;
+      return sendForObject({ ...writing('PUT', path, object, 'application/json'), asked });
     },
     patch: (resource, key, patch, subresource) => {
       const path = pathOf(resource, key, subresource);
-      const request = writing('PATCH', path, patch, 'application/merge-patch+json');
-      return sendForObject({ ...request, asked: `patch ${shown(resource, key)}` });
+      const asked = `patch ${shown(resource, key)}`;
+      // Explicit: the server's own default for an unnamed type, and the library's, is a JSON patch.
+      return sendForObject({ ...writing('PATCH', path, patch, 'application/merge-patch+json'), asked });
     },
     remove: async (resource, key) => {
       const text = JSON.stringify({
@@ -192,27 +202,9 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       const asked = `delete ${shown(resource, key)}`;
       await orUndefined(send({ method: 'DELETE', path: pathOf(resource, key), body, asked }));
     },
-    podLog: async (key, { container, tailLines }) => {
-      const query = new URLSearchParams({
-        tailLines: String(tailLines),
-        limitBytes: String(longestLogBytes),
-      });
-      if (container !== undefined) query.set('container', container);
-      const path = `${pathOf('pods', key, 'log')}?${query}`;
-      try {
-        return await orUndefined(send({ method: 'GET', path, asked: `logs of ${shown('pods', key)}` }));
-      } catch (thrown) {
-        if (thrown instanceof Refusal && thrown.reason === 'object_invalid' && noLogYet.test(thrown.message))
-          return undefined;
-        throw thrown;
-      }
-    },
+    podLog,
   };
 }
-
-/** How the API server says that a container has written nothing so far; it has no code of its own for that. */
-const noLogYet =
-  /is waiting to start|does not have a host assigned|trying and failing to pull|previous terminated/;
 
 function pathOf(
   resource: ResourceName,
@@ -221,10 +213,14 @@ function pathOf(
 ): string {
   const row: ResourceRow = resources[resource];
   const root = row.apiVersion.includes('/') ? `/apis/${row.apiVersion}` : `/api/${row.apiVersion}`;
-  const space =
-    row.namespaced && key.namespace !== undefined ? `/namespaces/${encodeURIComponent(key.namespace)}` : '';
-  const name = key.name === undefined ? '' : `/${encodeURIComponent(key.name)}`;
-  return `${root}${space}/${row.plural}${name}${subresource === undefined ? '' : `/${subresource}`}`;
+  const isInside = row.namespaced && key.namespace !== undefined;
+  const steps = [
+    ...(isInside ? ['namespaces', key.namespace ?? ''] : []),
+    row.plural,
+    ...(key.name === undefined ? [] : [key.name]),
+    ...(subresource === undefined ? [] : [subresource]),
+  ];
+  return `${root}/${steps.map(encodeURIComponent).join('/')}`;
 }
 
 function selectorsOf({ labelSelector, fieldSelector }: ListQuery): Record<string, string> {
@@ -233,61 +229,4 @@ function selectorsOf({ labelSelector, fieldSelector }: ListQuery): Record<string
 
 function shown(resource: ResourceName, key: ObjectKey): string {
   return key.namespace === undefined ? `${resource} ${key.name}` : `${resource} ${key.namespace}/${key.name}`;
-}
-
-async function textOf(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-/** Whole lines only: what a cut connection left of one comes again with the next watch. */
-async function* linesOf(response: IncomingMessage, asked: string): AsyncGenerator<string> {
-  const decoder = new StringDecoder('utf8');
-  let rest = '';
-  for await (const chunk of response) {
-    const pieces = (rest + decoder.write(chunk as Buffer)).split('\n');
-    rest = pieces.pop() ?? '';
-    if (rest.length > longestLine) throw garbage(asked, 'a line without an end');
-    for (const line of pieces) if (line.trim() !== '') yield line;
-  }
-}
-
-function eventFromLine(line: string, asked: string): WatchEvent {
-  const event = parsed(line, asked) as { readonly type?: unknown; readonly object?: unknown };
-  const { type, object } = event;
-  if (type === 'ERROR') {
-    const code = (object as { readonly code?: number } | undefined)?.code ?? 500;
-    throw refusalFromStatus(code, JSON.stringify(object), asked);
-  }
-  const isKnown = type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED' || type === 'BOOKMARK';
-  if (!isKnown || !isKubeObject(object)) throw garbage(asked, `an event of type ${JSON.stringify(type)}`);
-  return { type, object };
-}
-
-function isKubeObject(value: unknown): value is KubeObject {
-  return (
-    typeof value === 'object' && value !== null && 'metadata' in value && typeof value.metadata === 'object'
-  );
-}
-
-function listItems(answer: KubeObject, asked: string): readonly KubeObject[] {
-  if (!isKubeObject(answer)) throw garbage(asked, 'a list without metadata');
-  const items = (answer as { readonly items?: unknown }).items ?? [];
-  if (!Array.isArray(items)) throw garbage(asked, 'a list without items');
-  return items as KubeObject[];
-}
-
-function parsed(text: string, asked: string): unknown {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return value;
-  } catch {
-    // said below, with what came
-  }
-  throw garbage(asked, 'something that is not a JSON object');
-}
-
-function garbage(asked: string, what: string): Refusal {
-  return new Refusal('cluster_unreachable', `${asked}: the server sent ${what}`, { asked });
 }

@@ -9,7 +9,7 @@ export interface Cluster {
    * Throws `resource_expired` for 410 (before or within the stream), `cluster_unreachable` for what may pass.
    */
   watch(resource: ResourceName, query: WatchQuery): AsyncIterable<WatchEvent>;
-  /** undefined: there is none. */
+  /** undefined: there is none. A kind that is not served throws `object_missing` with `kindServed: false`. */
   read(resource: ResourceName, key: ObjectKey): Promise<KubeObject | undefined>;
   /** Throws `object_exists`, `object_invalid`, `cluster_refused`, `cluster_unreachable`. */
   create(resource: ResourceName, object: KubeObject): Promise<KubeObject>;
@@ -71,6 +71,8 @@ export type ListQuery = {
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
+  /** Ends the waiting: a list rejects with the signal's reason, a watch just ends. */
+  readonly signal?: AbortSignal;
 };
 
 export type Listing = { readonly items: readonly KubeObject[]; readonly resourceVersion: string };

@@ -94,6 +94,14 @@ export function createTransport(options: {
   async function open(call: TransportRequest): Promise<IncomingMessage> {
     const from = await authenticated();
     call.signal.throwIfAborted();
+    return attempt(call, from);
+  }
+
+  async function attempt(
+    call: TransportRequest,
+    from: https.RequestOptions,
+    again = false,
+  ): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const request = (secure ? https : http).request(`${base.origin}${prefix}${call.path}`, {
       ...from,
@@ -115,7 +123,14 @@ export function createTransport(options: {
     request.once('close', () => call.signal.removeEventListener('abort', abort));
     request.once('response', resolve);
     request.end(call.body?.text);
-    return promise;
+    try {
+      return await promise;
+    } catch (thrown) {
+      // The server closed an idle connection in the moment we took it. Only a read can be asked again safely.
+      const isStale = request.reusedSocket && call.method === 'GET' && !call.signal.aborted && !again;
+      if (isStale) return attempt(call, from, true);
+      throw thrown;
+    }
   }
 
   return {

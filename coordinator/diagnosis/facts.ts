@@ -116,6 +116,8 @@ export type DrillFacts = {
   readonly fault: string;
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly expectation: Expectation;
+  /** uid of the Node object when the drill was planned: a replaced node keeps its name in some clusters. */
+  readonly nodeUid?: string;
   /** Set once the agent has answered. */
   readonly receipt: Receipt | undefined;
   /** Why the agent refused or failed, if it did. */

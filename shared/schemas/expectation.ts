@@ -3,8 +3,8 @@ import Type, { type Static } from 'typebox';
 /** What must follow an injection. Where it says nothing else, the catalogue and the agent's version decide. */
 export const Expectation = Type.Object(
   {
-    kind: Type.Union([Type.Literal('event'), Type.Literal('condition'), Type.Literal('none')], {
-      description: 'event: a Warning on the node; condition: status False; none: nothing may follow',
+    kind: Type.Union([Type.Literal('event'), Type.Literal('condition')], {
+      description: 'event: a Warning on the node; condition: status False',
     }),
     type: Type.String({ description: 'condition type; also the `reason` of the event' }),
     reason: Type.String({ description: 'the monitoring agent’s reason: the event message’s prefix, the condition’s reason' }),
@@ -17,7 +17,7 @@ export type Expectation = Static<typeof Expectation>;
 
 export const verdicts = ['pass', 'fail', 'inconclusive', 'error', 'aborted'] as const;
 export type Verdict = (typeof verdicts)[number];
-export const VerdictSchema = Type.Union(verdicts.map((verdict) => Type.Literal(verdict)));
+export const VerdictSchema = Type.Enum([...verdicts]);
 
 /** On which clock an entry's time was read; latencies are only taken between two times of one clock. */
 export const TimelineEntry = Type.Object(

@@ -21,5 +21,5 @@ export function isVersionAtLeast(version: string | null, wanted: string): boolea
 }
 
 function versionIn(block: string): string | null {
-  return /^\s*version\s*:\s*(\d+\.\d+\.\d+)/im.exec(block)?.[1] ?? null;
+  return /^\s*(?:dcgmi\s+)?version\s*:\s*(\d+\.\d+\.\d+)/im.exec(block)?.[1] ?? null;
 }

@@ -113,8 +113,7 @@ async function build(name: BinaryName, dir: string, log: Log): Promise<void> {
   const progress = setInterval(() => log(`still building ${name}, ${seconds()} s`), 30_000);
   try {
     const args = ['build', '-mod=readonly', '-trimpath', '-ldflags', flags, '-o', partial, packages[name]];
-    // On SIGINT go removes its work directory before it ends, which it does not do on SIGKILL.
-    const { exitCode, output } = await runGo(...guarded('go', args, 'INT'));
+    const { exitCode, output } = await runGo(...guarded('go', args));
     if (exitCode !== 0) {
       throw new Error(`go build of ${name} failed (exit ${exitCode}):\n${lastLines(output)}`);
     }

@@ -1,0 +1,51 @@
+import { list, text } from '../cluster/node-view.ts';
+import type { Cluster } from '../cluster/port.ts';
+import type { AgentDirectory } from './http.ts';
+
+/** The labels of the agent's pods; the chart sets them. */
+export const agentSelector = 'app.kubernetes.io/name=xidrill,app.kubernetes.io/component=agent';
+
+const agentPort = 9475;
+
+/** From `--agent NODE=URL`. */
+export function createStaticDirectory(agents: ReadonlyMap<string, string>): AgentDirectory {
+  return async (node) => agents.get(node);
+}
+
+/** Running agent pods by the node that they are on. A node without one has no agent: that is an answer. */
+export function createPodDirectory(cluster: Cluster): AgentDirectory {
+  return async (node) => {
+    const { items } = await cluster.list('pods', {
+      labelSelector: agentSelector,
+      fieldSelector: `spec.nodeName=${node},status.phase=Running`,
+    });
+    for (const pod of items) {
+      const ip = text(pod, 'status', 'podIP');
+      const ports = list(pod, 'spec', 'containers').flatMap((container) => list(container, 'ports'));
+      const named = ports.find((port) => text(port, 'name') === 'agent') as { containerPort?: number } | undefined;
+      if (ip !== undefined) return `http://${ip.includes(':') ? `[${ip}]` : ip}:${named?.containerPort ?? agentPort}`;
+    }
+    return undefined;
+  };
+}
+
+/** Static entries win: they are what a person typed. */
+export function firstOf(...directories: readonly AgentDirectory[]): AgentDirectory {
+  return async (node) => {
+    for (const directory of directories) {
+      const url = await directory(node);
+      if (url !== undefined) return url;
+    }
+    return undefined;
+  };
+}
+
+/** `NODE=http://host:port`; returns what is wrong, or undefined. */
+export function checkAgentEntry(entry: string): string | undefined {
+  return parseAgentEntry(entry) === undefined ? 'not NODE=URL, such as node-1=http://127.0.0.1:9475' : undefined;
+}
+
+export function parseAgentEntry(entry: string): readonly [string, string] | undefined {
+  const match = /^([^=\s]+)=(https?:\/\/[^\s/]+)\/?$/.exec(entry);
+  return match?.[1] === undefined || match[2] === undefined ? undefined : [match[1], match[2]];
+}

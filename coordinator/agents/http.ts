@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+import { isReason, messageFromUnknown, Refusal, type RefusalDetails } from '../../shared/errors.ts';
+import type { Inventory } from '../../shared/schemas/inventory.ts';
+import type { Receipt } from '../../shared/schemas/receipt.ts';
+import type { Agents } from './port.ts';
+
+/** Looks up a node's agent; static ones and pods do the same job. */
+export type AgentDirectory = (node: string) => Promise<string | undefined>;
+
+const servicePath = '/xidrill.agent.v1.AgentService';
+
+/** An order runs dcgmi several times at the most, each within its own limit. */
+const timeoutMs = 60_000;
+
+export function createHttpAgents(options: { readonly directory: AgentDirectory; readonly tokenFile?: string }): Agents {
+  const { directory, tokenFile } = options;
+
+  async function call(node: string, method: string, body: object, signal?: AbortSignal): Promise<unknown> {
+    const url = await directory(node);
+    if (url === undefined) {
+      throw new Refusal('agent_unknown', `no agent is known for node ${node}`, {
+        field: 'node',
+        value: node,
+        remedy: 'run the agent DaemonSet on this node, or give the coordinator --agent NODE=URL',
+      });
+    }
+    const limits = [AbortSignal.timeout(timeoutMs), ...(signal === undefined ? [] : [signal])];
+    let response: Response;
+    let text: string;
+    try {
+      response = await fetch(`${url}${servicePath}/${method}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...authorization(tokenFile) },
+        body: JSON.stringify(body),
+        signal: AbortSignal.any(limits),
+      });
+      text = await response.text();
+    } catch (thrown) {
+      signal?.throwIfAborted();
+      throw unreachable(node, url, thrown);
+    }
+    return answerFrom(node, url, response.status, text);
+  }
+
+  return {
+    find: directory,
+    order: async (node, order, signal) =>
+      (await call(node, order.method, { ...order.body, orderId: order.orderId }, signal)) as Receipt,
+    inventory: async (node, signal) => (await call(node, 'GetInventory', {}, signal)) as Inventory,
+  };
+}
+
+function authorization(tokenFile: string | undefined): Record<string, string> {
+  return tokenFile === undefined ? {} : { authorization: `Bearer ${readFileSync(tokenFile, 'utf8').trim()}` };
+}
+
+function unreachable(node: string, url: string, thrown: unknown): Refusal {
+  const cause = thrown instanceof Error && thrown.cause instanceof Error ? `: ${thrown.cause.message}` : '';
+  return new Refusal(
+    'agent_unreachable',
+    `the agent of ${node} at ${url} does not answer (${messageFromUnknown(thrown)}${cause})`,
+    { url, remedy: 'look at the agent’s pod on that node, and whether the coordinator may connect to it' },
+    thrown,
+  );
+}
+
+function answerFrom(node: string, url: string, status: number, text: string): unknown {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch (thrown) {
+    throw new Refusal('agent_unreachable', `${url} answered ${status} with something that is not JSON; is it the agent of ${node}?`, { url }, thrown);
+  }
+  if (status >= 200 && status < 300) return body;
+  const { message, details } = body as { message?: string; details?: RefusalDetails & { reason?: string } };
+  const { reason = '', ...facts } = details ?? {};
+  throw new Refusal(isReason(reason) ? reason : 'agent_unreachable', message ?? `${url} answered ${status}`, facts);
+}

@@ -1,0 +1,15 @@
+import type { AgentOrder } from '../../shared/schemas/experiment.ts';
+import type { Inventory } from '../../shared/schemas/inventory.ts';
+import type { Receipt } from '../../shared/schemas/receipt.ts';
+
+/** The agents of the cluster, by node. */
+export interface Agents {
+  /** Where the node's agent is, or undefined: none is known. */
+  find(node: string): Promise<string | undefined>;
+  /**
+   * Gives an order; the same order id again gives the same receipt. Refuses with the agent's own reason, with
+   * `agent_unknown`, or with `agent_unreachable` where it is not known whether the order arrived.
+   */
+  order(node: string, order: AgentOrder, signal?: AbortSignal): Promise<Receipt>;
+  inventory(node: string, signal?: AbortSignal): Promise<Inventory>;
+}

@@ -1,0 +1,263 @@
+import type { Clock } from '../../shared/clock.ts';
+import { messageFromUnknown, Refusal, refusalFromUnknown } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
+import type { Cluster, KubeObject, Listing, ListQuery, ObjectKey, ResourceName } from './port.ts';
+
+/** What became known about one object. `at` is this process's clock, when it became known. */
+export type Change = {
+  readonly type: 'added' | 'modified' | 'deleted';
+  /** The last known state where it was deleted. */
+  readonly object: KubeObject;
+  readonly previous?: KubeObject;
+  readonly at: number;
+};
+
+/**
+ * A time in which we could not see. `lost`: the server no longer had the history and we listed again, so that states
+ * in between may never be known; otherwise everything came, only later than it happened.
+ */
+export type Gap = {
+  readonly from: number;
+  readonly until: number;
+  readonly because: string;
+  readonly lost: boolean;
+};
+
+export type ReflectorOptions = {
+  readonly cluster: Cluster;
+  readonly resource: ResourceName;
+  readonly query?: ListQuery;
+  readonly clock: Clock;
+  /** 0 to below 1; spreads the retries of many reflectors. */
+  readonly random: () => number;
+  readonly log: Log;
+  /** May throw or reject: that is logged and stops nothing. Not awaited. */
+  readonly onChange: (change: Change) => unknown;
+  /** Called before the changes that end the gap. The same rules as for onChange. */
+  readonly onGap?: (gap: Gap) => unknown;
+  /**
+   * A watch without an event or a bookmark for this long is cut and opened again; default 150,000 ms.
+   * API servers send a bookmark a minute, so that two have to be missing.
+   */
+  readonly quietMs?: number;
+};
+
+export type ReflectorStatistics = {
+  readonly lists: number;
+  readonly watches: number;
+  readonly errors: number;
+  readonly lastError?: { readonly at: number; readonly reason: string; readonly message: string };
+  /** When the server last said something: a list, an event or a bookmark. */
+  readonly lastSeenAt?: number;
+};
+
+export type Reflector = {
+  /** Begins, once; ends when the signal is aborted or stop is called. */
+  start(signal?: AbortSignal): void;
+  /** Resolves when nothing is open and nothing will be opened any more. */
+  stop(): Promise<void>;
+  /** Resolves after the first list was handed over; rejects with `shutting_down` if it is stopped before. */
+  readonly ready: Promise<void>;
+  readonly store: { get(key: ObjectKey): KubeObject | undefined; list(): readonly KubeObject[] };
+  readonly gaps: readonly Gap[];
+  statistics(): ReflectorStatistics;
+};
+
+const firstPauseMs = 500;
+const longestPauseMs = 30_000;
+/** A watch that ends sooner counts as a failure: a server that closes at once must not be asked in a tight loop. */
+const shortWatchMs = 5_000;
+const keptGaps = 100;
+
+/** List and watch of one kind that never ends by itself, and knows when it could not see. */
+export function createReflector(options: ReflectorOptions): Reflector {
+  const { cluster, resource, query = {}, clock, random, quietMs = 150_000 } = options;
+  const log = options.log.child({ resource });
+  const known = new Map<string, KubeObject>();
+  const gaps: Gap[] = [];
+  const stopping = new AbortController();
+  const ready = Promise.withResolvers<void>();
+  // Who does not wait for it must not be killed by it.
+  ready.promise.catch(() => {});
+  const counts = { lists: 0, watches: 0, errors: 0 };
+  let lastError: ReflectorStatistics['lastError'];
+  let lastSeenAt: number | undefined;
+  let running: Promise<void> | undefined;
+  /** Where to watch from; undefined: a list is needed. */
+  let version: string | undefined;
+  let listedBefore = false;
+  let failures = 0;
+  /** Why the stream broke since we last saw something. */
+  let blindBecause: string | undefined;
+
+  function hand(name: string, handler: (() => unknown) | undefined): void {
+    const failed = (thrown: unknown) => log.error({ err: thrown }, `a handler of ${name} failed`);
+    try {
+      const result = handler?.();
+      if (result instanceof Promise) result.catch(failed);
+    } catch (thrown) {
+      failed(thrown);
+    }
+  }
+
+  function change(type: Change['type'], object: KubeObject, previous: KubeObject | undefined): void {
+    const at = clock.now();
+    hand('onChange', () =>
+      options.onChange({ type, object, at, ...(previous !== undefined && { previous }) }),
+    );
+  }
+
+  function apply(object: KubeObject, isGone: boolean): void {
+    const key = keyText(object.metadata);
+    const previous = known.get(key);
+    if (isGone) {
+      known.delete(key);
+      if (previous !== undefined) change('deleted', object, previous);
+      return;
+    }
+    known.set(key, object);
+    if (previous === undefined) change('added', object, undefined);
+    else if (previous.metadata.uid !== object.metadata.uid) {
+      // The name is the same and the object is not: its end was not seen.
+      change('deleted', previous, previous);
+      change('added', object, undefined);
+    } else if (previous.metadata.resourceVersion !== object.metadata.resourceVersion) {
+      change('modified', object, previous);
+    }
+  }
+
+  /** Something was heard: whatever was missed lies before now. */
+  function seen(lost: boolean): void {
+    const until = clock.now();
+    if (blindBecause !== undefined && lastSeenAt !== undefined) {
+      const gap: Gap = { from: lastSeenAt, until, because: blindBecause, lost };
+      gaps.push(gap);
+      if (gaps.length > keptGaps) gaps.shift();
+      hand('onGap', () => options.onGap?.(gap));
+    }
+    blindBecause = undefined;
+    lastSeenAt = until;
+  }
+
+  function takeList({ items, resourceVersion }: Listing): void {
+    if (listedBefore) blindBecause ??= 'listed again';
+    seen(listedBefore);
+    const present = new Set(items.map(({ metadata }) => keyText(metadata)));
+    for (const [key, object] of [...known]) if (!present.has(key)) apply(object, true);
+    for (const object of items) apply(object, false);
+    version = resourceVersion;
+    listedBefore = true;
+    ready.resolve();
+  }
+
+  async function watchOnce(from: string): Promise<void> {
+    const cutting = new AbortController();
+    const signal = AbortSignal.any([stopping.signal, cutting.signal]);
+    const openedAt = clock.now();
+    let heardAt = openedAt;
+    let isQuiet = false;
+    counts.watches += 1;
+    const watchdog = untilQuiet(() => heardAt, cutting.signal).then((quiet) => {
+      isQuiet = quiet;
+      cutting.abort();
+    });
+    try {
+      for await (const { type, object } of cluster.watch(resource, {
+        ...query,
+        resourceVersion: from,
+        signal,
+      })) {
+        heardAt = clock.now();
+        seen(false);
+        if (type !== 'BOOKMARK') apply(object, type === 'DELETED');
+        version = object.metadata.resourceVersion ?? version;
+        failures = 0;
+      }
+    } finally {
+      cutting.abort();
+      await watchdog;
+    }
+    if (stopping.signal.aborted) return;
+    if (isQuiet) throw new Refusal('cluster_unreachable', `nothing came for ${quietMs} ms`);
+    const lived = clock.now() - openedAt;
+    if (lived >= shortWatchMs) return;
+    blindBecause ??= `the server closed the watch after ${lived} ms`;
+    await pause();
+  }
+
+  async function untilQuiet(heardAt: () => number, signal: AbortSignal): Promise<boolean> {
+    try {
+      for (let left = quietMs; left > 0; left = heardAt() + quietMs - clock.now())
+        await clock.sleep(left, signal);
+      return true;
+    } catch {
+      return false; // the watch ended before
+    }
+  }
+
+  async function step(): Promise<void> {
+    if (version === undefined) {
+      counts.lists += 1;
+      const listing = await cluster.list(resource, { ...query, signal: stopping.signal });
+      takeList(listing);
+    } else await watchOnce(version);
+  }
+
+  function failed(thrown: unknown): void {
+    const refusal = refusalFromUnknown(thrown);
+    const message = refusal.reason === 'internal' ? messageFromUnknown(thrown) : refusal.message;
+    counts.errors += 1;
+    lastError = { at: clock.now(), reason: refusal.reason, message };
+    blindBecause ??= message;
+    if (refusal.reason === 'resource_expired') version = undefined;
+    log.warn({ reason: refusal.reason, message }, 'list or watch failed; trying again');
+  }
+
+  /** Doubles with every failure in a row; half of it is chance. */
+  async function pause(): Promise<void> {
+    const longest = Math.min(longestPauseMs, firstPauseMs * 2 ** failures);
+    failures = Math.min(failures + 1, 16);
+    await clock.sleep(longest * (0.5 + random() / 2), stopping.signal);
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        await step();
+      } catch (thrown) {
+        if (stopping.signal.aborted) break;
+        failed(thrown);
+        await pause().catch(() => {});
+      }
+    }
+    ready.reject(
+      new Refusal('shutting_down', `the reflector of ${resource} was stopped before its first list`),
+    );
+  }
+
+  return {
+    start: (signal) => {
+      if (running !== undefined) throw new Error(`the reflector of ${resource} was started twice`);
+      const stop = () => stopping.abort();
+      if (signal?.aborted === true) stop();
+      signal?.addEventListener('abort', stop, { once: true });
+      running = run().finally(() => signal?.removeEventListener('abort', stop));
+    },
+    stop: async () => {
+      stopping.abort();
+      await running;
+    },
+    ready: ready.promise,
+    store: { get: (key) => known.get(keyText(key)), list: () => [...known.values()] },
+    gaps,
+    statistics: () => ({
+      ...counts,
+      ...(lastError !== undefined && { lastError }),
+      ...(lastSeenAt !== undefined && { lastSeenAt }),
+    }),
+  };
+}
+
+function keyText({ namespace, name }: ObjectKey): string {
+  return `${namespace ?? ''}/${name}`;
+}

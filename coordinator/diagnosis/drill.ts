@@ -1,0 +1,185 @@
+import { gpuConditionType } from '../../shared/nma/conditions.ts';
+import { kernelRules, matchKernelRules } from '../../shared/nma/kernel-rules.ts';
+import { type Reaction, xidReaction } from '../../shared/nma/reactions.ts';
+import { type ReactionChannel, reactionWindows } from '../../shared/nma/timing.ts';
+import { nmaVersions } from '../../shared/nma/versions.ts';
+import type { Evidence } from '../../shared/schemas/explanation.ts';
+import type { TimelineEntry } from '../../shared/schemas/expectation.ts';
+import type { KernelLogReadBack, Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
+import { parseXidLine } from '../../shared/xid/line.ts';
+import { ageSeconds, millis } from './evidence.ts';
+import type { DrillFacts, Facts } from './facts.ts';
+
+/** A refusal or failure, of the whole order or of one surface. */
+export type Problem = {
+  readonly reason: string;
+  readonly message: string;
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly surface: Surface | undefined;
+  readonly source: string;
+  readonly at: string;
+  /** Nothing was written; otherwise it was tried and is not proven. */
+  readonly refused: boolean;
+};
+
+/** Everything that kept the injection from being made or proven, the order's own refusal first. */
+export function problemsOf(facts: Facts): readonly Problem[] {
+  const { drill, node } = facts;
+  const whole =
+    drill?.refusal === undefined
+      ? []
+      : [{ ...drill.refusal, surface: undefined, source: `agent ${node.name}`, at: facts.at, refused: true }];
+  const parts = (drill?.receipt?.surfaces ?? [])
+    .filter((result) => result.outcome !== 'injected')
+    .map((result) => problemOf(facts, drill?.receipt?.method ?? 'order', result));
+  return [...whole, ...parts];
+}
+
+function problemOf(facts: Facts, method: string, result: SurfaceResult): Problem {
+  return {
+    reason: result.code ?? 'internal',
+    message: result.message ?? `${result.surface}: ${result.outcome} without a reason`,
+    details: result.details ?? {},
+    surface: result.surface,
+    source: `agent ${facts.node.name} ${method} surfaces[${result.surface}]`,
+    at: result.at ?? facts.at,
+    refused: result.outcome === 'refused',
+  };
+}
+
+export function seenProblem(problem: Problem): Evidence {
+  const { source, reason, message, at } = problem;
+  return { source, observed: `${reason}: ${message}`, at };
+}
+
+/** The surfaces on which something was written and read back. */
+export function injectedOn(drill: DrillFacts | undefined): readonly SurfaceResult[] {
+  return (drill?.receipt?.surfaces ?? []).filter((result) => result.outcome === 'injected');
+}
+
+/** What was written to, or before the injection what will be. */
+export function surfacesOf(drill: DrillFacts): readonly string[] {
+  if (drill.receipt !== undefined) return drill.receipt.surfaces.map((result) => result.surface);
+  const { surfaces, field } = drill.parameters;
+  if (Array.isArray(surfaces)) return surfaces.map(String);
+  return field === undefined ? [] : ['dcgm'];
+}
+
+/** Node's clock: when the last surface was written. undefined: nothing was. */
+export function injectedAt(drill: DrillFacts | undefined): string | undefined {
+  const receipt = drill?.receipt;
+  const injected = injectedOn(drill);
+  if (receipt === undefined || injected.length === 0) return undefined;
+  return injected.map((result) => result.at ?? receipt.acceptedAt).toSorted().at(-1);
+}
+
+export function seenInjection(facts: Facts, result: SurfaceResult): Evidence {
+  const { readBack, written = '(not said)' } = result;
+  const at = result.at ?? facts.drill?.receipt?.acceptedAt ?? facts.at;
+  const source = `agent ${facts.node.name} receipt ${facts.drill?.receipt?.orderId ?? ''} surfaces[${result.surface}].readBack`;
+  if (readBack === undefined) return { source, observed: `${written}; not read back`, at };
+  if (isKernelLog(readBack)) return { source, observed: `sequence ${readBack.sequence}: ${readBack.record}`, at };
+  const { newest, samples, watchers } = readBack.after;
+  const engine = result.engine === undefined ? '' : `; engine pid ${result.engine.pid} at ${result.engine.address}`;
+  const observed = `${written}; newest sample ${newest ?? 'none'}, ${samples} samples, ${watchers} watchers${engine}`;
+  return { source, observed, at };
+}
+
+export function kernelReadBack(drill: DrillFacts | undefined): KernelLogReadBack | undefined {
+  return injectedOn(drill)
+    .map((result) => result.readBack)
+    .find((readBack) => readBack !== undefined && isKernelLog(readBack));
+}
+
+function isKernelLog(readBack: NonNullable<SurfaceResult['readBack']>): readBack is KernelLogReadBack {
+  return 'sequence' in readBack;
+}
+
+/** The text that was or will be written to the kernel log, where it is known. */
+export function kernelText(drill: DrillFacts): string | undefined {
+  const result = drill.receipt?.surfaces.find(({ surface }) => surface === 'kernel-log');
+  const record = kernelReadBack(drill)?.record;
+  if (record !== undefined) return record.slice(record.indexOf(';') + 1);
+  const asked = drill.receipt?.asked['text'] ?? drill.parameters['text'];
+  return result?.written ?? (typeof asked === 'string' ? asked : undefined);
+}
+
+/** The Xid of the drill: asked for by number, as a value of field 230, or as a line of the kernel log. */
+export function xidOf(drill: DrillFacts): number | undefined {
+  const { xid, field, value } = { ...drill.parameters, ...drill.receipt?.asked } as Record<string, unknown>;
+  if (typeof xid === 'number') return xid;
+  if (Number(field) === 230 && Number.isInteger(Number(value))) return Number(value);
+  return parseXidLine(kernelText(drill) ?? '')?.xid;
+}
+
+/** What this version of NMA makes of the drill's Xid; undefined: no Xid, or no version known. */
+export function usualReaction(facts: Facts): Reaction | undefined {
+  const xid = facts.drill && xidOf(facts.drill);
+  const row = facts.nma.version?.row;
+  return xid === undefined || row === undefined ? undefined : xidReaction(row, xid);
+}
+
+/** Whether every known version of NMA (or the one that runs here) has a rule for the record. */
+export function mustReactTo(facts: Facts, record: string): boolean {
+  const rows = facts.nma.version?.exact === true ? [facts.nma.version.row] : nmaVersions;
+  return rows.every((row) => matchKernelRules(row, record).length > 0);
+}
+
+/** The reaction was seen: what is left to explain is the repair. */
+export function hasReacted(facts: Facts): boolean {
+  return reactionEntry(facts) !== undefined;
+}
+
+export function reactionEntry({ drill }: Facts): TimelineEntry | undefined {
+  if (drill === undefined || drill.expectation.kind === 'none') return undefined;
+  return drill.timeline.find(({ kind, match }) => match && (kind === 'event' || kind === 'condition'));
+}
+
+/** The wait is over and nothing that was expected came. */
+export function isSilent(facts: Facts): boolean {
+  const { drill } = facts;
+  if (drill === undefined || drill.expectation.kind === 'none' || drill.waitedUntil === undefined) return false;
+  return !hasReacted(facts);
+}
+
+/** How NMA gets to know of the expected fault; decides how long it may take (nma.md §2.3). */
+export function channelOf({ kind, reason }: DrillFacts['expectation']): ReactionChannel {
+  const via = kind === 'event' ? 'event' : 'condition';
+  if (/^DCGMHealthCode/.test(reason)) return `health-${via}`;
+  if (/^(FabricManagerNotRunning|NvidiaFabricError)/.test(reason)) return 'fields-condition';
+  if (reason === 'NvidiaDeviceCountMismatch') return 'device-count-condition';
+  if (reason === 'DCGMError') return 'engine-loss-condition';
+  return kernelRules.some((rule) => rule.reason === reason) ? `kernel-log-${via}` : `policy-${via}`;
+}
+
+/** Seconds between injection and end of the wait. The ends are on two clocks, a second or two apart. */
+export function waitedSeconds({ drill }: Facts): number | undefined {
+  return drill === undefined ? undefined : ageSeconds(drill.waitedUntil, injectedAt(drill));
+}
+
+export function hasWaitedLongEnough(facts: Facts): boolean {
+  const waited = waitedSeconds(facts);
+  if (facts.drill === undefined || waited === undefined) return false;
+  return waited * 1000 >= reactionWindows[channelOf(facts.drill.expectation)].worstMs;
+}
+
+/** A reaction that NMA can only give with the host engine's help. The rules on Neuron and NCCL read the kernel log. */
+export function needsHostEngine({ drill }: Facts): boolean {
+  if (drill === undefined || drill.expectation.type !== gpuConditionType) return false;
+  return !/^(Neuron|NvidiaNCCL)/.test(drill.expectation.reason);
+}
+
+/** No drill at all counts as one of everything: a preflight without fault reports whatever is broken. */
+export function isAboutGpus(facts: Facts): boolean {
+  return facts.drill === undefined || facts.drill.expectation.type === gpuConditionType;
+}
+
+export function hasGap({ drill }: Facts): boolean {
+  return drill?.timeline.some(({ kind }) => kind === 'gap') ?? false;
+}
+
+/** Whether a time of the node's clock lies after the injection; a heartbeat has whole seconds. */
+export function isAfterInjection(facts: Facts, time: string | null | undefined): boolean {
+  const [then, injected] = [millis(time), millis(injectedAt(facts.drill))];
+  return then !== undefined && injected !== undefined && then + 999 >= injected;
+}

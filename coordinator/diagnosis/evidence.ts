@@ -1,0 +1,71 @@
+import type { Evidence } from '../../shared/schemas/explanation.ts';
+import { type Facts, isUnread, type NodeCondition, type PodFacts } from './facts.ts';
+
+/** What stood there when the facts were read. */
+export function seen(facts: Facts, source: string, observed: string): Evidence {
+  return { source, observed, at: facts.at };
+}
+
+/** The whole condition as it stands on the node; `field` points at the member that matters. */
+export function seenCondition(facts: Facts, condition: NodeCondition, field?: keyof NodeCondition): Evidence {
+  const path = `nodes/${facts.node.name} status.conditions[${condition.type}]`;
+  if (field !== undefined) return seen(facts, `${path}.${field}`, String(condition[field]));
+  const { status, reason, message, lastTransitionTime } = condition;
+  return seen(facts, path, `${status}, ${reason}: ${message}; since ${lastTransitionTime ?? 'not given'}`);
+}
+
+export function seenHeartbeat(facts: Facts, condition: NodeCondition): Evidence {
+  const { observed, ...rest } = seenCondition(facts, condition, 'lastHeartbeatTime');
+  const age = ageSeconds(facts.at, condition.lastHeartbeatTime);
+  return { ...rest, observed: age === undefined ? observed : `${observed}, ${renderAge(age)} before ${facts.at}` };
+}
+
+export function podSource(pod: PodFacts): string {
+  return `pods/${pod.namespace}/${pod.name}`;
+}
+
+export function renderPod(pod: PodFacts): string {
+  const why = pod.reason === undefined ? '' : `, ${pod.reason}`;
+  const ready = pod.ready ? 'Ready' : 'not Ready';
+  return `${pod.phase}${why}, ${ready}, ${pod.restarts} restarts, started ${pod.startedAt ?? 'never'}`;
+}
+
+/** The newest line of NMA's log that matches, as evidence. */
+export function seenInLog(facts: Facts, pattern: RegExp): Evidence | undefined {
+  const line = logLine(facts, pattern);
+  return line === undefined ? undefined : seen(facts, logSource(facts), line.slice(0, 400));
+}
+
+export function logLine(facts: Facts, pattern: RegExp): string | undefined {
+  const { log } = facts.nma;
+  return isUnread(log) ? undefined : log.findLast((line) => pattern.test(line));
+}
+
+export function logSource({ nma }: Facts): string {
+  return nma.pod === undefined ? 'log of NMA' : `log ${nma.pod.namespace}/${nma.pod.name}`;
+}
+
+/** undefined where a time is not given or not readable. */
+export function millis(time: string | null | undefined): number | undefined {
+  if (time === null || time === undefined) return undefined;
+  const value = Date.parse(time);
+  return Number.isNaN(value) ? undefined : value;
+}
+
+export function ageSeconds(now: string | undefined, then: string | null | undefined): number | undefined {
+  const [from, to] = [millis(then), millis(now)];
+  return from === undefined || to === undefined ? undefined : Math.round((to - from) / 1000);
+}
+
+/** `32 min 33 s`; for people, so whole seconds do. */
+export function renderAge(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
+  if (hours > 0) return `${hours} h ${minutes} min`;
+  if (minutes === 0) return `${rest} s`;
+  return rest === 0 ? `${minutes} min` : `${minutes} min ${rest} s`;
+}
+
+export function present<T>(...items: readonly (T | undefined)[]): T[] {
+  return items.filter((item) => item !== undefined);
+}

@@ -1,0 +1,96 @@
+import { eventSource, monitors } from '../../shared/nma/conditions.ts';
+import { heartbeatStaleMs, reactionWindows } from '../../shared/nma/timing.ts';
+import { injectedAt, isAfterInjection } from './drill.ts';
+import { ageSeconds, millis, renderAge } from './evidence.ts';
+import type { Facts, NodeCondition, PodFacts } from './facts.ts';
+
+const managedTypes: ReadonlySet<string> = new Set(monitors.map((monitor) => monitor.conditionType));
+const kubeletTypes: ReadonlySet<string> = new Set(['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure']);
+
+/** Heartbeats have whole seconds. */
+export const staleSeconds = heartbeatStaleMs / 1000 + 1;
+
+/** Whether NMA writes conditions, by the newest heartbeat of all that it manages: it writes them all in one patch. */
+export type Writing =
+  | { readonly state: 'fresh'; readonly condition: NodeCondition; readonly age: number }
+  | {
+      readonly state: 'stale';
+      readonly condition: NodeCondition;
+      readonly age: number;
+      /** Not yet 5 min 15 s old, but from before the pod's start, which writes every condition anew within 15 s. */
+      readonly sinceStart: boolean;
+      /** The kubelet's own heartbeat is as old: the node or its clock is off, and nothing follows about NMA. */
+      readonly nodeSilent: boolean;
+    }
+  | { readonly state: 'absent' };
+
+export function writingOf(facts: Facts): Writing {
+  const newest = newestOf(facts, managedTypes);
+  if (newest === undefined) return { state: 'absent' };
+  const kubelet = newestOf(facts, kubeletTypes);
+  const nodeSilent = kubelet !== undefined && kubelet.age > staleSeconds;
+  if (newest.age > staleSeconds) return { state: 'stale', ...newest, sinceStart: false, nodeSilent };
+  if (isFromBeforeStart(facts, newest.condition)) {
+    return { state: 'stale', ...newest, sinceStart: true, nodeSilent };
+  }
+  return { state: 'fresh', ...newest };
+}
+
+/** Conditions that NMA manages and that are on the node. */
+export function managedConditions({ node }: Facts): readonly NodeCondition[] {
+  return node.conditions.filter(({ type }) => managedTypes.has(type));
+}
+
+export function conditionOf({ node }: Facts, type: string): NodeCondition | undefined {
+  return node.conditions.find((condition) => condition.type === type);
+}
+
+/** Its heartbeat is not older than NMA's slowest renewal. */
+export function isFresh(facts: Facts, condition: NodeCondition): boolean {
+  const age = ageSeconds(facts.at, condition.lastHeartbeatTime);
+  return age !== undefined && age <= staleSeconds;
+}
+
+/** A sentence that shows that NMA lived when it mattered: since the injection, or now where nothing was injected. */
+export function signOfLife(facts: Facts): string | undefined {
+  const { drill } = facts;
+  const entry = drill?.timeline.find(
+    ({ kind, source, text }) => (kind === 'event' || kind === 'condition') && isFromNma(`${source} ${text}`),
+  );
+  if (entry !== undefined) return `${entry.source} at ${entry.at}: ${entry.text}`;
+  const writing = writingOf(facts);
+  if (writing.state !== 'fresh') return undefined;
+  const { condition, age } = writing;
+  const heartbeat = `${condition.type} has a heartbeat of ${condition.lastHeartbeatTime}`;
+  if (injectedAt(drill) === undefined) return `${heartbeat}, ${renderAge(age)} old`;
+  return isAfterInjection(facts, condition.lastHeartbeatTime)
+    ? `${heartbeat}, after the injection`
+    : undefined;
+}
+
+export function isRunning(pod: PodFacts | undefined): pod is PodFacts {
+  return pod !== undefined && pod.phase === 'Running' && pod.ready;
+}
+
+function isFromNma(text: string): boolean {
+  return text.includes(eventSource) || [...managedTypes].some((type) => text.includes(type));
+}
+
+function newestOf(facts: Facts, types: ReadonlySet<string>): { condition: NodeCondition; age: number } | undefined {
+  return facts.node.conditions
+    .filter(({ type }) => types.has(type))
+    .flatMap((condition) => {
+      const age = ageSeconds(facts.at, condition.lastHeartbeatTime);
+      return age === undefined ? [] : [{ condition, age }];
+    })
+    .toSorted((a, b) => a.age - b.age)
+    .at(0);
+}
+
+function isFromBeforeStart(facts: Facts, condition: NodeCondition): boolean {
+  const { pod } = facts.nma;
+  const [started, heartbeat] = [millis(pod?.startedAt), millis(condition.lastHeartbeatTime)];
+  const running = ageSeconds(facts.at, pod?.startedAt);
+  if (started === undefined || heartbeat === undefined || running === undefined) return false;
+  return running * 1000 > reactionWindows['restart-to-true'].worstMs && heartbeat + 1000 < started;
+}

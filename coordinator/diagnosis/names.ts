@@ -1,0 +1,31 @@
+import { eventSource } from '../../shared/nma/conditions.ts';
+import { type NmaVersion, nmaVersions } from '../../shared/nma/versions.ts';
+import type { Facts, PodFacts } from './facts.ts';
+
+/** `NMA 1.4.3`, as people read it from the image. */
+export function nmaName({ nma }: Facts): string {
+  return nma.version === undefined ? 'NMA' : `NMA ${nma.version.text}`;
+}
+
+export function nmaNamespace({ nma }: Facts): string {
+  return nma.pod?.namespace ?? nma.daemonSet?.namespace ?? nma.serviceAccount?.namespace ?? 'kube-system';
+}
+
+export function nmaDaemonSet({ nma }: Facts): string {
+  return nma.daemonSet?.name ?? eventSource;
+}
+
+/** All NMA pods, or the one of this node where nothing else has to change. */
+export function restartAllNma(facts: Facts): string {
+  return `kubectl -n ${nmaNamespace(facts)} rollout restart daemonset ${nmaDaemonSet(facts)}`;
+}
+
+export function restartPod(pod: PodFacts | undefined, otherwise: string): string {
+  return pod === undefined ? otherwise : `kubectl -n ${pod.namespace} delete pod ${pod.name}`;
+}
+
+/** The first release from which a property of NMA holds to the newest known one. */
+export function firstWith(holds: (row: NmaVersion) => boolean): string | undefined {
+  const last = nmaVersions.findLastIndex((row) => !holds(row));
+  return nmaVersions[last + 1]?.version;
+}

@@ -1,0 +1,56 @@
+import type { Evidence } from '../../shared/schemas/explanation.ts';
+import type { Facts } from './facts.ts';
+
+/**
+ * One possible cause. `judge` is pure and never throws; it says "unknown" where the facts do not decide, because a
+ * cause that is only not disproven is no explanation.
+ */
+export type Rule = {
+  /** Stable: scripts and metrics match on it. */
+  readonly code: string;
+  /** What is wrong when this is the cause, in a few words. */
+  readonly title: string;
+  /** Which silence it explains: that NMA showed nothing, or that nobody repaired the node after NMA had. */
+  readonly link: 'reaction' | 'repair';
+  readonly judge: (facts: Facts) => Judgement;
+};
+
+export type Cause = {
+  readonly is: 'cause';
+  /** likely: everything that was read fits, but something that could contradict it was not to be read. */
+  readonly certainty: 'proven' | 'likely';
+  readonly summary: string;
+  readonly evidence: readonly Evidence[];
+  readonly remedy: string;
+  /** The expected reaction cannot appear on this node, whatever is injected; a preflight then injects nothing. */
+  readonly blocks: boolean;
+  /** Broken, but not why this drill saw nothing: named among the further findings only. */
+  readonly aside: boolean;
+};
+
+export type Judgement =
+  | Cause
+  | { readonly is: 'refuted'; readonly because: string }
+  | { readonly is: 'unknown'; readonly because: string }
+  | { readonly is: 'irrelevant' };
+
+export function proven(cause: Finding): Cause {
+  return { is: 'cause', certainty: 'proven', blocks: false, aside: false, ...cause };
+}
+
+/** A likely cause never blocks: what is not proven must not keep a drill from finding out. */
+export function likely(cause: Omit<Finding, 'blocks'>): Cause {
+  return { is: 'cause', certainty: 'likely', blocks: false, aside: false, ...cause };
+}
+
+export function refuted(because: string): Judgement {
+  return { is: 'refuted', because };
+}
+
+export function unknown(because: string): Judgement {
+  return { is: 'unknown', because };
+}
+
+export const irrelevant: Judgement = { is: 'irrelevant' };
+
+type Finding = Pick<Cause, 'summary' | 'evidence' | 'remedy'> & Partial<Pick<Cause, 'blocks' | 'aside'>>;

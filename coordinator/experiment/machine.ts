@@ -1,0 +1,101 @@
+import type {
+  ExperimentSpec,
+  ExperimentStatus,
+  InjectionSpec,
+  InjectionStatus,
+} from '../../shared/schemas/experiment.ts';
+import type { Explanation } from '../../shared/schemas/explanation.ts';
+import type { Verdict } from '../../shared/schemas/expectation.ts';
+
+/**
+ * Where an experiment goes next. Pure: what has happened stands in the objects, so that a coordinator that was killed
+ * between any two steps, or another one, goes on from there.
+ */
+export type ExperimentStep =
+  | { readonly step: 'select' }
+  /** Selected nodes that have no Injection object yet. */
+  | { readonly step: 'create'; readonly nodes: readonly string[] }
+  | { readonly step: 'work'; readonly injections: readonly string[] }
+  | { readonly step: 'abort'; readonly injections: readonly string[] }
+  | { readonly step: 'expire'; readonly injections: readonly string[] }
+  | { readonly step: 'conclude'; readonly summary: Summary }
+  | { readonly step: 'rest' };
+
+/** `Selected`: baseline and preflight come next. `Injecting`: the order may or may not have been given. */
+export type InjectionStep = 'prepare' | 'inject' | 'verify' | 'rest';
+
+export type InjectionState = {
+  readonly name: string;
+  readonly spec: InjectionSpec;
+  readonly status: InjectionStatus | undefined;
+};
+
+export type Summary = Required<Pick<ExperimentStatus, 'verdict' | 'counts'>> &
+  Pick<ExperimentStatus, 'phase' | 'explanation' | 'latency'>;
+
+export function nextExperimentStep(
+  spec: ExperimentSpec,
+  status: ExperimentStatus | undefined,
+  injections: readonly InjectionState[],
+  now: number,
+): ExperimentStep {
+  if (isEnded(status)) return { step: 'rest' };
+  const open = injections.filter((injection) => nextInjectionStep(injection.status) !== 'rest').map(({ name }) => name);
+  if (spec.abort === true) {
+    if (open.length > 0) return { step: 'abort', injections: open };
+    return { step: 'conclude', summary: { ...summarize(injections), phase: 'Aborted', verdict: 'aborted' } };
+  }
+  if (status === undefined || status.phase === 'Pending') return { step: 'select' };
+  const missing = (status.selected ?? []).filter((node) => !injections.some(({ spec }) => spec.node === node));
+  if (missing.length > 0) return { step: 'create', nodes: missing };
+  if (open.length === 0) return { step: 'conclude', summary: summarize(injections) };
+  const late = status.deadlineAt !== undefined && now >= Date.parse(status.deadlineAt);
+  return late ? { step: 'expire', injections: open } : { step: 'work', injections: open };
+}
+
+export function nextInjectionStep(status: InjectionStatus | undefined): InjectionStep {
+  switch (status?.phase) {
+    case undefined:
+    case 'Selected':
+      return 'prepare';
+    case 'Injecting':
+      return 'inject';
+    case 'Verifying':
+      return 'verify';
+    case 'Completed':
+      return 'rest';
+  }
+}
+
+export function isEnded(status: Pick<ExperimentStatus, 'phase'> | undefined): boolean {
+  return status?.phase === 'Completed' || status?.phase === 'Aborted';
+}
+
+/** From the worst to the best: one node that failed is what the caller has to know. */
+const severity: readonly Verdict[] = ['error', 'fail', 'inconclusive', 'aborted', 'pass'];
+
+function summarize(injections: readonly InjectionState[]): Summary {
+  const ended = injections.flatMap(({ status }) => (status?.verdict === undefined ? [] : [status]));
+  const worst = ended.toSorted((left, right) => rank(left.verdict) - rank(right.verdict))[0];
+  const slowest = ended
+    .flatMap(({ latency }) => (latency === undefined ? [] : [latency]))
+    .toSorted((left, right) => right.seconds - left.seconds)[0];
+  const count = (verdict: Verdict) => ended.filter((status) => status.verdict === verdict).length;
+  const explanation: Explanation | undefined = worst?.explanation;
+  return {
+    phase: 'Completed',
+    verdict: worst?.verdict ?? 'error',
+    counts: {
+      total: injections.length,
+      pass: count('pass'),
+      fail: count('fail'),
+      other: injections.length - count('pass') - count('fail'),
+    },
+    ...(explanation === undefined ? {} : { explanation }),
+    ...(slowest === undefined ? {} : { latency: slowest }),
+  };
+}
+
+function rank(verdict: Verdict | undefined): number {
+  return verdict === undefined ? severity.length : severity.indexOf(verdict);
+}

@@ -1,0 +1,296 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../../../shared/clock.ts';
+import type { JsonObject, KubeObject, ObjectKey, ObjectMeta } from '../../cluster/port.ts';
+import { builtInCauses, decoded } from './built-in-checks.ts';
+import { definitionCauses, establishedStatus } from './definitions.ts';
+import { apiVersionOf, type Kinds, type ServedKind } from './kinds.ts';
+import { prune, validate } from './schema.ts';
+import {
+  alreadyExists,
+  badRequest,
+  type Cause,
+  conflict,
+  invalid,
+  notFound,
+  statusError,
+} from './status-error.ts';
+import type { Store } from './store.ts';
+
+export type WriteOptions = {
+  /** `fieldValidation=Strict`: fields that the schema does not know are an error, not a warning. */
+  readonly strict: boolean;
+  readonly warn: (warning: string) => void;
+};
+
+export type Update = {
+  readonly kind: ServedKind;
+  readonly key: ObjectKey;
+  /** A whole object given by the caller, or what a patch makes of the current one. */
+  readonly next: (current: KubeObject | undefined) => KubeObject;
+  readonly method: 'PUT' | 'PATCH';
+  readonly subresource?: 'status';
+};
+
+export type Objects = {
+  create(
+    kind: ServedKind,
+    namespace: string | undefined,
+    body: KubeObject,
+    options: WriteOptions,
+  ): KubeObject;
+  update(update: Update, options: WriteOptions): KubeObject;
+  remove(kind: ServedKind, key: ObjectKey, uid?: string): KubeObject;
+};
+
+const namePattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+const nameHint =
+  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start " +
+  "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is " +
+  "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+
+/** What kube-apiserver's registry does to an object between a request and etcd. */
+export function createObjects(deps: {
+  readonly store: Store;
+  readonly kinds: Kinds;
+  readonly clock: Clock;
+}): Objects {
+  const { store, kinds, clock } = deps;
+  const now = () => `${new Date(clock.now()).toISOString().slice(0, 19)}Z`;
+
+  function create(kind: ServedKind, namespace: string | undefined, body: KubeObject, options: WriteOptions) {
+    const metadata = newMetadata(kind, namespace, body.metadata);
+    const { status, ...rest } = body;
+    const initial =
+      kind.statusAtCreation === 'keep'
+        ? status
+        : kind.statusAtCreation === 'drop'
+          ? undefined
+          : kind.statusAtCreation;
+    const named = { ...rest, ...typeOf(kind), metadata, ...(initial !== undefined && { status: initial }) };
+    const object = checked(kind, kind.plural === 'namespaces' ? asNamespace(named) : named, options);
+    if (store.get(kind.bucket, metadata) !== undefined) throw alreadyExists(kind, metadata.name);
+    return afterWrite(kind, store.put(kind.bucket, object));
+  }
+
+  function newMetadata(kind: ServedKind, namespace: string | undefined, given: ObjectMeta): ObjectMeta {
+    const {
+      resourceVersion,
+      uid: _uid,
+      deletionTimestamp: _deleted,
+      managedFields: _managed,
+      ...rest
+    } = given;
+    const generateName = rest.generateName;
+    const name =
+      (rest.name as string | undefined) ??
+      (typeof generateName === 'string' ? `${generateName}${suffix()}` : undefined);
+    if (name === undefined || name === '') {
+      const message = 'Required value: name or generateName is required';
+      throw invalid(kind, '', [{ reason: 'FieldValueRequired', message, field: 'metadata.name' }]);
+    }
+    if (!namePattern.test(name) || name.length > 253) {
+      const message = `Invalid value: ${JSON.stringify(name)}: ${nameHint}`;
+      throw invalid(kind, name, [{ reason: 'FieldValueInvalid', message, field: 'metadata.name' }]);
+    }
+    if (resourceVersion !== undefined && resourceVersion !== '') {
+      throw badRequest('resourceVersion should not be set on objects to be created');
+    }
+    if (namespace !== undefined && store.get('/namespaces', { name: namespace }) === undefined) {
+      throw notFound({ group: '', plural: 'namespaces', kind: 'Namespace' }, namespace);
+    }
+    return {
+      ...rest,
+      name,
+      ...(namespace !== undefined && { namespace }),
+      uid: randomUUID(),
+      creationTimestamp: now(),
+      ...(kind.counted && { generation: 1 }),
+    };
+  }
+
+  function update({ kind, key, next, method, subresource }: Update, options: WriteOptions): KubeObject {
+    const current = store.get(kind.bucket, key);
+    if (current === undefined) {
+      if (method === 'PUT' && kind.createOnUpdate && subresource === undefined) {
+        return create(kind, key.namespace, next(undefined), options);
+      }
+      throw notFound(kind, key.name);
+    }
+    const given = next(current);
+    guard(kind, current, given, method);
+    const merged = withMetadata(
+      kind,
+      current,
+      withinSubresource(kind, current, given, subresource),
+      subresource,
+    );
+    const object = checked(kind, merged, options);
+    // A write that changes nothing is not a write: no new version, no watch event.
+    if (isDeepStrictEqual(plain(object), plain(current))) return current;
+    const counted = kind.counted && isSpecChanged(kind, current, object);
+    const generation = (current.metadata.generation ?? 0) + (counted ? 1 : 0);
+    const stamped = kind.counted ? { ...object, metadata: { ...object.metadata, generation } } : object;
+    if (isFinalized(stamped)) return ended(kind, stamped.metadata) ?? stamped;
+    return afterWrite(kind, store.put(kind.bucket, stamped));
+  }
+
+  function guard(kind: ServedKind, current: KubeObject, given: KubeObject, method: 'PUT' | 'PATCH'): void {
+    const { name, uid, resourceVersion } = given.metadata;
+    if (name !== current.metadata.name) {
+      throw badRequest(
+        `the name of the object (${name}) does not match the name on the URL (${current.metadata.name})`,
+      );
+    }
+    if (uid !== undefined && uid !== '' && uid !== current.metadata.uid) {
+      const because = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`;
+      throw conflict(kind, current.metadata.name, because);
+    }
+    const isUnguarded = resourceVersion === undefined || resourceVersion === '';
+    if (isUnguarded && method === 'PUT' && !kind.unconditionalUpdate) {
+      const message = `Invalid value: ${kind.custom ? '0' : '0x0'}: must be specified for an update`;
+      throw invalid(kind, name, [
+        { reason: 'FieldValueInvalid', message, field: 'metadata.resourceVersion' },
+      ]);
+    }
+    if (!isUnguarded && resourceVersion !== current.metadata.resourceVersion) throw conflict(kind, name);
+  }
+
+  /** Fields are pruned, filled in and checked. */
+  function checked(kind: ServedKind, given: KubeObject, options: WriteOptions): KubeObject {
+    const { object, unknown } =
+      kind.schema === undefined ? { object: given, unknown: [] } : prune(kind.schema, given);
+    if (unknown.length > 0) {
+      const texts = unknown.map((field) => `unknown field "${field}"`);
+      if (options.strict) {
+        throw statusError(400, 'BadRequest', `strict decoding error: ${texts.join(', ')}`);
+      }
+      for (const text of texts) options.warn(text);
+    }
+    const result = decoded(kind, object as KubeObject);
+    const causes: readonly Cause[] = [
+      ...(kind.schema === undefined ? [] : validate(kind.schema, result)),
+      ...builtInCauses(kind, result),
+      ...(kind.plural === 'customresourcedefinitions' ? definitionCauses(result) : []),
+    ];
+    if (causes.length > 0) throw invalid(kind, result.metadata.name, causes);
+    return result;
+  }
+
+  function remove(kind: ServedKind, key: ObjectKey, uid?: string): KubeObject {
+    const current = store.get(kind.bucket, key);
+    if (current === undefined) throw notFound(kind, key.name);
+    if (uid !== undefined && uid !== current.metadata.uid) {
+      const because = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`;
+      throw conflict(kind, key.name, because);
+    }
+    const { finalizers } = current.metadata as { readonly finalizers?: readonly string[] };
+    if ((finalizers ?? []).length === 0) return ended(kind, key) ?? current;
+    if (current.metadata.deletionTimestamp !== undefined) return current;
+    const metadata = { ...current.metadata, deletionTimestamp: now(), deletionGracePeriodSeconds: 0 };
+    return store.put(kind.bucket, { ...current, metadata });
+  }
+
+  /** Gone for good; what lived in it or by it goes as well, which in a cluster is a controller's work. */
+  function ended(kind: ServedKind, key: ObjectKey): KubeObject | undefined {
+    const gone = store.remove(kind.bucket, key);
+    if (gone === undefined) return undefined;
+    if (kind.plural === 'namespaces') {
+      for (const other of kinds.all().filter((row) => row.namespaced)) {
+        for (const { metadata } of store.list(other.bucket)) {
+          if (metadata.namespace === key.name) store.remove(other.bucket, metadata);
+        }
+      }
+    }
+    if (kind.plural === 'customresourcedefinitions') {
+      for (const bucket of kinds.forget(gone)) {
+        for (const { metadata } of store.list(bucket)) store.remove(bucket, metadata);
+      }
+    }
+    return gone;
+  }
+
+  function afterWrite(kind: ServedKind, written: KubeObject): KubeObject {
+    if (kind.plural !== 'customresourcedefinitions') return written;
+    kinds.define(written);
+    const status = establishedStatus(written, now());
+    if (written.status === undefined) store.put(kind.bucket, { ...written, status });
+    return written;
+  }
+
+  return { create, update, remove };
+}
+
+/** A status write leaves the rest as it was, and the other way round. */
+function withinSubresource(
+  kind: ServedKind,
+  current: KubeObject,
+  given: KubeObject,
+  subresource: 'status' | undefined,
+): KubeObject {
+  if (!kind.statusSubresource) return given;
+  const { status: _given, ...rest } = given;
+  const [body, status] = subresource === 'status' ? [current, given.status] : [rest, current.status];
+  const { status: _current, ...kept } = body as KubeObject;
+  return { ...kept, metadata: given.metadata, ...(status !== undefined && { status }) } as KubeObject;
+}
+
+/** What the system owns stays; a custom resource's status write cannot touch metadata at all. */
+function withMetadata(
+  kind: ServedKind,
+  current: KubeObject,
+  given: KubeObject,
+  subresource: 'status' | undefined,
+): KubeObject {
+  const { metadata: old } = current;
+  if (kind.custom && subresource === 'status') return { ...given, ...typeOf(kind), metadata: old };
+  const {
+    managedFields: _managed,
+    deletionTimestamp: _deleted,
+    deletionGracePeriodSeconds: _grace,
+    ...rest
+  } = given.metadata;
+  const owned = [
+    'uid',
+    'creationTimestamp',
+    'generation',
+    'namespace',
+    'deletionTimestamp',
+    'deletionGracePeriodSeconds',
+  ];
+  const kept = Object.fromEntries(
+    owned.filter((key) => old[key] !== undefined).map((key) => [key, old[key]]),
+  );
+  return { ...given, ...typeOf(kind), metadata: { ...rest, ...kept } as ObjectMeta };
+}
+
+function isSpecChanged(kind: ServedKind, before: KubeObject, after: KubeObject): boolean {
+  const spec = ({ metadata: _metadata, status, ...rest }: KubeObject): JsonObject =>
+    kind.statusSubresource ? rest : { ...rest, status };
+  return !isDeepStrictEqual(spec(before), spec(after));
+}
+
+function isFinalized({ metadata }: KubeObject): boolean {
+  const finalizers = metadata.finalizers as readonly string[] | undefined;
+  return metadata.deletionTimestamp !== undefined && (finalizers ?? []).length === 0;
+}
+
+function plain(object: KubeObject): KubeObject {
+  const { resourceVersion: _version, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}
+
+function asNamespace(object: KubeObject): KubeObject {
+  const labels = { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name };
+  return { ...object, metadata: { ...object.metadata, labels }, spec: { finalizers: ['kubernetes'] } };
+}
+
+function typeOf(kind: ServedKind): { readonly apiVersion: string; readonly kind: string } {
+  return { apiVersion: apiVersionOf(kind), kind: kind.kind };
+}
+
+/** The real one's alphabet: no vowels, hence no words. */
+function suffix(): string {
+  const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
+  return [...randomBytes(5)].map((byte) => alphabet[byte % alphabet.length]).join('');
+}

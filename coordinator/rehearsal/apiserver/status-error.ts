@@ -1,0 +1,80 @@
+import type { KubeStatus } from '../../cluster/status.ts';
+
+/** One thing that is wrong with one field; messages and reasons as the real server words them. */
+export type Cause = { readonly reason: string; readonly message: string; readonly field: string };
+
+export type StatusError = Error & { readonly status: KubeStatus & { readonly code: number } };
+
+type Subject = { readonly group: string; readonly plural: string; readonly kind: string };
+
+/** An error that answers as a Status object. The texts are kube-apiserver's: clients and people match on them. */
+export function statusError(
+  code: number,
+  reason: string,
+  message: string,
+  details: object = {},
+): StatusError {
+  const status = {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message,
+    reason,
+    details,
+    code,
+  };
+  return Object.assign(new Error(message), { status });
+}
+
+export function isStatusError(thrown: unknown): thrown is StatusError {
+  return thrown instanceof Error && 'status' in thrown;
+}
+
+export function notFound(subject: Subject, name: string): StatusError {
+  const details = { name, ...groupOf(subject), kind: subject.plural };
+  return statusError(404, 'NotFound', `${qualified(subject)} "${name}" not found`, details);
+}
+
+export function alreadyExists(subject: Subject, name: string): StatusError {
+  const details = { name, ...groupOf(subject), kind: subject.plural };
+  return statusError(409, 'AlreadyExists', `${qualified(subject)} "${name}" already exists`, details);
+}
+
+export function conflict(
+  subject: Subject,
+  name: string,
+  because = 'the object has been modified; please apply your changes to the latest version and try again',
+): StatusError {
+  const message = `Operation cannot be fulfilled on ${qualified(subject)} "${name}": ${because}`;
+  return statusError(409, 'Conflict', message, { name, ...groupOf(subject), kind: subject.plural });
+}
+
+export function invalid(subject: Subject, name: string, causes: readonly Cause[]): StatusError {
+  const kind = subject.group === '' ? subject.kind : `${subject.kind}.${subject.group}`;
+  const texts = causes.map(({ field, message }) => `${field}: ${message}`);
+  const text = texts.length === 1 ? texts[0] : `[${texts.join(', ')}]`;
+  const details = { name, ...groupOf(subject), kind: subject.kind, causes };
+  return statusError(422, 'Invalid', `${kind} "${name}" is invalid: ${text}`, details);
+}
+
+export function badRequest(message: string): StatusError {
+  return statusError(400, 'BadRequest', message);
+}
+
+export function expired(message: string): StatusError {
+  return statusError(410, 'Expired', message);
+}
+
+/** What an unknown path or kind answers, without naming an object. */
+export function noSuchResource(): StatusError {
+  return statusError(404, 'NotFound', 'the server could not find the requested resource');
+}
+
+export function qualified({ group, plural }: Subject): string {
+  return group === '' ? plural : `${plural}.${group}`;
+}
+
+function groupOf({ group }: Subject): { readonly group?: string } {
+  return group === '' ? {} : { group };
+}

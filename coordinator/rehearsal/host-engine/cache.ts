@@ -1,0 +1,179 @@
+import type { Clock } from '../../../shared/clock.ts';
+import { type EngineGpuOptions, readingOf } from './readings.ts';
+
+export type Sample = {
+  /** Microseconds, as the engine stamps them. */
+  readonly stampUs: number;
+  /** undefined: no value; the driver does not support it, or it is one of DCGM's blanks. */
+  readonly value: number | undefined;
+  /** As it was written, where it was injected. */
+  readonly text?: string;
+};
+
+export type Watcher = {
+  readonly owner: 'policy' | 'health' | 'client';
+  readonly connection: number;
+  readonly intervalMs: number;
+  readonly maxAgeMs: number;
+};
+
+type Entry = {
+  readonly gpu: EngineGpuOptions;
+  readonly fieldId: number;
+  samples: Sample[];
+  watchers: Watcher[];
+  /** When the driver was asked last, or counts as asked: an injection in the future puts the next poll off. */
+  queriedMs: number;
+  fetches: number;
+};
+
+export type EntryFacts = {
+  readonly watchers: number;
+  readonly samples: number;
+  readonly newestUs: number;
+  readonly oldestUs: number;
+  readonly intervalMs: number;
+  readonly maxAgeMs: number;
+  readonly fetches: number;
+  readonly status: number;
+};
+
+export type Cache = ReturnType<typeof createCache>;
+
+/** What an entry that nobody watches keeps (measured). */
+const unwatchedMaxAgeMs = 30_000;
+/** The struct that lists watchers ends here (dcgm.md §1.9). */
+const mostWatchers = 10;
+/** NVML_ERROR_NOT_SUPPORTED, as the last status shows it. */
+const nvmlNotSupported = 3;
+/** Xids come as events; the driver is never asked for them, so nothing overwrites an injected one. */
+const eventField = 230;
+/** DCGM_FP64_BLANK: "no reading", which is not the same as "not supported". */
+const blankDouble = '140737488355328';
+
+/**
+ * The time series of an engine, by GPU and field. Polls of the driver are caught up with when somebody looks, so that
+ * a thousand idle engines cost nothing.
+ */
+export function createCache(deps: { readonly clock: Clock; readonly isBlind: () => boolean }) {
+  const { clock, isBlind } = deps;
+  const entries = new Map<string, Entry>();
+
+  function entryOf(gpu: EngineGpuOptions, fieldId: number): Entry {
+    const key = `${gpu.id}/${fieldId}`;
+    const known = entries.get(key);
+    if (known !== undefined) return known;
+    const made: Entry = {
+      gpu,
+      fieldId,
+      samples: [],
+      watchers: [],
+      queriedMs: Number.NEGATIVE_INFINITY,
+      fetches: 0,
+    };
+    entries.set(key, made);
+    return made;
+  }
+
+  /** Kept in order of time; of equal stamps the later one is moved by a microsecond (timeseries.c). */
+  function add(entry: Entry, sample: Sample): void {
+    let { stampUs } = sample;
+    while (entry.samples.some((known) => known.stampUs === stampUs)) stampUs += 1;
+    const behind = entry.samples.findLastIndex((known) => known.stampUs < stampUs);
+    entry.samples.splice(behind + 1, 0, { ...sample, stampUs });
+    const oldestUs = (clock.now() - maxAgeOf(entry)) * 1000;
+    // Old samples go when a new one comes, not by themselves (measured: still there after 39 s).
+    entry.samples = entry.samples.filter((known) => known.stampUs >= oldestUs || known.stampUs === stampUs);
+  }
+
+  function poll(entry: Entry, atMs: number): void {
+    const value = isBlind() ? undefined : readingOf(entry.gpu, entry.fieldId);
+    entry.queriedMs = atMs;
+    entry.fetches += 1;
+    add(entry, { stampUs: atMs * 1000, value, ...(isBlind() && { text: blankDouble }) });
+  }
+
+  function catchUp(entry: Entry): void {
+    if (entry.watchers.length === 0 || entry.fieldId === eventField) return;
+    const interval = intervalOf(entry);
+    const now = clock.now();
+    // What would have left the series by now need not be made.
+    const from = now - maxAgeOf(entry);
+    if (entry.queriedMs + interval < from) {
+      const skipped = Math.floor((from - entry.queriedMs) / interval);
+      entry.queriedMs += skipped * interval;
+      entry.fetches += skipped;
+    }
+    while (entry.queriedMs + interval <= now) poll(entry, entry.queriedMs + interval);
+  }
+
+  function watch(gpu: EngineGpuOptions, fieldId: number, watcher: Watcher): void {
+    const entry = entryOf(gpu, fieldId);
+    catchUp(entry);
+    if (entry.watchers.length < mostWatchers) entry.watchers.push(watcher);
+    // Whoever starts to watch has the fields read at once.
+    if (fieldId !== eventField && entry.queriedMs < clock.now()) poll(entry, clock.now());
+  }
+
+  return {
+    watch,
+    /** Returns what policies see: the sample as injected, and the series up to its time. */
+    inject(gpu: EngineGpuOptions, fieldId: number, sample: Sample): readonly Sample[] {
+      const entry = entryOf(gpu, fieldId);
+      catchUp(entry);
+      add(entry, sample);
+      entry.queriedMs = Math.max(clock.now(), sample.stampUs / 1000, entry.queriedMs);
+      return entry.samples.filter((known) => known.stampUs <= sample.stampUs);
+    },
+    samples(gpu: EngineGpuOptions, fieldId: number): readonly Sample[] {
+      const entry = entries.get(`${gpu.id}/${fieldId}`);
+      if (entry === undefined) return [];
+      catchUp(entry);
+      return entry.samples;
+    },
+    isWatchedBy(gpu: EngineGpuOptions, fieldId: number, owner: Watcher['owner']): boolean {
+      return (
+        entries.get(`${gpu.id}/${fieldId}`)?.watchers.some((watcher) => watcher.owner === owner) ?? false
+      );
+    },
+    /** undefined: never watched and never injected. */
+    facts(gpuId: number, fieldId: number): EntryFacts | undefined {
+      const entry = entries.get(`${gpuId}/${fieldId}`);
+      if (entry === undefined) return undefined;
+      catchUp(entry);
+      const isSupported = entry.fetches === 0 || readingOf(entry.gpu, fieldId) !== undefined;
+      return {
+        watchers: entry.watchers.length,
+        samples: entry.samples.length,
+        newestUs: entry.samples.at(-1)?.stampUs ?? 0,
+        oldestUs: entry.samples[0]?.stampUs ?? 0,
+        intervalMs: entry.watchers.length === 0 ? 0 : intervalOf(entry),
+        maxAgeMs: maxAgeOf(entry),
+        fetches: entry.fetches,
+        status: isSupported ? 0 : nvmlNotSupported,
+      };
+    },
+    /** A connection is gone: only what it watched as a client goes with it; policy and health watches leak. */
+    forget(connection: number): void {
+      for (const entry of entries.values()) {
+        catchUp(entry);
+        entry.watchers = entry.watchers.filter(
+          (watcher) => watcher.owner !== 'client' || watcher.connection !== connection,
+        );
+      }
+    },
+    clear(): void {
+      entries.clear();
+    },
+  };
+}
+
+function intervalOf(entry: Entry): number {
+  return Math.min(...entry.watchers.map((watcher) => watcher.intervalMs));
+}
+
+function maxAgeOf(entry: Entry): number {
+  return entry.watchers.length === 0
+    ? unwatchedMaxAgeMs
+    : Math.max(...entry.watchers.map((watcher) => watcher.maxAgeMs));
+}

@@ -1,0 +1,127 @@
+import type { Effect, FieldRow } from '../../../shared/dcgm-fields/row.ts';
+import { fieldRows } from '../../../shared/dcgm-fields/rows.ts';
+import { isMatch } from '../../../shared/dcgm-fields/rule.ts';
+import { xidHealthIncident } from '../../../shared/nma/health-codes.ts';
+import { compareVersions } from '../../../shared/nma/versions.ts';
+import type { Sample } from './cache.ts';
+
+export type Incident = {
+  readonly gpuId: number;
+  readonly system: string;
+  readonly code: number;
+  readonly result: 'WARN' | 'FAIL';
+  readonly message: string;
+  /** From a counter over the life of the board: 497, 498, 499. */
+  readonly lifetimeCounter: boolean;
+};
+
+type HealthEffect = Extract<Effect, { kind: 'health' }>;
+
+/** "Window" checks look this far back and as far ahead as there are samples (dcgm.md §3). */
+const windowMs = 60_000;
+
+const lifetimeCounters = new Set([497, 498, 499]);
+
+/** PCIe replays a minute and 16 lanes that are still healthy, by generation (DcgmGPUHardwareLimits.h). */
+const replayLimits: Readonly<Record<number, number>> = { 3: 8, 4: 16, 5: 31, 6: 62 };
+
+const checks: readonly { readonly row: FieldRow; readonly effects: readonly HealthEffect[] }[] = fieldRows
+  // Xids have a memory of their own.
+  .filter((row) => row.id !== 230)
+  .map((row) => ({
+    row,
+    // IMEX (122) is about the whole system, and NMA drops it.
+    effects: (row.effects ?? [])
+      .filter((effect) => effect.kind === 'health')
+      .filter((effect) => effect.code !== 122),
+  }))
+  .filter((check) => check.effects.length > 0);
+
+export type GpuSeries = { readonly gpuId: number; readonly samples: (fieldId: number) => readonly Sample[] };
+
+/** modules/health/DcgmHealthWatch.cpp: one incident a field at most, as far as a GPU's fields can raise one. */
+export function fieldIncidents(version: string, gpu: GpuSeries, nowMs: number): Incident[] {
+  return checks.flatMap(({ row, effects }) => {
+    const known = effects.filter(
+      (effect) => effect.since === undefined || compareVersions(effect.since, version) <= 0,
+    );
+    const found = known
+      .map((effect) => judge(row, effect, gpu, nowMs))
+      .find((incident) => incident !== undefined);
+    return found === undefined ? [] : [found];
+  });
+}
+
+function judge(row: FieldRow, effect: HealthEffect, gpu: GpuSeries, nowMs: number): Incident | undefined {
+  const series = gpu.samples(row.id).filter((sample) => sample.stampUs >= (nowMs - windowMs) * 1000);
+  const [first, newest] = [series[0], series.at(-1)];
+  if (first === undefined || newest === undefined) return undefined;
+  const delta =
+    newest.value === undefined || first.value === undefined ? 0 : Math.abs(newest.value - first.value);
+  const make = (change: Partial<Incident> = {}): Incident => ({
+    gpuId: gpu.gpuId,
+    system: effect.system === 'NVLink' ? 'NVLINK' : effect.system,
+    code: effect.code,
+    result: effect.result,
+    message: `Field ${row.id} (${row.what}) of GPU ${gpu.gpuId} is ${newest.text ?? newest.value}.`,
+    lifetimeCounter: lifetimeCounters.has(row.id),
+    ...change,
+  });
+
+  if (row.id === 202) return delta > replayLimit(gpu) ? make({ message: replayMessage(gpu) }) : undefined;
+  if (row.id === 390 || row.id === 391) return retiredPages(row.id, effect, gpu, newest) ? make() : undefined;
+  if (effect.rule.op === 'increase' || effect.rule.op === 'change') {
+    if (delta < 1) return undefined;
+    // 100 CRC errors a second over the window are a failure of their own.
+    return (row.id === 409 || row.id === 419) && delta >= 6000 ? make({ code: 70, result: 'FAIL' }) : make();
+  }
+  // A blank counts for nothing, but for the one check that looks for it: the power cannot be read.
+  const text =
+    newest.value !== undefined || effect.code === 11 ? (newest.text ?? String(newest.value)) : undefined;
+  return text !== undefined && isMatch(effect.rule, text) ? make() : undefined;
+}
+
+function retiredPages(fieldId: number, effect: HealthEffect, gpu: GpuSeries, newest: Sample): boolean {
+  if (newest.value === undefined) return false;
+  if (effect.code === 8) return newest.value > 15;
+  const other = gpu.samples(fieldId === 390 ? 391 : 390).at(-1)?.value;
+  return other !== undefined && newest.value + other >= 63;
+}
+
+function replayLimit(gpu: GpuSeries): number {
+  const generation = gpu.samples(237).at(-1)?.value ?? 0;
+  const lanes = gpu.samples(238).at(-1)?.value ?? 0;
+  const limit = replayLimits[generation];
+  return limit === undefined ? Number.POSITIVE_INFINITY : Math.ceil((limit * lanes) / 16);
+}
+
+function replayMessage(gpu: GpuSeries): string {
+  return `Detected more than ${replayLimit(gpu)} PCIe replays per minute for GPU ${gpu.gpuId}.`;
+}
+
+const fallenOff =
+  'has fallen off the bus Please re-seat the GPU, check for thermal and power issues, and verify that there is no ' +
+  'outstanding bug against your driver or BIOS versions. If the issue persists, please run a field diagnostic on the GPU.';
+
+/** The incidents of Xids that the engine has seen; nothing but a restart takes them away. */
+export function xidIncidents(version: string, gpuId: number, xids: Iterable<number>): Incident[] {
+  return [...xids].flatMap((xid) => {
+    const found = xidHealthIncident(version, xid);
+    if (found === undefined) return [];
+    const said = xid === 79 ? `GPU ${gpuId} ${fallenOff}` : `Detected XID ${xid} for GPU ${gpuId}.`;
+    // The placeholder is DCGM's own slip (measured); the part in brackets came with 4.6.
+    const trigger = xid === 79 ? 'GPU %d has fallen off the bus' : found.name;
+    const message =
+      compareVersions(version, '4.6.0') >= 0 ? `${said}  (triggered by XID ${xid}: ${trigger})` : said;
+    return [
+      {
+        gpuId,
+        system: found.system,
+        code: found.code,
+        result: found.result,
+        message,
+        lifetimeCounter: false,
+      },
+    ];
+  });
+}

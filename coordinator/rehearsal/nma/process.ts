@@ -1,0 +1,60 @@
+import { parseArgs } from 'node:util';
+import { createDeviceKernelLog } from '../../../agent/kernel-log/device.ts';
+import { createRealClock } from '../../../shared/clock.ts';
+import { createLog } from '../../../shared/log.ts';
+import { findNmaVersion } from '../../../shared/nma/versions.ts';
+import { createClusterClient } from '../../cluster/client.ts';
+import { createNma } from './actor.ts';
+
+/**
+ * The simulated NMA as a process of its own: it reads the kernel log of this machine and writes to a real API server.
+ * `node process.ts --kubeconfig F --node NAME --version 1.6.4 [--kernel-log /dev/kmsg] [--arch amd64|arm64]`
+ * Its pod log goes to standard error; standard output gets the one word `ready`.
+ */
+const { values } = parseArgs({
+  options: {
+    kubeconfig: { type: 'string' },
+    node: { type: 'string' },
+    version: { type: 'string' },
+    'kernel-log': { type: 'string', default: '/dev/kmsg' },
+    arch: { type: 'string', default: 'amd64' },
+  },
+});
+
+const { kubeconfig, node, version, arch } = values;
+if (kubeconfig === undefined || node === undefined || version === undefined) {
+  process.stderr.write(
+    'usage: process.ts --kubeconfig FILE --node NAME --version 1.6.4 [--kernel-log /dev/kmsg]\n',
+  );
+  process.exit(2);
+}
+
+const log = createLog({ name: 'nma', level: 'warn' });
+const found = findNmaVersion(version);
+if (!found.exact) log.warn({ version }, found.note);
+
+const nma = createNma({
+  cluster: createClusterClient({
+    kubeconfig: { path: kubeconfig },
+    userAgent: 'eks-node-monitoring-agent',
+    fieldManager: 'eks-node-monitoring-agent',
+    log,
+  }),
+  node,
+  version: found.row,
+  arch: arch === 'arm64' ? 'arm64' : 'amd64',
+  kernelLog: createDeviceKernelLog({ path: values['kernel-log'] }),
+  clock: createRealClock(),
+  random: Math.random,
+  credentials: 'healthy',
+  podLog: (line) => process.stderr.write(`${line}\n`),
+  log,
+});
+
+nma.start();
+process.stdout.write('ready\n');
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.once(signal, () => {
+    void nma.stop().then(() => process.exit(0));
+  });
+}

@@ -1,0 +1,82 @@
+import { Refusal } from '../errors.ts';
+import { faults } from './catalogue.ts';
+import type { FaultRow, ParameterRow } from './row.ts';
+
+export type Parameters = Readonly<Record<string, unknown>>;
+
+export function findFault(name: string, rows: readonly FaultRow[] = faults): FaultRow {
+  const row = rows.find((candidate) => candidate.name === name);
+  if (row !== undefined) return row;
+  throw new Refusal('fault_unknown', `fault.name: no fault "${name}"`, {
+    field: 'fault.name',
+    value: name,
+    allowed: rows.map((candidate) => candidate.name),
+  });
+}
+
+/** Checks what was given and fills in defaults; everything wrong is reported at once. */
+export function resolveParameters(row: FaultRow, given: Parameters, marker: string): Parameters {
+  const unknown = Object.keys(given).filter((name) => !Object.hasOwn(row.parameters, name));
+  const faults = unknown.map((name) => ({ field: `fault.parameters.${name}`, message: 'is no parameter of this fault' }));
+  const resolved: Record<string, unknown> = {};
+  for (const [name, parameter] of Object.entries(row.parameters)) {
+    const value = given[name] ?? fillIn(parameter, marker);
+    const wrong = value === undefined ? missing(parameter) : check(parameter, value);
+    if (wrong !== undefined) faults.push({ field: `fault.parameters.${name}`, message: wrong });
+    else if (value !== undefined) resolved[name] = value;
+  }
+  if (faults.length === 0) return resolved;
+  throw new Refusal('parameter_invalid', faults.map(({ field, message }) => `${field} ${message}`).join('; '), {
+    field: faults[0]?.field ?? 'fault.parameters',
+    faults,
+    allowed: Object.fromEntries(Object.entries(row.parameters).map(([name, { help }]) => [name, help])),
+  });
+}
+
+function fillIn(parameter: ParameterRow, marker: string): unknown {
+  if (typeof parameter.default !== 'string') return parameter.default;
+  const text = parameter.default.replaceAll('{marker}', marker).replaceAll('{markerNumber}', String(markerNumber(marker)));
+  return parameter.type === 'integer' ? Number(text) : text;
+}
+
+/** 1000 to 9999, so that a duration made of it is no usual one. */
+export function markerNumber(marker: string): number {
+  return 1000 + (Number.parseInt(marker, 36) % 9000);
+}
+
+function missing(parameter: ParameterRow): string | undefined {
+  return parameter.required === true ? `is required: ${parameter.help}` : undefined;
+}
+
+const checks: Readonly<Record<ParameterRow['type'], (value: unknown) => string | undefined>> = {
+  integer: (value) => (Number.isSafeInteger(value) ? undefined : 'must be a whole number'),
+  number: (value) => (Number.isFinite(value) ? undefined : 'must be a number'),
+  text: (value) => (typeof value === 'string' ? undefined : 'must be text'),
+  boolean: (value) => (typeof value === 'boolean' ? undefined : 'must be true or false'),
+  scalar: (value) => (typeof value === 'string' || Number.isFinite(value) ? undefined : 'must be a number or text'),
+  surfaces: (value) =>
+    Array.isArray(value) && value.length > 0 && value.every((item) => item === 'kernel-log' || item === 'dcgm')
+      ? undefined
+      : 'must be a list of kernel-log and dcgm',
+  process: (value) =>
+    isProcess(value) ? undefined : 'must be {pid: whole number, name: text of letters, digits and ._:/-}',
+};
+
+function isProcess(value: unknown): boolean {
+  if (value === null || typeof value !== 'object') return false;
+  const { pid, name, ...rest } = value as Record<string, unknown>;
+  const isNamed = typeof name === 'string' && /^[A-Za-z0-9._:/-]{1,64}$/.test(name);
+  return Number.isSafeInteger(pid) && Number(pid) >= 0 && isNamed && Object.keys(rest).length === 0;
+}
+
+function check(parameter: ParameterRow, value: unknown): string | undefined {
+  const wrong = checks[parameter.type](value);
+  if (wrong !== undefined) return wrong;
+  const number = Number(value);
+  if (parameter.minimum !== undefined && number < parameter.minimum) return `must be at least ${parameter.minimum}`;
+  if (parameter.maximum !== undefined && number > parameter.maximum) return `must be at most ${parameter.maximum}`;
+  if (parameter.pattern !== undefined && !new RegExp(parameter.pattern).test(String(value))) {
+    return `must match ${parameter.pattern}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,22 @@
+import t from 'tap';
+import { createClusterClient } from '../../coordinator/cluster/client.ts';
+import { createSilentLog } from '../../shared/log.ts';
+import { startControlPlane } from '../cluster/controlplane/start.ts';
+import { clusterContract } from '../contract/cluster.ts';
+
+t.setTimeout(300_000);
+const plane = await startControlPlane({ log: (line) => console.error(line) });
+t.teardown(() => plane.stop());
+await clusterContract(t, {
+  connect: ({ token, ...options } = {}) =>
+    createClusterClient({
+      kubeconfig: token === undefined ? { path: plane.kubeconfigPath } : { url: plane.url, caFile: plane.caFile, token },
+      userAgent: 'xidrill-coordinator/test',
+      fieldManager: 'xidrill-coordinator',
+      log: createSilentLog(),
+      ...options,
+    }),
+  wrongToken: 'bad',
+  collectsGarbage: false,
+  forgetHistory: async () => { await plane.stopApiserver(); await plane.startApiserver(); },
+});

@@ -1,0 +1,104 @@
+// A stand-in for DCGM's host engine, for tests without a GPU. Installed as an executable by ../stub.ts.
+//
+// It holds the cache entries of its GPUs in memory and answers the stand-in of dcgmi over its real socket, one JSON
+// line each way; what it answers is what DCGM 4.6.0 was recorded to answer.
+import { rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+
+// Node names its main thread, and /proc/PID/comm is what an engine is found by.
+writeFileSync('/proc/self/comm', 'nv-hostengine');
+setTimeout(() => process.exit(3), 110_000).unref();
+
+const args = process.argv.slice(2);
+const option = (...names) => args[args.findIndex((argument) => names.includes(argument)) + 1];
+const has = (...names) => args.some((argument) => names.includes(argument));
+
+const state = {
+  version: '4.6.0',
+  mode: 'ok',
+  gpus: [0, 1].map((id) => ({
+    id,
+    name: 'NVIDIA H100 80GB HBM3',
+    pci: `00000000:0${1 + 3 * id}:00.0`,
+    uuid: `GPU-00000000-feed-beef-cafe-00000000000${id}`,
+  })),
+  groups: [
+    {
+      id: 1,
+      name: 'DCGM_INTERNAL_30SEC',
+      fields: [124, 125, 126, 130, 131, 132, 133, 134, 135, 136, 137, 138, 139],
+    },
+    { id: 2, name: 'DCGM_INTERNAL_HOURLY', fields: [117, 55, 56] },
+    { id: 3, name: 'DCGM_INTERNAL_JOB', fields: [111, 65] },
+  ],
+  /** `gpu/field` → { times (seconds), watchers, interval (ms), maxAge (s) } */
+  entries: {},
+};
+
+const answers = {
+  configure(request) {
+    Object.assign(state, request.set);
+    return {};
+  },
+  /** What the node monitoring agent does when it connects, and what stays when it goes. */
+  nma({ connected }) {
+    state.groups = state.groups.filter((group) => group.name !== 'watch');
+    if (connected) state.groups.push({ id: 4, name: 'watch', fields: [112, 856, 857, 170, 174] });
+    for (const { id } of state.gpus) {
+      for (const field of [112, 856, 857, 170, 174]) entry(id, field).watchers = connected ? 1 : 0;
+      if (connected)
+        for (const field of [230, 319]) Object.assign(entry(id, field), { watchers: 2, interval: 10_000 });
+    }
+    return {};
+  },
+  facts: () => ({ mode: state.mode, version: state.version, gpus: state.gpus, groups: state.groups }),
+  inject({ gpu, field, time }) {
+    if (!state.gpus.some(({ id }) => id === gpu)) return { code: -1 };
+    if (state.mode === 'lying') return { code: 0 };
+    const found = entry(gpu, field);
+    const newest = found.times.at(-1) ?? 0;
+    // Without a watcher a sample is kept for 30 s, and the next one takes its place.
+    if (found.watchers === 0 && time - newest > 30) found.times = [];
+    found.times = [...found.times, time].toSorted((a, b) => a - b);
+    return { code: 0 };
+  },
+  introspect({ gpu, field }) {
+    const found = state.entries[`${gpu}/${field}`];
+    return found === undefined ? { code: -16 } : { code: 0, entry: found };
+  },
+};
+
+function entry(gpu, field) {
+  state.entries[`${gpu}/${field}`] ??= { times: [], watchers: 0, interval: 0, maxAge: 30 };
+  return state.entries[`${gpu}/${field}`];
+}
+
+// Where nobody can reach it to say so.
+if (process.env.STUB_NMA === '1') answers.nma({ connected: true });
+
+const server = createServer((socket) => {
+  let text = '';
+  socket.on('error', () => {});
+  socket.on('data', (data) => {
+    text += data;
+    if (!text.endsWith('\n')) return;
+    const request = JSON.parse(text);
+    // A test can still talk to an engine that leaves its clients waiting.
+    const isControl = request.ask === 'configure' || request.ask === 'nma';
+    if (state.mode === 'hang' && !isControl) return;
+    if (state.mode === 'die' && !isControl) process.exit(1);
+    socket.end(`${JSON.stringify(answers[request.ask](request))}\n`);
+  });
+});
+
+if (has('-d', '--domain-socket')) {
+  const path = option('-d', '--domain-socket');
+  rmSync(path, { force: true });
+  server.listen(path, ready);
+} else {
+  server.listen(Number(option('-p', '--port') ?? 5555), '127.0.0.1', ready);
+}
+
+function ready() {
+  process.stdout.write(`ready ${server.address().port ?? ''}\n`);
+}
