@@ -37,14 +37,16 @@ export async function locateDcgmi(
       const file = await findProgram(root, path);
       if (file === undefined) continue;
       const because = whyNotTrusted(facts, file);
-      if (because === undefined) return { path, inEngine: true };
+      if (because === undefined) return { path: file.path, inEngine: true };
       refused.push(`${path} is not run: ${because}`);
     }
     return undefined;
   };
   const own = async (paths: readonly string[]) => {
-    for (const path of paths)
-      if ((await findProgram('/', path)) !== undefined) return { path, inEngine: false };
+    for (const path of paths) {
+      const file = await findProgram('/', path);
+      if (file !== undefined) return { path: file.path, inEngine: false };
+    }
     return undefined;
   };
   const engineFolders = foldersOf(engine, facts);
@@ -60,8 +62,9 @@ export async function locateDcgmi(
 
 function foldersOf(engine: EngineProcess, facts: ProcessFacts): string[] {
   const beside = engine.executable.startsWith('/') ? [dirname(engine.executable)] : [];
-  const path = (facts.environment.PATH ?? '').split(':').filter((folder) => folder.startsWith('/'));
-  return [...new Set([...beside, ...path, ...usualFolders].map((folder) => posix.normalize(folder)))];
+  const path = (facts.environment.PATH ?? '').split(':');
+  const folders = [...beside, ...path, ...usualFolders].filter((folder) => folder.startsWith('/'));
+  return [...new Set(folders.map((folder) => posix.normalize(folder)))];
 }
 
 /**

@@ -7,6 +7,10 @@ const sysAdmin = 21n;
 
 /** What has to be known about an engine's process before a program of its own is run. */
 export type ProcessFacts = {
+  /**
+   * Empty where the process could gain by it: a library path of somebody with less power would be obeyed by programs
+   * that run with ours.
+   */
   readonly environment: Readonly<Record<string, string>>;
   /** Whether the mount namespace is ours, and so for the network; `root`: whether it lives below another root. */
   readonly sameMounts: boolean;
@@ -28,13 +32,16 @@ export async function readProcessFacts(procRoot: string, pid: number): Promise<P
     );
     const status = await readFile(join(procRoot, String(pid), 'status'), 'utf8');
     const environment = await readFile(join(procRoot, String(pid), 'environ'), 'utf8');
+    const sameMounts = mounts === ownMounts;
+    const privileged = user === ownUser && isPrivileged(status);
+    const isOurs = sameMounts && effectiveUid(status) === process.geteuid?.();
     return {
-      environment: parseEnvironment(environment),
-      sameMounts: mounts === ownMounts,
+      environment: privileged || isOurs ? parseEnvironment(environment) : {},
+      sameMounts,
       sameNetwork: network === ownNetwork,
       sameRoot: root === ownRoot,
       isOnHost: mounts === (await mountsOfInit(procRoot)),
-      isPrivileged: user === ownUser && isPrivileged(status),
+      isPrivileged: privileged,
     };
   } catch (thrown) {
     throw new Refusal(
@@ -53,9 +60,8 @@ function parseEnvironment(text: string): Record<string, string> {
 }
 
 function isPrivileged(status: string): boolean {
-  const effectiveUid = /^Uid:\s+\d+\s+(\d+)/m.exec(status)?.[1];
   const capabilities = BigInt(`0x${/^CapEff:\s+([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
-  return effectiveUid === '0' && ((capabilities >> sysAdmin) & 1n) === 1n;
+  return effectiveUid(status) === 0 && ((capabilities >> sysAdmin) & 1n) === 1n;
 }
 
 async function mountsOfInit(procRoot: string): Promise<string | undefined> {
@@ -65,4 +71,9 @@ async function mountsOfInit(procRoot: string): Promise<string | undefined> {
     // Not root, or another process namespace: then nothing counts as the host.
     return undefined;
   }
+}
+
+function effectiveUid(status: string): number | undefined {
+  const uid = /^Uid:\s+\d+\s+(\d+)/m.exec(status)?.[1];
+  return uid === undefined ? undefined : Number(uid);
 }

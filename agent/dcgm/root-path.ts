@@ -6,8 +6,8 @@ import { dirname, join, posix } from 'node:path';
 const mostLinks = 40;
 
 export type ProgramFile = {
-  /** Where the agent itself can reach it. */
-  readonly outside: string;
+  /** Below that root, without links: a link through /proc could lead into another container when it is followed. */
+  readonly path: string;
   readonly ownerUid: number;
   /** Whether somebody else than its owner may write to it. */
   readonly writableByOthers: boolean;
@@ -19,11 +19,12 @@ export type ProgramFile = {
  */
 export async function findProgram(root: string, path: string): Promise<ProgramFile | undefined> {
   try {
-    const outside = await resolveInRoot(root, path);
+    const resolved = await resolveInRoot(root, path);
+    const outside = join(root, resolved);
     const facts = await stat(outside);
     if (!facts.isFile()) return undefined;
     await access(outside, constants.X_OK);
-    return { outside, ownerUid: facts.uid, writableByOthers: (facts.mode & 0o022) !== 0 };
+    return { path: resolved, ownerUid: facts.uid, writableByOthers: (facts.mode & 0o022) !== 0 };
   } catch {
     // Not there, not reachable, not executable: for the caller it is all "not here".
     return undefined;
@@ -48,5 +49,5 @@ async function resolveInRoot(root: string, path: string): Promise<string> {
       todo = rest;
     }
   }
-  return join(root, done);
+  return done;
 }

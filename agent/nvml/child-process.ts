@@ -36,6 +36,8 @@ function nodeFlags(childPath: string): string[] {
 }
 
 const keptStderr = 4096;
+/** How long the end of a killed child is waited for; one that is stuck in the driver does not end. */
+const drainMs = 250;
 
 /** Forks the NVML child. `onEnd` is told when it is gone, asked for or not. */
 export function startNvmlChild(options: {
@@ -49,15 +51,32 @@ export function startNvmlChild(options: {
   let during = 'start-up';
   let stderr = '';
   let lastId = 0;
+  let killedAfter: number | undefined;
   let request: { readonly id: number; settle(outcome: NvmlOutcome): void } | undefined;
   const endWaiters = new Set<() => void>();
+
+  const hung = (milliseconds: number): NvmlOutcome => ({ kind: 'hung', milliseconds, during });
 
   function finish(how: NvmlOutcome): void {
     if (ended) return;
     ended = true;
-    request?.settle(how);
+    request?.settle(killedAfter === undefined ? how : hung(killedAfter));
     for (const wake of endWaiters) wake();
     onEnd(how);
+  }
+
+  function waitForEnd(timeoutMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (ended) return resolve(true);
+      const limit = new AbortController();
+      const wake = () => {
+        endWaiters.delete(wake);
+        limit.abort();
+        resolve(ended);
+      };
+      endWaiters.add(wake);
+      clock.sleep(timeoutMs, limit.signal).then(wake, () => undefined);
+    });
   }
 
   let child: ChildProcess;
@@ -81,6 +100,8 @@ export function startNvmlChild(options: {
       during = message.calling;
       return;
     }
+    // The answer of a child that has been killed meanwhile would make it look usable.
+    if (killedAfter !== undefined) return;
     const { answer } = message;
     during = 'no call';
     request.settle(
@@ -117,9 +138,12 @@ export function startNvmlChild(options: {
         };
         request = current;
         clock.sleep(timeoutMs, watchdog.signal).then(
-          () => {
+          async () => {
+            killedAfter = timeoutMs;
             child.kill('SIGKILL');
-            current.settle({ kind: 'hung', milliseconds: timeoutMs, during });
+            // Its end brings what was still in the channel: the call it hangs in.
+            await waitForEnd(drainMs);
+            current.settle(hung(timeoutMs));
           },
           () => undefined,
         );
@@ -133,18 +157,7 @@ export function startNvmlChild(options: {
     kill() {
       child.kill('SIGKILL');
     },
-    waitForEnd: (timeoutMs) =>
-      new Promise((resolve) => {
-        if (ended) return resolve(true);
-        const limit = new AbortController();
-        const wake = () => {
-          endWaiters.delete(wake);
-          limit.abort();
-          resolve(ended);
-        };
-        endWaiters.add(wake);
-        clock.sleep(timeoutMs, limit.signal).then(wake, () => undefined);
-      }),
+    waitForEnd,
   };
 }
 

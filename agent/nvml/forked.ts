@@ -24,7 +24,7 @@ export type ForkedNvmlOptions = {
 const libraryPauseMs = 5_000;
 const firstPauseMs = 1_000;
 const longestPauseMs = 10_000;
-/** For an idle child to end itself when asked to. */
+/** For a child to end itself when asked to, and again for the kernel to end it. */
 const farewellMs = 1_000;
 
 /** NVML in a child process that is forked at the first call, killed when it hangs, and forked again when it is gone. */
@@ -45,7 +45,7 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
       const seconds = Math.ceil((pause.until - clock.now()) / 1000);
       return unavailable(`${pause.because}; not asked again for ${seconds} s`);
     }
-    if (leaving !== undefined && !(await leaving.waitForEnd(timeoutMs))) {
+    if (leaving !== undefined && !(await seeOff(leaving))) {
       return failed(
         `the NVML child (pid ${leaving.pid}) was killed and does not end, so it is stuck inside the kernel ` +
           'driver; no other is started beside it',
@@ -91,6 +91,12 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
     else used.kill();
   }
 
+  async function seeOff(ending: NvmlChild): Promise<boolean> {
+    if (await ending.waitForEnd(farewellMs)) return true;
+    ending.kill();
+    return ending.waitForEnd(farewellMs);
+  }
+
   function failed(because: string, pauseMs?: number): NvmlAnswer {
     const backOff = Math.min(longestPauseMs, firstPauseMs * 2 ** failuresInRow);
     failuresInRow = Math.min(failuresInRow + 1, 10);
@@ -115,11 +121,8 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
         // A busy child is inside a native call, which may be the one that hangs.
         if (running === undefined) ending.end();
         else ending.kill();
-        if (!(await ending.waitForEnd(farewellMs))) {
-          ending.kill();
-          if (!(await ending.waitForEnd(timeoutMs))) {
-            log.error({ pid: ending.pid }, 'the NVML child was killed and does not end; it is left behind');
-          }
+        if (!(await seeOff(ending))) {
+          log.error({ pid: ending.pid }, 'the NVML child was killed and does not end; it is left behind');
         }
       }
       await running;

@@ -25,8 +25,6 @@ export type ClusterClientOptions = {
   readonly log: Log;
   /** For a whole answer, or for the head of a watch. Default 30 s, of real time: a network is not sped up. */
   readonly requestTimeoutMs?: number;
-  /** How long the server may keep one watch open. Default 300, as client-go's shortest. */
-  readonly watchSeconds?: number;
 };
 
 type Call = Omit<TransportRequest, 'signal'> & {
@@ -36,6 +34,7 @@ type Call = Omit<TransportRequest, 'signal'> & {
 };
 
 const pageSize = 500;
+const defaultWatchSeconds = 120;
 const longestLogBytes = 2 ** 20;
 
 /** How the API server says that a container has written nothing so far; it has no code of its own for that. */
@@ -46,7 +45,6 @@ const noLogYet =
 export function createClusterClient(options: ClusterClientOptions): Cluster {
   const transport = createTransport({ source: options.kubeconfig, userAgent: options.userAgent });
   const timeoutMs = options.requestTimeoutMs ?? 30_000;
-  const watchSeconds = options.watchSeconds ?? 300;
 
   /** The text of a 2xx answer; everything else is thrown. */
   async function send({ asked, signal: given, ...request }: Call): Promise<string> {
@@ -114,7 +112,7 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       watch: 'true',
       allowWatchBookmarks: 'true',
       resourceVersion: query.resourceVersion,
-      timeoutSeconds: String(watchSeconds),
+      timeoutSeconds: String(query.timeoutSeconds ?? defaultWatchSeconds),
     });
     const path = `${pathOf(resource, { namespace: query.namespace })}?${parameters}`;
     const ending = new AbortController();
@@ -129,6 +127,7 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       const code = response.statusCode ?? 0;
       if (code !== 200) throw refusalFromStatus(code, await textOf(response), asked);
       clearTimeout(headTimer);
+      query.onOpen?.();
       for await (const line of linesOf(response, asked)) yield eventFromLine(line, asked);
     } catch (thrown) {
       if (query.signal.aborted) return;

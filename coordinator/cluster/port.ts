@@ -77,7 +77,14 @@ export type ListQuery = {
 
 export type Listing = { readonly items: readonly KubeObject[]; readonly resourceVersion: string };
 
-export type WatchQuery = ListQuery & { readonly resourceVersion: string; readonly signal: AbortSignal };
+export type WatchQuery = ListQuery & {
+  readonly resourceVersion: string;
+  readonly signal: AbortSignal;
+  /** How long the server may keep it open. Default 120. */
+  readonly timeoutSeconds?: number;
+  /** Called when the server accepted the watch; its first event may still say that the version has expired. */
+  readonly onOpen?: () => void;
+};
 
 export type WatchEvent = {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';

@@ -1,16 +1,8 @@
 import type { Clock } from '../../shared/clock.ts';
 import { messageFromUnknown, Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import { type Change, createKnownObjects } from './known-objects.ts';
 import type { Cluster, KubeObject, Listing, ListQuery, ObjectKey, ResourceName } from './port.ts';
-
-/** What became known about one object. `at` is this process's clock, when it became known. */
-export type Change = {
-  readonly type: 'added' | 'modified' | 'deleted';
-  /** The last known state where it was deleted. */
-  readonly object: KubeObject;
-  readonly previous?: KubeObject;
-  readonly at: number;
-};
 
 /**
  * A time in which we could not see. `lost`: the server no longer had the history and we listed again, so that states
@@ -35,11 +27,8 @@ export type ReflectorOptions = {
   readonly onChange: (change: Change) => unknown;
   /** Called before the changes that end the gap. The same rules as for onChange. */
   readonly onGap?: (gap: Gap) => unknown;
-  /**
-   * A watch without an event or a bookmark for this long is cut and opened again; default 150,000 ms.
-   * API servers send a bookmark a minute, so that two have to be missing.
-   */
-  readonly quietMs?: number;
+  /** How long one watch may last, before it is opened again; default 120. */
+  readonly watchSeconds?: number;
 };
 
 export type ReflectorStatistics = {
@@ -67,13 +56,22 @@ const firstPauseMs = 500;
 const longestPauseMs = 30_000;
 /** A watch that ends sooner counts as a failure: a server that closes at once must not be asked in a tight loop. */
 const shortWatchMs = 5_000;
+/**
+ * What a watch may be silent beyond its time before it counts as dead. Bookmarks prove nothing: a server sends none for
+ * a kind that does not change. That it ends a watch in time is the one thing it always does.
+ */
+const graceMs = 30_000;
 const keptGaps = 100;
 
 /** List and watch of one kind that never ends by itself, and knows when it could not see. */
 export function createReflector(options: ReflectorOptions): Reflector {
-  const { cluster, resource, query = {}, clock, random, quietMs = 150_000 } = options;
+  const { cluster, resource, query = {}, clock, random, watchSeconds = 120 } = options;
+  const quietMs = watchSeconds * 1000 + graceMs;
   const log = options.log.child({ resource });
-  const known = new Map<string, KubeObject>();
+  const known = createKnownObjects({
+    now: () => clock.now(),
+    onChange: (change) => hand('onChange', () => options.onChange(change)),
+  });
   const gaps: Gap[] = [];
   const stopping = new AbortController();
   const ready = Promise.withResolvers<void>();
@@ -100,32 +98,6 @@ export function createReflector(options: ReflectorOptions): Reflector {
     }
   }
 
-  function change(type: Change['type'], object: KubeObject, previous: KubeObject | undefined): void {
-    const at = clock.now();
-    hand('onChange', () =>
-      options.onChange({ type, object, at, ...(previous !== undefined && { previous }) }),
-    );
-  }
-
-  function apply(object: KubeObject, isGone: boolean): void {
-    const key = keyText(object.metadata);
-    const previous = known.get(key);
-    if (isGone) {
-      known.delete(key);
-      if (previous !== undefined) change('deleted', object, previous);
-      return;
-    }
-    known.set(key, object);
-    if (previous === undefined) change('added', object, undefined);
-    else if (previous.metadata.uid !== object.metadata.uid) {
-      // The name is the same and the object is not: its end was not seen.
-      change('deleted', previous, previous);
-      change('added', object, undefined);
-    } else if (previous.metadata.resourceVersion !== object.metadata.resourceVersion) {
-      change('modified', object, previous);
-    }
-  }
-
   /** Something was heard: whatever was missed lies before now. */
   function seen(lost: boolean): void {
     const until = clock.now();
@@ -142,37 +114,39 @@ export function createReflector(options: ReflectorOptions): Reflector {
   function takeList({ items, resourceVersion }: Listing): void {
     if (listedBefore) blindBecause ??= 'listed again';
     seen(listedBefore);
-    const present = new Set(items.map(({ metadata }) => keyText(metadata)));
-    for (const [key, object] of [...known]) if (!present.has(key)) apply(object, true);
-    for (const object of items) apply(object, false);
+    known.replaceAll(items);
     version = resourceVersion;
     listedBefore = true;
     ready.resolve();
   }
 
-  async function watchOnce(from: string): Promise<void> {
+  async function watchOnce(resourceVersion: string): Promise<void> {
     const cutting = new AbortController();
     const signal = AbortSignal.any([stopping.signal, cutting.signal]);
     const openedAt = clock.now();
-    let heardAt = openedAt;
+    const seenBefore = lastSeenAt;
+    let heardAt: number | undefined;
     let isQuiet = false;
     counts.watches += 1;
-    const watchdog = untilQuiet(() => heardAt, cutting.signal).then((quiet) => {
+    const watchdog = untilQuiet(() => heardAt ?? openedAt, cutting.signal).then((quiet) => {
       isQuiet = quiet;
       cutting.abort();
     });
+    const onOpen = () => seen(false);
+    const asked = { ...query, resourceVersion, signal, timeoutSeconds: watchSeconds, onOpen };
     try {
-      for await (const { type, object } of cluster.watch(resource, {
-        ...query,
-        resourceVersion: from,
-        signal,
-      })) {
+      for await (const { type, object } of cluster.watch(resource, asked)) {
         heardAt = clock.now();
         seen(false);
-        if (type !== 'BOOKMARK') apply(object, type === 'DELETED');
+        if (type !== 'BOOKMARK') known.apply(object, type === 'DELETED');
         version = object.metadata.resourceVersion ?? version;
         failures = 0;
       }
+    } catch (thrown) {
+      // A watch that opens only to say that its version has expired has shown us nothing.
+      const isExpired = thrown instanceof Refusal && thrown.reason === 'resource_expired';
+      if (isExpired && heardAt === undefined) lastSeenAt = seenBefore;
+      throw thrown;
     } finally {
       cutting.abort();
       await watchdog;
@@ -180,8 +154,12 @@ export function createReflector(options: ReflectorOptions): Reflector {
     if (stopping.signal.aborted) return;
     if (isQuiet) throw new Refusal('cluster_unreachable', `nothing came for ${quietMs} ms`);
     const lived = clock.now() - openedAt;
-    if (lived >= shortWatchMs) return;
-    blindBecause ??= `the server closed the watch after ${lived} ms`;
+    seen(false);
+    if (lived >= shortWatchMs) {
+      failures = 0;
+      return;
+    }
+    blindBecause = `the server closed the watch after ${lived} ms`;
     await pause();
   }
 
@@ -248,7 +226,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
       await running;
     },
     ready: ready.promise,
-    store: { get: (key) => known.get(keyText(key)), list: () => [...known.values()] },
+    store: { get: known.get, list: known.list },
     gaps,
     statistics: () => ({
       ...counts,
@@ -256,8 +234,4 @@ export function createReflector(options: ReflectorOptions): Reflector {
       ...(lastSeenAt !== undefined && { lastSeenAt }),
     }),
   };
-}
-
-function keyText({ namespace, name }: ObjectKey): string {
-  return `${namespace ?? ''}/${name}`;
 }

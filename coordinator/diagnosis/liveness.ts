@@ -55,7 +55,7 @@ export function isFresh(facts: Facts, condition: NodeCondition): boolean {
 export function signOfLife(facts: Facts): string | undefined {
   const { drill } = facts;
   const entry = drill?.timeline.find(
-    ({ kind, source, text }) => (kind === 'event' || kind === 'condition') && isFromNma(`${source} ${text}`),
+    ({ kind, source, text }) => kind === 'event' && isFromNma(`${source} ${text}`),
   );
   if (entry !== undefined) return `${entry.source} at ${entry.at}: ${entry.text}`;
   const writing = writingOf(facts);

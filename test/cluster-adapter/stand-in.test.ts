@@ -13,13 +13,12 @@ const server = await startApiServer({
 t.teardown(() => server.close());
 
 await clusterContract(t, {
-  connect: ({ token = 'good', ...options } = {}) =>
+  connect: ({ token = 'good' } = {}) =>
     createClusterClient({
       kubeconfig: { url: server.url, token },
       userAgent: 'xidrill-coordinator/test',
       fieldManager: 'xidrill-coordinator',
       log: createSilentLog(),
-      ...options,
     }),
   wrongToken: 'bad',
   collectsGarbage: true,

@@ -8,15 +8,20 @@ t.setTimeout(300_000);
 const plane = await startControlPlane({ log: (line) => console.error(line) });
 t.teardown(() => plane.stop());
 await clusterContract(t, {
-  connect: ({ token, ...options } = {}) =>
+  connect: ({ token } = {}) =>
     createClusterClient({
-      kubeconfig: token === undefined ? { path: plane.kubeconfigPath } : { url: plane.url, caFile: plane.caFile, token },
+      kubeconfig:
+        token === undefined
+          ? { path: plane.kubeconfigPath }
+          : { url: plane.url, caFile: plane.caFile, token },
       userAgent: 'xidrill-coordinator/test',
       fieldManager: 'xidrill-coordinator',
       log: createSilentLog(),
-      ...options,
     }),
   wrongToken: 'bad',
   collectsGarbage: false,
-  forgetHistory: async () => { await plane.stopApiserver(); await plane.startApiserver(); },
+  forgetHistory: async () => {
+    await plane.stopApiserver();
+    await plane.startApiserver();
+  },
 });

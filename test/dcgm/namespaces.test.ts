@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createDcgm } from '../../agent/dcgm/client.ts';
+import { readProcessFacts } from '../../agent/dcgm/process-facts.ts';
 import { createPtyDcgmi } from '../../agent/dcgm/pty.ts';
 import { createProcEngineFinder } from '../../agent/engines/proc.ts';
 import { createRealClock } from '../../shared/clock.ts';
@@ -126,4 +127,7 @@ t.test('the files of an unprivileged container are not run as root', { skip }, a
   const own = dcgmFor([stub.pid], join(outside, 'dcgmi'));
   t.same(await own.dcgmi.locate(engine), { path: join(outside, 'dcgmi') }, 'but the agent’s own is');
   t.match(await own.dcgm.list(), [{ version: '4.6.0', problems: [] }]);
+  const facts = await readProcessFacts('/proc', stub.pid);
+  t.match(facts, { isPrivileged: false, sameMounts: false, sameNetwork: false, environment: {} });
+  t.same(Object.keys(facts.environment), [], 'nor is its library path obeyed');
 });

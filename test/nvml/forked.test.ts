@@ -1,72 +1,13 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
-import t, { type Test } from 'tap';
-import { createForkedNvml, type ForkedNvmlOptions } from '../../agent/nvml/forked.ts';
-import type { Nvml, NvmlAnswer } from '../../agent/nvml/port.ts';
-import type { Log } from '../../shared/log.ts';
+import t from 'tap';
 import { nvmlContract } from '../contract/nvml.ts';
-import { createManualClock, type ManualClock } from './manual-clock.ts';
-import { buildStubLibrary, noCompiler, type StubLibrary } from './stub/build.ts';
+import { children, start } from './rig.ts';
+import { buildStubLibrary, noCompiler } from './stub/build.ts';
 
 const childPath = fileURLToPath(new URL('../../agent/nvml/child.ts', import.meta.url));
-
-type Rig = { readonly nvml: Nvml; readonly clock: ManualClock; readonly stub: StubLibrary };
-
-function start(
-  t: Test,
-  options: Partial<ForkedNvmlOptions> & { readonly flags?: readonly string[] } = {},
-): Rig {
-  const { flags = [], ...rest } = options;
-  const stub = buildStubLibrary(t, ...flags);
-  const clock = createManualClock();
-  const nvml = createForkedNvml({
-    clock,
-    log: silentLog(),
-    libraryPath: stub.path,
-    timeoutMs: 5_000,
-    ...rest,
-  });
-  t.teardown(() => nvml.close());
-  return { nvml, clock, stub };
-}
-
-function silentLog(warnings: object[] = []): Log {
-  const nothing = () => undefined;
-  const log: Log = {
-    debug: nothing,
-    info: nothing,
-    warn: (fields) => warnings.push(fields),
-    error: (fields) => warnings.push(fields),
-    child: () => log,
-  };
-  return log;
-}
-
-/** The processes forked by this one and not gone yet. */
-function children(): readonly number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => parentOf(pid) === process.pid);
-}
-
-function parentOf(pid: number): number | undefined {
-  try {
-    return Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[1]);
-  } catch {
-    return undefined;
-  }
-}
-
-function because(answer: NvmlAnswer): string {
-  if (answer.available) throw new Error('NVML answered');
-  return answer.because;
-}
 
 t.test('NVML in a child, over a stub library', { skip: noCompiler }, async (t) => {
   await t.test('the contract', (t) =>
@@ -190,85 +131,6 @@ t.test('NVML in a child, over a stub library', { skip: noCompiler }, async (t) =
     });
   });
 
-  for (const name of ['nvmlSystemGetDriverVersion', 'nvmlDeviceGetCount_v2']) {
-    await t.test(`there is no answer without ${name}`, async (t) => {
-      const { nvml, stub, clock } = start(t);
-      stub.fault(`${name} -1 18`);
-      t.match(because(await nvml.list()), `${name} answered NVML_ERROR_LIB_RM_VERSION_MISMATCH: `);
-      stub.fault();
-      clock.advance(1_000);
-      const again = await nvml.list();
-      t.equal(again.available && again.gpus.length, 2, 'and with it again there is');
-    });
-  }
-
-  await t.test('a call that hangs is killed, and the next child works', async (t) => {
-    const { nvml, stub, clock } = start(t);
-    await nvml.list();
-    const [hanging] = children();
-    stub.fault('nvmlDeviceGetTemperature 1 hang');
-    const pending = nvml.list();
-    await stub.hanging();
-    clock.advance(5_000);
-    t.equal(
-      because(await pending),
-      'NVML did not answer within 5000 ms (in nvmlDeviceGetTemperature of GPU 1); its child was killed',
-    );
-    t.match(
-      because(await nvml.list()),
-      /its child was killed; not asked again for 1 s$/,
-      'during the back-off',
-    );
-    stub.fault();
-    clock.advance(1_000);
-    t.equal((await nvml.list()).available, true);
-    t.notOk(children().includes(hanging ?? -1), 'the child that hung is gone');
-    t.equal(children().length, 1);
-  });
-
-  await t.test('closing does not wait for a call that hangs', async (t) => {
-    const { nvml, stub } = start(t);
-    stub.fault('nvmlInit_v2 -1 hang');
-    const pending = nvml.list();
-    await stub.hanging();
-    await nvml.close();
-    t.match(because(await pending), /closed/);
-    t.same(children(), []);
-  });
-
-  await t.test('a crash is named by signal and place, and the next child works', async (t) => {
-    const { nvml, stub, clock } = start(t);
-    stub.fault('nvmlDeviceGetPciInfo_v3 0 segv');
-    t.equal(
-      because(await nvml.list()),
-      'the NVML child crashed with SIGSEGV (in nvmlDeviceGetPciInfo_v3 of GPU 0)',
-    );
-    stub.fault();
-    clock.advance(1_000);
-    t.equal((await nvml.list()).available, true);
-  });
-
-  await t.test('an exit is named by code and place', async (t) => {
-    const { nvml, stub } = start(t);
-    stub.fault('nvmlSystemGetDriverVersion -1 exit');
-    t.equal(because(await nvml.list()), 'the NVML child exited with code 7 (in nvmlSystemGetDriverVersion)');
-  });
-
-  await t.test('the back-off grows to its limit and is forgotten with the first answer', async (t) => {
-    const { nvml, stub, clock } = start(t);
-    stub.fault('nvmlInit_v2 -1 9');
-    for (const seconds of [1, 2, 4, 8, 10, 10]) {
-      t.notMatch(because(await nvml.list()), /not asked again/);
-      t.match(because(await nvml.list()), new RegExp(`not asked again for ${seconds} s$`));
-      clock.advance(seconds * 1_000);
-    }
-    stub.fault();
-    t.equal((await nvml.list()).available, true);
-    stub.fault('nvmlInit_v2 -1 9');
-    await nvml.list();
-    t.match(because(await nvml.list()), /not asked again for 1 s$/);
-  });
-
   await t.test('callers at the same time share one request and one child', async (t) => {
     const { nvml } = start(t);
     const answers = await Promise.all([nvml.list(), nvml.list(new AbortController().signal), nvml.list()]);
@@ -277,21 +139,6 @@ t.test('NVML in a child, over a stub library', { skip: noCompiler }, async (t) =
     const [pid] = children();
     await nvml.list();
     t.same(children(), [pid], 'and so does the next caller');
-  });
-
-  await t.test('a child that dies between two calls is replaced at once', async (t) => {
-    const warnings: object[] = [];
-    const ended = Promise.withResolvers<void>();
-    const log = silentLog(warnings);
-    const { nvml } = start(t, {
-      log: { ...log, warn: (fields) => (warnings.push(fields), ended.resolve()) },
-    });
-    await nvml.list();
-    const [pid = 0] = children();
-    process.kill(pid, 'SIGKILL');
-    await ended.promise;
-    t.match(warnings, [{ pid, how: { kind: 'crashed', signal: 'SIGKILL', during: 'no call' } }]);
-    t.equal((await nvml.list()).available, true);
   });
 
   await t.test('closing leaves no process behind', async (t) => {
@@ -324,76 +171,4 @@ t.test('NVML in a child, over a stub library', { skip: noCompiler }, async (t) =
     const { nvml } = start(t, { childPath: bundle });
     t.match(await nvml.list(), { available: true, gpus: { length: 2 } });
   });
-});
-
-t.test('a library that is missing is looked for again after a while only', async (t) => {
-  const clock = createManualClock();
-  const nvml = createForkedNvml({ clock, log: silentLog(), libraryPath: 'libnot-there.so.9' });
-  t.teardown(() => nvml.close());
-  const first = because(await nvml.list());
-  t.match(first, /^libnot-there\.so\.9 cannot be loaded \(.*No such file/);
-  t.match(first, /NVIDIA_DRIVER_CAPABILITIES=utility/, 'and what would help');
-  clock.advance(4_999);
-  t.equal(because(await nvml.list()), `${first}; not asked again for 1 s`);
-  clock.advance(1);
-  t.equal(because(await nvml.list()), first, 'asked again');
-});
-
-t.test('a file that is no library is refused as well', async (t) => {
-  const folder = t.testdir({ 'libnvidia-ml.so.1': 'not an ELF file' });
-  const nvml = createForkedNvml({
-    clock: createManualClock(),
-    log: silentLog(),
-    libraryPath: join(folder, 'libnvidia-ml.so.1'),
-  });
-  t.teardown(() => nvml.close());
-  t.match(because(await nvml.list()), /cannot be loaded \(.*(file too short|invalid ELF header)/);
-});
-
-t.test('a child that cannot run says so', async (t) => {
-  const nvml = createForkedNvml({
-    clock: createManualClock(),
-    log: silentLog(),
-    childPath: '/nonexistent/child.mjs',
-  });
-  t.teardown(() => nvml.close());
-  t.match(because(await nvml.list()), /exited with code 1 \(in start-up\): Error: Cannot find module/);
-});
-
-t.test('a Node that cannot be started says so', async (t) => {
-  const nvml = createForkedNvml({ clock: createManualClock(), log: silentLog() });
-  t.teardown(() => nvml.close());
-  const { execPath } = process;
-  process.execPath = '/nonexistent/node';
-  const pending = nvml.list();
-  process.execPath = execPath;
-  t.match(because(await pending), /could not be started: .*ENOENT/);
-});
-
-t.test('an answer to nobody and garbage on the way do no harm', async (t) => {
-  const folder = t.testdir();
-  const odd = join(folder, 'odd.mjs');
-  writeFileSync(
-    odd,
-    `process.on('message', ({ id }) => {
-       process.send({ id: id + 7, answer: { driverVersion: 'wrong', gpus: [] } });
-       process.send({ id, answer: { failure: { kind: 'defect', message: 'odd' } } });
-     });
-     process.on('disconnect', () => process.exit(0));`,
-  );
-  const nvml = createForkedNvml({ clock: createManualClock(), log: silentLog(), childPath: odd });
-  t.teardown(() => nvml.close());
-  t.equal(because(await nvml.list()), 'the NVML child failed unexpectedly: odd');
-});
-
-t.test('the child ends itself with the channel, and refuses what it does not know', async (t) => {
-  const child = fork(childPath, ['libnot-there.so.9'], {
-    execArgv: [],
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-  });
-  child.send({ id: 1, method: 'sing' });
-  t.match(await once(child, 'message'), [{ id: 1, answer: { failure: { kind: 'defect' } } }]);
-  const ended = once(child, 'exit');
-  child.disconnect();
-  t.same(await ended, [0, null]);
 });

@@ -86,11 +86,12 @@ function eventCauses(object: KubeObject): readonly Cause[] {
   return [{ reason: 'FieldValueInvalid', message, field: 'involvedObject.namespace' }];
 }
 
+/** The real one names this path, too, although taints lie in the spec. */
 function nodeCauses(object: KubeObject): readonly Cause[] {
   const taints = (object as Taints).spec?.taints ?? [];
   return taints.flatMap(({ key, effect }, at) => [
-    ...(key ? [] : [required(`spec.taints[${at}].key`)]),
-    ...(effect ? [] : [required(`spec.taints[${at}].effect`)]),
+    ...(key ? [] : [required(`metadata.taints[${at}].key`)]),
+    ...(effect ? [] : [required(`metadata.taints[${at}].effect`)]),
   ]);
 }
 

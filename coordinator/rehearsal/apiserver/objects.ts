@@ -1,21 +1,21 @@
-import { randomBytes, randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../../shared/clock.ts';
-import type { JsonObject, KubeObject, ObjectKey, ObjectMeta } from '../../cluster/port.ts';
+import type { KubeObject, ObjectKey } from '../../cluster/port.ts';
 import { builtInCauses, decoded } from './built-in-checks.ts';
 import { definitionCauses, establishedStatus } from './definitions.ts';
-import { apiVersionOf, type Kinds, type ServedKind } from './kinds.ts';
+import type { Kinds, ServedKind } from './kinds.ts';
 import { prune, validate } from './schema.ts';
-import {
-  alreadyExists,
-  badRequest,
-  type Cause,
-  conflict,
-  invalid,
-  notFound,
-  statusError,
-} from './status-error.ts';
+import { alreadyExists, type Cause, conflict, invalid, notFound, statusError } from './status-error.ts';
 import type { Store } from './store.ts';
+import {
+  asNamespace,
+  guard,
+  isSpecChanged,
+  newMetadata,
+  typeOf,
+  withinSubresource,
+  withMetadata,
+} from './strategy.ts';
 
 export type WriteOptions = {
   /** `fieldValidation=Strict`: fields that the schema does not know are an error, not a warning. */
@@ -43,12 +43,6 @@ export type Objects = {
   remove(kind: ServedKind, key: ObjectKey, uid?: string): KubeObject;
 };
 
-const namePattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
-const nameHint =
-  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start " +
-  "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is " +
-  "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-
 /** What kube-apiserver's registry does to an object between a request and etcd. */
 export function createObjects(deps: {
   readonly store: Store;
@@ -59,7 +53,10 @@ export function createObjects(deps: {
   const now = () => `${new Date(clock.now()).toISOString().slice(0, 19)}Z`;
 
   function create(kind: ServedKind, namespace: string | undefined, body: KubeObject, options: WriteOptions) {
-    const metadata = newMetadata(kind, namespace, body.metadata);
+    const metadata = newMetadata(kind, namespace, body.metadata, now());
+    if (namespace !== undefined && store.get('/namespaces', { name: namespace }) === undefined) {
+      throw notFound({ group: '', plural: 'namespaces', kind: 'Namespace' }, namespace);
+    }
     const { status, ...rest } = body;
     const initial =
       kind.statusAtCreation === 'keep'
@@ -71,42 +68,6 @@ export function createObjects(deps: {
     const object = checked(kind, kind.plural === 'namespaces' ? asNamespace(named) : named, options);
     if (store.get(kind.bucket, metadata) !== undefined) throw alreadyExists(kind, metadata.name);
     return afterWrite(kind, store.put(kind.bucket, object));
-  }
-
-  function newMetadata(kind: ServedKind, namespace: string | undefined, given: ObjectMeta): ObjectMeta {
-    const {
-      resourceVersion,
-      uid: _uid,
-      deletionTimestamp: _deleted,
-      managedFields: _managed,
-      ...rest
-    } = given;
-    const generateName = rest.generateName;
-    const name =
-      (rest.name as string | undefined) ??
-      (typeof generateName === 'string' ? `${generateName}${suffix()}` : undefined);
-    if (name === undefined || name === '') {
-      const message = 'Required value: name or generateName is required';
-      throw invalid(kind, '', [{ reason: 'FieldValueRequired', message, field: 'metadata.name' }]);
-    }
-    if (!namePattern.test(name) || name.length > 253) {
-      const message = `Invalid value: ${JSON.stringify(name)}: ${nameHint}`;
-      throw invalid(kind, name, [{ reason: 'FieldValueInvalid', message, field: 'metadata.name' }]);
-    }
-    if (resourceVersion !== undefined && resourceVersion !== '') {
-      throw badRequest('resourceVersion should not be set on objects to be created');
-    }
-    if (namespace !== undefined && store.get('/namespaces', { name: namespace }) === undefined) {
-      throw notFound({ group: '', plural: 'namespaces', kind: 'Namespace' }, namespace);
-    }
-    return {
-      ...rest,
-      name,
-      ...(namespace !== undefined && { namespace }),
-      uid: randomUUID(),
-      creationTimestamp: now(),
-      ...(kind.counted && { generation: 1 }),
-    };
   }
 
   function update({ kind, key, next, method, subresource }: Update, options: WriteOptions): KubeObject {
@@ -133,27 +94,6 @@ export function createObjects(deps: {
     const stamped = kind.counted ? { ...object, metadata: { ...object.metadata, generation } } : object;
     if (isFinalized(stamped)) return ended(kind, stamped.metadata) ?? stamped;
     return afterWrite(kind, store.put(kind.bucket, stamped));
-  }
-
-  function guard(kind: ServedKind, current: KubeObject, given: KubeObject, method: 'PUT' | 'PATCH'): void {
-    const { name, uid, resourceVersion } = given.metadata;
-    if (name !== current.metadata.name) {
-      throw badRequest(
-        `the name of the object (${name}) does not match the name on the URL (${current.metadata.name})`,
-      );
-    }
-    if (uid !== undefined && uid !== '' && uid !== current.metadata.uid) {
-      const because = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`;
-      throw conflict(kind, current.metadata.name, because);
-    }
-    const isUnguarded = resourceVersion === undefined || resourceVersion === '';
-    if (isUnguarded && method === 'PUT' && !kind.unconditionalUpdate) {
-      const message = `Invalid value: ${kind.custom ? '0' : '0x0'}: must be specified for an update`;
-      throw invalid(kind, name, [
-        { reason: 'FieldValueInvalid', message, field: 'metadata.resourceVersion' },
-      ]);
-    }
-    if (!isUnguarded && resourceVersion !== current.metadata.resourceVersion) throw conflict(kind, name);
   }
 
   /** Fields are pruned, filled in and checked. */
@@ -221,55 +161,6 @@ export function createObjects(deps: {
   return { create, update, remove };
 }
 
-/** A status write leaves the rest as it was, and the other way round. */
-function withinSubresource(
-  kind: ServedKind,
-  current: KubeObject,
-  given: KubeObject,
-  subresource: 'status' | undefined,
-): KubeObject {
-  if (!kind.statusSubresource) return given;
-  const { status: _given, ...rest } = given;
-  const [body, status] = subresource === 'status' ? [current, given.status] : [rest, current.status];
-  const { status: _current, ...kept } = body as KubeObject;
-  return { ...kept, metadata: given.metadata, ...(status !== undefined && { status }) } as KubeObject;
-}
-
-/** What the system owns stays; a custom resource's status write cannot touch metadata at all. */
-function withMetadata(
-  kind: ServedKind,
-  current: KubeObject,
-  given: KubeObject,
-  subresource: 'status' | undefined,
-): KubeObject {
-  const { metadata: old } = current;
-  if (kind.custom && subresource === 'status') return { ...given, ...typeOf(kind), metadata: old };
-  const {
-    managedFields: _managed,
-    deletionTimestamp: _deleted,
-    deletionGracePeriodSeconds: _grace,
-    ...rest
-  } = given.metadata;
-  const owned = [
-    'uid',
-    'creationTimestamp',
-    'generation',
-    'namespace',
-    'deletionTimestamp',
-    'deletionGracePeriodSeconds',
-  ];
-  const kept = Object.fromEntries(
-    owned.filter((key) => old[key] !== undefined).map((key) => [key, old[key]]),
-  );
-  return { ...given, ...typeOf(kind), metadata: { ...rest, ...kept } as ObjectMeta };
-}
-
-function isSpecChanged(kind: ServedKind, before: KubeObject, after: KubeObject): boolean {
-  const spec = ({ metadata: _metadata, status, ...rest }: KubeObject): JsonObject =>
-    kind.statusSubresource ? rest : { ...rest, status };
-  return !isDeepStrictEqual(spec(before), spec(after));
-}
-
 function isFinalized({ metadata }: KubeObject): boolean {
   const finalizers = metadata.finalizers as readonly string[] | undefined;
   return metadata.deletionTimestamp !== undefined && (finalizers ?? []).length === 0;
@@ -278,19 +169,4 @@ function isFinalized({ metadata }: KubeObject): boolean {
 function plain(object: KubeObject): KubeObject {
   const { resourceVersion: _version, ...metadata } = object.metadata;
   return { ...object, metadata };
-}
-
-function asNamespace(object: KubeObject): KubeObject {
-  const labels = { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name };
-  return { ...object, metadata: { ...object.metadata, labels }, spec: { finalizers: ['kubernetes'] } };
-}
-
-function typeOf(kind: ServedKind): { readonly apiVersion: string; readonly kind: string } {
-  return { apiVersion: apiVersionOf(kind), kind: kind.kind };
-}
-
-/** The real one's alphabet: no vowels, hence no words. */
-function suffix(): string {
-  const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
-  return [...randomBytes(5)].map((byte) => alphabet[byte % alphabet.length]).join('');
 }

@@ -12,6 +12,8 @@ export type Listener = (event: StoredEvent) => void;
 
 export type Store = {
   version(): number;
+  /** The version of the last change of this kind. */
+  changed(bucket: string): number;
   get(bucket: string, key: ObjectKey): KubeObject | undefined;
   /** Ordered as etcd orders keys: namespace, then name. */
   list(bucket: string): readonly KubeObject[];
@@ -33,12 +35,14 @@ const historyLimit = 20_000;
 /** Objects under one global version, with the history that watches are served from. Objects are never changed in place. */
 export function createStore(): Store {
   const buckets = new Map<string, Map<string, KubeObject>>();
+  const changed = new Map<string, number>();
   const listeners = new Set<Listener>();
   let history: StoredEvent[] = [];
   let version = 1;
   let oldest = 1;
 
   function record(event: StoredEvent): void {
+    changed.set(event.bucket, event.version);
     history.push(event);
     if (history.length > historyLimit) compact(history[historyLimit >> 1]?.version ?? version);
     for (const listener of [...listeners]) listener(event);
@@ -62,6 +66,7 @@ export function createStore(): Store {
 
   return {
     version: () => version,
+    changed: (bucket) => changed.get(bucket) ?? 0,
     get: (bucket, key) => buckets.get(bucket)?.get(keyText(key)),
     list: (bucket) => {
       const entries = [...(buckets.get(bucket) ?? [])].sort(([a], [b]) => (a < b ? -1 : 1));

@@ -51,9 +51,15 @@ export function createWatches(deps: { readonly store: Store; readonly clock: Clo
       const seen = viewOf(event, matches);
       if (seen !== undefined) send(seen.type, shaped(seen.object));
     };
-    const bookmark = (annotations?: object) => {
-      const metadata = { resourceVersion: String(store.version()), creationTimestamp: null, ...annotations };
+    const startedAt = from ?? store.version();
+    const bookmark = (version: number, annotations?: object) => {
+      const metadata = { resourceVersion: String(version), creationTimestamp: null, ...annotations };
       send('BOOKMARK', { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata });
+    };
+    /** None on a kind that did not change since the watch began: silence proves nothing about a connection. */
+    const bookmarkIfMoved = () => {
+      const version = store.changed(kind.bucket);
+      if (version > startedAt) bookmark(version);
     };
 
     response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' });
@@ -68,7 +74,8 @@ export function createWatches(deps: { readonly store: Store; readonly clock: Clo
     if (from === undefined) {
       for (const object of store.list(kind.bucket)) if (matches(object)) send('ADDED', shaped(object));
     }
-    if (request.initialEvents) bookmark({ annotations: { 'k8s.io/initial-events-end': 'true' } });
+    if (request.initialEvents)
+      bookmark(store.version(), { annotations: { 'k8s.io/initial-events-end': 'true' } });
     for (const event of history) deliver(event);
 
     const ending = new AbortController();
@@ -90,7 +97,7 @@ export function createWatches(deps: { readonly store: Store; readonly clock: Clo
       open.delete(watch);
       ending.abort();
     });
-    void pace(request, bookmark, ending.signal);
+    void pace(request, bookmarkIfMoved, ending.signal);
   }
 
   /** Bookmarks every minute and two seconds before the end, then the end: as the real one paces them. */

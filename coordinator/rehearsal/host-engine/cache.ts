@@ -20,7 +20,7 @@ export type Watcher = {
 type Entry = {
   readonly gpu: EngineGpuOptions;
   readonly fieldId: number;
-  samples: Sample[];
+  readonly samples: Sample[];
   watchers: Watcher[];
   /** When the driver was asked last, or counts as asked: an injection in the future puts the next poll off. */
   queriedMs: number;
@@ -77,13 +77,23 @@ export function createCache(deps: { readonly clock: Clock; readonly isBlind: () 
 
   /** Kept in order of time; of equal stamps the later one is moved by a microsecond (timeseries.c). */
   function add(entry: Entry, sample: Sample): void {
+    const { samples } = entry;
     let { stampUs } = sample;
-    while (entry.samples.some((known) => known.stampUs === stampUs)) stampUs += 1;
-    const behind = entry.samples.findLastIndex((known) => known.stampUs < stampUs);
-    entry.samples.splice(behind + 1, 0, { ...sample, stampUs });
-    const oldestUs = (clock.now() - maxAgeOf(entry)) * 1000;
+    // Nearly always the newest; anything else is an injection into the past of another one.
+    let at = samples.length;
+    while (at > 0 && (samples[at - 1]?.stampUs ?? 0) > stampUs) at -= 1;
+    if (samples[at - 1]?.stampUs === stampUs) {
+      stampUs += 1;
+      while (samples[at]?.stampUs === stampUs) {
+        stampUs += 1;
+        at += 1;
+      }
+    }
+    samples.splice(at, 0, { ...sample, stampUs });
     // Old samples go when a new one comes, not by themselves (measured: still there after 39 s).
-    entry.samples = entry.samples.filter((known) => known.stampUs >= oldestUs || known.stampUs === stampUs);
+    const oldestUs = (clock.now() - maxAgeOf(entry)) * 1000;
+    const kept = samples.findIndex((known) => known.stampUs >= oldestUs || known.stampUs === stampUs);
+    if (kept > 0) samples.splice(0, kept);
   }
 
   function poll(entry: Entry, atMs: number): void {

@@ -95,9 +95,8 @@ export function createEventRecorder(deps: {
         await cluster.patch('events', key, { count: entry.count, lastTimestamp: last, message: shown });
         return;
       } catch (thrown) {
-        // The API server keeps events for an hour; what it has dropped is made again.
+        // The API server keeps events for an hour; what it has dropped is made again, under its old name.
         if (!(thrown instanceof Refusal) || thrown.reason !== 'object_missing') throw thrown;
-        entry.name = nextName();
       }
     }
     await cluster.create('events', eventObject(entry.name, reason, shown, entry, last));
@@ -141,11 +140,7 @@ export function createEventRecorder(deps: {
       if (!takeToken()) return;
       // As it is now: the next repetition changes the count before this one is written.
       const snapshot = { ...entry };
-      queue = queue
-        .then(() => writeWithRetries(reason, shown, snapshot, last))
-        .then(() => {
-          entry.name = snapshot.name;
-        });
+      queue = queue.then(() => writeWithRetries(reason, shown, snapshot, last));
     },
     /** Until everything that was accepted is written or given up. */
     flush: (): Promise<void> => queue,

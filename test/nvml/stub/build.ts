@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,18 +21,11 @@ export type StubLibrary = {
 export const noCompiler =
   compiler() === undefined ? 'no C compiler (cc, gcc) to build the stub library with' : false;
 
-/** Builds the stub into a folder of its own, which the children of this process then know by its environment. */
+/** Gives the test a stub library with faults of its own, which children of this process know by the environment. */
 export function buildStubLibrary(t: Test, ...flags: readonly string[]): StubLibrary {
+  const path = compile(flags);
   const folder = mkdtempSync(join(tmpdir(), 'xidrill-nvml-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  const path = join(folder, 'libnvidia-ml.so.1');
-  const built = spawnSync(
-    compiler() ?? 'cc',
-    ['-O1', '-Wall', '-Wextra', '-Werror', '-shared', '-fPIC', ...flags, '-o', path, source],
-    { encoding: 'utf8' },
-  );
-  if (built.status !== 0) throw new Error(`the stub library cannot be built: ${built.error ?? built.stderr}`);
-
   const faults = join(folder, 'faults');
   process.env.NVML_STUB_FAULTS = faults;
   return {
@@ -39,11 +33,31 @@ export function buildStubLibrary(t: Test, ...flags: readonly string[]): StubLibr
     folder,
     fault: (...lines) => writeFileSync(faults, lines.map((line) => `${line}\n`).join('')),
     async hanging() {
-      // The stub cannot tell us in any other way: it is inside a native call that never returns.
-      while (!existsSync(`${faults}.hanging`)) await new Promise(setImmediate);
-      rmSync(`${faults}.hanging`);
+      const mark = `${faults}.hanging`;
+      const changes = watch(folder);
+      while (!existsSync(mark)) await once(changes, 'change');
+      changes.close();
+      rmSync(mark);
     },
   };
+}
+
+const compiled = new Map<string, string>();
+
+function compile(flags: readonly string[]): string {
+  const known = compiled.get(flags.join(' '));
+  if (known !== undefined) return known;
+  const folder = mkdtempSync(join(tmpdir(), 'xidrill-nvml-library-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, 'libnvidia-ml.so.1');
+  const built = spawnSync(
+    compiler() ?? 'cc',
+    ['-O1', '-Wall', '-Wextra', '-Werror', '-shared', '-fPIC', ...flags, '-o', path, source],
+    { encoding: 'utf8' },
+  );
+  if (built.status !== 0) throw new Error(`the stub library cannot be built: ${built.error ?? built.stderr}`);
+  compiled.set(flags.join(' '), path);
+  return path;
 }
 
 function compiler(): string | undefined {

@@ -1,0 +1,137 @@
+import type { Evidence } from '../../../shared/schemas/explanation.ts';
+import { podSource, present, renderAge, renderPod, seen, seenHeartbeat, seenInLog } from '../evidence.ts';
+import type { Facts } from '../facts.ts';
+import { managedConditions, writingOf } from '../liveness.ts';
+import { nmaNamespace, restartAllNma } from '../names.ts';
+import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
+
+const roleAnnotation = 'eks.amazonaws.com/role-arn';
+
+/** What the two webhooks put into a pod (nma.md §4.6). */
+const irsaVariables = ['AWS_ROLE_ARN', 'AWS_WEB_IDENTITY_TOKEN_FILE'];
+const podIdentityVariables = ['AWS_CONTAINER_CREDENTIALS_FULL_URI', 'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE'];
+const irsaVolume = 'aws-iam-token';
+const podIdentityVolume = 'eks-pod-identity-token';
+
+/** The plugin's own words and NMA's, in the order of how much they say (nma.md §4.6). */
+const logPatterns = [
+  /No such file or directory: '\/var\/run\/secrets\/(eks\.amazonaws\.com\/serviceaccount|pods\.eks\.amazonaws\.com\/serviceaccount)/,
+  /getting credentials: exec: executable \S*chroot failed/,
+  /failed to report managed conditions/,
+];
+
+/**
+ * NMA writes conditions with the kubelet's identity: it runs the kubelet's credential plugin in a chroot on the host,
+ * with the pod's environment. A role given to the pod puts variables there that name a file which only the pod has
+ * (aws/eks-node-monitoring-agent issue 23). Events go out with the ServiceAccount and are not touched.
+ */
+export const credentialsBroken: Rule = {
+  code: 'credentials-broken',
+  title: 'An AWS role on the pod breaks NMA’s condition writes',
+  link: 'reaction',
+  judge: judgeCredentials,
+};
+
+function judgeCredentials(facts: Facts): Judgement {
+  const found = markersOf(facts);
+  const logLines = present(...logPatterns.map((pattern) => seenInLog(facts, pattern)));
+  const writing = writingOf(facts);
+  if (found.annotation === undefined && found.pod.length === 0 && logLines.length === 0) {
+    if (facts.nma.serviceAccount === undefined && facts.nma.pod === undefined) return irrelevant;
+    return refuted(`neither the ServiceAccount nor the pod carries an AWS role (${roleAnnotation}, AWS_ROLE_ARN)`);
+  }
+  if (writing.state === 'fresh') {
+    const heartbeat = `${writing.condition.type} was written ${renderAge(writing.age)} ago`;
+    return refuted(`an AWS role or a credential error is there, but conditions are written: ${heartbeat}`);
+  }
+  if (writing.state === 'stale' && writing.nodeSilent && logLines.length === 0) {
+    return unknown('an AWS role is there, but the kubelet’s own heartbeat is as old: the node or its clock is off');
+  }
+  const evidence: Evidence[] = [
+    ...present(found.annotation),
+    ...found.pod,
+    ...(writing.state === 'stale' ? [seenHeartbeat(facts, writing.condition)] : [noConditions(facts)]),
+    ...logLines,
+  ];
+  const kind = facts.drill?.expectation.kind;
+  const cause = { summary: summaryOf(facts, found), evidence, remedy: remedyOf(facts, found) };
+  // Events are written all the same, so that a missing event has another cause.
+  const aside = kind === 'event' || kind === 'none';
+  const isProven = logLines.length > 0 || (writing.state === 'stale' && (found.pod.length > 0 || found.podUnread));
+  return isProven ? proven({ ...cause, aside, blocks: kind === 'condition' }) : likely({ ...cause, aside });
+}
+
+type Markers = {
+  readonly annotation: Evidence | undefined;
+  readonly pod: readonly Evidence[];
+  readonly isPodIdentity: boolean;
+  /** NMA's container always has variables of its own: an empty environment was not read. */
+  readonly podUnread: boolean;
+};
+
+function markersOf(facts: Facts): Markers {
+  const { serviceAccount, pod } = facts.nma;
+  const role = serviceAccount?.annotations[roleAnnotation];
+  const annotation =
+    serviceAccount === undefined || role === undefined
+      ? undefined
+      : seen(facts, `${accountSource(facts)} metadata.annotations[${roleAnnotation}]`, role);
+  if (pod === undefined) return { annotation, pod: [], isPodIdentity: false, podUnread: true };
+  const variables = [...irsaVariables, ...podIdentityVariables].filter((name) => pod.environment[name] !== undefined);
+  const volumes = [irsaVolume, podIdentityVolume].filter((name) => pod.volumes.includes(name));
+  const source = podSource(pod);
+  return {
+    annotation,
+    pod: [
+      ...variables.map((name) => seen(facts, `${source} env[${name}]`, String(pod.environment[name]))),
+      ...volumes.map((name) => seen(facts, `${source} spec.volumes`, name)),
+    ],
+    isPodIdentity: [...variables, ...volumes].some((name) => [...podIdentityVariables, podIdentityVolume].includes(name)),
+    podUnread: annotation !== undefined && Object.keys(pod.environment).length === 0,
+  };
+}
+
+function accountSource(facts: Facts): string {
+  const { serviceAccount } = facts.nma;
+  return `serviceaccounts/${serviceAccount?.namespace}/${serviceAccount?.name}`;
+}
+
+function noConditions(facts: Facts): Evidence {
+  const path = `nodes/${facts.node.name} status.conditions`;
+  if (managedConditions(facts).length > 0) return seen(facts, path, 'no heartbeat time on any condition of NMA');
+  const types = facts.node.conditions.map(({ type }) => type).join(', ');
+  const pod = facts.nma.pod === undefined ? '' : `; the pod: ${renderPod(facts.nma.pod)}`;
+  return seen(facts, path, `none of NMA’s conditions, only ${types || 'nothing'}${pod}`);
+}
+
+function summaryOf(facts: Facts, found: Markers): string {
+  const what = found.isPodIdentity
+    ? 'a Pod Identity association'
+    : found.annotation === undefined && found.pod.length === 0
+      ? 'its environment'
+      : 'an IAM role (IRSA)';
+  const writing = writingOf(facts);
+  const age = writing.state === 'stale' ? `for ${renderAge(writing.age)}` : 'at all';
+  return (
+    `NMA has not written a condition ${age}: ${what} breaks the kubelet’s credential plugin, which NMA runs on the host ` +
+    'with the pod’s AWS variables. Only conditions are lost, events still work. NMA needs no role, and the ' +
+    'ClusterRole is not the cause: conditions are written with the kubelet’s identity.'
+  );
+}
+
+function remedyOf(facts: Facts, found: Markers): string {
+  const namespace = nmaNamespace(facts);
+  const account = facts.nma.serviceAccount?.name ?? facts.nma.pod?.serviceAccount ?? 'eks-node-monitoring-agent';
+  const steps = [];
+  if (found.isPodIdentity) {
+    steps.push(
+      `delete the association (aws eks list-pod-identity-associations --cluster-name CLUSTER --namespace ${namespace} ` +
+        `--service-account ${account}; aws eks delete-pod-identity-association)`,
+    );
+  }
+  if (found.annotation !== undefined || !found.isPodIdentity) {
+    steps.push(`kubectl -n ${namespace} annotate serviceaccount ${account} ${roleAnnotation}-`);
+  }
+  steps.push(restartAllNma(facts));
+  return `Remove it and restart the pods: ${steps.join('; then ')}. Leave the ClusterRole as it is.`;
+}

@@ -1,0 +1,109 @@
+import { monitors, type PluginName } from '../../../shared/nma/conditions.ts';
+import type { Evidence } from '../../../shared/schemas/explanation.ts';
+import { present, seen, seenHeartbeat, seenInLog } from '../evidence.ts';
+import { type Facts, isUnread } from '../facts.ts';
+import { conditionOf, isFresh, isRunning, writingOf } from '../liveness.ts';
+import { nmaNamespace, restartAllNma, restartPod } from '../names.ts';
+import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
+
+const skippedLine = /skipping monitor registration: no nvidia hardware detected/;
+const gpuType = 'AcceleratedHardwareReady';
+
+/** Read once, at the start of NMA: a change of the ConfigMap does nothing until the pods restart (nma.md §4.4). */
+export const monitorDisabled: Rule = {
+  code: 'monitor-disabled',
+  title: 'The monitor is switched off in NMA’s configuration',
+  link: 'reaction',
+  judge: judgeDisabled,
+};
+
+function judgeDisabled(facts: Facts): Judgement {
+  const { type, plugin } = expectedMonitor(facts);
+  if (plugin === undefined) return irrelevant;
+  if (!facts.nma.disabledPlugins.includes(plugin)) return refuted(`NMA’s configuration does not disable ${plugin}`);
+  const condition = conditionOf(facts, type);
+  if (condition !== undefined && isFresh(facts, condition)) {
+    return refuted(`the configuration disables ${plugin}, but the running NMA writes ${type} (it was read at its start)`);
+  }
+  const kind = facts.drill?.expectation.kind;
+  const namespace = nmaNamespace(facts);
+  const cause = {
+    summary:
+      `NMA’s configuration switches the ${plugin} monitor off: ${type} is ` +
+      `${condition === undefined ? 'not managed and absent' : 'no longer written, what stands there is old'}, and no event of it comes.`,
+    evidence: present<Evidence>(
+      seen(facts, `configmaps/${namespace} config.yaml monitors.${plugin}.enabled`, 'false'),
+      condition === undefined ? absent(facts, type) : seenHeartbeat(facts, condition),
+      seenInLog(facts, /monitors disabled by configuration|all monitors are disabled/),
+    ),
+    remedy: `Set monitors.${plugin}.enabled to true (Helm value nodeAgent.monitors), then ${restartAllNma(facts)}.`,
+  };
+  // With every condition old, NMA may as well have stopped as a whole, before it could read this configuration.
+  if (writingOf(facts).state !== 'fresh' && condition !== undefined) return likely(cause);
+  return proven({ ...cause, aside: kind === 'none', blocks: kind === 'event' || kind === 'condition' });
+}
+
+/** Hardware is looked for once, at NMA’s start, by the driver that is bound then (nma.md §4.2). */
+export const conditionAbsent: Rule = {
+  code: 'condition-absent',
+  title: 'NMA found no NVIDIA GPU when it started',
+  link: 'reaction',
+  judge: judgeAbsent,
+};
+
+function judgeAbsent(facts: Facts): Judgement {
+  const { plugin } = expectedMonitor(facts);
+  if (plugin !== 'nvidia') return irrelevant;
+  const condition = conditionOf(facts, gpuType);
+  if (condition !== undefined && isFresh(facts, condition)) return refuted(`${gpuType} is there and fresh`);
+  if (facts.nma.disabledPlugins.includes('nvidia')) return irrelevant;
+  const writing = writingOf(facts);
+  const line = seenInLog(facts, skippedLine);
+  if (writing.state !== 'fresh' && line === undefined) {
+    if (condition !== undefined || !isRunning(facts.nma.pod)) return irrelevant;
+    return unknown(`${gpuType} is absent, but so is every sign that NMA writes conditions`);
+  }
+  const cause = absentCause(facts, present(line));
+  if (line === undefined) return likely(cause);
+  const kind = facts.drill?.expectation.kind;
+  return proven({ ...cause, aside: kind === 'none', blocks: kind === 'event' || kind === 'condition' });
+}
+
+function absentCause(facts: Facts, lines: readonly Evidence[]) {
+  const { node, nma, agent } = facts;
+  const condition = conditionOf(facts, gpuType);
+  const gpus = isUnread(agent.inventory) ? undefined : agent.inventory.gpus.length;
+  const hasGpu = node.allocatableGpus > 0 || (gpus ?? 0) > 0;
+  const what = condition === undefined ? `has no ${gpuType}` : `has only an old ${gpuType}, from before NMA’s start`;
+  const found = gpus === undefined ? [] : [seen(facts, `agent ${node.name} GetInventory gpus`, String(gpus))];
+  return {
+    summary: hasGpu
+      ? `The node ${what}: NMA found no NVIDIA hardware when it started. It looks once, by the bound driver, so that a ` +
+        'driver loaded later is never seen.'
+      : `The node ${what}, and nothing shows a GPU on it: NMA has nothing to watch.`,
+    evidence: [
+      condition === undefined ? absent(facts, gpuType) : seenHeartbeat(facts, condition),
+      seen(facts, `nodes/${node.name} status.allocatable[nvidia.com/gpu]`, String(node.allocatableGpus)),
+      ...found,
+      ...lines,
+    ],
+    remedy: hasGpu
+      ? `Restart NMA now that the driver is loaded: ${restartPod(nma.pod, 'restart NMA on the node')}.`
+      : 'Choose a node that has an NVIDIA GPU and a loaded driver (kubectl get nodes -o custom-columns=N:.metadata.name,GPU:.status.allocatable.nvidia\\.com/gpu).',
+  };
+}
+
+function absent(facts: Facts, type: string): Evidence {
+  const types = facts.node.conditions.map((condition) => condition.type).join(', ');
+  return seen(facts, `nodes/${facts.node.name} status.conditions`, `no ${type}; there are ${types || 'none'}`);
+}
+
+/** What the drill expects, or the GPU monitor where there is no drill. */
+function expectedMonitor({ drill }: Facts): { readonly type: string; readonly plugin: PluginName | undefined } {
+  const type = drill?.expectation.type ?? gpuType;
+  const isNeuron = drill?.expectation.reason.startsWith('Neuron') ?? false;
+  const row = monitors.find(
+    ({ conditionType, plugin }) => conditionType === type && (plugin === 'neuron') === (isNeuron && type === gpuType),
+  );
+  return { type, plugin: row?.plugin };
+}

@@ -1,0 +1,210 @@
+import { policiesListenMaxMs } from '../../../shared/nma/timing.ts';
+import type { Evidence } from '../../../shared/schemas/explanation.ts';
+import {
+  hasGap,
+  hasWaitedLongEnough,
+  injectedAt,
+  injectedOn,
+  isSilent,
+  kernelReadBack,
+  mustReactTo,
+  needsHostEngine,
+  seenInjection,
+  waitedSeconds,
+} from '../drill.ts';
+import { ageSeconds, millis, podSource, present, renderAge, renderPod, seen, seenHeartbeat } from '../evidence.ts';
+import type { Facts, PodFacts } from '../facts.ts';
+import { isRunning, signOfLife, writingOf } from '../liveness.ts';
+import { nmaDaemonSet, nmaNamespace, restartPod } from '../names.ts';
+import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
+
+/** Never blocks: NMA may run as a host process, or be started by hand, and then no pod proves nothing. */
+export const nmaNotRunning: Rule = {
+  code: 'nma-not-running',
+  title: 'NMA is not running on the node',
+  link: 'reaction',
+  judge: judgeRunning,
+};
+
+function judgeRunning(facts: Facts): Judgement {
+  const { pod, daemonSet, mayBeHostProcess } = facts.nma;
+  if (isRunning(pod)) return refuted(`pod ${pod.namespace}/${pod.name} is Running and Ready`);
+  const life = signOfLife(facts);
+  if (pod === undefined && life !== undefined) return refuted(`no pod was found, but NMA lives: ${life}`);
+  const silence = silenceEvidence(facts);
+  if (pod === undefined && silence === undefined) {
+    if (daemonSet === undefined && !mayBeHostProcess) return irrelevant;
+    if (mayBeHostProcess && writingOf(facts).state === 'absent') {
+      return unknown('EKS Auto may run NMA as a host process, and it has written no condition yet');
+    }
+  }
+  const cause = {
+    summary: runningSummary(facts, silence !== undefined),
+    evidence: present(
+      pod === undefined ? noPod(facts) : seen(facts, `${podSource(pod)} status`, renderPod(pod)),
+      ...heartbeats(facts),
+      ...(silence ?? []),
+    ),
+    remedy: runningRemedy(facts, pod),
+  };
+  const isDown = pod !== undefined && pod.phase !== 'Running';
+  const isStill = writingOf(facts).state !== 'fresh';
+  const isProven = life === undefined && (isDown || (silence !== undefined && isStill) || (pod === undefined && isStill));
+  return isProven && !(pod === undefined && mayBeHostProcess && silence === undefined) ? proven(cause) : likely(cause);
+}
+
+/** A record that NMA has to react to was read back from the kernel log, and nothing came. */
+function silenceEvidence(facts: Facts): readonly Evidence[] | undefined {
+  const { drill } = facts;
+  const record = kernelReadBack(drill)?.record;
+  if (record === undefined || !isSilent(facts) || hasGap(facts)) return undefined;
+  if (!mustReactTo(facts, record) || !hasWaitedLongEnough(facts)) return undefined;
+  const source = `events and conditions of node ${facts.node.name}`;
+  const waited = renderAge(waitedSeconds(facts) ?? 0);
+  return [
+    ...injectedOn(drill).map((result) => seenInjection(facts, result)),
+    seen(facts, source, `no ${drill?.expectation.kind} ${drill?.expectation.reason} within ${waited} of the injection`),
+  ];
+}
+
+function runningSummary(facts: Facts, silent: boolean): string {
+  const { pod, mayBeHostProcess } = facts.nma;
+  const { name } = facts.node;
+  const what = pod === undefined ? `there is no NMA pod on ${name}` : `pod ${pod.name} is ${renderPod(pod)}`;
+  const proof = silent
+    ? ' A kernel record that every NMA version reacts to stood in the node’s log, and nothing answered it.'
+    : '';
+  const writing = writingOf(facts);
+  const last =
+    writing.state === 'fresh'
+      ? ` Its last heartbeat is ${renderAge(writing.age)} old, from before it went.`
+      : writing.state === 'stale'
+        ? ` Its last heartbeat is ${renderAge(writing.age)} old.`
+        : ' It has left no condition on the node.';
+  const auto = mayBeHostProcess ? ' On EKS Auto it is a host process and has no pod.' : '';
+  return `NMA is not running on that node: ${what}.${proof}${last}${auto}`;
+}
+
+function runningRemedy(facts: Facts, pod: PodFacts | undefined): string {
+  const namespace = nmaNamespace(facts);
+  if (pod !== undefined) {
+    return `See why it does not run: kubectl -n ${namespace} describe pod ${pod.name}; kubectl -n ${namespace} logs ${pod.name} --previous.`;
+  }
+  if (facts.nma.mayBeHostProcess) {
+    return `On EKS Auto replace the node (kubectl delete node ${facts.node.name}); elsewhere install NMA and drill again.`;
+  }
+  if (facts.nma.daemonSet === undefined) {
+    return 'Start NMA on the node, or install it: aws eks create-addon --cluster-name CLUSTER --addon-name eks-node-monitoring-agent.';
+  }
+  return (
+    `See why the DaemonSet leaves this node out (nodeSelector, affinity, compute-type label): ` +
+    `kubectl -n ${namespace} describe daemonset ${nmaDaemonSet(facts)}; kubectl get node ${facts.node.name} --show-labels.`
+  );
+}
+
+export const nmaNotInstalled: Rule = {
+  code: 'nma-not-installed',
+  title: 'NMA is not installed in the cluster',
+  link: 'reaction',
+  judge(facts) {
+    const { pod, daemonSet, mayBeHostProcess } = facts.nma;
+    if (daemonSet !== undefined) return refuted(`DaemonSet ${daemonSet.namespace}/${daemonSet.name} is installed`);
+    if (pod !== undefined) return refuted(`pod ${pod.namespace}/${pod.name} is on the node, without a DaemonSet`);
+    if (mayBeHostProcess) return irrelevant;
+    const life = signOfLife(facts);
+    if (life !== undefined) return refuted(`there is no DaemonSet, but NMA lives: ${life}`);
+    return likely({
+      summary: 'NMA is not installed: the cluster has neither its DaemonSet nor a pod of it on this node.',
+      evidence: present(noPod(facts), ...heartbeats(facts)),
+      remedy:
+        'Install it without a role: aws eks create-addon --cluster-name CLUSTER --addon-name eks-node-monitoring-agent.',
+    });
+  },
+};
+
+/** Conditions are old although the pod runs, and no other rule says why. */
+export const nmaNotWriting: Rule = {
+  code: 'nma-not-writing',
+  title: 'NMA has stopped writing conditions',
+  link: 'reaction',
+  judge: judgeWriting,
+};
+
+function judgeWriting(facts: Facts): Judgement {
+  const { pod, mayBeHostProcess } = facts.nma;
+  const writing = writingOf(facts);
+  if (writing.state === 'fresh') {
+    return refuted(`${writing.condition.type} was written ${renderAge(writing.age)} ago`);
+  }
+  // Not running, or broken by a role: those rules say it better.
+  if (!isRunning(pod) && !mayBeHostProcess) return irrelevant;
+  if (facts.nma.serviceAccount?.annotations['eks.amazonaws.com/role-arn'] !== undefined) return irrelevant;
+  if (writing.state === 'absent') return unknown('NMA runs, but none of its conditions is on the node');
+  if (writing.nodeSilent) {
+    return unknown('all heartbeats of the node are old, the kubelet’s too: the node or its clock is off');
+  }
+  const kind = facts.drill?.expectation.kind;
+  const { condition, age, sinceStart } = writing;
+  const limit = sinceStart ? 'from before the pod started' : 'older than 5 min 15 s, its slowest renewal';
+  const cause = {
+    summary:
+      `NMA is not writing: the newest heartbeat of its conditions is ${renderAge(age)} old (${limit}), while the kubelet ` +
+      'writes its own. What the conditions say is history.',
+    evidence: present(seenHeartbeat(facts, condition), ...kubeletHeartbeat(facts), pod && podStatus(facts, pod)),
+    remedy:
+      `Read why: kubectl -n ${nmaNamespace(facts)} logs ${pod?.name ?? 'POD'} | grep -i 'managed conditions'; ` +
+      `then ${restartPod(pod, 'restart NMA on the node')} and drill again.`,
+  };
+  // A missing event is not explained by it, but a hung process would explain both.
+  if (kind === 'event') return likely(cause);
+  return proven({ ...cause, aside: kind === 'none', blocks: kind === 'condition' && isRunning(pod) });
+}
+
+/** nma.md §2.3: policies listen 30 to 36 s after a start; a restart also forgets what came before it. */
+export const nmaJustStarted: Rule = {
+  code: 'nma-just-started',
+  title: 'NMA was (re)started around the injection',
+  link: 'reaction',
+  judge(facts) {
+    const { pod } = facts.nma;
+    const injected = injectedAt(facts.drill);
+    if (injected === undefined || !isSilent(facts)) return irrelevant;
+    if (pod === undefined) return irrelevant;
+    const [start, at] = [millis(pod.startedAt), millis(injected)];
+    if (start === undefined || at === undefined) return unknown('the pod’s start time could not be read');
+    const lead = needsHostEngine(facts) ? policiesListenMaxMs : 1000;
+    const before = ageSeconds(injected, pod.startedAt) ?? 0;
+    if (start + lead < at) return refuted(`the pod ran for ${renderAge(before)} before the injection`);
+    const when = before >= 0 ? `${before} s before the injection` : `${-before} s after the injection`;
+    return likely({
+      summary: `NMA started ${when}: it forgets what was before, and its GPU policies listen only ${policiesListenMaxMs / 1000} s after a start.`,
+      evidence: [podStatus(facts, pod), ...injectedOn(facts.drill).map((result) => seenInjection(facts, result))],
+      remedy: 'Wait a minute and drill again.',
+    });
+  },
+};
+
+function podStatus(facts: Facts, pod: PodFacts): Evidence {
+  return seen(facts, `${podSource(pod)} status`, renderPod(pod));
+}
+
+function noPod(facts: Facts): Evidence {
+  const { daemonSet } = facts.nma;
+  const set =
+    daemonSet === undefined
+      ? 'no DaemonSet app.kubernetes.io/name=eks-node-monitoring-agent in any namespace'
+      : `DaemonSet ${daemonSet.namespace}/${daemonSet.name}`;
+  return seen(facts, `pods on node ${facts.node.name}`, `${set}; no pod of NMA`);
+}
+
+function heartbeats(facts: Facts): readonly Evidence[] {
+  const writing = writingOf(facts);
+  if (writing.state !== 'absent') return [seenHeartbeat(facts, writing.condition)];
+  const types = facts.node.conditions.map(({ type }) => type).join(', ');
+  return [seen(facts, `nodes/${facts.node.name} status.conditions`, `types ${types || 'none'}; none with a heartbeat of NMA`)];
+}
+
+function kubeletHeartbeat(facts: Facts): readonly Evidence[] {
+  const ready = facts.node.conditions.find(({ type }) => type === 'Ready');
+  return ready === undefined ? [] : [seenHeartbeat(facts, ready)];
+}
