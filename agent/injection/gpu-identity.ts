@@ -27,7 +27,7 @@ export function identifyGpu(
 ): GpuIdentity {
   const pci = selector.pci === undefined ? undefined : parsePci(selector.pci, 'gpu.pci');
   const fromEngines = engines.flatMap((engine) => engine.gpus.filter(({ pci }) => !pci.startsWith('<')));
-  const known: readonly Known[] = nvml.available ? nvml.gpus : fromEngines;
+  const known: readonly Known[] = nvml.available ? openable(nvml) : fromEngines;
   const found = known.find((gpu) => isMeant(gpu, selector, pci));
   if (found !== undefined) {
     return {
@@ -45,7 +45,7 @@ export function identifyGpu(
 
 /** Whether an address in a kernel-log line is a GPU here; only NVML's own list can say no. */
 export function addressIsGpu(address: string, nvml: NvmlAnswer): AddressIsGpu {
-  if (!nvml.available) return 'unknown';
+  if (!nvml.available || nvml.gpus.some(({ pci }) => pci === '')) return 'unknown';
   try {
     const pci = parsePci(address);
     return nvml.gpus.some((gpu) => isSamePci({ ...parsePci(gpu.pci), function: 0 }, { ...pci, function: 0 })) ? 'yes' : 'no';
@@ -53,6 +53,11 @@ export function addressIsGpu(address: string, nvml: NvmlAnswer): AddressIsGpu {
     // No reader can map it to a GPU either.
     return 'no';
   }
+}
+
+/** A GPU that NVML counts but cannot open has neither address nor UUID. */
+function openable(nvml: Extract<NvmlAnswer, { available: true }>) {
+  return nvml.gpus.filter(({ pci }) => pci !== '');
 }
 
 function isMeant(gpu: Known, selector: GpuSelector, pci: PciAddress | undefined): boolean {

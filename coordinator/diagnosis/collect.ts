@@ -2,12 +2,21 @@ import { parse } from 'yaml';
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import { monitors } from '../../shared/nma/conditions.ts';
-import { findNmaVersion, type FoundNmaVersion } from '../../shared/nma/versions.ts';
+import { type FoundNmaVersion, findNmaVersion } from '../../shared/nma/versions.ts';
 import type { Inventory } from '../../shared/schemas/inventory.ts';
 import type { Agents } from '../agents/port.ts';
 import { conditionsOf, field, list, text, textMap } from '../cluster/node-view.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
-import type { AgentFacts, DrillFacts, Facts, NmaFacts, NodeFacts, PodFacts, RepairFacts, Unread } from './facts.ts';
+import type {
+  AgentFacts,
+  DrillFacts,
+  Facts,
+  NmaFacts,
+  NodeFacts,
+  PodFacts,
+  RepairFacts,
+  Unread,
+} from './facts.ts';
 
 /** Labels of the monitoring agent's chart (nma.md §8). */
 const nmaSelector = 'app.kubernetes.io/name=eks-node-monitoring-agent';
@@ -17,7 +26,10 @@ const karpenterSelector = 'app.kubernetes.io/name=karpenter';
 const logLines = 400;
 
 /** The conditions that repair controllers look at (EKS guide "node-repair", Karpenter's repair policies). */
-const repairConditionTypes: readonly string[] = ['Ready', ...monitors.map(({ conditionType }) => conditionType)];
+const repairConditionTypes: readonly string[] = [
+  'Ready',
+  ...monitors.map(({ conditionType }) => conditionType),
+];
 
 /** Reads what a diagnosis needs. It only reads; a part that cannot be read is said to be unread and stops nothing. */
 export type Collector = {
@@ -26,12 +38,17 @@ export type Collector = {
   nmaVersions(): Promise<ReadonlyMap<string, FoundNmaVersion>>;
 };
 
-export function createCollector(options: { readonly cluster: Cluster; readonly agents: Agents; readonly clock: Clock }): Collector {
+export function createCollector(options: {
+  readonly cluster: Cluster;
+  readonly agents: Agents;
+  readonly clock: Clock;
+}): Collector {
   const { cluster, agents, clock } = options;
 
   async function facts(name: string, drill?: DrillFacts): Promise<Facts> {
     const node = await cluster.read('nodes', { name });
-    if (node === undefined) throw new Refusal('node_unknown', `there is no node "${name}"`, { field: 'node', value: name });
+    if (node === undefined)
+      throw new Refusal('node_unknown', `there is no node "${name}"`, { field: 'node', value: name });
     const [nma, agent, repair] = await Promise.all([nmaFacts(node), agentFacts(name), repairFacts(node)]);
     return {
       at: isoFromMillis(clock.now()),
@@ -94,7 +111,9 @@ export function createCollector(options: { readonly cluster: Cluster; readonly a
     if (pod === undefined) return { unread: 'there is no pod on this node' };
     try {
       const log = await cluster.podLog({ namespace: pod.namespace, name: pod.name }, { tailLines: logLines });
-      return log === undefined ? { unread: 'the pod has no log yet' } : log.split('\n').filter((line) => line !== '');
+      return log === undefined
+        ? { unread: 'the pod has no log yet' }
+        : log.split('\n').filter((line) => line !== '');
     } catch (thrown) {
       return { unread: messageFromUnknown(thrown) };
     }
@@ -103,7 +122,10 @@ export function createCollector(options: { readonly cluster: Cluster; readonly a
   /** `monitors:` of the chart's ConfigMap (nma.md §4.4); absent means all enabled. */
   async function readDisabledPlugins(namespace: string | undefined): Promise<readonly string[]> {
     if (namespace === undefined) return [];
-    const found = await cluster.read('configmaps', { namespace, name: 'eks-node-monitoring-agent-monitor-config' });
+    const found = await cluster.read('configmaps', {
+      namespace,
+      name: 'eks-node-monitoring-agent-monitor-config',
+    });
     const yaml = found === undefined ? undefined : text(found, 'data', 'config.yaml');
     if (yaml === undefined) return [];
     try {
@@ -157,7 +179,9 @@ export function createCollector(options: { readonly cluster: Cluster; readonly a
         cluster.list('pods', { labelSelector: nmaSelector }),
         cluster.list('daemonsets', { labelSelector: nmaSelector }),
       ]);
-      const versions = pods.items.map((pod) => [text(pod, 'spec', 'nodeName') ?? '', podFacts(pod).image] as const);
+      const versions = pods.items.map(
+        (pod) => [text(pod, 'spec', 'nodeName') ?? '', podFacts(pod).image] as const,
+      );
       const installed = daemonSets.items.map((daemonSet) => ['', imageOf(daemonSet)] as const);
       return new Map([...versions, ...installed].map(([node, image]) => [node, findNmaVersion(image)]));
     },
@@ -171,7 +195,9 @@ function peerQuery(nodePool: string | undefined, nodeGroup: string | undefined):
 }
 
 function isUnhealthy(node: KubeObject): boolean {
-  return conditionsOf(node).some(({ type, status }) => status === 'False' && repairConditionTypes.includes(type));
+  return conditionsOf(node).some(
+    ({ type, status }) => status === 'False' && repairConditionTypes.includes(type),
+  );
 }
 
 function nodeFacts(node: KubeObject): NodeFacts {
@@ -187,7 +213,11 @@ function nodeFacts(node: KubeObject): NodeFacts {
     conditions: conditionsOf(node),
     taints: list(node, 'spec', 'taints').map((taint) => {
       const value = text(taint, 'value');
-      return { key: text(taint, 'key') ?? '', effect: text(taint, 'effect') ?? '', ...(value === undefined ? {} : { value }) };
+      return {
+        key: text(taint, 'key') ?? '',
+        effect: text(taint, 'effect') ?? '',
+        ...(value === undefined ? {} : { value }),
+      };
     }),
   };
 }
@@ -195,7 +225,9 @@ function nodeFacts(node: KubeObject): NodeFacts {
 function podFacts(pod: KubeObject): PodFacts {
   const [container] = list(pod, 'spec', 'containers');
   const [status] = list(pod, 'status', 'containerStatuses');
-  const environment = list(container, 'env').map((entry) => [text(entry, 'name') ?? '', text(entry, 'value') ?? ''] as const);
+  const environment = list(container, 'env').map(
+    (entry) => [text(entry, 'name') ?? '', text(entry, 'value') ?? ''] as const,
+  );
   return {
     namespace: pod.metadata.namespace ?? '',
     name: pod.metadata.name,
@@ -222,14 +254,18 @@ function imageOf(workload: KubeObject): string {
 }
 
 function serviceAccountOf(workload: KubeObject | undefined): string | undefined {
-  return workload === undefined ? undefined : text(workload, 'spec', 'template', 'spec', 'serviceAccountName');
+  return workload === undefined
+    ? undefined
+    : text(workload, 'spec', 'template', 'spec', 'serviceAccountName');
 }
 
 /** Karpenter reads `--feature-gates` and FEATURE_GATES, both as `Name=true,…` (karpenter pkg/operator/options). */
 function karpenterFacts(deployment: KubeObject): NonNullable<RepairFacts['karpenter']> {
   const [container] = list(deployment, 'spec', 'template', 'spec', 'containers');
   const args = list(container, 'args').filter((arg): arg is string => typeof arg === 'string');
-  const argument = args.map((arg) => /^--feature-gates[= ](.*)$/.exec(arg)?.[1]).find((value) => value !== undefined);
+  const argument = args
+    .map((arg) => /^--feature-gates[= ](.*)$/.exec(arg)?.[1])
+    .find((value) => value !== undefined);
   const variable = list(container, 'env').find((entry) => text(entry, 'name') === 'FEATURE_GATES');
   const gates = argument ?? (variable === undefined ? undefined : text(variable, 'value'));
   const set = /(?:^|,)\s*NodeRepair=(true|false)/.exec(gates ?? '')?.[1];
@@ -237,6 +273,7 @@ function karpenterFacts(deployment: KubeObject): NonNullable<RepairFacts['karpen
     deployment: `${deployment.metadata.namespace ?? ''}/${deployment.metadata.name}`,
     image: imageOf(deployment),
     nodeRepairGate: set === undefined ? undefined : set === 'true',
-    evidence: gates === undefined ? 'neither --feature-gates nor FEATURE_GATES is set' : `feature gates "${gates}"`,
+    evidence:
+      gates === undefined ? 'neither --feature-gates nor FEATURE_GATES is set' : `feature gates "${gates}"`,
   };
 }

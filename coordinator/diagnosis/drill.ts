@@ -3,8 +3,8 @@ import { kernelRules, matchKernelRules } from '../../shared/nma/kernel-rules.ts'
 import { type Reaction, xidReaction } from '../../shared/nma/reactions.ts';
 import { type ReactionChannel, reactionWindows } from '../../shared/nma/timing.ts';
 import { nmaVersions } from '../../shared/nma/versions.ts';
-import type { Evidence } from '../../shared/schemas/explanation.ts';
 import type { TimelineEntry } from '../../shared/schemas/expectation.ts';
+import type { Evidence } from '../../shared/schemas/explanation.ts';
 import type { KernelLogReadBack, Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
 import { parseXidLine } from '../../shared/xid/line.ts';
 import { ageSeconds, millis } from './evidence.ts';
@@ -70,7 +70,10 @@ export function injectedAt(drill: DrillFacts | undefined): string | undefined {
   const receipt = drill?.receipt;
   const injected = injectedOn(drill);
   if (receipt === undefined || injected.length === 0) return undefined;
-  return injected.map((result) => result.at ?? receipt.acceptedAt).toSorted().at(-1);
+  return injected
+    .map((result) => result.at ?? receipt.acceptedAt)
+    .toSorted()
+    .at(-1);
 }
 
 export function seenInjection(facts: Facts, result: SurfaceResult): Evidence {
@@ -78,9 +81,11 @@ export function seenInjection(facts: Facts, result: SurfaceResult): Evidence {
   const at = result.at ?? facts.drill?.receipt?.acceptedAt ?? facts.at;
   const source = `agent ${facts.node.name} receipt ${facts.drill?.receipt?.orderId ?? ''} surfaces[${result.surface}].readBack`;
   if (readBack === undefined) return { source, observed: `${written}; not read back`, at };
-  if (isKernelLog(readBack)) return { source, observed: `sequence ${readBack.sequence}: ${readBack.record}`, at };
+  if (isKernelLog(readBack))
+    return { source, observed: `sequence ${readBack.sequence}: ${readBack.record}`, at };
   const { newest, samples, watchers } = readBack.after;
-  const engine = result.engine === undefined ? '' : `; engine pid ${result.engine.pid} at ${result.engine.address}`;
+  const engine =
+    result.engine === undefined ? '' : `; engine pid ${result.engine.pid} at ${result.engine.address}`;
   const observed = `${written}; newest sample ${newest ?? 'none'}, ${samples} samples, ${watchers} watchers${engine}`;
   return { source, observed, at };
 }
@@ -138,7 +143,8 @@ export function reactionEntry({ drill }: Facts): TimelineEntry | undefined {
 /** The wait is over and nothing that was expected came. */
 export function isSilent(facts: Facts): boolean {
   const { drill } = facts;
-  if (drill === undefined || drill.expectation.kind === 'none' || drill.waitedUntil === undefined) return false;
+  if (drill === undefined || drill.expectation.kind === 'none' || drill.waitedUntil === undefined)
+    return false;
   return !hasReacted(facts);
 }
 

@@ -17,7 +17,10 @@ export function seenCondition(facts: Facts, condition: NodeCondition, field?: ke
 export function seenHeartbeat(facts: Facts, condition: NodeCondition): Evidence {
   const { observed, ...rest } = seenCondition(facts, condition, 'lastHeartbeatTime');
   const age = ageSeconds(facts.at, condition.lastHeartbeatTime);
-  return { ...rest, observed: age === undefined ? observed : `${observed}, ${renderAge(age)} before ${facts.at}` };
+  return {
+    ...rest,
+    observed: age === undefined ? observed : `${observed}, ${renderAge(age)} before ${facts.at}`,
+  };
 }
 
 export function podSource(pod: PodFacts): string {

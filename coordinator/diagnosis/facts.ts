@@ -71,11 +71,17 @@ export type NmaFacts = {
   /** The pod on this node. */
   readonly pod: PodFacts | undefined;
   readonly serviceAccount:
-    | { readonly namespace: string; readonly name: string; readonly annotations: Readonly<Record<string, string>> }
+    | {
+        readonly namespace: string;
+        readonly name: string;
+        readonly annotations: Readonly<Record<string, string>>;
+      }
     | undefined;
   /** EKS Auto runs it as a host process: no pod is no evidence there. */
   readonly mayBeHostProcess: boolean;
-  readonly version: { readonly text: string; readonly row: NmaVersion; readonly exact: boolean; readonly note: string } | undefined;
+  readonly version:
+    | { readonly text: string; readonly row: NmaVersion; readonly exact: boolean; readonly note: string }
+    | undefined;
   /** The end of the pod's log, oldest first. */
   readonly log: readonly string[] | Unread;
   /** `monitors:` of its ConfigMap: plugin name → enabled. */
@@ -122,7 +128,11 @@ export type DrillFacts = {
   readonly receipt: Receipt | undefined;
   /** Why the agent refused or failed, if it did. */
   readonly refusal:
-    | { readonly reason: string; readonly message: string; readonly details: Readonly<Record<string, unknown>> }
+    | {
+        readonly reason: string;
+        readonly message: string;
+        readonly details: Readonly<Record<string, unknown>>;
+      }
     | undefined;
   /** The condition of the expected type as it stood before the injection. */
   readonly conditionBefore: NodeCondition | undefined;

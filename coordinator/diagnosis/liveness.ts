@@ -76,7 +76,10 @@ function isFromNma(text: string): boolean {
   return text.includes(eventSource) || [...managedTypes].some((type) => text.includes(type));
 }
 
-function newestOf(facts: Facts, types: ReadonlySet<string>): { condition: NodeCondition; age: number } | undefined {
+function newestOf(
+  facts: Facts,
+  types: ReadonlySet<string>,
+): { condition: NodeCondition; age: number } | undefined {
   return facts.node.conditions
     .filter(({ type }) => types.has(type))
     .flatMap((condition) => {

@@ -5,8 +5,8 @@ export type ManualClock = Clock & {
   step(): Promise<number>;
   /** Moves on by so much. */
   advance(milliseconds: number): void;
-  /** Resolves when that many sleepers wait. */
-  sleepers(count: number): Promise<void>;
+  /** Resolves when somebody waits for less than this; default a minute. */
+  paused(below?: number): Promise<void>;
 };
 
 type Sleeper = { readonly at: number; readonly wake: () => void };
@@ -15,10 +15,10 @@ type Sleeper = { readonly at: number; readonly wake: () => void };
 export function createManualClock(startAt: number): ManualClock {
   let now = startAt;
   let sleeping: readonly Sleeper[] = [];
-  let watching: readonly { readonly count: number; readonly tell: () => void }[] = [];
+  let watching: readonly { readonly below: number; readonly tell: () => void }[] = [];
 
   function check(): void {
-    const ready = watching.filter(({ count }) => sleeping.length >= count);
+    const ready = watching.filter(({ below }) => sleeping.some(({ at }) => at - now < below));
     watching = watching.filter((row) => !ready.includes(row));
     for (const { tell } of ready) tell();
   }
@@ -30,9 +30,9 @@ export function createManualClock(startAt: number): ManualClock {
     for (const { wake } of due) wake();
   }
 
-  async function sleepers(count: number): Promise<void> {
+  async function paused(below = 60_000): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    watching = [...watching, { count, tell: resolve }];
+    watching = [...watching, { below, tell: resolve }];
     check();
     await promise;
   }
@@ -59,9 +59,9 @@ export function createManualClock(startAt: number): ManualClock {
       return promise;
     },
     advance,
-    sleepers,
+    paused,
     step: async () => {
-      await sleepers(1);
+      await paused(Number.POSITIVE_INFINITY);
       const by = Math.max(0, Math.min(...sleeping.map(({ at }) => at)) - now);
       advance(by);
       return by;

@@ -22,9 +22,11 @@ function judgeGate(facts: Facts): Judgement {
   const line = seenInLog(facts, gateLine);
   if (repair.computeType === 'auto' && line === undefined) return refuted('EKS Auto has no such gate');
   if (line === undefined) {
-    if (nma.version === undefined) return unknown('the node is arm64, but the NMA version could not be found out');
+    if (nma.version === undefined)
+      return unknown('the node is arm64, but the NMA version could not be found out');
     const { row, exact, text } = nma.version;
-    if (!row.arm64Gate && !exact) return unknown(`the node is arm64, but "${text}" does not name a known NMA version`);
+    if (!row.arm64Gate && !exact)
+      return unknown(`the node is arm64, but "${text}" does not name a known NMA version`);
     if (!row.arm64Gate) return refuted(`NMA ${row.version} detects GPU faults on arm64`);
   }
   return gateCause(facts, line !== undefined || isKnownToGate(facts));

@@ -32,20 +32,31 @@ export const credentialsBroken: Rule = {
   judge: judgeCredentials,
 };
 
+/** Whether there is anything for this rule to judge: then it is the one that explains old heartbeats. */
+export function hasCredentialMarks(facts: Facts): boolean {
+  const found = markersOf(facts);
+  if (found.annotation !== undefined || found.pod.length > 0) return true;
+  return logPatterns.some((pattern) => seenInLog(facts, pattern) !== undefined);
+}
+
 function judgeCredentials(facts: Facts): Judgement {
   const found = markersOf(facts);
   const logLines = present(...logPatterns.map((pattern) => seenInLog(facts, pattern)));
   const writing = writingOf(facts);
-  if (found.annotation === undefined && found.pod.length === 0 && logLines.length === 0) {
+  if (!hasCredentialMarks(facts)) {
     if (facts.nma.serviceAccount === undefined && facts.nma.pod === undefined) return irrelevant;
-    return refuted(`neither the ServiceAccount nor the pod carries an AWS role (${roleAnnotation}, AWS_ROLE_ARN)`);
+    return refuted(
+      `neither the ServiceAccount nor the pod carries an AWS role (${roleAnnotation}, AWS_ROLE_ARN)`,
+    );
   }
   if (writing.state === 'fresh') {
     const heartbeat = `${writing.condition.type} was written ${renderAge(writing.age)} ago`;
     return refuted(`an AWS role or a credential error is there, but conditions are written: ${heartbeat}`);
   }
   if (writing.state === 'stale' && writing.nodeSilent && logLines.length === 0) {
-    return unknown('an AWS role is there, but the kubelet’s own heartbeat is as old: the node or its clock is off');
+    return unknown(
+      'an AWS role is there, but the kubelet’s own heartbeat is as old: the node or its clock is off',
+    );
   }
   const evidence: Evidence[] = [
     ...present(found.annotation),
@@ -57,7 +68,8 @@ function judgeCredentials(facts: Facts): Judgement {
   const cause = { summary: summaryOf(facts, found), evidence, remedy: remedyOf(facts, found) };
   // Events are written all the same, so that a missing event has another cause.
   const aside = kind === 'event' || kind === 'none';
-  const isProven = logLines.length > 0 || (writing.state === 'stale' && (found.pod.length > 0 || found.podUnread));
+  const isProven =
+    logLines.length > 0 || (writing.state === 'stale' && (found.pod.length > 0 || found.podUnread));
   return isProven ? proven({ ...cause, aside, blocks: kind === 'condition' }) : likely({ ...cause, aside });
 }
 
@@ -77,7 +89,9 @@ function markersOf(facts: Facts): Markers {
       ? undefined
       : seen(facts, `${accountSource(facts)} metadata.annotations[${roleAnnotation}]`, role);
   if (pod === undefined) return { annotation, pod: [], isPodIdentity: false, podUnread: true };
-  const variables = [...irsaVariables, ...podIdentityVariables].filter((name) => pod.environment[name] !== undefined);
+  const variables = [...irsaVariables, ...podIdentityVariables].filter(
+    (name) => pod.environment[name] !== undefined,
+  );
   const volumes = [irsaVolume, podIdentityVolume].filter((name) => pod.volumes.includes(name));
   const source = podSource(pod);
   return {
@@ -86,7 +100,9 @@ function markersOf(facts: Facts): Markers {
       ...variables.map((name) => seen(facts, `${source} env[${name}]`, String(pod.environment[name]))),
       ...volumes.map((name) => seen(facts, `${source} spec.volumes`, name)),
     ],
-    isPodIdentity: [...variables, ...volumes].some((name) => [...podIdentityVariables, podIdentityVolume].includes(name)),
+    isPodIdentity: [...variables, ...volumes].some((name) =>
+      [...podIdentityVariables, podIdentityVolume].includes(name),
+    ),
     podUnread: annotation !== undefined && Object.keys(pod.environment).length === 0,
   };
 }
@@ -98,7 +114,8 @@ function accountSource(facts: Facts): string {
 
 function noConditions(facts: Facts): Evidence {
   const path = `nodes/${facts.node.name} status.conditions`;
-  if (managedConditions(facts).length > 0) return seen(facts, path, 'no heartbeat time on any condition of NMA');
+  if (managedConditions(facts).length > 0)
+    return seen(facts, path, 'no heartbeat time on any condition of NMA');
   const types = facts.node.conditions.map(({ type }) => type).join(', ');
   const pod = facts.nma.pod === undefined ? '' : `; the pod: ${renderPod(facts.nma.pod)}`;
   return seen(facts, path, `none of NMA’s conditions, only ${types || 'nothing'}${pod}`);
@@ -121,7 +138,8 @@ function summaryOf(facts: Facts, found: Markers): string {
 
 function remedyOf(facts: Facts, found: Markers): string {
   const namespace = nmaNamespace(facts);
-  const account = facts.nma.serviceAccount?.name ?? facts.nma.pod?.serviceAccount ?? 'eks-node-monitoring-agent';
+  const account =
+    facts.nma.serviceAccount?.name ?? facts.nma.pod?.serviceAccount ?? 'eks-node-monitoring-agent';
   const steps = [];
   if (found.isPodIdentity) {
     steps.push(

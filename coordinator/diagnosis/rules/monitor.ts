@@ -20,10 +20,13 @@ export const monitorDisabled: Rule = {
 function judgeDisabled(facts: Facts): Judgement {
   const { type, plugin } = expectedMonitor(facts);
   if (plugin === undefined) return irrelevant;
-  if (!facts.nma.disabledPlugins.includes(plugin)) return refuted(`NMA’s configuration does not disable ${plugin}`);
+  if (!facts.nma.disabledPlugins.includes(plugin))
+    return refuted(`NMA’s configuration does not disable ${plugin}`);
   const condition = conditionOf(facts, type);
   if (condition !== undefined && isFresh(facts, condition)) {
-    return refuted(`the configuration disables ${plugin}, but the running NMA writes ${type} (it was read at its start)`);
+    return refuted(
+      `the configuration disables ${plugin}, but the running NMA writes ${type} (it was read at its start)`,
+    );
   }
   const kind = facts.drill?.expectation.kind;
   const namespace = nmaNamespace(facts);
@@ -74,7 +77,8 @@ function absentCause(facts: Facts, lines: readonly Evidence[]) {
   const condition = conditionOf(facts, gpuType);
   const gpus = isUnread(agent.inventory) ? undefined : agent.inventory.gpus.length;
   const hasGpu = node.allocatableGpus > 0 || (gpus ?? 0) > 0;
-  const what = condition === undefined ? `has no ${gpuType}` : `has only an old ${gpuType}, from before NMA’s start`;
+  const what =
+    condition === undefined ? `has no ${gpuType}` : `has only an old ${gpuType}, from before NMA’s start`;
   const found = gpus === undefined ? [] : [seen(facts, `agent ${node.name} GetInventory gpus`, String(gpus))];
   return {
     summary: hasGpu
@@ -95,15 +99,23 @@ function absentCause(facts: Facts, lines: readonly Evidence[]) {
 
 function absent(facts: Facts, type: string): Evidence {
   const types = facts.node.conditions.map((condition) => condition.type).join(', ');
-  return seen(facts, `nodes/${facts.node.name} status.conditions`, `no ${type}; there are ${types || 'none'}`);
+  return seen(
+    facts,
+    `nodes/${facts.node.name} status.conditions`,
+    `no ${type}; there are ${types || 'none'}`,
+  );
 }
 
 /** What the drill expects, or the GPU monitor where there is no drill. */
-function expectedMonitor({ drill }: Facts): { readonly type: string; readonly plugin: PluginName | undefined } {
+function expectedMonitor({ drill }: Facts): {
+  readonly type: string;
+  readonly plugin: PluginName | undefined;
+} {
   const type = drill?.expectation.type ?? gpuType;
   const isNeuron = drill?.expectation.reason.startsWith('Neuron') ?? false;
   const row = monitors.find(
-    ({ conditionType, plugin }) => conditionType === type && (plugin === 'neuron') === (isNeuron && type === gpuType),
+    ({ conditionType, plugin }) =>
+      conditionType === type && (plugin === 'neuron') === (isNeuron && type === gpuType),
   );
   return { type, plugin: row?.plugin };
 }

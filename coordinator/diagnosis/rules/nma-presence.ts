@@ -12,11 +12,21 @@ import {
   seenInjection,
   waitedSeconds,
 } from '../drill.ts';
-import { ageSeconds, millis, podSource, present, renderAge, renderPod, seen, seenHeartbeat } from '../evidence.ts';
+import {
+  ageSeconds,
+  millis,
+  podSource,
+  present,
+  renderAge,
+  renderPod,
+  seen,
+  seenHeartbeat,
+} from '../evidence.ts';
 import type { Facts, PodFacts } from '../facts.ts';
 import { isRunning, signOfLife, writingOf } from '../liveness.ts';
 import { nmaDaemonSet, nmaNamespace, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
+import { hasCredentialMarks } from './credentials.ts';
 
 /** Never blocks: NMA may run as a host process, or be started by hand, and then no pod proves nothing. */
 export const nmaNotRunning: Rule = {
@@ -49,8 +59,11 @@ function judgeRunning(facts: Facts): Judgement {
   };
   const isDown = pod !== undefined && pod.phase !== 'Running';
   const isStill = writingOf(facts).state !== 'fresh';
-  const isProven = life === undefined && (isDown || (silence !== undefined && isStill) || (pod === undefined && isStill));
-  return isProven && !(pod === undefined && mayBeHostProcess && silence === undefined) ? proven(cause) : likely(cause);
+  const isProven =
+    life === undefined && (isDown || (silence !== undefined && isStill) || (pod === undefined && isStill));
+  return isProven && !(pod === undefined && mayBeHostProcess && silence === undefined)
+    ? proven(cause)
+    : likely(cause);
 }
 
 /** A record that NMA has to react to was read back from the kernel log, and nothing came. */
@@ -63,7 +76,11 @@ function silenceEvidence(facts: Facts): readonly Evidence[] | undefined {
   const waited = renderAge(waitedSeconds(facts) ?? 0);
   return [
     ...injectedOn(drill).map((result) => seenInjection(facts, result)),
-    seen(facts, source, `no ${drill?.expectation.kind} ${drill?.expectation.reason} within ${waited} of the injection`),
+    seen(
+      facts,
+      source,
+      `no ${drill?.expectation.kind} ${drill?.expectation.reason} within ${waited} of the injection`,
+    ),
   ];
 }
 
@@ -108,8 +125,10 @@ export const nmaNotInstalled: Rule = {
   link: 'reaction',
   judge(facts) {
     const { pod, daemonSet, mayBeHostProcess } = facts.nma;
-    if (daemonSet !== undefined) return refuted(`DaemonSet ${daemonSet.namespace}/${daemonSet.name} is installed`);
-    if (pod !== undefined) return refuted(`pod ${pod.namespace}/${pod.name} is on the node, without a DaemonSet`);
+    if (daemonSet !== undefined)
+      return refuted(`DaemonSet ${daemonSet.namespace}/${daemonSet.name} is installed`);
+    if (pod !== undefined)
+      return refuted(`pod ${pod.namespace}/${pod.name} is on the node, without a DaemonSet`);
     if (mayBeHostProcess) return irrelevant;
     const life = signOfLife(facts);
     if (life !== undefined) return refuted(`there is no DaemonSet, but NMA lives: ${life}`);
@@ -138,7 +157,7 @@ function judgeWriting(facts: Facts): Judgement {
   }
   // Not running, or broken by a role: those rules say it better.
   if (!isRunning(pod) && !mayBeHostProcess) return irrelevant;
-  if (facts.nma.serviceAccount?.annotations['eks.amazonaws.com/role-arn'] !== undefined) return irrelevant;
+  if (hasCredentialMarks(facts)) return irrelevant;
   if (writing.state === 'absent') return unknown('NMA runs, but none of its conditions is on the node');
   if (writing.nodeSilent) {
     return unknown('all heartbeats of the node are old, the kubelet’s too: the node or its clock is off');
@@ -150,7 +169,11 @@ function judgeWriting(facts: Facts): Judgement {
     summary:
       `NMA is not writing: the newest heartbeat of its conditions is ${renderAge(age)} old (${limit}), while the kubelet ` +
       'writes its own. What the conditions say is history.',
-    evidence: present(seenHeartbeat(facts, condition), ...kubeletHeartbeat(facts), pod && podStatus(facts, pod)),
+    evidence: present(
+      seenHeartbeat(facts, condition),
+      ...kubeletHeartbeat(facts),
+      pod && podStatus(facts, pod),
+    ),
     remedy:
       `Read why: kubectl -n ${nmaNamespace(facts)} logs ${pod?.name ?? 'POD'} | grep -i 'managed conditions'; ` +
       `then ${restartPod(pod, 'restart NMA on the node')} and drill again.`,
@@ -178,7 +201,10 @@ export const nmaJustStarted: Rule = {
     const when = before >= 0 ? `${before} s before the injection` : `${-before} s after the injection`;
     return likely({
       summary: `NMA started ${when}: it forgets what was before, and its GPU policies listen only ${policiesListenMaxMs / 1000} s after a start.`,
-      evidence: [podStatus(facts, pod), ...injectedOn(facts.drill).map((result) => seenInjection(facts, result))],
+      evidence: [
+        podStatus(facts, pod),
+        ...injectedOn(facts.drill).map((result) => seenInjection(facts, result)),
+      ],
       remedy: 'Wait a minute and drill again.',
     });
   },
@@ -201,7 +227,13 @@ function heartbeats(facts: Facts): readonly Evidence[] {
   const writing = writingOf(facts);
   if (writing.state !== 'absent') return [seenHeartbeat(facts, writing.condition)];
   const types = facts.node.conditions.map(({ type }) => type).join(', ');
-  return [seen(facts, `nodes/${facts.node.name} status.conditions`, `types ${types || 'none'}; none with a heartbeat of NMA`)];
+  return [
+    seen(
+      facts,
+      `nodes/${facts.node.name} status.conditions`,
+      `types ${types || 'none'}; none with a heartbeat of NMA`,
+    ),
+  ];
 }
 
 function kubeletHeartbeat(facts: Facts): readonly Evidence[] {

@@ -1,0 +1,95 @@
+import swagger from '@fastify/swagger';
+import type { FastifyInstance } from 'fastify';
+import type { Clock } from '../shared/clock.ts';
+import { createServer } from '../shared/http/server.ts';
+import type { Log } from '../shared/log.ts';
+import { version } from '../shared/version.ts';
+import type { Agents } from './agents/port.ts';
+import { assertCrdsInstalled } from './cluster/crds.ts';
+import type { Cluster } from './cluster/port.ts';
+import { createCollector } from './diagnosis/collect.ts';
+import { holdLease } from './experiment/lease.ts';
+import { createRunnerMetrics } from './experiment/metrics.ts';
+import { createPlanner } from './experiment/planner.ts';
+import { runExperiments } from './experiment/runner.ts';
+import { createStore } from './experiment/store.ts';
+import { createWatcher } from './reaction/watcher.ts';
+import { registerCatalogueRoutes } from './routes/catalogue.ts';
+import { registerExperimentRoutes } from './routes/experiments.ts';
+import { createExperimentFeed } from './routes/feed.ts';
+import { formatProblem } from './routes/problem.ts';
+
+export type CoordinatorOptions = {
+  readonly cluster: Cluster;
+  readonly agents: Agents;
+  readonly namespace: string;
+  readonly identity: string;
+  readonly leaseSeconds: number;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly newName: () => string;
+  readonly tokenFile?: string;
+  readonly log: Log;
+};
+
+export type Coordinator = {
+  readonly app: FastifyInstance;
+  /** Watches and works until the signal is aborted; rejects with `crds_missing` where there is nothing to work on. */
+  run(signal: AbortSignal): Promise<void>;
+};
+
+/** The coordinator without its process: everything real comes in as an argument. */
+export async function createCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
+  const { cluster, agents, namespace, clock, log } = options;
+  const store = createStore(cluster, namespace);
+  const collector = createCollector({ cluster, agents, clock });
+  const watcher = createWatcher({ ...options });
+  const feed = createExperimentFeed({ ...options });
+  const planner = createPlanner({ nodes: watcher.nodes, collector, store });
+  let because: string | undefined = 'the first list of nodes has not come yet';
+
+  const { app, metrics } = createServer({
+    log,
+    formatError: formatProblem,
+    protectedPrefixes: ['/api/'],
+    ...(options.tokenFile === undefined ? {} : { tokenFile: options.tokenFile }),
+    notReady: () => because,
+  });
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Xidrill coordinator', version, description: 'Fire drills for GPU nodes. Errors are RFC 9457 problem documents.' },
+    },
+  });
+  const ready = () => Promise.all([watcher.ready, feed.ready]).then(() => undefined);
+  await app.register(async (routes) => {
+    registerExperimentRoutes(routes, { store, planner, feed, newName: options.newName, ready });
+    registerCatalogueRoutes(routes, { nodes: watcher.nodes, collector, agents, ready });
+  });
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+
+  return {
+    app,
+    async run(signal) {
+      await assertCrdsInstalled(cluster);
+      watcher.start(signal);
+      feed.start(signal);
+      ready().then(
+        () => {
+          because = undefined;
+        },
+        () => undefined,
+      );
+      const deps = { ...options, store, watcher, collector, planner, metrics: createRunnerMetrics(metrics) };
+      await holdLease(
+        { cluster, namespace, identity: options.identity, seconds: options.leaseSeconds, clock, log },
+        async (held) => {
+          await watcher.ready;
+          await runExperiments(deps, held);
+        },
+        signal,
+      );
+      await Promise.all([watcher.stop(), feed.stop()]);
+    },
+  };
+}

@@ -1,0 +1,66 @@
+import type { Rule } from './rule.ts';
+import { agentDisarmed, agentUnknown, agentUnreachable } from './rules/agent.ts';
+import { arm64Gate } from './rules/arm64-gate.ts';
+import { credentialsBroken } from './rules/credentials.ts';
+import { dcgmServerMissing, engineLost, engineWithoutGpus } from './rules/dcgm-server.ts';
+import { nobodyListens, wrongEngine } from './rules/engine.ts';
+import { fieldIsAnotherQuantity } from './rules/field.ts';
+import { injectionNotProven, injectionRefused } from './rules/injection.ts';
+import { kernelLogNotRead } from './rules/kernel-log.ts';
+import { alreadyFalse, reasonReplaced } from './rules/latched.ts';
+import { conditionAbsent, monitorDisabled } from './rules/monitor.ts';
+import { nmaJustStarted, nmaNotInstalled, nmaNotRunning, nmaNotWriting } from './rules/nma-presence.ts';
+import { nodeReplaced, observationGap, unexpectedReaction, waitTooShort } from './rules/observation.ts';
+import {
+  karpenterGateOff,
+  repairNoAction,
+  repairNotDue,
+  repairNotEnabled,
+  repairThreshold,
+} from './rules/repair.ts';
+import { conditionInsteadOfEvent, eventCombined, eventInsteadOfCondition } from './rules/severity.ts';
+
+/**
+ * Every cause, in the order of the chain: the first proven one is the explanation, the others are found besides.
+ * Was anything injected, and where? Did a reaction come that was not looked for? Does NMA live, detect, write? Then
+ * what only explains a part, and last what keeps the repair away.
+ */
+export const rules: readonly Rule[] = [
+  agentUnknown,
+  agentUnreachable,
+  agentDisarmed,
+  fieldIsAnotherQuantity,
+  wrongEngine,
+  nobodyListens,
+  injectionNotProven,
+  injectionRefused,
+  kernelLogNotRead,
+
+  observationGap,
+  nodeReplaced,
+  unexpectedReaction,
+  reasonReplaced,
+  eventInsteadOfCondition,
+  conditionInsteadOfEvent,
+  eventCombined,
+
+  credentialsBroken,
+  nmaNotRunning,
+  nmaNotInstalled,
+  arm64Gate,
+  monitorDisabled,
+  conditionAbsent,
+  nmaNotWriting,
+  dcgmServerMissing,
+  engineLost,
+  engineWithoutGpus,
+  alreadyFalse,
+  nmaJustStarted,
+  waitTooShort,
+
+  karpenterGateOff,
+  repairNoAction,
+  repairThreshold,
+  repairNotDue,
+  repairNotEnabled,
+];

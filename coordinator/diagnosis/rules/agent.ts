@@ -1,0 +1,89 @@
+import { problemsOf, seenProblem } from '../drill.ts';
+import { seen } from '../evidence.ts';
+import { type Facts, isUnread } from '../facts.ts';
+import { irrelevant, type Judgement, proven, type Rule, refuted, unknown } from '../rule.ts';
+
+export const agentUnknown: Rule = {
+  code: 'agent-unknown',
+  title: 'No agent runs on the node',
+  link: 'reaction',
+  judge(facts) {
+    const problem = problemFor(facts, 'agent_unknown');
+    if (facts.agent.url !== undefined && problem === undefined)
+      return refuted(`the agent is at ${facts.agent.url}`);
+    // It answered once: what is unknown now explains nothing.
+    if (facts.drill?.receipt !== undefined) return irrelevant;
+    return proven({
+      summary: `No Xidrill agent is known for node ${facts.node.name}: nothing can be injected there.`,
+      evidence: [
+        problem === undefined
+          ? seen(
+              facts,
+              `pods on node ${facts.node.name}`,
+              'no ready agent pod, and no address given for the node',
+            )
+          : seenProblem(problem),
+      ],
+      remedy: `See why the agent’s DaemonSet has no ready pod there: kubectl get pods -A -o wide --field-selector spec.nodeName=${facts.node.name}; compare its nodeSelector and tolerations with kubectl describe node ${facts.node.name}.`,
+      blocks: facts.drill !== undefined,
+    });
+  },
+};
+
+/** Does not block: it may answer the order, and if it does not, the order's refusal says so. */
+export const agentUnreachable: Rule = {
+  code: 'agent-unreachable',
+  title: 'The agent on the node does not answer',
+  link: 'reaction',
+  judge(facts) {
+    const { inventory, url } = facts.agent;
+    const problem = problemFor(facts, 'agent_unreachable');
+    if (problem === undefined && !isUnread(inventory))
+      return refuted(`the agent answered from ${url ?? 'the node'}`);
+    if (problem === undefined && facts.drill?.receipt !== undefined) return irrelevant;
+    if (problem === undefined && url === undefined) return irrelevant;
+    const evidence =
+      problem === undefined
+        ? seen(facts, `agent ${facts.node.name} GetInventory`, isUnread(inventory) ? inventory.unread : '')
+        : seenProblem(problem);
+    return proven({
+      summary: `The agent on node ${facts.node.name} does not answer at ${url ?? 'its address'}: whether anything was injected cannot be known from here.`,
+      evidence: [evidence],
+      remedy: `See whether it runs and whether a NetworkPolicy stands between: kubectl get pods -A -o wide --field-selector spec.nodeName=${facts.node.name}; curl ${url ?? 'http://NODE:9475'}/healthz. The same order id can be sent again: it is carried out once.`,
+    });
+  },
+};
+
+export const agentDisarmed: Rule = {
+  code: 'agent-disarmed',
+  title: 'The agent is disarmed',
+  link: 'reaction',
+  judge: judgeArmed,
+};
+
+function judgeArmed(facts: Facts): Judgement {
+  const { inventory } = facts.agent;
+  const problem = problemFor(facts, 'disarmed');
+  const isDisarmed = !isUnread(inventory) && !inventory.armed;
+  if (problem === undefined && !isDisarmed) {
+    return isUnread(inventory)
+      ? unknown(`the agent’s inventory could not be read: ${inventory.unread}`)
+      : refuted('the agent says that it is armed');
+  }
+  if (problem === undefined && facts.drill?.receipt !== undefined) return irrelevant;
+  return proven({
+    summary: `The agent on node ${facts.node.name} is disarmed: it refuses every injection.`,
+    evidence: [
+      problem === undefined
+        ? seen(facts, `agent ${facts.node.name} GetInventory armed`, 'false')
+        : seenProblem(problem),
+    ],
+    remedy:
+      'Arm it: Helm value agent.armed=true (or --armed), after you have made sure that this node may be drilled; also release the kill switch (DELETE /api/v1/killswitch).',
+    blocks: facts.drill !== undefined,
+  });
+}
+
+function problemFor(facts: Facts, reason: string) {
+  return problemsOf(facts).find((problem) => problem.reason === reason);
+}

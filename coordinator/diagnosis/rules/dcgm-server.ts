@@ -1,0 +1,196 @@
+import type { Evidence } from '../../../shared/schemas/explanation.ts';
+import { injectedAt, isAboutGpus, needsHostEngine, problemsOf, seenProblem, surfacesOf } from '../drill.ts';
+import { millis, podSource, present, renderPod, seen, seenCondition, seenInLog } from '../evidence.ts';
+import { type Facts, isUnread } from '../facts.ts';
+import { conditionOf, isRunning } from '../liveness.ts';
+import { nmaNamespace, restartPod } from '../names.ts';
+import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
+
+const lostReason = 'DCGMError';
+const gpuType = 'AcceleratedHardwareReady';
+
+/** The chart schedules it by instance type, gives it no tolerations, and before v1.7.2 amd64 only (nma.md §4.5). */
+export const dcgmServerMissing: Rule = {
+  code: 'dcgm-server-missing',
+  title: 'There is no dcgm-server on the node',
+  link: 'reaction',
+  judge: judgeServer,
+};
+
+function judgeServer(facts: Facts): Judgement {
+  const { nma, drill } = facts;
+  const { pod } = nma.dcgmServer;
+  if (!isAboutGpus(facts) || (drill !== undefined && !needsHostEngine(facts))) return irrelevant;
+  // The missing engine is then what is drilled.
+  if (drill?.expectation.reason === lostReason) return irrelevant;
+  if (isRunning(pod)) return refuted(`pod ${pod.namespace}/${pod.name} is Running and Ready`);
+  const address = nma.pod?.environment['DCGM_ADDRESS'];
+  if (address !== undefined) return refuted(`NMA uses the host engine at ${address} (DCGM_ADDRESS)`);
+  const listened = listenedEngine(facts);
+  if (listened !== undefined) return refuted(`NMA listens on another engine: ${listened}`);
+  // Without any NMA, a missing server is no news; EKS Auto has none.
+  if (nma.mayBeHostProcess || (nma.pod === undefined && nma.daemonSet === undefined)) return irrelevant;
+  const { inventory } = facts.agent;
+  const problem = problemsOf(facts).find(({ reason }) => reason === 'engine_not_found');
+  const condition = conditionOf(facts, gpuType);
+  const hasLost = condition?.status === 'False' && condition.reason === lostReason;
+  const noEngine = !isUnread(inventory) && inventory.engines.length === 0;
+  const cause = {
+    summary:
+      pod === undefined
+        ? `No dcgm-server pod is on the node, so NMA has no host engine to hear GPU faults from. ${whyAbsent(facts)}`
+        : `The dcgm-server pod ${pod.name} is ${renderPod(pod)}: NMA has no host engine to hear GPU faults from.`,
+    evidence: present<Evidence>(
+      problem && seenProblem(problem),
+      pod === undefined
+        ? seen(facts, `pods on node ${facts.node.name}`, 'none with label k8s-app=dcgm-server')
+        : seen(facts, `${podSource(pod)} status`, renderPod(pod)),
+      noEngine
+        ? seen(facts, `agent ${facts.node.name} ListHostEngines`, 'no host engine process')
+        : undefined,
+      hasLost && condition !== undefined ? seenCondition(facts, condition) : undefined,
+      ...placement(facts),
+    ),
+    remedy: serverRemedy(facts),
+  };
+  if (problem === undefined && !hasLost && !noEngine) return likely(cause);
+  const kind = drill?.expectation.kind;
+  const isBlocking = noEngine && drill !== undefined && surfacesOf(drill).includes('dcgm');
+  return proven({ ...cause, aside: kind === 'none', blocks: isBlocking && kind !== 'none' });
+}
+
+function listenedEngine({ agent }: Facts): string | undefined {
+  if (isUnread(agent.inventory)) return undefined;
+  const engine = agent.inventory.engines.find(({ nma }) => nma.listening);
+  return engine && `pid ${engine.pid} at ${engine.address}`;
+}
+
+function placement(facts: Facts): readonly Evidence[] {
+  const { node, nma } = facts;
+  const taints = node.taints.filter(({ effect }) => effect !== 'PreferNoSchedule');
+  return present(
+    nma.dcgmServer.daemonSet
+      ? undefined
+      : seen(facts, 'daemonsets k8s-app=dcgm-server', 'none in the cluster'),
+    taints.length === 0
+      ? undefined
+      : seen(
+          facts,
+          `nodes/${node.name} spec.taints`,
+          taints.map(({ key, value, effect }) => `${key}=${value ?? ''}:${effect}`).join(', '),
+        ),
+    node.instanceType === undefined
+      ? undefined
+      : seen(
+          facts,
+          `nodes/${node.name} metadata.labels[node.kubernetes.io/instance-type]`,
+          node.instanceType,
+        ),
+    node.architecture === 'amd64'
+      ? undefined
+      : seen(facts, `nodes/${node.name} status.nodeInfo.architecture`, node.architecture),
+  );
+}
+
+function whyAbsent({ node, nma }: Facts): string {
+  if (!nma.dcgmServer.daemonSet)
+    return 'The cluster has no DaemonSet dcgm-server at all (dcgmAgent.enabled=false?).';
+  const taints = node.taints.filter(({ effect }) => effect !== 'PreferNoSchedule');
+  const reasons = present(
+    taints.length === 0
+      ? undefined
+      : `it tolerates no taint, and the node has ${taints.map(({ key }) => key).join(', ')}`,
+    node.architecture === 'arm64' && nma.version?.row.arm64Gate === true
+      ? 'its affinity is amd64 only before v1.7.2'
+      : undefined,
+    `its affinity lists instance types (this is ${node.instanceType ?? 'without that label'})`,
+  );
+  return `Why it may be left out: ${reasons.join('; ')}.`;
+}
+
+function serverRemedy(facts: Facts): string {
+  const { pod, daemonSet } = facts.nma.dcgmServer;
+  const namespace = nmaNamespace(facts);
+  if (pod !== undefined) return `See why: kubectl -n ${pod.namespace} describe pod ${pod.name}.`;
+  if (!daemonSet)
+    return 'Enable it (Helm value dcgmAgent.enabled=true), or name another engine with nodeAgent.dcgmAddress.';
+  return (
+    `Compare affinity and tolerations with the node: kubectl -n ${namespace} get daemonset dcgm-server -o yaml; ` +
+    `kubectl describe node ${facts.node.name}. Tolerations are Helm value dcgmAgent.tolerations.`
+  );
+}
+
+export const engineLost: Rule = {
+  code: 'engine-lost',
+  title: 'NMA has lost its host engine',
+  link: 'reaction',
+  judge: judgeLoss,
+};
+
+function judgeLoss(facts: Facts): Judgement {
+  const { nma, drill } = facts;
+  if (!isAboutGpus(facts) || (drill !== undefined && !needsHostEngine(facts))) return irrelevant;
+  if (drill?.expectation.reason === lostReason) return irrelevant;
+  const { pod } = nma.dcgmServer;
+  const problem = problemsOf(facts).find(({ reason }) => reason === 'engine_unreachable');
+  const condition = conditionOf(facts, gpuType);
+  const hasLost = condition?.status === 'False' && condition.reason === lostReason;
+  const line = seenInLog(facts, /failed to reconcile DCGM state|failed to health check DCGM/);
+  const restarted = isRestarted(facts);
+  if (problem === undefined && !hasLost && line === undefined && !restarted) {
+    if (isUnread(nma.log) && pod === undefined)
+      return unknown(`NMA’s log could not be read: ${nma.log.unread}`);
+    return refuted(
+      `${gpuType} does not say ${lostReason}, and NMA’s engine was not restarted since the injection`,
+    );
+  }
+  const cause = {
+    summary: restarted
+      ? 'The host engine was restarted after the injection: what was injected is gone with it, and NMA listens again only after up to 36 s.'
+      : `NMA has no connection to its host engine${hasLost ? ` and reports ${lostReason}` : ''}: GPU faults cannot reach it.`,
+    evidence: present<Evidence>(
+      problem && seenProblem(problem),
+      hasLost && condition !== undefined ? seenCondition(facts, condition) : undefined,
+      pod && seen(facts, `${podSource(pod)} status`, renderPod(pod)),
+      line,
+    ),
+    remedy:
+      `Restart the engine, then NMA: ${restartPod(pod, `kubectl -n ${nmaNamespace(facts)} rollout restart daemonset dcgm-server`)}; ` +
+      `wait until it is Ready; ${restartPod(nma.pod, 'restart NMA on the node')}. Drill again a minute later.`,
+  };
+  // The line may be an old one: NMA says it once and then goes on.
+  return problem !== undefined || hasLost || restarted ? proven(cause) : likely(cause);
+}
+
+function isRestarted({ nma, drill }: Facts): boolean {
+  const [started, injected] = [millis(nma.dcgmServer.pod?.startedAt), millis(injectedAt(drill))];
+  return started !== undefined && injected !== undefined && started > injected;
+}
+
+/** No runtime class or NVIDIA_VISIBLE_DEVICES: the engine runs and serves, with zero GPUs (issues 241, 242). */
+export const engineWithoutGpus: Rule = {
+  code: 'engine-without-gpus',
+  title: 'NMA’s host engine has no GPU',
+  link: 'reaction',
+  judge(facts) {
+    if (!isAboutGpus(facts)) return irrelevant;
+    const { inventory } = facts.agent;
+    if (isUnread(inventory)) return unknown(`the agent’s inventory could not be read: ${inventory.unread}`);
+    const engine = inventory.engines.find(({ nma }) => nma.listening) ?? inventory.engines[0];
+    if (engine === undefined || inventory.gpus.length === 0) return irrelevant;
+    if (engine.gpus.length > 0)
+      return refuted(`the engine with pid ${engine.pid} has ${engine.gpus.length} GPUs`);
+    if (engine.problems.length > 0)
+      return unknown(`the engine’s GPUs could not be listed: ${engine.problems.join('; ')}`);
+    const source = `agent ${facts.node.name} GetInventory`;
+    return likely({
+      summary: `The host engine with pid ${engine.pid} sees no GPU, while NVML sees ${inventory.gpus.length}: its container was started without the NVIDIA runtime.`,
+      evidence: [
+        seen(facts, `${source} engines[pid ${engine.pid}].gpus`, '0'),
+        seen(facts, `${source} gpus`, inventory.gpus.map(({ uuid }) => uuid).join(', ')),
+      ],
+      remedy: `Give dcgm-server the NVIDIA runtime class, then check: kubectl -n ${nmaNamespace(facts)} exec ${facts.nma.dcgmServer.pod?.name ?? 'DCGM-SERVER-POD'} -- dcgmi discovery -l.`,
+      aside: facts.drill?.expectation.kind === 'none',
+    });
+  },
+};

@@ -1,0 +1,159 @@
+import type { Evidence } from '../../../shared/schemas/explanation.ts';
+import type { HostEngineFacts } from '../../../shared/schemas/inventory.ts';
+import {
+  injectedOn,
+  needsHostEngine,
+  type Problem,
+  problemsOf,
+  seenInjection,
+  seenProblem,
+  surfacesOf,
+} from '../drill.ts';
+import { renderPod, seen } from '../evidence.ts';
+import { type Facts, isUnread } from '../facts.ts';
+import { isRunning } from '../liveness.ts';
+import { nmaNamespace } from '../names.ts';
+import { irrelevant, type Judgement, proven, type Rule, refuted, unknown } from '../rule.ts';
+
+/** One engine as a rule needs it, from the inventory or from a refusal's details. */
+type Engine = Pick<HostEngineFacts, 'pid' | 'podUid' | 'address'> & {
+  readonly listened: boolean;
+  readonly proof: string;
+};
+
+/** Every engine takes an injection and says "success"; only the one that NMA is connected to can make it react. */
+export const wrongEngine: Rule = {
+  code: 'wrong-engine',
+  title: 'The value went to an engine that NMA does not listen on',
+  link: 'reaction',
+  judge(facts) {
+    const target = deafTarget(facts);
+    if (target === undefined) return listenedTarget(facts);
+    const right = target.engines.find(({ listened }) => listened);
+    if (right === undefined) return irrelevant;
+    return proven({
+      summary:
+        `Nobody listens on the host engine ${nameOf(facts, target.asked)}. NMA’s engine is ${nameOf(facts, right)} ` +
+        `at ${right.address}: ${right.proof}.`,
+      evidence: [...target.evidence, ...target.engines.map((engine) => seenEngine(facts, engine))],
+      remedy: `Leave the engine out, then the agent takes NMA’s own, or name it: {"engine": {"pid": ${right.pid}}}.`,
+    });
+  },
+};
+
+export const nobodyListens: Rule = {
+  code: 'nobody-listens',
+  title: 'NMA listens on no host engine of the node',
+  link: 'reaction',
+  judge(facts) {
+    const target = deafTarget(facts);
+    if (target === undefined) return listenedTarget(facts);
+    if (target.engines.some(({ listened }) => listened))
+      return refuted('NMA listens on another engine of this node');
+    const { pod } = facts.nma;
+    const nma =
+      pod === undefined ? 'there is no NMA pod on the node' : `pod ${pod.name} is ${renderPod(pod)}`;
+    const names = target.engines.map((engine) => nameOf(facts, engine)).join('; ') || 'none';
+    return proven({
+      summary: `NMA listens on no host engine of this node, so that no injected value can reach it. Engines: ${names}. Of NMA: ${nma}.`,
+      evidence: [...target.evidence, ...target.engines.map((engine) => seenEngine(facts, engine))],
+      remedy: isRunning(pod)
+        ? `Read whether NMA has connected: kubectl -n ${pod.namespace} logs ${pod.name} | grep -i dcgm; it tries every 30 s.`
+        : `Get NMA running first: kubectl -n ${nmaNamespace(facts)} get pods -o wide --field-selector spec.nodeName=${facts.node.name}.`,
+    });
+  },
+};
+
+function listenedTarget(facts: Facts): Judgement {
+  if (!isForEngine(facts)) return irrelevant;
+  const engines = enginesOf(facts);
+  if (engines === undefined) return unknown('the host engines of the node could not be listed');
+  const right = engines.find(({ listened }) => listened);
+  return right === undefined
+    ? irrelevant
+    : refuted(`NMA listens on the engine ${nameOf(facts, right)}: ${right.proof}`);
+}
+
+type DeafTarget = {
+  readonly asked: Pick<Engine, 'pid' | 'podUid'> | undefined;
+  readonly engines: readonly Engine[];
+  readonly evidence: readonly Evidence[];
+};
+
+/** The engine that was asked for or written to, if nobody listens there. */
+function deafTarget(facts: Facts): DeafTarget | undefined {
+  const problem = problemsOf(facts).find(({ reason }) => reason === 'nobody_listens');
+  if (problem !== undefined) {
+    const engines = enginesOfRefusal(problem) ?? enginesOf(facts) ?? [];
+    return { asked: askedEngine(facts, engines), engines, evidence: [seenProblem(problem)] };
+  }
+  const written = injectedOn(facts.drill).find(({ surface }) => surface === 'dcgm');
+  const engines = enginesOf(facts);
+  if (written !== undefined) {
+    const { engine, readBack } = written;
+    const watchers = readBack !== undefined && 'after' in readBack ? readBack.after.watchers : undefined;
+    const isDeaf = engines?.some(({ pid, listened }) => pid === engine?.pid && !listened) ?? false;
+    const isElsewhere = engines?.some(({ pid, listened }) => pid !== engine?.pid && listened) ?? false;
+    if (watchers !== 0 && !(isDeaf && isElsewhere)) return undefined;
+    return { asked: engine, engines: engines ?? [], evidence: [seenInjection(facts, written)] };
+  }
+  if (facts.drill?.receipt !== undefined || !isForEngine(facts)) return undefined;
+  if (engines === undefined || engines.length === 0 || engines.some(({ listened }) => listened))
+    return undefined;
+  return { asked: undefined, engines, evidence: [] };
+}
+
+function askedEngine(facts: Facts, engines: readonly Engine[]): Engine | undefined {
+  const asked = facts.drill?.parameters['engine'] ?? facts.drill?.receipt?.asked['engine'];
+  if (typeof asked !== 'object' || asked === null) return engines.find(({ listened }) => !listened);
+  const { pid, address } = asked as { pid?: unknown; address?: unknown };
+  return engines.find((engine) => engine.pid === pid || engine.address === address);
+}
+
+/** Whether the drill writes into an engine: with the whole inventory at hand, deafness is worth saying without one. */
+function isForEngine(facts: Facts): boolean {
+  const { drill } = facts;
+  return drill === undefined || (surfacesOf(drill).includes('dcgm') && needsHostEngine(facts));
+}
+
+function enginesOf({ agent }: Facts): readonly Engine[] | undefined {
+  if (isUnread(agent.inventory)) return undefined;
+  return agent.inventory.engines.map(({ pid, podUid, address, nma }) => ({
+    pid,
+    podUid,
+    address,
+    listened: nma.listening,
+    proof: nma.evidence,
+  }));
+}
+
+/** agent/dcgm/choose.ts puts every engine that it saw into the details. */
+function enginesOfRefusal({ details }: Problem): readonly Engine[] | undefined {
+  const { engines } = details;
+  if (!Array.isArray(engines)) return undefined;
+  return engines.filter(isObject).map((engine) => ({
+    pid: Number(engine['pid']),
+    podUid: typeof engine['podUid'] === 'string' ? engine['podUid'] : null,
+    address: String(engine['address'] ?? 'an unknown address'),
+    listened: engine['listened'] === true,
+    proof: String(engine['evidence'] ?? 'no evidence given'),
+  }));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function nameOf(facts: Facts, engine: Pick<Engine, 'pid' | 'podUid'> | undefined): string {
+  if (engine === undefined) return 'that was asked for';
+  const { pod } = facts.nma.dcgmServer;
+  if (engine.podUid === null) return `pid ${engine.pid} on the host`;
+  const name = pod?.uid === engine.podUid ? `${pod.namespace}/${pod.name}` : engine.podUid;
+  return `pid ${engine.pid} in pod ${name}`;
+}
+
+function seenEngine(facts: Facts, engine: Engine): Evidence {
+  const { pid, address, listened, proof } = engine;
+  const text = `${address}, ${listened ? 'NMA listens' : 'NMA does not listen'}: ${proof}`;
+  return seen(facts, `agent ${facts.node.name} ListHostEngines pid ${pid}`, text);
+}

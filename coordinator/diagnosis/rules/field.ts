@@ -1,0 +1,86 @@
+import { explainNoEffect, type NoEffect, type Suggestion } from '../../../shared/dcgm-fields/effect.ts';
+import { findField } from '../../../shared/dcgm-fields/find.ts';
+import { assertFieldValue } from '../../../shared/dcgm-fields/value.ts';
+import { Refusal } from '../../../shared/errors.ts';
+import { injectedOn, problemsOf, seenInjection, seenProblem } from '../drill.ts';
+import { seen } from '../evidence.ts';
+import type { DrillFacts, Facts } from '../facts.ts';
+import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
+
+/** `dcgmi` says "Successfully injected" to every number, whatever it measures (dcgm-measured.md §2). */
+export const fieldIsAnotherQuantity: Rule = {
+  code: 'field-is-another-quantity',
+  title: 'The DCGM field is another quantity, or the value is healthy',
+  link: 'reaction',
+  judge: judgeField,
+};
+
+function judgeField(facts: Facts): Judgement {
+  const { drill } = facts;
+  if (drill === undefined) return irrelevant;
+  const problem = problemsOf(facts).find(({ reason }) => reason === 'field_value_no_effect');
+  if (problem !== undefined) {
+    const given = suggestionsOf(problem.details['didYouMean']);
+    const found = given ?? noEffect(drill)?.didYouMean ?? [];
+    return proven({
+      summary: `Refused, nothing was injected: ${problem.message}.`,
+      evidence: [seenProblem(problem)],
+      remedy: remedyOf(found),
+    });
+  }
+  const asked = askedField(drill);
+  if (asked === undefined) return irrelevant;
+  const nothing = noEffect(drill);
+  if (nothing === undefined) return refuted(`somebody reacts to field ${asked.field} = ${asked.value}`);
+  return proven({
+    summary: `${nothing.summary}. dcgmi answers "Successfully injected" all the same.`,
+    evidence: [
+      ...injectedOn(drill).map((result) => seenInjection(facts, result)),
+      seen(facts, 'order', `field ${asked.field}, value ${asked.value}`),
+    ],
+    remedy: remedyOf(nothing.didYouMean),
+    aside: drill.expectation.kind === 'none',
+  });
+}
+
+/** What the catalogue itself says; undefined where somebody reacts, or where the catalogue does not know. */
+function noEffect(drill: DrillFacts): NoEffect | undefined {
+  const asked = askedField(drill);
+  if (asked === undefined) return undefined;
+  try {
+    const field = findField(asked.field);
+    return explainNoEffect(field, assertFieldValue(field, asked.value));
+  } catch (thrown) {
+    // An unknown field or a value of the wrong type is another refusal's business.
+    if (thrown instanceof Refusal) return undefined;
+    throw thrown;
+  }
+}
+
+function askedField(drill: DrillFacts): { field: number | string; value: number | string } | undefined {
+  const { field, value } = { ...drill.parameters, ...drill.receipt?.asked } as Record<string, unknown>;
+  return isScalar(field) && isScalar(value) ? { field, value } : undefined;
+}
+
+function isScalar(value: unknown): value is number | string {
+  return typeof value === 'number' || typeof value === 'string';
+}
+
+function suggestionsOf(value: unknown): readonly Suggestion[] | undefined {
+  return Array.isArray(value) && value.every(isSuggestion) ? value : undefined;
+}
+
+function isSuggestion(value: unknown): value is Suggestion {
+  return typeof value === 'object' && value !== null && 'field' in value && 'value' in value;
+}
+
+function remedyOf(suggestions: readonly Suggestion[]): string {
+  const texts = suggestions.map(
+    ({ field, name, value, because }) => `field ${field} = ${value} (${name}: ${because})`,
+  );
+  const question =
+    texts.length === 0
+      ? 'Choose a field and a value that somebody reacts to'
+      : `Did you mean ${texts.join(', or ')}?`;
+  return `${question} An Xid goes into field 230, an uncorrectable ECC error into 319.`;
+}

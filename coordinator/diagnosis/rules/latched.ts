@@ -1,0 +1,92 @@
+import { injectedOn, isSilent, reactionEntry, seenInjection, usualReaction } from '../drill.ts';
+import { present, seenCondition } from '../evidence.ts';
+import type { Facts, NodeCondition } from '../facts.ts';
+import { conditionOf } from '../liveness.ts';
+import { nmaNamespace, restartPod } from '../names.ts';
+import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
+
+/** NMA never goes back to True while it lives; a further fault does not move the transition (nma.md §3). */
+export const alreadyFalse: Rule = {
+  code: 'already-false',
+  title: 'The condition was False before the injection',
+  link: 'reaction',
+  judge: judgeLatched,
+};
+
+function judgeLatched(facts: Facts): Judgement {
+  const { drill } = facts;
+  if (drill !== undefined && drill.expectation.kind !== 'condition') return irrelevant;
+  const type = drill?.expectation.type ?? 'AcceleratedHardwareReady';
+  const before =
+    drill?.conditionBefore ?? (drill?.receipt === undefined ? conditionOf(facts, type) : undefined);
+  if (before === undefined) {
+    return drill?.receipt === undefined
+      ? irrelevant
+      : unknown(`how ${type} stood before the injection was not kept`);
+  }
+  if (before.status !== 'False') return refuted(`${type} was ${before.status} before the injection`);
+  const isSame = drill !== undefined && hidesNew(facts, before);
+  const { namespace, name } = facts.nma.dcgmServer.pod ?? { namespace: nmaNamespace(facts), name: undefined };
+  const cause = {
+    summary:
+      `${type} was already False (${before.reason}, since ${before.lastTransitionTime ?? 'an unknown time'}). NMA never sets it ` +
+      'back, and a further fault does not move the transition time' +
+      `${isSame ? '; the same fault again changes nothing but the heartbeat.' : '; only reason and message can still change.'}`,
+    evidence: [
+      seenCondition(facts, before),
+      ...injectedOn(drill).map((result) => seenInjection(facts, result)),
+    ],
+    remedy:
+      `Clear it, the engine first: kubectl -n ${namespace} delete pod ${name ?? '-l k8s-app=dcgm-server'}; when that is Ready, ` +
+      `${restartPod(facts.nma.pod, 'restart NMA on the node')}; wait 6 min for the first health check. Or drill a node that is True.`,
+  };
+  return isSame ? proven({ ...cause, blocks: true }) : likely(cause);
+}
+
+/** Nothing that can be seen would change: same reason, and a message that is in the old one already. */
+function hidesNew(facts: Facts, before: NodeCondition): boolean {
+  const { drill } = facts;
+  if (drill === undefined || before.reason !== drill.expectation.reason) return false;
+  const message = drill.expectation.message ?? usualReaction(facts)?.message;
+  return message !== undefined && before.message.includes(message);
+}
+
+/** The health check re-reports what the engine keeps, under its own code, within 6 min (nma.md §0.8). */
+export const reasonReplaced: Rule = {
+  code: 'reason-replaced',
+  title: 'NMA reacted, and a later reason stands in its place',
+  link: 'reaction',
+  judge(facts) {
+    const { drill } = facts;
+    if (drill === undefined || drill.expectation.kind !== 'condition' || reactionEntry(facts) !== undefined)
+      return irrelevant;
+    if (drill.receipt === undefined || !isSilent(facts)) return irrelevant;
+    const condition = conditionOf(facts, drill.expectation.type);
+    if (condition === undefined || condition.status !== 'False') {
+      return refuted(
+        `${drill.expectation.type} is ${condition?.status ?? 'absent'}: no other reason stands there`,
+      );
+    }
+    if (condition.reason === drill.expectation.reason) return irrelevant;
+    const message = drill.expectation.message ?? usualReaction(facts)?.message;
+    const isOurs =
+      message !== undefined &&
+      condition.message.includes(message) &&
+      drill.conditionBefore?.message.includes(message) !== true;
+    if (!isOurs)
+      return refuted(`the message of ${condition.type} (${condition.reason}) does not contain this fault’s`);
+    return proven({
+      summary:
+        `NMA did react: the message of ${condition.type} contains "${message}". Its reason was ${drill.expectation.reason} and ` +
+        `is ${condition.reason} now, because a later fault replaces the reason and only adds to the message.`,
+      evidence: present(
+        seenCondition(facts, condition),
+        drill.conditionBefore && {
+          ...seenCondition(facts, drill.conditionBefore),
+          source: `nodes/${facts.node.name} status.conditions[${condition.type}] before the injection`,
+        },
+      ),
+      remedy: `Match the message instead: expectation {"message": "${message}"}, or choose an Xid that leaves nothing in the engine (46, 109, 110, 136, 142, 143, 151, 155, 156, 158).`,
+    });
+  },
+};

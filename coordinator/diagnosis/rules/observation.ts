@@ -1,0 +1,113 @@
+import { reactionWindows } from '../../../shared/nma/timing.ts';
+import { channelOf, injectedAt, injectedOn, isSilent, seenInjection, waitedSeconds } from '../drill.ts';
+import { millis, renderAge, seen } from '../evidence.ts';
+import { irrelevant, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
+import { seenEntry } from './severity.ts';
+
+/** What was not seen while the watch was interrupted may have happened: an inconclusive drill, not a failed one. */
+export const observationGap: Rule = {
+  code: 'observation-gap',
+  title: 'The cluster could not be watched for a while',
+  link: 'reaction',
+  judge({ drill, node }) {
+    if (drill === undefined || drill.waitedUntil === undefined || drill.expectation.kind === 'none')
+      return irrelevant;
+    const gaps = drill.timeline.filter(({ kind }) => kind === 'gap');
+    if (gaps.length === 0) return refuted('the node was watched without a gap since the injection');
+    return likely({
+      summary: `The cluster was not watched for part of the wait (${gaps.length} gaps): the reaction may have come and gone unseen. The drill is inconclusive.`,
+      evidence: gaps.map(seenEntry),
+      remedy: `Look at what is left of it, events stay for an hour: kubectl -n default get events --field-selector involvedObject.name=${node.name}; then drill again.`,
+    });
+  },
+};
+
+export const waitTooShort: Rule = {
+  code: 'wait-too-short',
+  title: 'The drill did not wait as long as the reaction may take',
+  link: 'reaction',
+  judge(facts) {
+    const { drill } = facts;
+    const waited = waitedSeconds(facts);
+    if (drill === undefined || waited === undefined || !isSilent(facts)) return irrelevant;
+    const channel = channelOf(drill.expectation);
+    const { typicalMs, worstMs } = reactionWindows[channel];
+    if (waited * 1000 >= worstMs) {
+      return refuted(
+        `waited ${renderAge(waited)}; a healthy NMA needs ${renderAge(worstMs / 1000)} at most (${channel})`,
+      );
+    }
+    return likely({
+      summary: `The drill waited ${renderAge(waited)}; this reaction takes ${renderAge(typicalMs / 1000)} as a rule and up to ${renderAge(worstMs / 1000)} (${channel}).`,
+      evidence: [
+        ...injectedOn(drill).map((result) => seenInjection(facts, result)),
+        seen(facts, 'end of the wait', String(drill.waitedUntil)),
+      ],
+      remedy: `Wait at least ${renderAge(worstMs / 1000 + 30)}: expectation {"within": "${Math.ceil(worstMs / 1000) + 30}s"}.`,
+    });
+  },
+};
+
+/** A node of the same name is another node: its conditions started True, and its engine knows nothing. */
+export const nodeReplaced: Rule = {
+  code: 'node-replaced',
+  title: 'The node was replaced during the drill',
+  link: 'reaction',
+  judge(facts) {
+    const { drill, node } = facts;
+    if (drill === undefined) return irrelevant;
+    const injected = injectedAt(drill);
+    const isOther = drill.nodeUid !== undefined && drill.nodeUid !== node.uid;
+    const [created, at] = [millis(node.createdAt), millis(injected)];
+    const isNewer = created !== undefined && at !== undefined && created > at;
+    if (!isOther && !isNewer) {
+      if (injected === undefined) return irrelevant;
+      if (created === undefined && drill.nodeUid === undefined)
+        return unknown('the node’s creation time could not be read');
+      return refuted(`the node is the one that was drilled (uid ${node.uid}, created ${node.createdAt})`);
+    }
+    const entries = drill.timeline.filter(({ kind }) => kind === 'node').map(seenEntry);
+    return proven({
+      summary: `Node ${node.name} is not the node that was drilled: it was replaced, and what stands on it now says nothing about the drill.`,
+      evidence: [
+        seen(
+          facts,
+          `nodes/${node.name} metadata.uid`,
+          `${node.uid}${isOther ? `; planned for ${drill.nodeUid}` : ''}`,
+        ),
+        seen(
+          facts,
+          `nodes/${node.name} metadata.creationTimestamp`,
+          `${node.createdAt}${injected === undefined ? '' : `; injected ${injected}`}`,
+        ),
+        ...entries,
+      ],
+      remedy: `Who replaced it is in its events: kubectl get events -A --field-selector involvedObject.name=${node.name}; then drill the new node.`,
+      blocks: false,
+    });
+  },
+};
+
+export const unexpectedReaction: Rule = {
+  code: 'unexpected-reaction',
+  title: 'NMA reacted where nothing was to follow',
+  link: 'reaction',
+  judge({ drill }) {
+    if (drill?.expectation.kind !== 'none' || drill.waitedUntil === undefined) return irrelevant;
+    const { type } = drill.expectation;
+    const entries = drill.timeline.filter(
+      ({ kind, match, text, source }) =>
+        match ||
+        ((kind === 'event' || (kind === 'condition' && /\bFalse\b/.test(text))) &&
+          `${source} ${text}`.includes(type)),
+    );
+    const [first] = entries;
+    if (first === undefined) return refuted(`nothing of type ${type} was seen on the node`);
+    return proven({
+      summary: `Nothing was to follow, and this did: ${first.text}`,
+      evidence: entries.map(seenEntry),
+      remedy:
+        'See whether it is a fault of the node itself or of another drill; the message names the fault.',
+    });
+  },
+};

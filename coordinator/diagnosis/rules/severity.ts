@@ -1,0 +1,115 @@
+import { combinedPrefix } from '../../../shared/nma/conditions.ts';
+import { eventAggregateLimit, eventBurst } from '../../../shared/nma/timing.ts';
+import type { TimelineEntry } from '../../../shared/schemas/expectation.ts';
+import type { Evidence } from '../../../shared/schemas/explanation.ts';
+import { isSilent, usualReaction, xidOf } from '../drill.ts';
+import { present, seen, seenInLog } from '../evidence.ts';
+import type { Facts } from '../facts.ts';
+import { nmaName } from '../names.ts';
+import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
+
+/** Warning → event, Fatal → condition, never both; which of them an Xid is changed between versions (nma.md §7). */
+export const eventInsteadOfCondition: Rule = {
+  code: 'event-instead-of-condition',
+  title: 'This NMA version sends an event for the fault, not a condition',
+  link: 'reaction',
+  judge: (facts) => judgeKind(facts, 'condition', 'event'),
+};
+
+export const conditionInsteadOfEvent: Rule = {
+  code: 'condition-instead-of-event',
+  title: 'This NMA version sets the condition for the fault and sends no event',
+  link: 'reaction',
+  judge: (facts) => judgeKind(facts, 'event', 'condition'),
+};
+
+function judgeKind(facts: Facts, expected: 'event' | 'condition', actual: 'event' | 'condition'): Judgement {
+  const { drill, nma } = facts;
+  if (drill?.expectation.kind !== expected) return irrelevant;
+  const usual = usualReaction(facts);
+  const entry = drill.timeline.find(({ kind, text }) => kind === actual && mentions(facts, text));
+  const isOther = usual !== undefined && usual.appearsAs === actual;
+  if (!isOther && entry === undefined) {
+    if (usual !== undefined)
+      return refuted(`for Xid ${xidOf(drill)} ${nmaName(facts)} does give ${a(expected)}`);
+    if (xidOf(drill) === undefined) return irrelevant;
+    return unknown('the NMA version is not known, and it decides how an Xid shows');
+  }
+  const reason = usual?.reason ?? drill.expectation.reason;
+  const cause = {
+    summary:
+      `${nmaName(facts)} answers ${xidOf(drill) === undefined ? 'this fault' : `Xid ${xidOf(drill)}`} with ${a(actual)} (${reason}), and the drill ` +
+      `waits for ${a(expected)}. ${entry === undefined ? '' : `It came: ${entry.text}`}`.trimEnd(),
+    evidence: present<Evidence>(
+      entry && seenEntry(entry),
+      nma.version &&
+        seen(
+          facts,
+          'version of NMA',
+          `${nma.version.text}${nma.version.note === '' ? '' : ` (${nma.version.note})`}`,
+        ),
+      nma.version &&
+        usual &&
+        seen(
+          facts,
+          `fatal Xids of NMA ${nma.version.row.version} (shared/nma/versions.ts)`,
+          nma.version.row.fatalXids.join(', '),
+        ),
+    ),
+    remedy: `Expect {"kind": "${actual}", "reason": "${reason}"}, or leave the expectation out: the version then decides.${whereToLook(facts, actual)}`,
+  };
+  const isProven = entry !== undefined || nma.version?.exact === true;
+  return isProven ? proven({ ...cause, blocks: entry === undefined && isOther }) : likely(cause);
+}
+
+function whereToLook(facts: Facts, actual: 'event' | 'condition'): string {
+  return actual === 'event'
+    ? ` kubectl -n default get events --field-selector involvedObject.kind=Node,involvedObject.name=${facts.node.name}`
+    : ` kubectl get node ${facts.node.name} -o jsonpath='{.status.conditions}'`;
+}
+
+/** Ten different messages in ten minutes become one, and 25 Warnings empty the node's bucket (nma.md §1.0). */
+export const eventCombined: Rule = {
+  code: 'event-combined',
+  title: 'The event was combined with others or dropped',
+  link: 'reaction',
+  judge(facts) {
+    const { drill } = facts;
+    if (drill?.expectation.kind !== 'event' || !isSilent(facts)) return irrelevant;
+    const { reason } = drill.expectation;
+    const entry = drill.timeline.find(({ kind, text }) => kind === 'event' && text.includes(combinedPrefix));
+    const sent = seenInLog(facts, new RegExp(`sending condition to exporter.*${escape(reason)}`));
+    if (entry === undefined && sent === undefined) {
+      return refuted(`no event with the prefix "${combinedPrefix.trim()}" was seen on the node`);
+    }
+    const isOurs = entry !== undefined && mentions(facts, entry.text);
+    const cause = {
+      summary: `${
+        entry === undefined
+          ? `NMA found the fault and sent its event, and the API server never had it: a node’s Warnings share one bucket of ${eventBurst}, then one in 5 min.`
+          : `An event stands for several: after ${eventAggregateLimit} different messages in 10 min client-go writes one with the prefix "${combinedPrefix.trim()}".`
+      } The reaction was there, its event was merged or dropped.`,
+      evidence: present<Evidence>(entry && seenEntry(entry), sent),
+      remedy: `Wait 10 min without Warnings on the node and drill again, or expect a fault that ends in the condition (Xid 79, 109). kubectl -n default get events --field-selector involvedObject.name=${facts.node.name}`,
+    };
+    return isOurs || sent !== undefined ? proven(cause) : likely(cause);
+  },
+};
+
+function mentions(facts: Facts, text: string): boolean {
+  const { drill } = facts;
+  const names = present(drill?.expectation.reason, drill?.expectation.message, usualReaction(facts)?.reason);
+  return names.some((name) => name !== '' && text.includes(name));
+}
+
+export function seenEntry(entry: TimelineEntry): Evidence {
+  return { source: `${entry.source} (${entry.clock} clock)`, observed: entry.text, at: entry.at };
+}
+
+function a(kind: 'event' | 'condition'): string {
+  return kind === 'event' ? 'an event' : 'a condition';
+}
+
+function escape(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}

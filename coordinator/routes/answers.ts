@@ -1,0 +1,79 @@
+import Type, { type Static } from 'typebox';
+import { ExperimentStatus, InjectionSpec, InjectionStatus, Target, ExpectationInput } from '../../shared/schemas/experiment.ts';
+import { Latency, VerdictSchema } from '../../shared/schemas/expectation.ts';
+import { Explanation } from '../../shared/schemas/explanation.ts';
+import type { Experiment, Injection } from '../experiment/store.ts';
+
+const optionalVerdict = Type.Union([VerdictSchema, Type.Null()], { description: 'null: not ended' });
+const optionalExplanation = Type.Union([Explanation, Type.Null()], { description: 'null: not ended' });
+
+/** One line of an experiment's answer; the whole of it is under …/injections. */
+export const InjectionSummary = Type.Object({
+  name: Type.String(),
+  node: Type.String(),
+  phase: Type.String(),
+  verdict: optionalVerdict,
+  cause: Type.Union([Type.String(), Type.Null()], { description: 'code of its explanation' }),
+  latency: Type.Union([Latency, Type.Null()]),
+});
+
+export const ExperimentAnswer = Type.Object(
+  {
+    name: Type.String(),
+    phase: Type.String(),
+    verdict: optionalVerdict,
+    explanation: optionalExplanation,
+    injections: Type.Array(InjectionSummary),
+    fault: Type.Object({ name: Type.String(), parameters: Type.Record(Type.String(), Type.Unknown()) }),
+    target: Type.Optional(Target),
+    expectation: Type.Optional(ExpectationInput),
+    latency: Type.Union([Latency, Type.Null()]),
+    seed: Type.Union([Type.Integer(), Type.Null()]),
+    skipped: Type.Array(Type.Object({ node: Type.String(), because: Type.String() })),
+    createdAt: Type.Union([Type.String(), Type.Null()]),
+    startedAt: Type.Union([Type.String(), Type.Null()]),
+    endedAt: Type.Union([Type.String(), Type.Null()]),
+    deadlineAt: Type.Union([Type.String(), Type.Null()]),
+  },
+  { $id: 'Experiment' },
+);
+export type ExperimentAnswer = Static<typeof ExperimentAnswer>;
+
+export const InjectionAnswer = Type.Object(
+  { name: Type.String(), spec: InjectionSpec, status: Type.Union([InjectionStatus, Type.Null()]) },
+  { $id: 'Injection' },
+);
+export type InjectionAnswer = Static<typeof InjectionAnswer>;
+
+export function experimentAnswer(experiment: Experiment, injections: readonly Injection[]): ExperimentAnswer {
+  const { metadata, spec } = experiment;
+  const status: Partial<Static<typeof ExperimentStatus>> = experiment.status ?? {};
+  return {
+    name: metadata.name,
+    phase: status.phase ?? 'Pending',
+    verdict: status.verdict ?? null,
+    explanation: status.explanation ?? null,
+    injections: injections.map((injection) => ({
+      name: injection.metadata.name,
+      node: injection.spec.node,
+      phase: injection.status?.phase ?? 'Selected',
+      verdict: injection.status?.verdict ?? null,
+      cause: injection.status?.explanation?.code ?? null,
+      latency: injection.status?.latency ?? null,
+    })),
+    fault: { name: spec.fault.name, parameters: { ...spec.fault.parameters } },
+    ...(spec.target === undefined ? {} : { target: spec.target }),
+    ...(spec.expectation === undefined ? {} : { expectation: spec.expectation }),
+    latency: status.latency ?? null,
+    seed: status.seed ?? null,
+    skipped: status.skipped ?? [],
+    createdAt: metadata.creationTimestamp ?? null,
+    startedAt: status.startedAt ?? null,
+    endedAt: status.endedAt ?? null,
+    deadlineAt: status.deadlineAt ?? null,
+  };
+}
+
+export function injectionAnswer(injection: Injection): InjectionAnswer {
+  return { name: injection.metadata.name, spec: injection.spec, status: injection.status ?? null };
+}

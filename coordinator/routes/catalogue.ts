@@ -1,0 +1,83 @@
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import { faults } from '../../shared/faults/catalogue.ts';
+import { Explanation } from '../../shared/schemas/explanation.ts';
+import { conditionsOf, isReady } from '../cluster/node-view.ts';
+import type { KubeObject } from '../cluster/port.ts';
+import type { Collector } from '../diagnosis/collect.ts';
+import { preflight } from '../diagnosis/explain.ts';
+import { optInLabel, optInValue } from '../selection/select.ts';
+import type { Agents } from '../agents/port.ts';
+import { forecastRepair } from '../repair/forecast.ts';
+
+const Loose = Type.Record(Type.String(), Type.Unknown());
+
+export function registerCatalogueRoutes(
+  app: FastifyInstance,
+  deps: {
+    readonly nodes: () => readonly KubeObject[];
+    readonly collector: Collector;
+    readonly agents: Agents;
+    readonly ready: () => Promise<void>;
+  },
+): void {
+  app.get(
+    '/api/v1/faults',
+    { schema: { summary: 'The fault catalogue', response: { 200: Type.Object({ items: Type.Array(Loose) }) } } },
+    async () => ({ items: faults.map((row) => ({ ...row })) }),
+  );
+
+  app.get(
+    '/api/v1/nodes',
+    { schema: { summary: 'Nodes, whether they may be drilled, and their agents', response: { 200: Type.Object({ items: Type.Array(Loose) }) } } },
+    async () => {
+      await deps.ready();
+      const items = await Promise.all(
+        deps.nodes().map(async (node) => {
+          const { name, labels = {} } = node.metadata;
+          const condition = conditionsOf(node).find(({ type }) => type === 'AcceleratedHardwareReady');
+          return {
+            name,
+            drillAllowed: labels[optInLabel] === optInValue,
+            ready: isReady(node),
+            architecture: labels['kubernetes.io/arch'] ?? null,
+            instanceType: labels['node.kubernetes.io/instance-type'] ?? null,
+            agent: (await deps.agents.find(name)) ?? null,
+            acceleratedHardware: condition ?? null,
+          };
+        }),
+      );
+      return { items };
+    },
+  );
+
+  app.get<{ Params: { name: string } }>(
+    '/api/v1/nodes/:name/preflight',
+    {
+      schema: {
+        summary: 'Every link on this node, checked without injecting anything; what repair would do',
+        params: Type.Object({ name: Type.String({ maxLength: 253 }) }),
+        response: {
+          200: Type.Object({
+            node: Type.String(),
+            ok: Type.Boolean(),
+            checks: Type.Array(Loose),
+            blocking: Type.Union([Explanation, Type.Null()]),
+            repair: Type.Array(Loose),
+          }),
+        },
+      },
+    },
+    async (request) => {
+      const facts = await deps.collector.facts(request.params.name);
+      const { checks, blocking } = preflight(facts);
+      return {
+        node: request.params.name,
+        ok: checks.every(({ result }) => result !== 'cause'),
+        checks: checks.map((check) => ({ ...check })),
+        blocking: blocking ?? null,
+        repair: forecastRepair(facts).map((forecast) => ({ ...forecast })),
+      };
+    },
+  );
+}

@@ -1,0 +1,231 @@
+import { createHash } from 'node:crypto';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import Type, { type Static } from 'typebox';
+import { parseDuration } from '../../shared/duration.ts';
+import { Refusal } from '../../shared/errors.ts';
+import { ExperimentRequest, type ExperimentSpec } from '../../shared/schemas/experiment.ts';
+import { Expectation } from '../../shared/schemas/expectation.ts';
+import { isEnded } from '../experiment/machine.ts';
+import type { ExperimentPlan, Planner } from '../experiment/planner.ts';
+import { type Experiment, type Store, shortHash } from '../experiment/store.ts';
+import { ExperimentAnswer, experimentAnswer, InjectionAnswer, injectionAnswer } from './answers.ts';
+import type { ExperimentFeed } from './feed.ts';
+
+export type ExperimentRouteDeps = {
+  readonly store: Store;
+  readonly planner: Planner;
+  readonly feed: ExperimentFeed;
+  readonly newName: () => string;
+  readonly ready: () => Promise<void>;
+};
+
+const keyAnnotation = 'xidrill.dev/idempotency-key';
+const bodyAnnotation = 'xidrill.dev/request';
+
+/** A proxy in between rarely keeps a silent request for longer. */
+const longestWaitSeconds = 3600;
+
+const Name = Type.Object({ name: Type.String({ maxLength: 63 }) }, { additionalProperties: false });
+
+export const PlanAnswer = Type.Object(
+  {
+    dryRun: Type.Literal('All'),
+    seed: Type.Integer(),
+    targets: Type.Array(
+      Type.Object({
+        node: Type.String(),
+        order: Type.Unknown(),
+        parameters: Type.Record(Type.String(), Type.Unknown()),
+        writes: Type.Array(Type.String(), { description: 'what will be written, and where' }),
+        expectation: Expectation,
+        confidence: Type.String(),
+        risk: Type.String(),
+        undo: Type.String(),
+      }),
+    ),
+    skipped: Type.Array(Type.Object({ node: Type.String(), because: Type.String() })),
+  },
+  { $id: 'Plan' },
+);
+
+export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentRouteDeps): void {
+  const { store, planner, feed } = deps;
+
+  async function answer(experiment: Experiment): Promise<ExperimentAnswer> {
+    return experimentAnswer(experiment, await store.listInjections(experiment.metadata.name));
+  }
+
+  async function mustRead(name: string): Promise<Experiment> {
+    const found = await store.readExperiment(name);
+    if (found !== undefined) return found;
+    throw new Refusal('experiment_unknown', `no experiment "${name}" in namespace ${store.namespace}`, { field: 'name', value: name });
+  }
+
+  /** Holds the answer until the experiment has ended, for as long as the caller prefers to wait. */
+  async function respond(reply: FastifyReply, experiment: Experiment, waitSeconds: number | undefined, created: boolean) {
+    const { name } = experiment.metadata;
+    let latest = experiment;
+    if (waitSeconds !== undefined) {
+      void reply.header('preference-applied', `wait=${waitSeconds}`);
+      const gone = new AbortController();
+      reply.raw.on('close', () => gone.abort());
+      await feed.waitForEnd(name, AbortSignal.any([AbortSignal.timeout(waitSeconds * 1000), gone.signal]));
+      latest = (await store.readExperiment(name)) ?? experiment;
+    }
+    void reply.header('location', `/api/v1/experiments/${name}`);
+    const status = created && !isEnded(latest.status) ? 202 : 200;
+    return reply.code(status).send(await answer(latest));
+  }
+
+  app.post<{ Body: ExperimentRequest; Querystring: { dryRun?: 'All' } }>(
+    '/api/v1/experiments',
+    {
+      schema: {
+        summary: 'Create an experiment; 202 while it runs, 200 when `Prefer: wait` saw its end',
+        body: ExperimentRequest,
+        querystring: Type.Object({ dryRun: Type.Optional(Type.Literal('All')) }, { additionalProperties: false }),
+        response: { 200: Type.Union([ExperimentAnswer, PlanAnswer]), 202: ExperimentAnswer },
+      },
+    },
+    async (request, reply) => {
+      const waitSeconds = waitPreference(request.headers.prefer);
+      const key = idempotencyKey(request.headers['idempotency-key']);
+      await deps.ready();
+      const { name: asked, ...spec } = request.body;
+      if (spec.deadline !== undefined) parseDuration(spec.deadline, 'deadline');
+      const name = asked ?? (key === undefined ? deps.newName() : `drill-${shortHash(key, 10)}`);
+      const earlier = key === undefined ? undefined : await store.readExperiment(name);
+      if (key !== undefined && earlier !== undefined) {
+        assertSameRequest(earlier, key, request.body);
+        return respond(reply, earlier, waitSeconds, false);
+      }
+      const plan = await planner.plan({ metadata: { name }, spec });
+      if (request.query.dryRun === 'All') return reply.send(planAnswer(plan));
+      const annotations = key === undefined ? {} : { [keyAnnotation]: shortHash(key, 32), [bodyAnnotation]: hashOf(request.body) };
+      return respond(reply, await createOnce(name, spec, annotations, key, request.body), waitSeconds, true);
+    },
+  );
+
+  /** Two requests with the same key at the same time: the second finds the object of the first. */
+  async function createOnce(
+    name: string,
+    spec: ExperimentSpec,
+    annotations: Readonly<Record<string, string>>,
+    key: string | undefined,
+    body: ExperimentRequest,
+  ): Promise<Experiment> {
+    try {
+      return await store.createExperiment(name, spec, annotations);
+    } catch (thrown) {
+      if (!(thrown instanceof Refusal) || thrown.reason !== 'object_exists' || key === undefined) throw thrown;
+      const winner = await mustRead(name);
+      assertSameRequest(winner, key, body);
+      return winner;
+    }
+  }
+
+  app.get(
+    '/api/v1/experiments',
+    { schema: { summary: 'All experiments', response: { 200: Type.Object({ items: Type.Array(ExperimentAnswer) }) } } },
+    async () => {
+      const [experiments, injections] = await Promise.all([store.listExperiments(), store.listInjections()]);
+      return {
+        items: experiments.map((experiment) =>
+          experimentAnswer(experiment, injections.filter(({ spec }) => spec.experiment === experiment.metadata.name)),
+        ),
+      };
+    },
+  );
+
+  app.get<{ Params: Static<typeof Name> }>(
+    '/api/v1/experiments/:name',
+    { schema: { summary: 'One experiment; `Prefer: wait=N` holds the answer until it has ended', params: Name, response: { 200: ExperimentAnswer } } },
+    async (request, reply) => {
+      const waitSeconds = waitPreference(request.headers.prefer);
+      return respond(reply, await mustRead(request.params.name), waitSeconds, false);
+    },
+  );
+
+  app.get<{ Params: Static<typeof Name> }>(
+    '/api/v1/experiments/:name/injections',
+    { schema: { summary: 'Receipt, timeline and verdict of each target', params: Name, response: { 200: Type.Object({ items: Type.Array(InjectionAnswer) }) } } },
+    async (request) => {
+      const experiment = await mustRead(request.params.name);
+      const injections = await store.listInjections(experiment.metadata.name);
+      return { items: injections.map(injectionAnswer) };
+    },
+  );
+
+  app.get<{ Params: Static<typeof Name> }>(
+    '/api/v1/experiments/:name/events',
+    { schema: { summary: 'Server-sent events: `experiment` and `injection` on each change, `end` at the last', params: Name } },
+    async (request, reply) => {
+      const experiment = await mustRead(request.params.name);
+      const gone = new AbortController();
+      reply.raw.on('close', () => gone.abort());
+      return reply
+        .type('text/event-stream')
+        .header('cache-control', 'no-cache')
+        .send(feed.stream(experiment.metadata.name, gone.signal));
+    },
+  );
+
+  app.post<{ Params: Static<typeof Name> }>(
+    '/api/v1/experiments/:name/abort',
+    { schema: { summary: 'End an experiment; what was injected stays, and the answer says so', params: Name, response: { 200: ExperimentAnswer, 202: ExperimentAnswer } } },
+    async (request, reply) => {
+      const experiment = await mustRead(request.params.name);
+      if (isEnded(experiment.status)) {
+        if (experiment.spec.abort === true) return respond(reply, experiment, undefined, false);
+        throw new Refusal('experiment_ended', `experiment ${request.params.name} has ended with verdict ${experiment.status?.verdict ?? 'unknown'}`, {
+          field: 'name',
+          value: request.params.name,
+        });
+      }
+      return respond(reply, await store.abortExperiment(request.params.name), waitPreference(request.headers.prefer), true);
+    },
+  );
+}
+
+function planAnswer(plan: ExperimentPlan): object {
+  return { dryRun: 'All', seed: plan.seed, targets: plan.targets, skipped: plan.skipped };
+}
+
+/** RFC 7240; other preferences are ignored, as it asks for, but a wait that cannot be read is a mistake. */
+function waitPreference(header: string | string[] | undefined): number | undefined {
+  const text = [header ?? []].flat().join(',');
+  const match = /(?:^|[,;\s])wait\s*=\s*"?([^",;\s]*)"?/i.exec(text);
+  if (match === null) return undefined;
+  const seconds = Number(match[1]);
+  if (Number.isInteger(seconds) && seconds >= 0 && seconds <= longestWaitSeconds && match[1] !== '') return seconds;
+  throw new Refusal('malformed_request', `header prefer: wait=${match[1] ?? ''} is no number of seconds up to ${longestWaitSeconds}`, {
+    field: 'prefer',
+    value: match[1],
+    allowed: `wait=0 to wait=${longestWaitSeconds}`,
+  });
+}
+
+function idempotencyKey(header: string | string[] | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  if (typeof header === 'string' && /^[\x21-\x7e]{1,200}$/.test(header)) return header;
+  throw new Refusal('malformed_request', 'header idempotency-key: 1 to 200 printable characters without blanks', { field: 'idempotency-key' });
+}
+
+function assertSameRequest(earlier: Experiment, key: string, body: ExperimentRequest): void {
+  const annotations = earlier.metadata.annotations ?? {};
+  if (annotations[keyAnnotation] === shortHash(key, 32) && annotations[bodyAnnotation] === hashOf(body)) return;
+  throw new Refusal('idempotency_key_reused', `header idempotency-key: used before with another body (experiment ${earlier.metadata.name})`, {
+    field: 'idempotency-key',
+    remedy: 'a new experiment needs a new key',
+  });
+}
+
+/** Key order does not make another request. */
+function hashOf(body: unknown): string {
+  const canonical = JSON.stringify(body, (_key, value: unknown) =>
+    value !== null && typeof value === 'object' && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1)))
+      : value,
+  );
+  return createHash('sha256').update(canonical).digest('hex').slice(0, 32);
+}

@@ -1,0 +1,127 @@
+import { Readable } from 'node:stream';
+import type { Clock } from '../../shared/clock.ts';
+import type { Log } from '../../shared/log.ts';
+import type { Cluster } from '../cluster/port.ts';
+import { type Change, createReflector } from '../cluster/reflector.ts';
+import { isEnded } from '../experiment/machine.ts';
+import { experimentFrom, experimentLabel, injectionFrom } from '../experiment/store.ts';
+import { experimentAnswer, injectionAnswer } from './answers.ts';
+
+/** Changes of experiments as they come; every coordinator has them, also one that does not hold the lease. */
+export type ExperimentFeed = {
+  start(signal: AbortSignal): void;
+  stop(): Promise<void>;
+  readonly ready: Promise<void>;
+  /** Resolves when the experiment has ended, is gone, or the signal is aborted. */
+  waitForEnd(name: string, signal: AbortSignal): Promise<void>;
+  /** Server-sent events, ending with the experiment. */
+  stream(name: string, signal: AbortSignal): Readable;
+};
+
+type News = { readonly kind: 'experiment' | 'injection'; readonly change: Change };
+
+/** Between two of them a proxy may take the stream for dead. */
+const keepAliveMs = 15_000;
+
+export function createExperimentFeed(options: {
+  readonly cluster: Cluster;
+  readonly namespace: string;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+}): ExperimentFeed {
+  const { namespace } = options;
+  const listeners = new Map<string, Set<(news: News) => void>>();
+
+  const tell = (name: string, news: News) => {
+    for (const listener of [...(listeners.get(name) ?? [])]) listener(news);
+  };
+  const experiments = createReflector({
+    ...options,
+    resource: 'experiments',
+    query: { namespace },
+    onChange: (change) => tell(change.object.metadata.name, { kind: 'experiment', change }),
+  });
+  const injections = createReflector({
+    ...options,
+    resource: 'injections',
+    query: { namespace },
+    onChange: (change) => tell(change.object.metadata.labels?.[experimentLabel] ?? '', { kind: 'injection', change }),
+  });
+
+  function subscribe(name: string, listener: (news: News) => void): () => void {
+    const own = listeners.get(name) ?? new Set();
+    listeners.set(name, own.add(listener));
+    return () => {
+      own.delete(listener);
+      if (own.size === 0) listeners.delete(name);
+    };
+  }
+
+  function hasEnded(name: string): boolean {
+    const found = experiments.store.get({ name, namespace });
+    return found !== undefined && isEnded(experimentFrom(found).status);
+  }
+
+  function injectionsOf(name: string) {
+    return injections.store
+      .list()
+      .filter((object) => object.metadata.labels?.[experimentLabel] === name)
+      .map(injectionFrom);
+  }
+
+  return {
+    start: (signal) => {
+      experiments.start(signal);
+      injections.start(signal);
+    },
+    stop: async () => {
+      await Promise.all([experiments.stop(), injections.stop()]);
+    },
+    ready: Promise.all([experiments.ready, injections.ready]).then(() => undefined),
+    waitForEnd: (name, signal) =>
+      new Promise((resolve) => {
+        const finish = () => {
+          unsubscribe();
+          signal.removeEventListener('abort', finish);
+          resolve();
+        };
+        const unsubscribe = subscribe(name, ({ kind, change }) => {
+          if (kind === 'experiment' && (change.type === 'deleted' || hasEnded(name))) finish();
+        });
+        signal.addEventListener('abort', finish, { once: true });
+        if (signal.aborted || hasEnded(name)) finish();
+      }),
+    stream(name, signal) {
+      const stream = new Readable({ read: () => undefined });
+      const send = (event: string, data: object) => stream.push(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+      const alive = setInterval(() => stream.push(': still here\n\n'), keepAliveMs);
+      const finish = () => {
+        clearInterval(alive);
+        unsubscribe();
+        stream.push(null);
+      };
+      const sendExperiment = () => {
+        const found = experiments.store.get({ name, namespace });
+        if (found !== undefined) send('experiment', experimentAnswer(experimentFrom(found), injectionsOf(name)));
+      };
+      const sendEnd = () => {
+        send('end', { name });
+        finish();
+      };
+      const unsubscribe = subscribe(name, ({ kind, change }) => {
+        if (kind === 'injection') send('injection', injectionAnswer(injectionFrom(change.object)));
+        else if (change.type === 'deleted') sendEnd();
+        else {
+          sendExperiment();
+          if (hasEnded(name)) sendEnd();
+        }
+      });
+      signal.addEventListener('abort', finish, { once: true });
+      sendExperiment();
+      for (const injection of injectionsOf(name)) send('injection', injectionAnswer(injection));
+      if (hasEnded(name)) sendEnd();
+      return stream;
+    },
+  };
+}

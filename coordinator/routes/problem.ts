@@ -1,0 +1,25 @@
+import type { ErrorFormat } from '../../shared/http/server.ts';
+import { reasons, rpcCodes } from '../../shared/errors.ts';
+
+/**
+ * RFC 9457 problem documents. `code` is the stable name; `errors` has one entry for each field that is wrong.
+ * The type is a name and no address: there is nothing to fetch.
+ */
+export const formatProblem: ErrorFormat = (refusal, { id, url }) => {
+  const { field, faults, ...facts } = refusal.details;
+  const listed = Array.isArray(faults) ? faults : field === undefined ? [] : [{ field, message: refusal.message }];
+  return {
+    type: 'application/problem+json',
+    body: {
+      type: `urn:xidrill:problem:${refusal.reason}`,
+      title: reasons[refusal.reason].title,
+      status: rpcCodes[refusal.code].http,
+      detail: refusal.message,
+      instance: url,
+      code: refusal.reason,
+      requestId: id,
+      ...(listed.length === 0 ? {} : { errors: listed }),
+      ...facts,
+    },
+  };
+};
