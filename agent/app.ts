@@ -38,7 +38,8 @@ export function createAgent(options: AgentOptions): FastifyInstance {
     app.post(
       `${servicePath}/${method.name}`,
       { schema: { body: method.request }, serializerCompiler: () => JSON.stringify },
-      async (request, reply) => reply.type('application/json').send(JSON.stringify(await method.call(request.body as never))),
+      async (request, reply) =>
+        reply.type('application/json').send(JSON.stringify(await method.call(request.body as never))),
     );
   }
   registerTail(app, `${servicePath}/TailKernelLog`, options.kernelLog, closing.signal);

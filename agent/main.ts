@@ -16,7 +16,13 @@ import { createForkedNvml } from './nvml/forked.ts';
 const outcome = readConfig(
   'xidrill-agent',
   {
-    node: { kind: 'text', value: 'NAME', env: 'NODE_NAME', default: hostname(), help: 'name of this node in the cluster' },
+    node: {
+      kind: 'text',
+      value: 'NAME',
+      env: 'NODE_NAME',
+      default: hostname(),
+      help: 'name of this node in the cluster',
+    },
     listen: {
       kind: 'text',
       value: 'HOST:PORT',
@@ -25,18 +31,47 @@ const outcome = readConfig(
       check: checkListenAddress,
       help: 'where to serve; beyond loopback only with --token-file',
     },
-    'state-dir': { kind: 'text', value: 'DIR', env: 'XIDRILL_STATE_DIR', required: true, help: 'where the journal of orders is kept' },
+    'state-dir': {
+      kind: 'text',
+      value: 'DIR',
+      env: 'XIDRILL_STATE_DIR',
+      required: true,
+      help: 'where the journal of orders is kept',
+    },
     arm: { kind: 'switch', env: 'XIDRILL_ARM', help: 'inject; without it every injection is refused' },
-    'token-file': { kind: 'text', value: 'FILE', env: 'XIDRILL_TOKEN_FILE', help: 'callers must present this file’s content as bearer token' },
-    'kernel-log': { kind: 'text', value: 'PATH', env: 'XIDRILL_KERNEL_LOG', default: '/dev/kmsg', help: 'the kernel log device' },
-    dcgmi: { kind: 'text', value: 'PATH', env: 'XIDRILL_DCGMI', help: 'the dcgmi to run, instead of the host engine’s own' },
-    nvml: { kind: 'text', value: 'PATH', env: 'XIDRILL_NVML', default: 'libnvidia-ml.so.1', help: 'the NVML library' },
+    'token-file': {
+      kind: 'text',
+      value: 'FILE',
+      env: 'XIDRILL_TOKEN_FILE',
+      help: 'callers must present this file’s content as bearer token',
+    },
+    'kernel-log': {
+      kind: 'text',
+      value: 'PATH',
+      env: 'XIDRILL_KERNEL_LOG',
+      default: '/dev/kmsg',
+      help: 'the kernel log device',
+    },
+    dcgmi: {
+      kind: 'text',
+      value: 'PATH',
+      env: 'XIDRILL_DCGMI',
+      help: 'the dcgmi to run, instead of the host engine’s own',
+    },
+    nvml: {
+      kind: 'text',
+      value: 'PATH',
+      env: 'XIDRILL_NVML',
+      default: 'libnvidia-ml.so.1',
+      help: 'the NVML library',
+    },
     'log-level': {
       kind: 'text',
       value: logLevels.join('|'),
       env: 'XIDRILL_LOG_LEVEL',
       default: 'info',
-      check: (text) => ((logLevels as readonly string[]).includes(text) ? undefined : `one of ${logLevels.join(', ')}`),
+      check: (text) =>
+        (logLevels as readonly string[]).includes(text) ? undefined : `one of ${logLevels.join(', ')}`,
       help: 'how much to log, as JSON lines on standard error',
     },
   },
@@ -45,7 +80,9 @@ const outcome = readConfig(
 );
 
 if (!('config' in outcome)) {
-  process.stderr.write('faults' in outcome ? `${outcome.faults.join('\n')}\n\n${outcome.help}` : outcome.help);
+  process.stderr.write(
+    'faults' in outcome ? `${outcome.faults.join('\n')}\n\n${outcome.help}` : outcome.help,
+  );
   process.exit('faults' in outcome ? 2 : 0);
 }
 const { config } = outcome;
@@ -53,7 +90,9 @@ const log = createLog({ name: 'xidrill-agent', level: config['log-level'] as (ty
 const address = parseListenAddress(config.listen);
 const tokenFile = config['token-file'];
 if (address !== undefined && !isLoopback(address.host) && tokenFile === undefined) {
-  process.stderr.write(`--listen: ${config.listen} is reachable from other machines; give --token-file, or listen on 127.0.0.1\n`);
+  process.stderr.write(
+    `--listen: ${config.listen} is reachable from other machines; give --token-file, or listen on 127.0.0.1\n`,
+  );
   process.exit(2);
 }
 

@@ -1,9 +1,11 @@
 import type { TSchema } from 'typebox';
 import Type from 'typebox';
-import { findField } from '../shared/dcgm-fields/find.ts';
 import type { Clock } from '../shared/clock.ts';
+import { findField } from '../shared/dcgm-fields/find.ts';
 import { Refusal } from '../shared/errors.ts';
 import { pciToNvml } from '../shared/pci.ts';
+import { GpuFacts, HostEngineFacts, Inventory } from '../shared/schemas/inventory.ts';
+import type { GpuSelector } from '../shared/schemas/order.ts';
 import {
   Empty,
   InjectDcgmField,
@@ -12,7 +14,6 @@ import {
   OrderReference,
   WriteKernelMessage,
 } from '../shared/schemas/order.ts';
-import { GpuFacts, HostEngineFacts, Inventory } from '../shared/schemas/inventory.ts';
 import { Introspection, Receipt } from '../shared/schemas/receipt.ts';
 import { renderXidLine } from '../shared/xid/line.ts';
 import type { Dcgm } from './dcgm/client.ts';
@@ -23,7 +24,6 @@ import type { Channel, Orders } from './injection/orders.ts';
 import { createInventory } from './inventory/inventory.ts';
 import type { KernelLog } from './kernel-log/port.ts';
 import type { Nvml } from './nvml/port.ts';
-import type { GpuSelector } from '../shared/schemas/order.ts';
 
 export type AgentParts = {
   readonly node: string;
@@ -185,7 +185,10 @@ export function createMethods(parts: AgentParts): readonly Method[] {
         const field = findField(body.field);
         const gpu = await identify(body.gpu);
         const engine = await dcgm.choose(body.engine, { force: true });
-        const gpuId = dcgm.gpuIdFor(engine, { uuid: gpu.uuid, pci: gpu.pci === undefined ? undefined : pciToNvml(gpu.pci) });
+        const gpuId = dcgm.gpuIdFor(engine, {
+          uuid: gpu.uuid,
+          pci: gpu.pci === undefined ? undefined : pciToNvml(gpu.pci),
+        });
         return { engine, gpuId, field: field.id, entry: await dcgm.introspect(engine, gpuId, field.id) };
       },
     },

@@ -1,14 +1,19 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
-import { TailKernelLog } from '../shared/schemas/order.ts';
 import { refusalFromUnknown } from '../shared/errors.ts';
+import { TailKernelLog } from '../shared/schemas/order.ts';
 import type { KernelLog, TailEntry } from './kernel-log/port.ts';
 
 /**
  * `TailKernelLog`: one JSON object a line, as records come. What the ring overwrote before it could be read is a line
  * `{"lost": …}`; the last line of a stream that ends by itself is `{"end": …}`, so that a cut stream is told apart.
  */
-export function registerTail(app: FastifyInstance, path: string, kernelLog: KernelLog, closing: AbortSignal): void {
+export function registerTail(
+  app: FastifyInstance,
+  path: string,
+  kernelLog: KernelLog,
+  closing: AbortSignal,
+): void {
   app.post<{ Body: TailKernelLog }>(path, { schema: { body: TailKernelLog } }, async (request, reply) => {
     const because = kernelLog.unavailable();
     if (because !== undefined) throw because;
@@ -22,7 +27,11 @@ export function registerTail(app: FastifyInstance, path: string, kernelLog: Kern
   });
 }
 
-async function* linesOf(kernelLog: KernelLog, ask: TailKernelLog, signal: AbortSignal): AsyncGenerator<string> {
+async function* linesOf(
+  kernelLog: KernelLog,
+  ask: TailKernelLog,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
   let sent = 0;
   let end = 'time is up';
   try {

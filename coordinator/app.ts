@@ -58,12 +58,16 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Xidrill coordinator', version, description: 'Fire drills for GPU nodes. Errors are RFC 9457 problem documents.' },
+      info: {
+        title: 'Xidrill coordinator',
+        version,
+        description: 'Fire drills for GPU nodes. Errors are RFC 9457 problem documents.',
+      },
     },
   });
   const ready = () => Promise.all([watcher.ready, feed.ready]).then(() => undefined);
   await app.register(async (routes) => {
-    registerExperimentRoutes(routes, { store, planner, feed, newName: options.newName, ready });
+    registerExperimentRoutes(routes, { store, planner, feed, newName: options.newName, ready, clock });
     registerCatalogueRoutes(routes, { nodes: watcher.nodes, collector, agents, ready });
   });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());

@@ -5,7 +5,13 @@ import { checkListenAddress, isLoopback, parseListenAddress, readConfig } from '
 import { messageFromUnknown, Refusal } from '../shared/errors.ts';
 import { createLog, logLevels } from '../shared/log.ts';
 import { version } from '../shared/version.ts';
-import { checkAgentEntry, createPodDirectory, createStaticDirectory, firstOf, parseAgentEntry } from './agents/directory.ts';
+import {
+  checkAgentEntry,
+  createPodDirectory,
+  createStaticDirectory,
+  firstOf,
+  parseAgentEntry,
+} from './agents/directory.ts';
 import { createHttpAgents } from './agents/http.ts';
 import { createCoordinator } from './app.ts';
 import { createClusterClient } from './cluster/client.ts';
@@ -13,8 +19,19 @@ import { createClusterClient } from './cluster/client.ts';
 const outcome = readConfig(
   'xidrill-coordinator',
   {
-    kubeconfig: { kind: 'text', value: 'FILE', env: 'KUBECONFIG', help: 'how to reach the API server; absent: from inside the cluster' },
-    namespace: { kind: 'text', value: 'NS', env: 'XIDRILL_NAMESPACE', default: 'xidrill', help: 'where experiments live' },
+    kubeconfig: {
+      kind: 'text',
+      value: 'FILE',
+      env: 'KUBECONFIG',
+      help: 'how to reach the API server; absent: from inside the cluster',
+    },
+    namespace: {
+      kind: 'text',
+      value: 'NS',
+      env: 'XIDRILL_NAMESPACE',
+      default: 'xidrill',
+      help: 'where experiments live',
+    },
     listen: {
       kind: 'text',
       value: 'HOST:PORT',
@@ -23,9 +40,25 @@ const outcome = readConfig(
       check: checkListenAddress,
       help: 'where to serve REST; beyond loopback only with --token-file',
     },
-    agent: { kind: 'list', value: 'NODE=URL', env: 'XIDRILL_AGENTS', check: checkAgentEntry, help: 'where a node’s agent is; others are found as pods' },
-    'token-file': { kind: 'text', value: 'FILE', env: 'XIDRILL_TOKEN_FILE', help: 'callers must present this file’s content as bearer token' },
-    'agent-token-file': { kind: 'text', value: 'FILE', env: 'XIDRILL_AGENT_TOKEN_FILE', help: 'the token that is presented to agents' },
+    agent: {
+      kind: 'list',
+      value: 'NODE=URL',
+      env: 'XIDRILL_AGENTS',
+      check: checkAgentEntry,
+      help: 'where a node’s agent is; others are found as pods',
+    },
+    'token-file': {
+      kind: 'text',
+      value: 'FILE',
+      env: 'XIDRILL_TOKEN_FILE',
+      help: 'callers must present this file’s content as bearer token',
+    },
+    'agent-token-file': {
+      kind: 'text',
+      value: 'FILE',
+      env: 'XIDRILL_AGENT_TOKEN_FILE',
+      help: 'the token that is presented to agents',
+    },
     'lease-seconds': {
       kind: 'number',
       value: 'N',
@@ -39,7 +72,8 @@ const outcome = readConfig(
       value: logLevels.join('|'),
       env: 'XIDRILL_LOG_LEVEL',
       default: 'info',
-      check: (text) => ((logLevels as readonly string[]).includes(text) ? undefined : `one of ${logLevels.join(', ')}`),
+      check: (text) =>
+        (logLevels as readonly string[]).includes(text) ? undefined : `one of ${logLevels.join(', ')}`,
       help: 'how much to log, as JSON lines on standard error',
     },
   },
@@ -48,15 +82,22 @@ const outcome = readConfig(
 );
 
 if (!('config' in outcome)) {
-  process.stderr.write('faults' in outcome ? `${outcome.faults.join('\n')}\n\n${outcome.help}` : outcome.help);
+  process.stderr.write(
+    'faults' in outcome ? `${outcome.faults.join('\n')}\n\n${outcome.help}` : outcome.help,
+  );
   process.exit('faults' in outcome ? 2 : 0);
 }
 const { config } = outcome;
-const log = createLog({ name: 'xidrill-coordinator', level: config['log-level'] as (typeof logLevels)[number] });
+const log = createLog({
+  name: 'xidrill-coordinator',
+  level: config['log-level'] as (typeof logLevels)[number],
+});
 const address = parseListenAddress(config.listen);
 const tokenFile = config['token-file'];
 if (address !== undefined && !isLoopback(address.host) && tokenFile === undefined) {
-  process.stderr.write(`--listen: ${config.listen} is reachable from other machines; give --token-file, or listen on 127.0.0.1\n`);
+  process.stderr.write(
+    `--listen: ${config.listen} is reachable from other machines; give --token-file, or listen on 127.0.0.1\n`,
+  );
   process.exit(2);
 }
 
@@ -67,7 +108,9 @@ try {
     fieldManager: 'xidrill-coordinator',
     log,
   });
-  const known = new Map(config.agent.flatMap((entry) => [parseAgentEntry(entry)].filter((pair) => pair !== undefined)));
+  const known = new Map(
+    config.agent.flatMap((entry) => [parseAgentEntry(entry)].filter((pair) => pair !== undefined)),
+  );
   const agentTokenFile = config['agent-token-file'];
   const coordinator = await createCoordinator({
     cluster,
@@ -99,7 +142,8 @@ try {
   await coordinator.app.close();
   process.exit(0);
 } catch (thrown) {
-  const remedy = thrown instanceof Refusal && thrown.details.remedy !== undefined ? `\n  ${thrown.details.remedy}` : '';
+  const remedy =
+    thrown instanceof Refusal && thrown.details.remedy !== undefined ? `\n  ${thrown.details.remedy}` : '';
   process.stderr.write(`xidrill-coordinator: ${messageFromUnknown(thrown)}${remedy}\n`);
   process.exit(4);
 }

@@ -75,7 +75,10 @@ function readFlags(table: OptionTable, argv: readonly string[]) {
     options: Object.fromEntries(
       Object.entries(table).map(([name, row]) => [
         name,
-        { type: row.kind === 'switch' ? ('boolean' as const) : ('string' as const), multiple: row.kind === 'list' },
+        {
+          type: row.kind === 'switch' ? ('boolean' as const) : ('string' as const),
+          multiple: row.kind === 'list',
+        },
       ]),
     ),
   });
@@ -96,23 +99,37 @@ function takeFlag(
   faults: string[],
 ): void {
   const row = table[name];
-  if (row === undefined) faults.push(`--${name}: no such option; allowed: ${Object.keys(table).map((n) => `--${n}`).join(' ')}`);
+  if (row === undefined)
+    faults.push(
+      `--${name}: no such option; allowed: ${Object.keys(table)
+        .map((n) => `--${n}`)
+        .join(' ')}`,
+    );
   else if (row.kind === 'switch') {
-    if (value !== undefined && value !== 'true' && value !== 'false') faults.push(`--${name}: a switch, not "${value}"`);
+    if (value !== undefined && value !== 'true' && value !== 'false')
+      faults.push(`--${name}: a switch, not "${value}"`);
     values[name] = value !== 'false';
   } else if (value === undefined) faults.push(`--${name}: needs a value (${row.value ?? row.kind})`);
-  else if (row.kind === 'list') values[name] = [...((values[name] as readonly string[] | undefined) ?? []), value];
+  else if (row.kind === 'list')
+    values[name] = [...((values[name] as readonly string[] | undefined) ?? []), value];
   else values[name] = value;
 }
 
-function valueFromEnv(row: OptionRow, env: Readonly<Record<string, string | undefined>>): RawValue | undefined {
+function valueFromEnv(
+  row: OptionRow,
+  env: Readonly<Record<string, string | undefined>>,
+): RawValue | undefined {
   const text = row.env === undefined ? undefined : env[row.env];
   if (text === undefined || text === '') return undefined;
   if (row.kind === 'switch') return text === 'true' || text === '1';
   return row.kind === 'list' ? text.split(',').filter((part) => part !== '') : text;
 }
 
-function convert(name: string, row: OptionRow, found: RawValue | undefined): { value: unknown; faults: string[] } {
+function convert(
+  name: string,
+  row: OptionRow,
+  found: RawValue | undefined,
+): { value: unknown; faults: string[] } {
   if (found === undefined) {
     const faults = row.required === true ? [`--${name}: required (${row.help})`] : [];
     const empty = row.kind === 'switch' ? false : row.kind === 'list' ? [] : undefined;
@@ -120,7 +137,8 @@ function convert(name: string, row: OptionRow, found: RawValue | undefined): { v
   }
   if (row.kind === 'number') {
     const value = Number(found);
-    const wrong = Number.isFinite(value) && String(found).trim() !== '' ? row.check?.(String(found)) : 'not a number';
+    const wrong =
+      Number.isFinite(value) && String(found).trim() !== '' ? row.check?.(String(found)) : 'not a number';
     return { value, faults: wrong === undefined ? [] : [`--${name}: "${String(found)}": ${wrong}`] };
   }
   const texts = Array.isArray(found) ? found : typeof found === 'string' ? [found] : [];
@@ -146,7 +164,9 @@ function renderHelp(program: string, table: OptionTable): string {
 }
 
 /** Splits `127.0.0.1:9475`, `[::1]:9475`; undefined for anything else. */
-export function parseListenAddress(text: string): { readonly host: string; readonly port: number } | undefined {
+export function parseListenAddress(
+  text: string,
+): { readonly host: string; readonly port: number } | undefined {
   const match = /^(?:\[([0-9a-f:]+)\]|([^:[\]]+)):(\d{1,5})$/i.exec(text);
   const port = Number(match?.[3]);
   const host = match?.[1] ?? match?.[2];

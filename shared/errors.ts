@@ -49,8 +49,14 @@ export const reasons = {
   // Xids and GPUs
   xid_unknown: { code: 'invalid_argument', title: 'No such Xid' },
   xid_wedges_engine: { code: 'failed_precondition', title: 'This line would blind the host engine' },
-  risk_not_accepted: { code: 'failed_precondition', title: 'The host engine acts on this line; say yes first' },
-  gpu_address_malformed: { code: 'invalid_argument', title: 'The PCI address has none of the known spellings' },
+  risk_not_accepted: {
+    code: 'failed_precondition',
+    title: 'The host engine acts on this line; say yes first',
+  },
+  gpu_address_malformed: {
+    code: 'invalid_argument',
+    title: 'The PCI address has none of the known spellings',
+  },
   gpu_unknown: { code: 'not_found', title: 'No such GPU on this node' },
   nvml_unavailable: { code: 'unavailable', title: 'NVML does not answer on this node' },
 
@@ -78,7 +84,10 @@ export const reasons = {
   order_unknown: { code: 'not_found', title: 'No such order' },
   order_interrupted: { code: 'internal', title: 'The agent stopped in the middle of this order' },
   journal_unwritable: { code: 'unavailable', title: 'The journal cannot be written' },
-  nothing_to_stop: { code: 'failed_precondition', title: 'This injection has ended and leaves nothing to stop' },
+  nothing_to_stop: {
+    code: 'failed_precondition',
+    title: 'This injection has ended and leaves nothing to stop',
+  },
 
   // cluster and experiments
   cluster_unreachable: { code: 'unavailable', title: 'The Kubernetes API does not answer' },
@@ -136,7 +145,12 @@ export function isReason(text: string): text is Reason {
 /** What an unknown thrown value becomes; the cause is kept for the log and never shown to a caller. */
 export function refusalFromUnknown(thrown: unknown): Refusal {
   if (thrown instanceof Refusal) return thrown;
-  return new Refusal('internal', 'an unexpected failure; the log of this process has the details', {}, thrown);
+  return new Refusal(
+    'internal',
+    'an unexpected failure; the log of this process has the details',
+    {},
+    thrown,
+  );
 }
 
 export function messageFromUnknown(thrown: unknown): string {

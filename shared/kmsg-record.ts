@@ -37,7 +37,9 @@ export function parseKmsgRecord(raw: string): KmsgRecord | undefined {
     sequence: Number(sequence),
     microseconds: Number(microseconds),
     flags,
-    text: line.replace(/\\x([0-9a-f]{2})/gi, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16))),
+    text: line.replace(/\\x([0-9a-f]{2})/gi, (_, code: string) =>
+      String.fromCharCode(Number.parseInt(code, 16)),
+    ),
     raw: raw.replace(/\n$/, ''),
   };
 }
@@ -87,6 +89,8 @@ export function assertKmsgText(text: string, field = 'text'): void {
 /** How the kernel gives text back: everything outside printable ASCII, and the backslash, as \xNN. */
 export function escapeKmsgText(text: string): string {
   return Array.from(Buffer.from(text, 'utf8'), (byte) =>
-    byte < 0x20 || byte > 0x7e || byte === 0x5c ? `\\x${byte.toString(16).padStart(2, '0')}` : String.fromCharCode(byte),
+    byte < 0x20 || byte > 0x7e || byte === 0x5c
+      ? `\\x${byte.toString(16).padStart(2, '0')}`
+      : String.fromCharCode(byte),
   ).join('');
 }

@@ -26,7 +26,9 @@ if (isNewEnough(process.versions.node)) {
 
 /** Standard output stays clean: `npm run -s crds` is piped into kubectl. */
 function install() {
-  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   const stamp = join(root, 'node_modules', '.xidrill-installed');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   process.stderr.write('xidrill: installing the locked dependencies (npm ci)\n');
@@ -48,8 +50,10 @@ function isNewEnough(version) {
 function packagedNode() {
   const path = join(root, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node');
   if (!existsSync(path)) {
-    fail(`Node 24.16 or newer is needed, this is ${process.versions.node}, and no packaged one fits ` +
-      `${process.platform}-${process.arch}: install Node 24 and run this again`);
+    fail(
+      `Node 24.16 or newer is needed, this is ${process.versions.node}, and no packaged one fits ` +
+        `${process.platform}-${process.arch}: install Node 24 and run this again`,
+    );
   }
   return path;
 }

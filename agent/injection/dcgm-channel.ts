@@ -1,5 +1,5 @@
-import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
 import type { FieldRow } from '../../shared/dcgm-fields/row.ts';
+import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
 import { pciToNvml } from '../../shared/pci.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { EngineSelector } from '../../shared/schemas/order.ts';

@@ -38,7 +38,10 @@ export function identifyGpu(
     };
   }
   if (!nvml.available && known.length === 0 && pci !== undefined) {
-    return { pci, notes: [`${pciToSysfs(pci)} was not checked against the GPUs of this node: ${nvml.because}`] };
+    return {
+      pci,
+      notes: [`${pciToSysfs(pci)} was not checked against the GPUs of this node: ${nvml.because}`],
+    };
   }
   throw unknownGpu(selector, nvml, known);
 }
@@ -48,7 +51,9 @@ export function addressIsGpu(address: string, nvml: NvmlAnswer): AddressIsGpu {
   if (!nvml.available || nvml.gpus.some(({ pci }) => pci === '')) return 'unknown';
   try {
     const pci = parsePci(address);
-    return nvml.gpus.some((gpu) => isSamePci({ ...parsePci(gpu.pci), function: 0 }, { ...pci, function: 0 })) ? 'yes' : 'no';
+    return nvml.gpus.some((gpu) => isSamePci({ ...parsePci(gpu.pci), function: 0 }, { ...pci, function: 0 }))
+      ? 'yes'
+      : 'no';
   } catch {
     // No reader can map it to a GPU either.
     return 'no';
@@ -75,7 +80,9 @@ function unknownGpu(selector: GpuSelector, nvml: NvmlAnswer, known: readonly Kno
     field: `gpu.${key}`,
     value,
     allowed: known.map((gpu) => ({ ...gpu })),
-    remedy: nvml.available ? 'ListGpus shows them' : 'name the GPU by its PCI address, or repair NVML on this node',
+    remedy: nvml.available
+      ? 'ListGpus shows them'
+      : 'name the GPU by its PCI address, or repair NVML on this node',
   });
 }
 

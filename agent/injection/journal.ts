@@ -70,7 +70,8 @@ export function openJournal(options: {
 /** Removes the oldest beyond the limit and half-written files; returns the ids that stay. */
 function prune(folder: string, keep: number): readonly string[] {
   const names = readdirSync(folder);
-  for (const name of names.filter((name) => name.endsWith('.new'))) rmSync(join(folder, name), { force: true });
+  for (const name of names.filter((name) => name.endsWith('.new')))
+    rmSync(join(folder, name), { force: true });
   const orders = names
     .filter((name) => name.endsWith('.json'))
     .map((name) => ({ name, at: statSync(join(folder, name)).mtimeMs }))

@@ -91,7 +91,10 @@ export function createOrders(options: OrdersOptions): Orders {
     for (const part of prepared) surfaces.push('refused' in part ? part.refused : await perform(part));
     const ended: Receipt = { ...begun, state: 'ended', endedAt: isoFromMillis(clock.now()), surfaces };
     journal.write(ended);
-    log.info({ orderId: ended.orderId, method: ended.method, surfaces: surfaces.map(brief) }, 'order carried out');
+    log.info(
+      { orderId: ended.orderId, method: ended.method, surfaces: surfaces.map(brief) },
+      'order carried out',
+    );
     return conclude(ended);
   }
 
@@ -135,7 +138,9 @@ type Prepared = { readonly channel: Channel; readonly inject: () => Promise<Inje
  * What is wrong with the request itself refuses the whole order; what is wrong with one surface's surroundings is told
  * in its entry, and the others go on.
  */
-async function prepareAll(channels: readonly Channel[]): Promise<readonly (Prepared | { readonly refused: SurfaceResult })[]> {
+async function prepareAll(
+  channels: readonly Channel[],
+): Promise<readonly (Prepared | { readonly refused: SurfaceResult })[]> {
   const prepared: (Prepared | { readonly refused: SurfaceResult })[] = [];
   for (const channel of channels) {
     try {
@@ -166,10 +171,14 @@ function conclude(receipt: Receipt): Receipt {
   if (receipt.surfaces.some(({ outcome }) => outcome === 'injected')) return receipt;
   const first = receipt.surfaces[0];
   if (receipt.state === 'interrupted') {
-    throw new Refusal('order_interrupted', `the agent stopped while carrying out ${receipt.orderId}; it may or may not have been written`, {
-      remedy: 'look for it in the kernel log or the host engine; send a new order id to inject again',
-      receipt,
-    });
+    throw new Refusal(
+      'order_interrupted',
+      `the agent stopped while carrying out ${receipt.orderId}; it may or may not have been written`,
+      {
+        remedy: 'look for it in the kernel log or the host engine; send a new order id to inject again',
+        receipt,
+      },
+    );
   }
   const reason = first?.code !== undefined && isReason(first.code) ? first.code : 'internal';
   throw new Refusal(reason, first?.message ?? 'nothing was injected', { ...first?.details, receipt });

@@ -1,7 +1,12 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageFromUnknown, Refusal, refusalFromUnknown } from '../../shared/errors.ts';
-import { encodeKmsgWrite, type KmsgLevel, type KmsgRecord, parseKmsgRecord } from '../../shared/kmsg-record.ts';
+import {
+  encodeKmsgWrite,
+  type KmsgLevel,
+  type KmsgRecord,
+  parseKmsgRecord,
+} from '../../shared/kmsg-record.ts';
 import type { KernelLog, TailEntry } from './port.ts';
 
 /** Linux, Documentation/admin-guide/devices.txt: memory devices are major 1, kmsg is minor 11. */

@@ -21,7 +21,10 @@ export type FakeKernelLog = KernelLog & {
 const ring = 4096;
 
 /** A kernel log in memory, with the ring, the sequence numbers and the escapes of the real one. */
-export function createFakeKernelLog(options: { readonly clock: Clock; readonly path?: string }): FakeKernelLog {
+export function createFakeKernelLog(options: {
+  readonly clock: Clock;
+  readonly path?: string;
+}): FakeKernelLog {
   const { clock, path = '/dev/kmsg' } = options;
   const bootedAt = clock.now() - 3_600_000;
   const kept: KmsgRecord[] = [];

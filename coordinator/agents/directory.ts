@@ -22,8 +22,11 @@ export function createPodDirectory(cluster: Cluster): AgentDirectory {
     for (const pod of items) {
       const ip = text(pod, 'status', 'podIP');
       const ports = list(pod, 'spec', 'containers').flatMap((container) => list(container, 'ports'));
-      const named = ports.find((port) => text(port, 'name') === 'agent') as { containerPort?: number } | undefined;
-      if (ip !== undefined) return `http://${ip.includes(':') ? `[${ip}]` : ip}:${named?.containerPort ?? agentPort}`;
+      const named = ports.find((port) => text(port, 'name') === 'agent') as
+        | { containerPort?: number }
+        | undefined;
+      if (ip !== undefined)
+        return `http://${ip.includes(':') ? `[${ip}]` : ip}:${named?.containerPort ?? agentPort}`;
     }
     return undefined;
   };
@@ -42,7 +45,9 @@ export function firstOf(...directories: readonly AgentDirectory[]): AgentDirecto
 
 /** `NODE=http://host:port`; returns what is wrong, or undefined. */
 export function checkAgentEntry(entry: string): string | undefined {
-  return parseAgentEntry(entry) === undefined ? 'not NODE=URL, such as node-1=http://127.0.0.1:9475' : undefined;
+  return parseAgentEntry(entry) === undefined
+    ? 'not NODE=URL, such as node-1=http://127.0.0.1:9475'
+    : undefined;
 }
 
 export function parseAgentEntry(entry: string): readonly [string, string] | undefined {

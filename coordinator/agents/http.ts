@@ -12,7 +12,10 @@ const servicePath = '/xidrill.agent.v1.AgentService';
 /** An order runs dcgmi several times at the most, each within its own limit. */
 const timeoutMs = 60_000;
 
-export function createHttpAgents(options: { readonly directory: AgentDirectory; readonly tokenFile?: string }): Agents {
+export function createHttpAgents(options: {
+  readonly directory: AgentDirectory;
+  readonly tokenFile?: string;
+}): Agents {
   const { directory, tokenFile } = options;
 
   async function call(node: string, method: string, body: object, signal?: AbortSignal): Promise<unknown> {
@@ -69,10 +72,19 @@ function answerFrom(node: string, url: string, status: number, text: string): un
   try {
     body = JSON.parse(text);
   } catch (thrown) {
-    throw new Refusal('agent_unreachable', `${url} answered ${status} with something that is not JSON; is it the agent of ${node}?`, { url }, thrown);
+    throw new Refusal(
+      'agent_unreachable',
+      `${url} answered ${status} with something that is not JSON; is it the agent of ${node}?`,
+      { url },
+      thrown,
+    );
   }
   if (status >= 200 && status < 300) return body;
   const { message, details } = body as { message?: string; details?: RefusalDetails & { reason?: string } };
   const { reason = '', ...facts } = details ?? {};
-  throw new Refusal(isReason(reason) ? reason : 'agent_unreachable', message ?? `${url} answered ${status}`, facts);
+  throw new Refusal(
+    isReason(reason) ? reason : 'agent_unreachable',
+    message ?? `${url} answered ${status}`,
+    facts,
+  );
 }

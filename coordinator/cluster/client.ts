@@ -33,6 +33,8 @@ type Call = Omit<TransportRequest, 'signal'> & {
   readonly signal?: AbortSignal | undefined;
 };
 
+type Answer = { readonly code: number; readonly text: string };
+
 const pageSize = 500;
 const defaultWatchSeconds = 120;
 const longestLogBytes = 2 ** 20;
@@ -46,8 +48,12 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
   const transport = createTransport({ source: options.kubeconfig, userAgent: options.userAgent });
   const timeoutMs = options.requestTimeoutMs ?? 30_000;
 
-  /** The text of a 2xx answer; everything else is thrown. */
-  async function send({ asked, signal: given, ...request }: Call): Promise<string> {
+  async function send(call: Call): Promise<string> {
+    return (await exchange(call)).text;
+  }
+
+  /** A 2xx answer; everything else is thrown. */
+  async function exchange({ asked, signal: given, ...request }: Call): Promise<Answer> {
     const timeout = AbortSignal.timeout(timeoutMs);
     const signal = given === undefined ? timeout : AbortSignal.any([timeout, given]);
     try {
@@ -57,7 +63,7 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       if (code < 200 || code > 299) throw refusalFromStatus(code, text, asked);
       const warning = response.headers.warning;
       if (warning !== undefined) options.log.warn({ asked, warning }, 'the Kubernetes API warns');
-      return text;
+      return { code, text };
     } catch (thrown) {
       given?.throwIfAborted();
       if (!timeout.aborted) throw unreachable(asked, thrown);
@@ -159,7 +165,10 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
     });
     const path = `${pathOf('pods', key, 'log')}?${query}`;
     try {
-      return await orUndefined(send({ method: 'GET', path, asked: `logs of ${shown('pods', key)}` }));
+      const call = { method: 'GET', path, asked: `logs of ${shown('pods', key)}` } as const;
+      const answer = await orUndefined(exchange(call));
+      // 204: the pod is on no node yet.
+      return answer?.code === 204 ? undefined : answer?.text;
     } catch (thrown) {
       const isBadRequest = thrown instanceof Refusal && thrown.reason === 'object_invalid';
       if (isBadRequest && noLogYet.test(thrown.message)) return undefined;

@@ -1,19 +1,35 @@
-import { ExperimentSpec, ExperimentStatus, InjectionSpec, InjectionStatus } from '../../shared/schemas/experiment.ts';
 import { Refusal } from '../../shared/errors.ts';
+import {
+  ExperimentSpec,
+  ExperimentStatus,
+  InjectionSpec,
+  InjectionStatus,
+} from '../../shared/schemas/experiment.ts';
 import type { Cluster, KubeObject } from './port.ts';
 import { structuralFrom } from './structural-schema.ts';
 
 const group = 'xidrill.dev';
 const version = 'v1alpha1';
 
-type Column = { readonly name: string; readonly type: string; readonly jsonPath: string; readonly priority?: number; readonly description?: string };
+type Column = {
+  readonly name: string;
+  readonly type: string;
+  readonly jsonPath: string;
+  readonly priority?: number;
+  readonly description?: string;
+};
 
 const age: Column = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
 const outcome: readonly Column[] = [
   { name: 'Phase', type: 'string', jsonPath: '.status.phase' },
   { name: 'Verdict', type: 'string', jsonPath: '.status.verdict' },
   { name: 'Cause', type: 'string', jsonPath: '.status.explanation.code' },
-  { name: 'Latency', type: 'number', jsonPath: '.status.latency.seconds', description: 'seconds to the expected reaction' },
+  {
+    name: 'Latency',
+    type: 'number',
+    jsonPath: '.status.latency.seconds',
+    description: 'seconds to the expected reaction',
+  },
 ];
 
 const rows = [

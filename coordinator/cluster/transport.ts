@@ -26,6 +26,8 @@ type Credentials = Pick<https.RequestOptions, 'ca' | 'cert' | 'key' | 'rejectUna
 
 /** Below the 90 s after which an API server closes an idle connection, so that we never write into a closing one. */
 const idleConnectionMs = 30_000;
+/** A thousand writes at once share these; the dozen watches take one each for good. */
+const maxSockets = 100;
 
 /**
  * Authentication is client-node's (kubeconfig files, exec plugins, rotating token files); the requests are Node's own.
@@ -53,7 +55,7 @@ export function createTransport(options: {
   /** One agent, hence reused connections, until the CA or the client certificate on disk is another. */
   function agentFor(credentials: Credentials): http.Agent {
     if (cached !== undefined && sameCredentials(cached.credentials, credentials)) return cached.agent;
-    const pool = { keepAlive: true, keepAliveMsecs: 30_000, timeout: idleConnectionMs };
+    const pool = { keepAlive: true, keepAliveMsecs: 30_000, timeout: idleConnectionMs, maxSockets };
     // The replaced agent is not destroyed: watches still run on it, and its idle connections time out.
     cached = {
       credentials,

@@ -105,7 +105,7 @@ export function kernelText(drill: DrillFacts): string | undefined {
   const result = drill.receipt?.surfaces.find(({ surface }) => surface === 'kernel-log');
   const record = kernelReadBack(drill)?.record;
   if (record !== undefined) return record.slice(record.indexOf(';') + 1);
-  const asked = drill.receipt?.asked['text'] ?? drill.parameters['text'];
+  const asked = drill.receipt?.asked.text ?? drill.parameters.text;
   return result?.written ?? (typeof asked === 'string' ? asked : undefined);
 }
 
@@ -136,15 +136,13 @@ export function hasReacted(facts: Facts): boolean {
 }
 
 export function reactionEntry({ drill }: Facts): TimelineEntry | undefined {
-  if (drill === undefined || drill.expectation.kind === 'none') return undefined;
-  return drill.timeline.find(({ kind, match }) => match && (kind === 'event' || kind === 'condition'));
+  return drill?.timeline.find(({ kind, match }) => match && (kind === 'event' || kind === 'condition'));
 }
 
 /** The wait is over and nothing that was expected came. */
 export function isSilent(facts: Facts): boolean {
   const { drill } = facts;
-  if (drill === undefined || drill.expectation.kind === 'none' || drill.waitedUntil === undefined)
-    return false;
+  if (drill?.waitedUntil === undefined) return false;
   return !hasReacted(facts);
 }
 

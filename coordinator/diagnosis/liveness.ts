@@ -68,8 +68,9 @@ export function signOfLife(facts: Facts): string | undefined {
     : undefined;
 }
 
-export function isRunning(pod: PodFacts | undefined): pod is PodFacts {
-  return pod !== undefined && pod.phase === 'Running' && pod.ready;
+/** `pod is` would narrow the other branch to undefined, where it is often a pod that does not run. */
+export function runningPod(pod: PodFacts | undefined): PodFacts | undefined {
+  return pod?.phase === 'Running' && pod.ready ? pod : undefined;
 }
 
 function isFromNma(text: string): boolean {

@@ -2,9 +2,16 @@ import { eventSource } from '../../shared/nma/conditions.ts';
 import { type NmaVersion, nmaVersions } from '../../shared/nma/versions.ts';
 import type { Facts, PodFacts } from './facts.ts';
 
-/** `NMA 1.4.3`, as people read it from the image. */
-export function nmaName({ nma }: Facts): string {
-  return nma.version === undefined ? 'NMA' : `NMA ${nma.version.text}`;
+/** `NMA v1.4.3-eksbuild.1`, as people know it, not the image with its registry. */
+export function nmaName(facts: Facts): string {
+  const tag = nmaTag(facts);
+  return tag === undefined ? 'NMA' : `NMA ${tag}`;
+}
+
+export function nmaTag({ nma }: Facts): string | undefined {
+  const [image = ''] = nma.version?.text.split('@', 1) ?? [];
+  const tag = image.slice(Math.max(image.lastIndexOf(':'), image.lastIndexOf('/')) + 1);
+  return tag === '' ? undefined : tag;
 }
 
 export function nmaNamespace({ nma }: Facts): string {

@@ -10,7 +10,7 @@ import { kernelLogNotRead } from './rules/kernel-log.ts';
 import { alreadyFalse, reasonReplaced } from './rules/latched.ts';
 import { conditionAbsent, monitorDisabled } from './rules/monitor.ts';
 import { nmaJustStarted, nmaNotInstalled, nmaNotRunning, nmaNotWriting } from './rules/nma-presence.ts';
-import { nodeReplaced, observationGap, unexpectedReaction, waitTooShort } from './rules/observation.ts';
+import { nodeReplaced, observationGap, waitTooShort } from './rules/observation.ts';
 import {
   karpenterGateOff,
   repairNoAction,
@@ -38,7 +38,6 @@ export const rules: readonly Rule[] = [
 
   observationGap,
   nodeReplaced,
-  unexpectedReaction,
   reasonReplaced,
   eventInsteadOfCondition,
   conditionInsteadOfEvent,

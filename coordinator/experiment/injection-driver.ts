@@ -1,9 +1,9 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import type { TimelineEntry, Verdict } from '../../shared/schemas/expectation.ts';
 import type { InjectionStatus } from '../../shared/schemas/experiment.ts';
 import type { Explanation } from '../../shared/schemas/explanation.ts';
-import type { TimelineEntry, Verdict } from '../../shared/schemas/expectation.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { Agents } from '../agents/port.ts';
 import { conditionsOf, nodeEventFrom } from '../cluster/node-view.ts';
@@ -66,14 +66,20 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     const baseline = baselineOf(spec.expectation, seen, at);
     const facts = await collector.facts(spec.node, drillFacts(injection, baseline.condition));
     const { blocking } = preflight(facts);
-    if (blocking !== undefined) return end({ ...injection, status: { phase: 'Selected', baseline } }, 'fail', blocking);
+    if (blocking !== undefined)
+      return end({ ...injection, status: { phase: 'Selected', baseline } }, 'fail', blocking);
     return store.writeInjectionStatus(injection, { phase: 'Injecting', baseline });
   }
 
   async function inject(injection: Injection, signal: AbortSignal): Promise<Injection> {
     const { spec } = injection;
     const orderedAt = clock.now();
-    const ordered = entry(orderedAt, 'ordered', `agent of ${spec.node}`, `${spec.order.method} ${spec.order.orderId}`);
+    const ordered = entry(
+      orderedAt,
+      'ordered',
+      `agent of ${spec.node}`,
+      `${spec.order.method} ${spec.order.orderId}`,
+    );
     try {
       const receipt = await orderPatiently(injection, signal);
       const until = clock.now() + spec.expectation.withinSeconds * 1000;
@@ -87,7 +93,8 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
       });
     } catch (thrown) {
       signal.throwIfAborted();
-      if (!(thrown instanceof Refusal) || thrown.reason === 'object_conflict' || isAboutCluster(thrown)) throw thrown;
+      if (!(thrown instanceof Refusal) || thrown.reason === 'object_conflict' || isAboutCluster(thrown))
+        throw thrown;
       return endRefused(injection, thrown, ordered);
     }
   }
@@ -101,20 +108,35 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
       } catch (thrown) {
         const refusal = refusalFromUnknown(thrown);
         if (refusal.reason !== 'agent_unreachable' || clock.now() >= patience) throw thrown;
-        log.warn({ node, reason: refusal.reason, message: refusal.message }, 'order not answered, asking again');
+        log.warn(
+          { node, reason: refusal.reason, message: refusal.message },
+          'order not answered, asking again',
+        );
         await clock.sleep(agentPauseMs, signal);
       }
     }
   }
 
-  async function endRefused(injection: Injection, refusal: Refusal, ordered: TimelineEntry): Promise<Injection> {
+  async function endRefused(
+    injection: Injection,
+    refusal: Refusal,
+    ordered: TimelineEntry,
+  ): Promise<Injection> {
     const told = { reason: refusal.reason, message: refusal.message, details: { ...refusal.details } };
     const receipt = refusal.details['receipt'] as Receipt | undefined;
     const status: InjectionStatus = {
       ...bare(injection),
       refusal: told,
       ...(receipt === undefined ? {} : { receipt }),
-      timeline: [ordered, entry(clock.now(), 'note', `agent of ${injection.spec.node}`, `${refusal.reason}: ${refusal.message}`)],
+      timeline: [
+        ordered,
+        entry(
+          clock.now(),
+          'note',
+          `agent of ${injection.spec.node}`,
+          `${refusal.reason}: ${refusal.message}`,
+        ),
+      ],
     };
     const refused = { ...injection, status };
     const facts = await collector.facts(injection.spec.node, drillFacts(refused, status.baseline?.condition));
@@ -125,7 +147,10 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     const { spec, status } = injection;
     const baseline = status?.baseline;
     if (status?.waitUntil === undefined || baseline === undefined) {
-      throw new Refusal('internal', `injection ${injection.metadata.name} is being verified without a baseline`);
+      throw new Refusal(
+        'internal',
+        `injection ${injection.metadata.name} is being verified without a baseline`,
+      );
     }
     const since = Date.parse(status.injectedAt ?? baseline.at);
     const timeline = [...(status.timeline ?? [])];
@@ -157,7 +182,11 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
         reject(signal.reason);
       };
       function look(at: number): void {
-        const match = findReaction(spec.expectation, baseline ?? { at: '', events: {} }, watcher.observe(spec.node));
+        const match = findReaction(
+          spec.expectation,
+          baseline ?? { at: '', events: {} },
+          watcher.observe(spec.node),
+        );
         if (match === undefined) return;
         stop();
         resolve({ match, at });
@@ -174,7 +203,11 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     });
   }
 
-  async function endPassed(injection: Injection, { match, at }: Detection, since: number): Promise<Injection> {
+  async function endPassed(
+    injection: Injection,
+    { match, at }: Detection,
+    since: number,
+  ): Promise<Injection> {
     const { spec, status } = injection;
     const seconds = Math.max(0, at - since) / 1000;
     deps.onDetection(spec.fault, seconds);
@@ -184,8 +217,16 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
       latencySeconds: seconds,
       source: match.source,
     });
-    const latency = { seconds, clock: 'coordinator', from: 'order given to the agent', to: 'reaction seen in a watch' } as const;
-    const timeline = [...(status?.timeline ?? []).filter(({ text }) => text !== match.entry.text), match.entry];
+    const latency = {
+      seconds,
+      clock: 'coordinator',
+      from: 'order given to the agent',
+      to: 'reaction seen in a watch',
+    } as const;
+    const timeline = [
+      ...(status?.timeline ?? []).filter(({ text }) => text !== match.entry.text),
+      match.entry,
+    ];
     return end({ ...injection, status: { ...bare(injection), timeline, latency } }, 'pass', explanation);
   }
 
@@ -222,7 +263,13 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     return {
       code: 'node-replaced',
       summary: `Node ${spec.node} is gone or was replaced before anything was injected.`,
-      evidence: [{ source: `nodes/${spec.node} metadata.uid`, observed: `not ${spec.nodeUid} any more`, at: isoFromMillis(clock.now()) }],
+      evidence: [
+        {
+          source: `nodes/${spec.node} metadata.uid`,
+          observed: `not ${spec.nodeUid} any more`,
+          at: isoFromMillis(clock.now()),
+        },
+      ],
       remedy: 'run the experiment again: it selects among the nodes of now',
       refuted: [],
       alsoFound: [],
@@ -262,7 +309,10 @@ function receiptEntries(receipt: Receipt): readonly TimelineEntry[] {
     clock: 'node',
     kind: surface.outcome === 'injected' ? 'injected' : 'note',
     source: surface.surface,
-    text: surface.outcome === 'injected' ? proofOf(surface) : `${surface.outcome}: ${surface.code ?? ''} ${surface.message ?? ''}`,
+    text:
+      surface.outcome === 'injected'
+        ? proofOf(surface)
+        : `${surface.outcome}: ${surface.code ?? ''} ${surface.message ?? ''}`,
     match: false,
   }));
 }

@@ -78,7 +78,11 @@ async function tryAcquire(options: LeaseOptions): Promise<boolean> {
     await cluster.replace('leases', leaseObject(options, found));
     return true;
   } catch (thrown) {
-    if (thrown instanceof Refusal && (thrown.reason === 'object_conflict' || thrown.reason === 'object_exists')) return false;
+    if (
+      thrown instanceof Refusal &&
+      (thrown.reason === 'object_conflict' || thrown.reason === 'object_exists')
+    )
+      return false;
     log.warn({ err: thrown }, 'lease not acquired');
     return false;
   }

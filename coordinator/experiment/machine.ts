@@ -1,3 +1,4 @@
+import type { Verdict } from '../../shared/schemas/expectation.ts';
 import type {
   ExperimentSpec,
   ExperimentStatus,
@@ -5,7 +6,6 @@ import type {
   InjectionStatus,
 } from '../../shared/schemas/experiment.ts';
 import type { Explanation } from '../../shared/schemas/explanation.ts';
-import type { Verdict } from '../../shared/schemas/expectation.ts';
 
 /**
  * Where an experiment goes next. Pure: what has happened stands in the objects, so that a coordinator that was killed
@@ -40,13 +40,17 @@ export function nextExperimentStep(
   now: number,
 ): ExperimentStep {
   if (isEnded(status)) return { step: 'rest' };
-  const open = injections.filter((injection) => nextInjectionStep(injection.status) !== 'rest').map(({ name }) => name);
+  const open = injections
+    .filter((injection) => nextInjectionStep(injection.status) !== 'rest')
+    .map(({ name }) => name);
   if (spec.abort === true) {
     if (open.length > 0) return { step: 'abort', injections: open };
     return { step: 'conclude', summary: { ...summarize(injections), phase: 'Aborted', verdict: 'aborted' } };
   }
   if (status === undefined || status.phase === 'Pending') return { step: 'select' };
-  const missing = (status.selected ?? []).filter((node) => !injections.some(({ spec }) => spec.node === node));
+  const missing = (status.selected ?? []).filter(
+    (node) => !injections.some(({ spec }) => spec.node === node),
+  );
   if (missing.length > 0) return { step: 'create', nodes: missing };
   if (open.length === 0) return { step: 'conclude', summary: summarize(injections) };
   const late = status.deadlineAt !== undefined && now >= Date.parse(status.deadlineAt);

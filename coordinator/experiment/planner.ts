@@ -1,5 +1,5 @@
-import type { FoundNmaVersion } from '../../shared/nma/versions.ts';
 import { Refusal } from '../../shared/errors.ts';
+import type { FoundNmaVersion } from '../../shared/nma/versions.ts';
 import type { ExperimentSpec, InjectionSpec } from '../../shared/schemas/experiment.ts';
 import { isReady } from '../cluster/node-view.ts';
 import type { KubeObject } from '../cluster/port.ts';
@@ -99,6 +99,11 @@ function candidateFrom(node: KubeObject, busy: ReadonlyMap<string, string>): Can
 function noTarget({ skipped }: Selection): Refusal {
   const shown = skipped.slice(0, 3).map(({ node, because }) => `${node}: ${because}`);
   const more = skipped.length > 3 ? ` (and ${skipped.length - 3} more)` : '';
-  const message = skipped.length === 0 ? 'the cluster has no nodes' : `no node may be drilled: ${shown.join('; ')}${more}`;
-  return new Refusal('no_target', message, { field: 'target', skipped, remedy: 'kubectl label node NODE xidrill.dev/drill=allowed' });
+  const message =
+    skipped.length === 0 ? 'the cluster has no nodes' : `no node may be drilled: ${shown.join('; ')}${more}`;
+  return new Refusal('no_target', message, {
+    field: 'target',
+    skipped,
+    remedy: 'kubectl label node NODE xidrill.dev/drill=allowed',
+  });
 }

@@ -7,6 +7,7 @@ import type { ExperimentStatus } from '../../shared/schemas/experiment.ts';
 import type { Explanation } from '../../shared/schemas/explanation.ts';
 import type { Cluster } from '../cluster/port.ts';
 import { createReflector } from '../cluster/reflector.ts';
+import { explainRefusal } from '../diagnosis/explain.ts';
 import { createInjectionDriver, type DriverDeps } from './injection-driver.ts';
 import { isEnded, nextExperimentStep } from './machine.ts';
 import type { Planner } from './planner.ts';
@@ -41,7 +42,8 @@ export async function runExperiments(deps: RunnerDeps, signal: AbortSignal): Pro
     if (signal.aborted || isEnded(experiment.status)) return;
     const current = driving.get(name);
     if (current !== undefined) {
-      if (experiment.spec.abort === true) current.cut.abort(new Refusal('experiment_ended', 'the experiment was aborted'));
+      if (experiment.spec.abort === true)
+        current.cut.abort(new Refusal('experiment_ended', 'the experiment was aborted'));
       return;
     }
     const cut = new AbortController();
@@ -66,7 +68,9 @@ export async function runExperiments(deps: RunnerDeps, signal: AbortSignal): Pro
     log,
     onChange: ({ type, object }) => {
       if (type === 'deleted') {
-        driving.get(object.metadata.name)?.cut.abort(new Refusal('experiment_unknown', 'the experiment was deleted'));
+        driving
+          .get(object.metadata.name)
+          ?.cut.abort(new Refusal('experiment_unknown', 'the experiment was deleted'));
       } else consider(experimentFrom(object));
     },
   });
@@ -80,7 +84,12 @@ export async function runExperiments(deps: RunnerDeps, signal: AbortSignal): Pro
 }
 
 /** Step by step, each decided by what stands in the cluster; whatever fails in passing is tried again. */
-async function driveExperiment(deps: RunnerDeps, name: string, first: AbortController, stop: AbortSignal): Promise<void> {
+async function driveExperiment(
+  deps: RunnerDeps,
+  name: string,
+  first: AbortController,
+  stop: AbortSignal,
+): Promise<void> {
   const { store, clock, log } = deps;
   let cut = first;
   for (;;) {
@@ -120,7 +129,8 @@ async function perform(
 ): Promise<void> {
   const { store, clock } = deps;
   const driver = createInjectionDriver({ ...deps, onDetection: deps.metrics.detected });
-  const named = (names: readonly string[]) => injections.filter(({ metadata }) => names.includes(metadata.name));
+  const named = (names: readonly string[]) =>
+    injections.filter(({ metadata }) => names.includes(metadata.name));
   switch (next.step) {
     case 'select':
       return select(deps, experiment);
@@ -173,23 +183,25 @@ async function select(deps: RunnerDeps, experiment: Experiment): Promise<void> {
 }
 
 /** A request that cannot be carried out ends with its reason: `kubectl apply` has no other way to answer. */
-async function concludeRefused(deps: RunnerDeps, experiment: Experiment, refusal: Refusal, startedAt: number): Promise<void> {
+async function concludeRefused(
+  deps: RunnerDeps,
+  experiment: Experiment,
+  refusal: Refusal,
+  startedAt: number,
+): Promise<void> {
   const at = isoFromMillis(deps.clock.now());
+  const told = explainRefusal(refusal, { source: `experiments/${experiment.metadata.name} spec`, at });
   const status: ExperimentStatus = {
     phase: 'Completed',
     verdict: 'error',
-    explanation: {
-      code: refusal.reason.replaceAll('_', '-'),
-      summary: refusal.message,
-      evidence: [{ source: `experiments/${experiment.metadata.name} spec`, observed: refusal.message, at }],
-      remedy: refusal.details.remedy ?? `change ${refusal.details.field ?? 'the experiment'} and create it again`,
-      refuted: [],
-      alsoFound: [],
-    },
+    explanation:
+      told.code === 'injection-refused' ? { ...told, code: refusal.reason.replaceAll('_', '-') } : told,
     startedAt: isoFromMillis(startedAt),
     endedAt: at,
     counts: { total: 0, pass: 0, fail: 0, other: 0 },
-    ...(Array.isArray(refusal.details['skipped']) ? { skipped: refusal.details['skipped'].slice(0, 100) } : {}),
+    ...(Array.isArray(refusal.details['skipped'])
+      ? { skipped: refusal.details['skipped'].slice(0, 100) }
+      : {}),
   };
   await deps.store.writeExperimentStatus(experiment, status);
   deps.metrics.ended(experiment.spec.fault.name, 'error', refusal.reason);
@@ -198,7 +210,10 @@ async function concludeRefused(deps: RunnerDeps, experiment: Experiment, refusal
 function isAboutRequest(thrown: unknown): thrown is Refusal {
   return (
     thrown instanceof Refusal &&
-    (thrown.code === 'invalid_argument' || thrown.reason === 'no_target' || thrown.reason === 'node_unknown' || thrown.reason === 'field_value_no_effect')
+    (thrown.code === 'invalid_argument' ||
+      thrown.reason === 'no_target' ||
+      thrown.reason === 'node_unknown' ||
+      thrown.reason === 'field_value_no_effect')
   );
 }
 
@@ -209,7 +224,11 @@ async function create(deps: RunnerDeps, experiment: Experiment, nodes: readonly 
   });
 }
 
-function endedBy(code: 'aborted' | 'deadline-passed', experiment: Experiment, injection: Injection): Explanation {
+function endedBy(
+  code: 'aborted' | 'deadline-passed',
+  experiment: Experiment,
+  injection: Injection,
+): Explanation {
   const wrote = injection.status?.receipt !== undefined || injection.status?.phase === 'Injecting';
   const { undo } = findFault(injection.spec.fault);
   const at = experiment.status?.deadlineAt ?? new Date(0).toISOString();

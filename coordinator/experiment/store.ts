@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
+import { Refusal } from '../../shared/errors.ts';
 import type {
   ExperimentSpec,
   ExperimentStatus,
   InjectionSpec,
   InjectionStatus,
 } from '../../shared/schemas/experiment.ts';
-import { Refusal } from '../../shared/errors.ts';
 import type { Cluster, KubeObject, ObjectMeta } from '../cluster/port.ts';
 
 export type Experiment = {
@@ -27,7 +27,11 @@ export type Store = {
   readonly namespace: string;
   readExperiment(name: string): Promise<Experiment | undefined>;
   listExperiments(): Promise<readonly Experiment[]>;
-  createExperiment(name: string, spec: ExperimentSpec, annotations: Readonly<Record<string, string>>): Promise<Experiment>;
+  createExperiment(
+    name: string,
+    spec: ExperimentSpec,
+    annotations: Readonly<Record<string, string>>,
+  ): Promise<Experiment>;
   abortExperiment(name: string): Promise<Experiment>;
   writeExperimentStatus(experiment: Experiment, status: ExperimentStatus): Promise<Experiment>;
   listInjections(experiment?: string): Promise<readonly Injection[]>;
@@ -43,7 +47,10 @@ export function createStore(cluster: Cluster, namespace: string): Store {
   async function mustRead(name: string): Promise<Experiment> {
     const found = await cluster.read('experiments', key(name));
     if (found !== undefined) return experimentFrom(found);
-    throw new Refusal('experiment_unknown', `no experiment "${name}" in namespace ${namespace}`, { field: 'name', value: name });
+    throw new Refusal('experiment_unknown', `no experiment "${name}" in namespace ${namespace}`, {
+      field: 'name',
+      value: name,
+    });
   }
 
   return {

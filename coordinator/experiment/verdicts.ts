@@ -1,15 +1,26 @@
 import type { Reason } from '../../shared/errors.ts';
-import type { Explanation } from '../../shared/schemas/explanation.ts';
 import type { TimelineEntry, Verdict } from '../../shared/schemas/expectation.ts';
+import type { Explanation } from '../../shared/schemas/explanation.ts';
 
 /**
  * Refusals that are findings about the cluster: the fault would have reached nobody. Every other refusal means that the
  * drill itself could not be made.
  */
-const brokenLinks: readonly Reason[] = ['nobody_listens', 'engine_not_found', 'engine_unreachable', 'gpu_not_in_engine', 'dcgmi_not_found'];
+const brokenLinks: readonly Reason[] = [
+  'nobody_listens',
+  'engine_not_found',
+  'engine_unreachable',
+  'gpu_not_in_engine',
+  'dcgmi_not_found',
+];
 
 /** It is not known whether the fault was there, so that silence proves nothing. */
-const unproven: readonly Reason[] = ['order_interrupted', 'read_back_failed', 'injection_not_visible', 'agent_unreachable'];
+const unproven: readonly Reason[] = [
+  'order_interrupted',
+  'read_back_failed',
+  'injection_not_visible',
+  'agent_unreachable',
+];
 
 export function verdictOfRefusal(reason: Reason): Verdict {
   if (brokenLinks.includes(reason)) return 'fail';

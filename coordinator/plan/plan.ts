@@ -1,12 +1,12 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
-import { channelOf, expectationOf } from '../../shared/faults/channels.ts';
 import { faults } from '../../shared/faults/catalogue.ts';
+import { channelOf, expectationOf } from '../../shared/faults/channels.ts';
 import { findFault, type Parameters, resolveParameters } from '../../shared/faults/parameters.ts';
 import type { FaultRow } from '../../shared/faults/row.ts';
-import { findNmaVersion, type FoundNmaVersion, nmaVersions } from '../../shared/nma/versions.ts';
-import type { AgentOrder, ExpectationInput, ExperimentSpec } from '../../shared/schemas/experiment.ts';
+import { type FoundNmaVersion, findNmaVersion, nmaVersions } from '../../shared/nma/versions.ts';
 import type { Expectation } from '../../shared/schemas/expectation.ts';
+import type { AgentOrder, ExpectationInput, ExperimentSpec } from '../../shared/schemas/experiment.ts';
 
 /** What will be done to one node, and what must follow. */
 export type TargetPlan = {
@@ -62,9 +62,15 @@ function newestKnown(): FoundNmaVersion {
 }
 
 /** The caller's word wins; what it leaves out comes from catalogue and version. */
-function resolveExpectation(given: ExpectationInput, usual: Expectation | undefined, row: FaultRow): Expectation {
+function resolveExpectation(
+  given: ExpectationInput,
+  usual: Expectation | undefined,
+  row: FaultRow,
+): Expectation {
   const withinSeconds =
-    given.within === undefined ? (usual?.withinSeconds ?? 60) : parseDuration(given.within, 'expectation.within') / 1000;
+    given.within === undefined
+      ? (usual?.withinSeconds ?? 60)
+      : parseDuration(given.within, 'expectation.within') / 1000;
   if (withinSeconds < 1 || withinSeconds > 3600) {
     throw new Refusal('expectation_invalid', 'expectation.within: must be from 1 s to 1 h', {
       field: 'expectation.within',
@@ -83,6 +89,8 @@ function resolveExpectation(given: ExpectationInput, usual: Expectation | undefi
     );
   }
   // A reason of the caller's own makes the usual message meaningless.
-  const message = given.message ?? (given.reason === undefined || given.reason === usual?.reason ? usual?.message : undefined);
+  const message =
+    given.message ??
+    (given.reason === undefined || given.reason === usual?.reason ? usual?.message : undefined);
   return { kind, type, reason, ...(message === undefined ? {} : { message }), withinSeconds };
 }

@@ -1,8 +1,8 @@
-import type { NodeCondition } from '../diagnosis/facts.ts';
-import type { NodeEvent } from '../cluster/node-view.ts';
 import { combinedPrefix } from '../../shared/nma/conditions.ts';
-import type { Baseline } from '../../shared/schemas/experiment.ts';
 import type { Expectation, TimelineEntry } from '../../shared/schemas/expectation.ts';
+import type { Baseline } from '../../shared/schemas/experiment.ts';
+import type { NodeEvent } from '../cluster/node-view.ts';
+import type { NodeCondition } from '../diagnosis/facts.ts';
 
 /** What a node looks like now, as far as a reaction can show there. */
 export type Observation = {
@@ -26,13 +26,21 @@ export function baselineOf(expectation: Expectation, seen: Observation, at: stri
  * The expected reaction, or undefined while it is not there. Compared with the baseline and never with clocks: node and
  * coordinator may disagree about the time, and the agent's own stamps are whole seconds.
  */
-export function findReaction(expectation: Expectation, baseline: Baseline, seen: Observation): Match | undefined {
-  return expectation.kind === 'event' ? findEvent(expectation, baseline, seen) : findCondition(expectation, baseline, seen);
+export function findReaction(
+  expectation: Expectation,
+  baseline: Baseline,
+  seen: Observation,
+): Match | undefined {
+  return expectation.kind === 'event'
+    ? findEvent(expectation, baseline, seen)
+    : findCondition(expectation, baseline, seen);
 }
 
 function findEvent(expectation: Expectation, baseline: Baseline, seen: Observation): Match | undefined {
   const event = eventsOf(expectation, seen).find(
-    (candidate) => candidate.count > (baseline.events[candidate.uid] ?? 0) && isExpectedText(expectation, candidate.message),
+    (candidate) =>
+      candidate.count > (baseline.events[candidate.uid] ?? 0) &&
+      isExpectedText(expectation, candidate.message),
   );
   if (event === undefined) return undefined;
   const before = baseline.events[event.uid];
@@ -83,7 +91,11 @@ function findCondition(expectation: Expectation, baseline: Baseline, seen: Obser
  * A False condition never goes back to True while the agent lives, and its reason is that of the newest fault: so the
  * message counts as well, and a condition that was False before must have grown by ours.
  */
-function conditionChange(expectation: Expectation, baseline: Baseline, now: NodeCondition): string | undefined {
+function conditionChange(
+  expectation: Expectation,
+  baseline: Baseline,
+  now: NodeCondition,
+): string | undefined {
   const ours = expectation.message ?? '';
   const inMessage = ours !== '' && now.message.includes(ours);
   const isOurs = now.reason === expectation.reason || inMessage;
@@ -91,6 +103,7 @@ function conditionChange(expectation: Expectation, baseline: Baseline, now: Node
   const before = baseline.condition;
   if (before?.status !== 'False') return `${before?.status ?? 'absent'} → False`;
   if (inMessage && !before.message.includes(ours)) return 'already False, its message grew by this fault';
-  if (now.reason === expectation.reason && before.reason !== expectation.reason) return 'already False, its reason became this fault';
+  if (now.reason === expectation.reason && before.reason !== expectation.reason)
+    return 'already False, its reason became this fault';
   return undefined;
 }

@@ -3,9 +3,10 @@ import { isoFromMillis } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
 import { eventNamespace } from '../../shared/nma/conditions.ts';
 import type { TimelineEntry } from '../../shared/schemas/expectation.ts';
+import type { Change } from '../cluster/known-objects.ts';
 import { conditionsOf, nodeEventFrom } from '../cluster/node-view.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
-import { type Change, createReflector, type Reflector } from '../cluster/reflector.ts';
+import { createReflector, type Reflector } from '../cluster/reflector.ts';
 import type { Observation } from './judge.ts';
 
 /** Sees nodes and their events, and never acts. What it could not see, it says. */
@@ -70,7 +71,10 @@ export function createWatcher(options: {
       const node = nodes.store.get({ name });
       return {
         conditions: node === undefined ? [] : conditionsOf(node),
-        events: events.store.list().map(nodeEventFrom).filter((event) => event.node === name),
+        events: events.store
+          .list()
+          .map(nodeEventFrom)
+          .filter((event) => event.node === name),
       };
     },
     subscribe(node, listener) {
@@ -118,23 +122,33 @@ export function createWatcher(options: {
       text,
       match: false,
     });
-    if (type === 'deleted') return [entry('node', `the node object is gone (uid ${object.metadata.uid ?? 'unknown'})`)];
-    if (previous === undefined) return [entry('node', `the node object is here (uid ${object.metadata.uid ?? 'unknown'})`)];
+    if (type === 'deleted')
+      return [entry('node', `the node object is gone (uid ${object.metadata.uid ?? 'unknown'})`)];
+    if (previous === undefined)
+      return [entry('node', `the node object is here (uid ${object.metadata.uid ?? 'unknown'})`)];
     const before = new Map(conditionsOf(previous).map((condition) => [condition.type, condition]));
     const changed = conditionsOf(object).filter((now) => {
       const then = before.get(now.type);
-      return then === undefined || then.status !== now.status || then.reason !== now.reason || then.message !== now.message;
+      return (
+        then === undefined ||
+        then.status !== now.status ||
+        then.reason !== now.reason ||
+        then.message !== now.message
+      );
     });
     const taintsNow = taints(object);
     const taintsThen = taints(previous);
     return [
       ...changed.map((now) => entry('condition', `${now.type}=${now.status} ${now.reason} "${now.message}"`)),
-      ...(taintsNow === taintsThen ? [] : [entry('taint', `taints: ${taintsThen || 'none'} → ${taintsNow || 'none'}`)]),
+      ...(taintsNow === taintsThen
+        ? []
+        : [entry('taint', `taints: ${taintsThen || 'none'} → ${taintsNow || 'none'}`)]),
     ];
   }
 }
 
 function taints(node: KubeObject): string {
-  const found = (node['spec'] as { taints?: readonly { key: string; effect: string }[] } | undefined)?.taints ?? [];
+  const found =
+    (node['spec'] as { taints?: readonly { key: string; effect: string }[] } | undefined)?.taints ?? [];
   return found.map(({ key, effect }) => `${key}:${effect}`).join(', ');
 }

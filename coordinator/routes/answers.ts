@@ -1,6 +1,12 @@
 import Type, { type Static } from 'typebox';
-import { ExperimentStatus, InjectionSpec, InjectionStatus, Target, ExpectationInput } from '../../shared/schemas/experiment.ts';
 import { Latency, VerdictSchema } from '../../shared/schemas/expectation.ts';
+import {
+  ExpectationInput,
+  type ExperimentStatus,
+  InjectionSpec,
+  InjectionStatus,
+  Target,
+} from '../../shared/schemas/experiment.ts';
 import { Explanation } from '../../shared/schemas/explanation.ts';
 import type { Experiment, Injection } from '../experiment/store.ts';
 

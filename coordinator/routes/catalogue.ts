@@ -2,13 +2,13 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { faults } from '../../shared/faults/catalogue.ts';
 import { Explanation } from '../../shared/schemas/explanation.ts';
+import type { Agents } from '../agents/port.ts';
 import { conditionsOf, isReady } from '../cluster/node-view.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import type { Collector } from '../diagnosis/collect.ts';
 import { preflight } from '../diagnosis/explain.ts';
-import { optInLabel, optInValue } from '../selection/select.ts';
-import type { Agents } from '../agents/port.ts';
 import { forecastRepair } from '../repair/forecast.ts';
+import { optInLabel, optInValue } from '../selection/select.ts';
 
 const Loose = Type.Record(Type.String(), Type.Unknown());
 
@@ -23,13 +23,23 @@ export function registerCatalogueRoutes(
 ): void {
   app.get(
     '/api/v1/faults',
-    { schema: { summary: 'The fault catalogue', response: { 200: Type.Object({ items: Type.Array(Loose) }) } } },
+    {
+      schema: {
+        summary: 'The fault catalogue',
+        response: { 200: Type.Object({ items: Type.Array(Loose) }) },
+      },
+    },
     async () => ({ items: faults.map((row) => ({ ...row })) }),
   );
 
   app.get(
     '/api/v1/nodes',
-    { schema: { summary: 'Nodes, whether they may be drilled, and their agents', response: { 200: Type.Object({ items: Type.Array(Loose) }) } } },
+    {
+      schema: {
+        summary: 'Nodes, whether they may be drilled, and their agents',
+        response: { 200: Type.Object({ items: Type.Array(Loose) }) },
+      },
+    },
     async () => {
       await deps.ready();
       const items = await Promise.all(

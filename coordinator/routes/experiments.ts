@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import Type, { type Static } from 'typebox';
+import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
-import { ExperimentRequest, type ExperimentSpec } from '../../shared/schemas/experiment.ts';
 import { Expectation } from '../../shared/schemas/expectation.ts';
+import { ExperimentRequest, type ExperimentSpec } from '../../shared/schemas/experiment.ts';
+import { explainRefusal } from '../diagnosis/explain.ts';
 import { isEnded } from '../experiment/machine.ts';
 import type { ExperimentPlan, Planner } from '../experiment/planner.ts';
 import { type Experiment, type Store, shortHash } from '../experiment/store.ts';
@@ -17,6 +19,7 @@ export type ExperimentRouteDeps = {
   readonly feed: ExperimentFeed;
   readonly newName: () => string;
   readonly ready: () => Promise<void>;
+  readonly clock: Clock;
 };
 
 const keyAnnotation = 'xidrill.dev/idempotency-key';
@@ -58,11 +61,19 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   async function mustRead(name: string): Promise<Experiment> {
     const found = await store.readExperiment(name);
     if (found !== undefined) return found;
-    throw new Refusal('experiment_unknown', `no experiment "${name}" in namespace ${store.namespace}`, { field: 'name', value: name });
+    throw new Refusal('experiment_unknown', `no experiment "${name}" in namespace ${store.namespace}`, {
+      field: 'name',
+      value: name,
+    });
   }
 
   /** Holds the answer until the experiment has ended, for as long as the caller prefers to wait. */
-  async function respond(reply: FastifyReply, experiment: Experiment, waitSeconds: number | undefined, created: boolean) {
+  async function respond(
+    reply: FastifyReply,
+    experiment: Experiment,
+    waitSeconds: number | undefined,
+    created: boolean,
+  ) {
     const { name } = experiment.metadata;
     let latest = experiment;
     if (waitSeconds !== undefined) {
@@ -83,7 +94,10 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
       schema: {
         summary: 'Create an experiment; 202 while it runs, 200 when `Prefer: wait` saw its end',
         body: ExperimentRequest,
-        querystring: Type.Object({ dryRun: Type.Optional(Type.Literal('All')) }, { additionalProperties: false }),
+        querystring: Type.Object(
+          { dryRun: Type.Optional(Type.Literal('All')) },
+          { additionalProperties: false },
+        ),
         response: { 200: Type.Union([ExperimentAnswer, PlanAnswer]), 202: ExperimentAnswer },
       },
     },
@@ -99,9 +113,12 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
         assertSameRequest(earlier, key, request.body);
         return respond(reply, earlier, waitSeconds, false);
       }
-      const plan = await planner.plan({ metadata: { name }, spec });
+      const plan = await explained(deps.clock, () => planner.plan({ metadata: { name }, spec }));
       if (request.query.dryRun === 'All') return reply.send(planAnswer(plan));
-      const annotations = key === undefined ? {} : { [keyAnnotation]: shortHash(key, 32), [bodyAnnotation]: hashOf(request.body) };
+      const annotations =
+        key === undefined
+          ? {}
+          : { [keyAnnotation]: shortHash(key, 32), [bodyAnnotation]: hashOf(request.body) };
       return respond(reply, await createOnce(name, spec, annotations, key, request.body), waitSeconds, true);
     },
   );
@@ -117,7 +134,8 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
     try {
       return await store.createExperiment(name, spec, annotations);
     } catch (thrown) {
-      if (!(thrown instanceof Refusal) || thrown.reason !== 'object_exists' || key === undefined) throw thrown;
+      if (!(thrown instanceof Refusal) || thrown.reason !== 'object_exists' || key === undefined)
+        throw thrown;
       const winner = await mustRead(name);
       assertSameRequest(winner, key, body);
       return winner;
@@ -126,12 +144,20 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
 
   app.get(
     '/api/v1/experiments',
-    { schema: { summary: 'All experiments', response: { 200: Type.Object({ items: Type.Array(ExperimentAnswer) }) } } },
+    {
+      schema: {
+        summary: 'All experiments',
+        response: { 200: Type.Object({ items: Type.Array(ExperimentAnswer) }) },
+      },
+    },
     async () => {
       const [experiments, injections] = await Promise.all([store.listExperiments(), store.listInjections()]);
       return {
         items: experiments.map((experiment) =>
-          experimentAnswer(experiment, injections.filter(({ spec }) => spec.experiment === experiment.metadata.name)),
+          experimentAnswer(
+            experiment,
+            injections.filter(({ spec }) => spec.experiment === experiment.metadata.name),
+          ),
         ),
       };
     },
@@ -139,7 +165,13 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
 
   app.get<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name',
-    { schema: { summary: 'One experiment; `Prefer: wait=N` holds the answer until it has ended', params: Name, response: { 200: ExperimentAnswer } } },
+    {
+      schema: {
+        summary: 'One experiment; `Prefer: wait=N` holds the answer until it has ended',
+        params: Name,
+        response: { 200: ExperimentAnswer },
+      },
+    },
     async (request, reply) => {
       const waitSeconds = waitPreference(request.headers.prefer);
       return respond(reply, await mustRead(request.params.name), waitSeconds, false);
@@ -148,7 +180,13 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
 
   app.get<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name/injections',
-    { schema: { summary: 'Receipt, timeline and verdict of each target', params: Name, response: { 200: Type.Object({ items: Type.Array(InjectionAnswer) }) } } },
+    {
+      schema: {
+        summary: 'Receipt, timeline and verdict of each target',
+        params: Name,
+        response: { 200: Type.Object({ items: Type.Array(InjectionAnswer) }) },
+      },
+    },
     async (request) => {
       const experiment = await mustRead(request.params.name);
       const injections = await store.listInjections(experiment.metadata.name);
@@ -158,7 +196,12 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
 
   app.get<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name/events',
-    { schema: { summary: 'Server-sent events: `experiment` and `injection` on each change, `end` at the last', params: Name } },
+    {
+      schema: {
+        summary: 'Server-sent events: `experiment` and `injection` on each change, `end` at the last',
+        params: Name,
+      },
+    },
     async (request, reply) => {
       const experiment = await mustRead(request.params.name);
       const gone = new AbortController();
@@ -172,19 +215,45 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
 
   app.post<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name/abort',
-    { schema: { summary: 'End an experiment; what was injected stays, and the answer says so', params: Name, response: { 200: ExperimentAnswer, 202: ExperimentAnswer } } },
+    {
+      schema: {
+        summary: 'End an experiment; what was injected stays, and the answer says so',
+        params: Name,
+        response: { 200: ExperimentAnswer, 202: ExperimentAnswer },
+      },
+    },
     async (request, reply) => {
       const experiment = await mustRead(request.params.name);
       if (isEnded(experiment.status)) {
         if (experiment.spec.abort === true) return respond(reply, experiment, undefined, false);
-        throw new Refusal('experiment_ended', `experiment ${request.params.name} has ended with verdict ${experiment.status?.verdict ?? 'unknown'}`, {
-          field: 'name',
-          value: request.params.name,
-        });
+        throw new Refusal(
+          'experiment_ended',
+          `experiment ${request.params.name} has ended with verdict ${experiment.status?.verdict ?? 'unknown'}`,
+          {
+            field: 'name',
+            value: request.params.name,
+          },
+        );
       }
-      return respond(reply, await store.abortExperiment(request.params.name), waitPreference(request.headers.prefer), true);
+      return respond(
+        reply,
+        await store.abortExperiment(request.params.name),
+        waitPreference(request.headers.prefer),
+        true,
+      );
     },
   );
+}
+
+/** A refused request is told as an ended drill would be: cause, evidence, next step. */
+async function explained<T>(clock: Clock, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (!(thrown instanceof Refusal)) throw thrown;
+    const explanation = explainRefusal(thrown, { source: 'request body', at: isoFromMillis(clock.now()) });
+    throw new Refusal(thrown.reason, thrown.message, { ...thrown.details, explanation }, thrown);
+  }
 }
 
 function planAnswer(plan: ExperimentPlan): object {
@@ -197,27 +266,41 @@ function waitPreference(header: string | string[] | undefined): number | undefin
   const match = /(?:^|[,;\s])wait\s*=\s*"?([^",;\s]*)"?/i.exec(text);
   if (match === null) return undefined;
   const seconds = Number(match[1]);
-  if (Number.isInteger(seconds) && seconds >= 0 && seconds <= longestWaitSeconds && match[1] !== '') return seconds;
-  throw new Refusal('malformed_request', `header prefer: wait=${match[1] ?? ''} is no number of seconds up to ${longestWaitSeconds}`, {
-    field: 'prefer',
-    value: match[1],
-    allowed: `wait=0 to wait=${longestWaitSeconds}`,
-  });
+  if (Number.isInteger(seconds) && seconds >= 0 && seconds <= longestWaitSeconds && match[1] !== '')
+    return seconds;
+  throw new Refusal(
+    'malformed_request',
+    `header prefer: wait=${match[1] ?? ''} is no number of seconds up to ${longestWaitSeconds}`,
+    {
+      field: 'prefer',
+      value: match[1],
+      allowed: `wait=0 to wait=${longestWaitSeconds}`,
+    },
+  );
 }
 
 function idempotencyKey(header: string | string[] | undefined): string | undefined {
   if (header === undefined) return undefined;
   if (typeof header === 'string' && /^[\x21-\x7e]{1,200}$/.test(header)) return header;
-  throw new Refusal('malformed_request', 'header idempotency-key: 1 to 200 printable characters without blanks', { field: 'idempotency-key' });
+  throw new Refusal(
+    'malformed_request',
+    'header idempotency-key: 1 to 200 printable characters without blanks',
+    { field: 'idempotency-key' },
+  );
 }
 
 function assertSameRequest(earlier: Experiment, key: string, body: ExperimentRequest): void {
   const annotations = earlier.metadata.annotations ?? {};
-  if (annotations[keyAnnotation] === shortHash(key, 32) && annotations[bodyAnnotation] === hashOf(body)) return;
-  throw new Refusal('idempotency_key_reused', `header idempotency-key: used before with another body (experiment ${earlier.metadata.name})`, {
-    field: 'idempotency-key',
-    remedy: 'a new experiment needs a new key',
-  });
+  if (annotations[keyAnnotation] === shortHash(key, 32) && annotations[bodyAnnotation] === hashOf(body))
+    return;
+  throw new Refusal(
+    'idempotency_key_reused',
+    `header idempotency-key: used before with another body (experiment ${earlier.metadata.name})`,
+    {
+      field: 'idempotency-key',
+      remedy: 'a new experiment needs a new key',
+    },
+  );
 }
 
 /** Key order does not make another request. */

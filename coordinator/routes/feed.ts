@@ -1,8 +1,9 @@
 import { Readable } from 'node:stream';
 import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
+import type { Change } from '../cluster/known-objects.ts';
 import type { Cluster } from '../cluster/port.ts';
-import { type Change, createReflector } from '../cluster/reflector.ts';
+import { createReflector } from '../cluster/reflector.ts';
 import { isEnded } from '../experiment/machine.ts';
 import { experimentFrom, experimentLabel, injectionFrom } from '../experiment/store.ts';
 import { experimentAnswer, injectionAnswer } from './answers.ts';
@@ -46,7 +47,8 @@ export function createExperimentFeed(options: {
     ...options,
     resource: 'injections',
     query: { namespace },
-    onChange: (change) => tell(change.object.metadata.labels?.[experimentLabel] ?? '', { kind: 'injection', change }),
+    onChange: (change) =>
+      tell(change.object.metadata.labels?.[experimentLabel] ?? '', { kind: 'injection', change }),
   });
 
   function subscribe(name: string, listener: (news: News) => void): () => void {
@@ -94,7 +96,8 @@ export function createExperimentFeed(options: {
       }),
     stream(name, signal) {
       const stream = new Readable({ read: () => undefined });
-      const send = (event: string, data: object) => stream.push(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+      const send = (event: string, data: object) =>
+        stream.push(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
       const alive = setInterval(() => stream.push(': still here\n\n'), keepAliveMs);
       const finish = () => {
         clearInterval(alive);
@@ -103,7 +106,8 @@ export function createExperimentFeed(options: {
       };
       const sendExperiment = () => {
         const found = experiments.store.get({ name, namespace });
-        if (found !== undefined) send('experiment', experimentAnswer(experimentFrom(found), injectionsOf(name)));
+        if (found !== undefined)
+          send('experiment', experimentAnswer(experimentFrom(found), injectionsOf(name)));
       };
       const sendEnd = () => {
         send('end', { name });

@@ -1,5 +1,5 @@
-import type { ErrorFormat } from '../../shared/http/server.ts';
 import { reasons, rpcCodes } from '../../shared/errors.ts';
+import type { ErrorFormat } from '../../shared/http/server.ts';
 
 /**
  * RFC 9457 problem documents. `code` is the stable name; `errors` has one entry for each field that is wrong.
@@ -7,7 +7,11 @@ import { reasons, rpcCodes } from '../../shared/errors.ts';
  */
 export const formatProblem: ErrorFormat = (refusal, { id, url }) => {
   const { field, faults, ...facts } = refusal.details;
-  const listed = Array.isArray(faults) ? faults : field === undefined ? [] : [{ field, message: refusal.message }];
+  const listed = Array.isArray(faults)
+    ? faults
+    : field === undefined
+      ? []
+      : [{ field, message: refusal.message }];
   return {
     type: 'application/problem+json',
     body: {

@@ -41,7 +41,13 @@ export function selectNodes(nodes: readonly Candidate[], target: Target, seed: n
   const chosen = ranked.slice(0, wanted);
   const skipped = judged.flatMap(({ node, because }) => {
     if (chosen.includes(node)) return [];
-    return [{ node: node.name, because: because ?? `not picked: ${chosen.length} of ${eligible.length} fit (mode ${mode}, seed ${seed})` }];
+    return [
+      {
+        node: node.name,
+        because:
+          because ?? `not picked: ${chosen.length} of ${eligible.length} fit (mode ${mode}, seed ${seed})`,
+      },
+    ];
   });
   return { seed, chosen, skipped };
 }
@@ -64,7 +70,8 @@ function exclusion(node: Candidate, target: Target): string | undefined {
 
 function selectorReasons(node: Candidate, { selector = {} }: Target): readonly string[] {
   const reasons: string[] = [];
-  if (selector.names !== undefined && !selector.names.includes(node.name)) reasons.push('not among selector.names');
+  if (selector.names !== undefined && !selector.names.includes(node.name))
+    reasons.push('not among selector.names');
   for (const [key, value] of Object.entries(selector.matchLabels ?? {})) {
     const has = node.labels[key];
     if (has !== value) reasons.push(`label ${key} is ${has ?? 'absent'}, not ${value}`);
@@ -77,7 +84,10 @@ function selectorReasons(node: Candidate, { selector = {} }: Target): readonly s
       Exists: has !== undefined,
       DoesNotExist: has === undefined,
     }[operator];
-    if (!holds) reasons.push(`label ${key} is ${has ?? 'absent'}, not ${operator}${values.length > 0 ? ` (${values.join(', ')})` : ''}`);
+    if (!holds)
+      reasons.push(
+        `label ${key} is ${has ?? 'absent'}, not ${operator}${values.length > 0 ? ` (${values.join(', ')})` : ''}`,
+      );
   }
   return reasons;
 }
@@ -101,10 +111,17 @@ function assertValue(mode: NonNullable<Target['mode']>, value: number | undefine
     throw new Refusal('target_invalid', `target.value: mode ${mode} needs one`, { field: 'target.value' });
   }
   if (!needsValue && value !== undefined) {
-    throw new Refusal('target_invalid', `target.value: mode ${mode} takes none`, { field: 'target.value', value });
+    throw new Refusal('target_invalid', `target.value: mode ${mode} takes none`, {
+      field: 'target.value',
+      value,
+    });
   }
   if (mode.endsWith('percent') && (value ?? 0) > 100) {
-    throw new Refusal('target_invalid', 'target.value: more than 100 percent', { field: 'target.value', value, allowed: '1 to 100' });
+    throw new Refusal('target_invalid', 'target.value: more than 100 percent', {
+      field: 'target.value',
+      value,
+      allowed: '1 to 100',
+    });
   }
 }
 

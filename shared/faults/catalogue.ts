@@ -1,7 +1,9 @@
 import type { FaultRow, ParameterRow } from './row.ts';
 
-const kernelUndo = 'none before the next reboot: the record stays in the ring, and readers that start later see it';
-const kernelRisk = 'other readers of the kernel log (alerting, node-problem-detector rules) see the record as real';
+const kernelUndo =
+  'none before the next reboot: the record stays in the ring, and readers that start later see it';
+const kernelRisk =
+  'other readers of the kernel log (alerting, node-problem-detector rules) see the record as real';
 
 /** 15 characters is all that a process name has (TASK_COMM_LEN). */
 const process: ParameterRow = {
@@ -9,6 +11,11 @@ const process: ParameterRow = {
   help: 'process that the record names; its name makes this drill’s event a new one',
   default: 'xidrill-{marker}',
   pattern: '^[A-Za-z0-9._/-]{1,15}$',
+};
+
+const engine: ParameterRow = {
+  type: 'engine',
+  help: '{pid} or {address} of the host engine; default: the one that the monitoring agent listens on',
 };
 
 const nmaKernelMonitor = 'aws/eks-node-monitoring-agent monitors/kernel/monitor.go';
@@ -24,13 +31,20 @@ export const faults: readonly FaultRow[] = [
       surfaces: { type: 'surfaces', help: 'where it is written', default: ['dcgm'] },
       process: { type: 'process', help: '{pid, name} that the driver would name in the kernel log' },
       detail: { type: 'text', help: 'text behind the number in the kernel log; default: the driver’s own' },
-      acceptRisk: { type: 'boolean', help: 'yes to Xid 79 and 120 in the kernel log, which host engines read' },
+      acceptRisk: {
+        type: 'boolean',
+        help: 'yes to Xid 79 and 120 in the kernel log, which host engines read',
+      },
+      engine,
       force: { type: 'boolean', help: 'inject although nobody listens on the host engine' },
     },
     risk: 'on the dcgm surface most fatal Xids stay in the host engine until it restarts; repair controllers may replace the node',
     undo: 'kernel-log: none before reboot; dcgm: restart the host engine, then the monitoring agent',
     needsGpu: true,
-    sources: ['NVIDIA/DCGM modules/policy/DcgmPolicyManager.cpp', 'aws/eks-node-monitoring-agent monitors/nvidia/dcgm/dcgm_policies.go'],
+    sources: [
+      'NVIDIA/DCGM modules/policy/DcgmPolicyManager.cpp',
+      'aws/eks-node-monitoring-agent monitors/nvidia/dcgm/dcgm_policies.go',
+    ],
   },
   {
     name: 'dcgm-field',
@@ -40,7 +54,13 @@ export const faults: readonly FaultRow[] = [
     parameters: {
       field: { type: 'scalar', help: 'number or name of the field', required: true },
       value: { type: 'scalar', help: 'value, in the unit of the field', required: true },
-      offsetSeconds: { type: 'integer', help: 'seconds into the future for the sample', minimum: 0, maximum: 600 },
+      offsetSeconds: {
+        type: 'integer',
+        help: 'seconds into the future for the sample',
+        minimum: 0,
+        maximum: 600,
+      },
+      engine,
       force: { type: 'boolean', help: 'inject although nobody listens or nobody reacts to the value' },
     },
     risk: 'an offset mutes real alerts of the same kind on that GPU until it has passed',
@@ -52,7 +72,10 @@ export const faults: readonly FaultRow[] = [
     name: 'task-blocked',
     title: 'The kernel reports a task blocked for more than 120 s',
     surfaces: ['kernel-log'],
-    channel: { kind: 'kernel-message', text: 'INFO: task {process}:{pid} blocked for more than {seconds} seconds.' },
+    channel: {
+      kind: 'kernel-message',
+      text: 'INFO: task {process}:{pid} blocked for more than {seconds} seconds.',
+    },
     parameters: {
       process,
       pid: { type: 'integer', help: 'its process id', default: 4321, minimum: 1, maximum: 4194304 },
@@ -73,7 +96,13 @@ export const faults: readonly FaultRow[] = [
     },
     parameters: {
       cpu: { type: 'integer', help: 'processor number', default: 0, minimum: 0, maximum: 8191 },
-      seconds: { type: 'integer', help: 'for how long; another number makes another event', default: '{markerNumber}', minimum: 1, maximum: 86400 },
+      seconds: {
+        type: 'integer',
+        help: 'for how long; another number makes another event',
+        default: '{markerNumber}',
+        minimum: 1,
+        maximum: 86400,
+      },
       process,
     },
     risk: kernelRisk,

@@ -1,8 +1,8 @@
-import { assertFieldValue } from '../dcgm-fields/value.ts';
 import { explainNoEffect } from '../dcgm-fields/effect.ts';
 import { findField } from '../dcgm-fields/find.ts';
 import type { FieldRow } from '../dcgm-fields/row.ts';
 import { isMatch } from '../dcgm-fields/rule.ts';
+import { assertFieldValue } from '../dcgm-fields/value.ts';
 import { Refusal } from '../errors.ts';
 import { encodeKmsgWrite } from '../kmsg-record.ts';
 import { matchKernelRules } from '../nma/kernel-rules.ts';
@@ -17,8 +17,8 @@ import {
 import { type ReactionChannel, reactionWindows } from '../nma/timing.ts';
 import type { NmaVersion } from '../nma/versions.ts';
 import { parsePci } from '../pci.ts';
-import type { AgentOrder } from '../schemas/experiment.ts';
 import type { Expectation } from '../schemas/expectation.ts';
+import type { AgentOrder } from '../schemas/experiment.ts';
 import type { GpuSelector } from '../schemas/order.ts';
 import { renderXidLine } from '../xid/line.ts';
 import type { Parameters } from './parameters.ts';
@@ -28,7 +28,10 @@ import type { Channel } from './row.ts';
 export type ChannelWork<K extends Channel['kind']> = {
   order(work: Work<K>): Omit<AgentOrder, 'orderId'>;
   /** The reaction that the version of the monitoring agent shows, or undefined: none. */
-  reaction(work: Work<K>, nma: NmaVersion): { readonly reaction: Reaction; readonly via: ReactionChannel } | undefined;
+  reaction(
+    work: Work<K>,
+    nma: NmaVersion,
+  ): { readonly reaction: Reaction; readonly via: ReactionChannel } | undefined;
   /** What will be written, for a plan that a person reads. */
   preview(work: Work<K>): readonly string[];
 };
@@ -43,7 +46,10 @@ export type Work<K extends Channel['kind'] = Channel['kind']> = {
 /** What a slow API server may add to the worst case (nma.md §2.3: an event is retried after 10 s). */
 const marginMs = 30_000;
 
-export function expectationOf(found: { readonly reaction: Reaction; readonly via: ReactionChannel }): Expectation {
+export function expectationOf(found: {
+  readonly reaction: Reaction;
+  readonly via: ReactionChannel;
+}): Expectation {
   return {
     kind: found.reaction.appearsAs,
     type: found.reaction.conditionType,
@@ -111,7 +117,9 @@ const dcgmField: ChannelWork<'dcgm-field'> = {
   reaction({ parameters }, nma) {
     const field = findField(scalar(parameters['field']));
     const value = Number(parameters['value']);
-    const matching = (field.effects ?? []).filter((effect) => isMatch(effect.rule, String(parameters['value'])));
+    const matching = (field.effects ?? []).filter((effect) =>
+      isMatch(effect.rule, String(parameters['value'])),
+    );
     for (const effect of matching) {
       if (effect.kind === 'policy') {
         const found = policyReaction(nma, violationOf(effect.policy, field, value));
@@ -149,7 +157,11 @@ function violationOf(policy: Violation['policy'], field: FieldRow, value: number
     NVLink: () => ({ policy: 'NVLink', fieldId: field.id, errors: value }),
     PCIe: () => ({ policy: 'PCIe', replays: value }),
     // 390 counts pages retired for single-bit errors, 391 for double-bit ones (dcgm-fields).
-    MaxRtPg: () => ({ policy: 'MaxRtPg', sbePages: field.id === 390 ? value : 0, dbePages: field.id === 391 ? value : 0 }),
+    MaxRtPg: () => ({
+      policy: 'MaxRtPg',
+      sbePages: field.id === 390 ? value : 0,
+      dbePages: field.id === 391 ? value : 0,
+    }),
     Thermal: () => ({ policy: 'Thermal', celsius: value }),
     Power: () => ({ policy: 'Power', watts: Math.trunc(value) }),
   };
@@ -160,9 +172,13 @@ function scalar(value: unknown): number | string {
   return typeof value === 'number' ? value : String(value);
 }
 
-export function didYouMean(suggestions: readonly { field: number; name: string; value: string; because: string }[]): string {
+export function didYouMean(
+  suggestions: readonly { field: number; name: string; value: string; because: string }[],
+): string {
   if (suggestions.length === 0) return 'send force: true to inject it all the same';
-  const texts = suggestions.map(({ field, name, value, because }) => `${field} = ${value} (${name}: ${because})`);
+  const texts = suggestions.map(
+    ({ field, name, value, because }) => `${field} = ${value} (${name}: ${because})`,
+  );
   return `did you mean ${texts.join(', or ')}? force: true injects it all the same`;
 }
 

@@ -17,7 +17,10 @@ export function findFault(name: string, rows: readonly FaultRow[] = faults): Fau
 /** Checks what was given and fills in defaults; everything wrong is reported at once. */
 export function resolveParameters(row: FaultRow, given: Parameters, marker: string): Parameters {
   const unknown = Object.keys(given).filter((name) => !Object.hasOwn(row.parameters, name));
-  const faults = unknown.map((name) => ({ field: `fault.parameters.${name}`, message: 'is no parameter of this fault' }));
+  const faults = unknown.map((name) => ({
+    field: `fault.parameters.${name}`,
+    message: 'is no parameter of this fault',
+  }));
   const resolved: Record<string, unknown> = {};
   for (const [name, parameter] of Object.entries(row.parameters)) {
     const value = given[name] ?? fillIn(parameter, marker);
@@ -26,16 +29,22 @@ export function resolveParameters(row: FaultRow, given: Parameters, marker: stri
     else if (value !== undefined) resolved[name] = value;
   }
   if (faults.length === 0) return resolved;
-  throw new Refusal('parameter_invalid', faults.map(({ field, message }) => `${field} ${message}`).join('; '), {
-    field: faults[0]?.field ?? 'fault.parameters',
-    faults,
-    allowed: Object.fromEntries(Object.entries(row.parameters).map(([name, { help }]) => [name, help])),
-  });
+  throw new Refusal(
+    'parameter_invalid',
+    faults.map(({ field, message }) => `${field} ${message}`).join('; '),
+    {
+      field: faults[0]?.field ?? 'fault.parameters',
+      faults,
+      allowed: Object.fromEntries(Object.entries(row.parameters).map(([name, { help }]) => [name, help])),
+    },
+  );
 }
 
 function fillIn(parameter: ParameterRow, marker: string): unknown {
   if (typeof parameter.default !== 'string') return parameter.default;
-  const text = parameter.default.replaceAll('{marker}', marker).replaceAll('{markerNumber}', String(markerNumber(marker)));
+  const text = parameter.default
+    .replaceAll('{marker}', marker)
+    .replaceAll('{markerNumber}', String(markerNumber(marker)));
   return parameter.type === 'integer' ? Number(text) : text;
 }
 
@@ -53,11 +62,15 @@ const checks: Readonly<Record<ParameterRow['type'], (value: unknown) => string |
   number: (value) => (Number.isFinite(value) ? undefined : 'must be a number'),
   text: (value) => (typeof value === 'string' ? undefined : 'must be text'),
   boolean: (value) => (typeof value === 'boolean' ? undefined : 'must be true or false'),
-  scalar: (value) => (typeof value === 'string' || Number.isFinite(value) ? undefined : 'must be a number or text'),
+  scalar: (value) =>
+    typeof value === 'string' || Number.isFinite(value) ? undefined : 'must be a number or text',
   surfaces: (value) =>
-    Array.isArray(value) && value.length > 0 && value.every((item) => item === 'kernel-log' || item === 'dcgm')
+    Array.isArray(value) &&
+    value.length > 0 &&
+    value.every((item) => item === 'kernel-log' || item === 'dcgm')
       ? undefined
       : 'must be a list of kernel-log and dcgm',
+  engine: (value) => (isEngine(value) ? undefined : 'must be {pid: whole number} or {address: text}'),
   process: (value) =>
     isProcess(value) ? undefined : 'must be {pid: whole number, name: text of letters, digits and ._:/-}',
 };
@@ -69,12 +82,21 @@ function isProcess(value: unknown): boolean {
   return Number.isSafeInteger(pid) && Number(pid) >= 0 && isNamed && Object.keys(rest).length === 0;
 }
 
+function isEngine(value: unknown): boolean {
+  if (value === null || typeof value !== 'object') return false;
+  const { pid, address, ...rest } = value as Record<string, unknown>;
+  const isOne = (pid === undefined) !== (address === undefined) && Object.keys(rest).length === 0;
+  return isOne && (pid === undefined ? typeof address === 'string' : Number.isSafeInteger(pid));
+}
+
 function check(parameter: ParameterRow, value: unknown): string | undefined {
   const wrong = checks[parameter.type](value);
   if (wrong !== undefined) return wrong;
   const number = Number(value);
-  if (parameter.minimum !== undefined && number < parameter.minimum) return `must be at least ${parameter.minimum}`;
-  if (parameter.maximum !== undefined && number > parameter.maximum) return `must be at most ${parameter.maximum}`;
+  if (parameter.minimum !== undefined && number < parameter.minimum)
+    return `must be at least ${parameter.minimum}`;
+  if (parameter.maximum !== undefined && number > parameter.maximum)
+    return `must be at most ${parameter.maximum}`;
   if (parameter.pattern !== undefined && !new RegExp(parameter.pattern).test(String(value))) {
     return `must match ${parameter.pattern}`;
   }

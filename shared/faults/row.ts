@@ -22,7 +22,7 @@ export type Channel =
   | { readonly kind: 'dcgm-field' };
 
 export type ParameterRow = {
-  readonly type: 'integer' | 'number' | 'text' | 'boolean' | 'surfaces' | 'process' | 'scalar';
+  readonly type: 'integer' | 'number' | 'text' | 'boolean' | 'surfaces' | 'process' | 'engine' | 'scalar';
   readonly help: string;
   readonly required?: boolean;
   /** May hold `{marker}` and `{markerNumber}` (1000 to 9999). */

@@ -1,12 +1,20 @@
 import { randomUUID, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import { messageFromUnknown, Refusal, rpcCodes } from '../errors.ts';
 import type { Log } from '../log.ts';
 
 /** How an error leaves: Connect's JSON on the agent, RFC 9457 problem documents on the coordinator. */
-export type ErrorFormat = (refusal: Refusal, request: { readonly id: string; readonly url: string }) => {
+export type ErrorFormat = (
+  refusal: Refusal,
+  request: { readonly id: string; readonly url: string },
+) => {
   readonly type: string;
   readonly body: object;
 };
@@ -60,7 +68,8 @@ export function createServer(options: ServerOptions): Server {
 
   app.setErrorHandler((thrown: FastifyError | Refusal, request, reply) => {
     const refusal = refusalFromFastify(thrown);
-    if (refusal.reason === 'internal') log.error({ err: thrown, requestId: request.id, url: request.url }, 'request failed');
+    if (refusal.reason === 'internal')
+      log.error({ err: thrown, requestId: request.id, url: request.url }, 'request failed');
     return send(request, reply, refusal);
   });
   app.setNotFoundHandler((request, reply) =>
@@ -82,7 +91,13 @@ export function createServer(options: ServerOptions): Server {
   app.addHook('onResponse', async (request, reply) => {
     requests.inc({ route: request.routeOptions.url ?? 'none', status: String(reply.statusCode) });
     log.debug(
-      { requestId: request.id, method: request.method, url: request.url, status: reply.statusCode, ms: reply.elapsedTime },
+      {
+        requestId: request.id,
+        method: request.method,
+        url: request.url,
+        status: reply.statusCode,
+        ms: reply.elapsedTime,
+      },
       'request',
     );
   });
@@ -93,7 +108,9 @@ export function createServer(options: ServerOptions): Server {
     try {
       done(null, JSON.parse(text as string));
     } catch (thrown) {
-      done(new Refusal('malformed_request', `body: not JSON: ${messageFromUnknown(thrown)}`, { field: 'body' }));
+      done(
+        new Refusal('malformed_request', `body: not JSON: ${messageFromUnknown(thrown)}`, { field: 'body' }),
+      );
     }
   });
 
@@ -103,7 +120,9 @@ export function createServer(options: ServerOptions): Server {
     if (because === undefined) return reply.type('text/plain').send('ok\n');
     return reply.code(503).type('text/plain').send(`not ready: ${because}\n`);
   });
-  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+  app.get('/metrics', async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.metrics()),
+  );
 
   return { app, metrics };
 }
@@ -126,7 +145,10 @@ function headerText(value: string | string[] | undefined): string | undefined {
 function assertToken(header: string | undefined, file: string): void {
   const given = /^Bearer (.+)$/i.exec(header ?? '')?.[1];
   if (given === undefined) {
-    throw new Refusal('unauthenticated', 'no bearer token', { field: 'authorization', allowed: 'Bearer TOKEN' });
+    throw new Refusal('unauthenticated', 'no bearer token', {
+      field: 'authorization',
+      allowed: 'Bearer TOKEN',
+    });
   }
   let expected: string;
   try {
@@ -138,7 +160,9 @@ function assertToken(header: string | undefined, file: string): void {
   const left = Buffer.from(given);
   const right = Buffer.from(expected);
   if (left.length !== right.length || !timingSafeEqual(left, right)) {
-    throw new Refusal('unauthenticated', 'the bearer token is not the one of this server', { field: 'authorization' });
+    throw new Refusal('unauthenticated', 'the bearer token is not the one of this server', {
+      field: 'authorization',
+    });
   }
 }
 
@@ -151,7 +175,12 @@ function refusalFromFastify(thrown: FastifyError | Refusal): Refusal {
   if (thrown.statusCode !== undefined && thrown.statusCode >= 400 && thrown.statusCode < 500) {
     return new Refusal('malformed_request', thrown.message, { field: 'body' }, thrown);
   }
-  return new Refusal('internal', 'an unexpected failure; the log of this process has the details', {}, thrown);
+  return new Refusal(
+    'internal',
+    'an unexpected failure; the log of this process has the details',
+    {},
+    thrown,
+  );
 }
 
 /** All faults at once, each with its field's path. */
@@ -161,8 +190,13 @@ function refusalFromValidation(thrown: FastifyError): Refusal {
     const extra = params['additionalProperty'] ?? params['missingProperty'];
     const path = `${thrown.validationContext ?? 'body'}${fault.instancePath.replaceAll('/', '.')}`;
     const field = extra === undefined ? path : `${path}.${String(extra)}`;
-    const message = params['additionalProperty'] === undefined ? (fault.message ?? 'is not valid') : 'is not a known field';
-    return { field: field.replace(/^body\./, ''), message, allowed: params['allowedValues'] ?? params['allowedValue'] };
+    const message =
+      params['additionalProperty'] === undefined ? (fault.message ?? 'is not valid') : 'is not a known field';
+    return {
+      field: field.replace(/^body\./, ''),
+      message,
+      allowed: params['allowedValues'] ?? params['allowedValue'],
+    };
   });
   const unique = mergeAlternatives(faults);
   return new Refusal(
@@ -179,11 +213,15 @@ function mergeAlternatives(faults: readonly { field: string; message: string; al
   for (const fault of faults) {
     const entry = byField.get(fault.field) ?? { field: fault.field, message: '', allowed: [] };
     if (fault.allowed !== undefined) entry.allowed.push(...[fault.allowed].flat());
-    else if (!fault.message.startsWith('must match a schema in anyOf') && entry.message === '') entry.message = fault.message;
+    else if (!fault.message.startsWith('must match a schema in anyOf') && entry.message === '')
+      entry.message = fault.message;
     byField.set(fault.field, entry);
   }
   return [...byField.values()].map((entry) => ({
     ...entry,
-    message: entry.allowed.length > 0 ? `must be one of ${entry.allowed.join(', ')}` : entry.message || 'is not valid',
+    message:
+      entry.allowed.length > 0
+        ? `must be one of ${entry.allowed.join(', ')}`
+        : entry.message || 'is not valid',
   }));
 }

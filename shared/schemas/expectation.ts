@@ -7,7 +7,9 @@ export const Expectation = Type.Object(
       description: 'event: a Warning on the node; condition: status False',
     }),
     type: Type.String({ description: 'condition type; also the `reason` of the event' }),
-    reason: Type.String({ description: 'the monitoring agent’s reason: the event message’s prefix, the condition’s reason' }),
+    reason: Type.String({
+      description: 'the monitoring agent’s reason: the event message’s prefix, the condition’s reason',
+    }),
     message: Type.Optional(Type.String({ description: 'text that the message must contain' })),
     withinSeconds: Type.Number({ minimum: 1, maximum: 3600, description: 'how long to wait' }),
   },

@@ -46,10 +46,18 @@ export const Target = Type.Object(
     ),
     mode: Type.Optional(Type.Enum([...targetModes], { description: 'as in Chaos Mesh; default one' })),
     value: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 10000, description: 'nodes for fixed, percent for the percent modes' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 10000,
+        description: 'nodes for fixed, percent for the percent modes',
+      }),
     ),
     seed: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 4294967295, description: 'the same seed picks the same nodes; default from the name' }),
+      Type.Integer({
+        minimum: 0,
+        maximum: 4294967295,
+        description: 'the same seed picks the same nodes; default from the name',
+      }),
     ),
     gpu: Type.Optional(GpuSelector),
   },
@@ -190,7 +198,11 @@ export const InjectionStatus = Type.Object(
     baseline: Type.Optional(Baseline),
     receipt: Type.Optional(Receipt),
     refusal: Type.Optional(
-      Type.Object({ reason: Type.String(), message: Type.String(), details: Type.Record(Type.String(), Type.Unknown()) }),
+      Type.Object({
+        reason: Type.String(),
+        message: Type.String(),
+        details: Type.Record(Type.String(), Type.Unknown()),
+      }),
     ),
     injectedAt: Type.Optional(Type.String({ description: "coordinator's clock: the receipt was here" })),
     waitUntil: Type.Optional(Type.String()),

@@ -2,9 +2,13 @@ import Type, { type Static } from 'typebox';
 
 export const Evidence = Type.Object(
   {
-    source: Type.String({ description: 'where it was read: an API object with its field, a log, a node’s agent' }),
+    source: Type.String({
+      description: 'where it was read: an API object with its field, a log, a node’s agent',
+    }),
     observed: Type.String({ description: 'what stood there' }),
-    at: Type.String({ description: 'RFC 3339; when it was read, or when it happened where the source says so' }),
+    at: Type.String({
+      description: 'RFC 3339; when it was read, or when it happened where the source says so',
+    }),
   },
   { additionalProperties: false },
 );

@@ -40,7 +40,9 @@ export const GpuFacts = Type.Object(
       orNull,
     ),
     migEnabled: Type.Union([Type.Boolean(), Type.Null()], orNull),
-    notes: Type.Array(Type.String(), { description: 'which value is missing and what NVML answered instead' }),
+    notes: Type.Array(Type.String(), {
+      description: 'which value is missing and what NVML answered instead',
+    }),
   },
   { $id: 'GpuFacts', additionalProperties: false },
 );
@@ -52,7 +54,9 @@ export const HostEngineFacts = Type.Object(
     pid: Type.Integer(),
     commandLine: Type.Array(Type.String()),
     executable: Type.String({ description: "path in the process's own mount namespace" }),
-    container: Type.Union([Type.String(), Type.Null()], { description: 'container id, null for a host process' }),
+    container: Type.Union([Type.String(), Type.Null()], {
+      description: 'container id, null for a host process',
+    }),
     podUid: Type.Union([Type.String(), Type.Null()]),
     address: Type.String({ description: '127.0.0.1:5555 or unix:///path, as dcgmi --host takes it' }),
     listening: Type.Boolean({ description: 'the address is bound by this process' }),

@@ -15,7 +15,9 @@ export const GpuSelector = Type.Object(
   {
     index: Type.Optional(Type.Integer({ minimum: 0, description: 'NVML index' })),
     uuid: Type.Optional(Type.String({ minLength: 1, maxLength: 96, description: 'GPU-…' })),
-    pci: Type.Optional(Type.String({ minLength: 1, maxLength: 32, description: 'any of the four spellings' })),
+    pci: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 32, description: 'any of the four spellings' }),
+    ),
   },
   { additionalProperties: false, minProperties: 1, maxProperties: 1, description: 'one of index, uuid, pci' },
 );
@@ -25,7 +27,9 @@ export type GpuSelector = Static<typeof GpuSelector>;
 export const EngineSelector = Type.Object(
   {
     pid: Type.Optional(Type.Integer({ minimum: 1 })),
-    address: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: '127.0.0.1:5555 or unix:///path' })),
+    address: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 256, description: '127.0.0.1:5555 or unix:///path' }),
+    ),
   },
   { additionalProperties: false, minProperties: 1, maxProperties: 1, description: 'one of pid, address' },
 );
@@ -38,7 +42,9 @@ export const WriteKernelMessage = Type.Object(
     orderId: Type.Optional(OrderId),
     level: Type.Optional(KmsgLevelName),
     text: Type.String({ maxLength: 8192, description: 'one line of printable ASCII' }),
-    acceptRisk: Type.Optional(Type.Boolean({ description: 'yes to a line that a host engine acts on (Xid 79, 120)' })),
+    acceptRisk: Type.Optional(
+      Type.Boolean({ description: 'yes to a line that a host engine acts on (Xid 79, 120)' }),
+    ),
   },
   { $id: 'WriteKernelMessage', additionalProperties: false },
 );
@@ -63,7 +69,9 @@ export const InjectXid = Type.Object(
         { additionalProperties: false, description: 'the process the driver would name' },
       ),
     ),
-    detail: Type.Optional(Type.String({ maxLength: 600, description: 'text after the number; default: a driver’s own' })),
+    detail: Type.Optional(
+      Type.String({ maxLength: 600, description: 'text after the number; default: a driver’s own' }),
+    ),
     engine: Type.Optional(EngineSelector),
     acceptRisk: Type.Optional(Type.Boolean({ description: 'yes to Xid 79 or 120 in the kernel log' })),
     force,
@@ -80,7 +88,8 @@ export const InjectDcgmField = Type.Object(
       description: 'number or name of shared/dcgm-fields',
     }),
     value: Type.Union([Type.Number(), Type.String({ maxLength: 256 })], {
-      description: 'whole number, number or text, by the type of the field; a decimal string keeps 64 bits exact',
+      description:
+        'whole number, number or text, by the type of the field; a decimal string keeps 64 bits exact',
     }),
     offsetSeconds: Type.Optional(
       Type.Integer({ minimum: 0, description: 'seconds into the future for the sample; 1 by default' }),
@@ -102,14 +111,23 @@ export const IntrospectDcgmField = Type.Object(
 );
 export type IntrospectDcgmField = Static<typeof IntrospectDcgmField>;
 
-export const OrderReference = Type.Object({ orderId: OrderId }, { $id: 'OrderReference', additionalProperties: false });
+export const OrderReference = Type.Object(
+  { orderId: OrderId },
+  { $id: 'OrderReference', additionalProperties: false },
+);
 
 export const TailKernelLog = Type.Object(
   {
     from: Type.Optional(Type.Union([Type.Literal('end'), Type.Literal('oldest')])),
-    match: Type.Optional(Type.String({ maxLength: 256, description: 'only records whose text contains this' })),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100000, description: 'ends after so many records' })),
-    forSeconds: Type.Optional(Type.Number({ minimum: 0.1, maximum: 3600, description: 'ends after this time' })),
+    match: Type.Optional(
+      Type.String({ maxLength: 256, description: 'only records whose text contains this' }),
+    ),
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 100000, description: 'ends after so many records' }),
+    ),
+    forSeconds: Type.Optional(
+      Type.Number({ minimum: 0.1, maximum: 3600, description: 'ends after this time' }),
+    ),
   },
   { $id: 'TailKernelLog', additionalProperties: false },
 );

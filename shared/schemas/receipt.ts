@@ -11,7 +11,9 @@ export const Timestamp = Type.String({ description: 'RFC 3339, UTC' });
 export const KernelLogReadBack = Type.Object(
   {
     sequence: Type.Integer({ description: "the kernel's sequence number of the record: the proof" }),
-    record: Type.String({ description: 'the record as a reader gets it: priority,sequence,microseconds,flags;text' }),
+    record: Type.String({
+      description: 'the record as a reader gets it: priority,sequence,microseconds,flags;text',
+    }),
     priority: Type.Integer({ description: 'user space cannot write facility 0: level 3 comes back as 11' }),
     microseconds: Type.Integer({ description: "since boot, the kernel's clock" }),
   },
@@ -37,7 +39,9 @@ export type Introspection = Static<typeof Introspection>;
 
 export const DcgmReadBack = Type.Object(
   {
-    before: Type.Union([Introspection, Type.Null()], { description: 'null: the engine had no entry for the field' }),
+    before: Type.Union([Introspection, Type.Null()], {
+      description: 'null: the engine had no entry for the field',
+    }),
     after: Introspection,
   },
   { additionalProperties: false },
@@ -85,7 +89,9 @@ export const Receipt = Type.Object(
     state: Type.Union([Type.Literal('running'), Type.Literal('ended'), Type.Literal('interrupted')]),
     acceptedAt: Timestamp,
     endedAt: Type.Union([Timestamp, Type.Null()]),
-    replayed: Type.Boolean({ description: 'true: this order was carried out earlier; nothing was injected now' }),
+    replayed: Type.Boolean({
+      description: 'true: this order was carried out earlier; nothing was injected now',
+    }),
     surfaces: Type.Array(SurfaceResult),
   },
   { $id: 'Receipt', additionalProperties: false },

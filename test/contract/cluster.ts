@@ -447,6 +447,9 @@ export async function clusterContract(t: Test, under: ClusterUnderTest): Promise
 
   await t.test('logs of pods', async (t) => {
     t.equal(await cluster.podLog({ name: 'absent', namespace: 'default' }, { tailLines: 5 }), undefined);
+    await cluster.create('pods', pod('homeless'));
+    const homeless = { name: 'homeless', namespace: 'default' };
+    t.equal(await cluster.podLog(homeless, { tailLines: 5 }), undefined, 'on no node');
     if (under.writePodLog === undefined) return;
     await cluster.create('pods', pod('talks', 'gpu-7'));
     const key = { name: 'talks', namespace: 'default' };

@@ -79,7 +79,7 @@ function judgeArmed(facts: Facts): Judgement {
         : seenProblem(problem),
     ],
     remedy:
-      'Arm it: Helm value agent.armed=true (or --armed), after you have made sure that this node may be drilled; also release the kill switch (DELETE /api/v1/killswitch).',
+      'Start the agent with --arm (XIDRILL_ARM), and only where nodes may be drilled; a set kill switch has to be released as well (DELETE /api/v1/killswitch).',
     blocks: facts.drill !== undefined,
   });
 }

@@ -2,7 +2,7 @@ import { isAboutGpus, needsHostEngine } from '../drill.ts';
 import { podSource, present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
 import type { Facts } from '../facts.ts';
 import { conditionOf, isFresh } from '../liveness.ts';
-import { firstWith, nmaName } from '../names.ts';
+import { firstWith, nmaName, nmaTag } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 const gateLine = /NVIDIA-based monitoring is disabled for the arm64 architecture/;
@@ -24,19 +24,19 @@ function judgeGate(facts: Facts): Judgement {
   if (line === undefined) {
     if (nma.version === undefined)
       return unknown('the node is arm64, but the NMA version could not be found out');
-    const { row, exact, text } = nma.version;
+    const { row, exact } = nma.version;
     if (!row.arm64Gate && !exact)
-      return unknown(`the node is arm64, but "${text}" does not name a known NMA version`);
+      return unknown(`the node is arm64, but "${nmaTag(facts)}" does not name a known NMA version`);
     if (!row.arm64Gate) return refuted(`NMA ${row.version} detects GPU faults on arm64`);
   }
   return gateCause(facts, line !== undefined || isKnownToGate(facts));
 }
 
 /** The gate is one of the few things known of 1.4.3; a build of one's own may have taken it out. */
-function isKnownToGate({ nma }: Facts): boolean {
-  const { version } = nma;
+function isKnownToGate(facts: Facts): boolean {
+  const { version } = facts.nma;
   if (version === undefined) return false;
-  const number = /\d+\.\d+\.\d+/.exec(version.text)?.[0];
+  const number = /\d+\.\d+\.\d+/.exec(nmaTag(facts) ?? '')?.[0];
   return version.exact || (version.row.knownFrom === 'account' && number === version.row.version);
 }
 
@@ -65,7 +65,5 @@ function gateCause(facts: Facts, isProven: boolean): Judgement {
       `Update NMA to v${fixed} or later (aws eks update-addon --cluster-name CLUSTER --addon-name ` +
       `eks-node-monitoring-agent --addon-version v${fixed}-eksbuild.1), or drill an amd64 GPU node.`,
   };
-  const kind = drill?.expectation.kind;
-  if (!isProven) return likely({ ...cause, aside: kind === 'none' });
-  return proven({ ...cause, aside: kind === 'none', blocks: kind === 'event' || kind === 'condition' });
+  return isProven ? proven({ ...cause, blocks: drill !== undefined }) : likely(cause);
 }

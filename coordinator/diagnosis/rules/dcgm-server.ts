@@ -2,7 +2,7 @@ import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import { injectedAt, isAboutGpus, needsHostEngine, problemsOf, seenProblem, surfacesOf } from '../drill.ts';
 import { millis, podSource, present, renderPod, seen, seenCondition, seenInLog } from '../evidence.ts';
 import { type Facts, isUnread } from '../facts.ts';
-import { conditionOf, isRunning } from '../liveness.ts';
+import { conditionOf, runningPod } from '../liveness.ts';
 import { nmaNamespace, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
@@ -23,8 +23,9 @@ function judgeServer(facts: Facts): Judgement {
   if (!isAboutGpus(facts) || (drill !== undefined && !needsHostEngine(facts))) return irrelevant;
   // The missing engine is then what is drilled.
   if (drill?.expectation.reason === lostReason) return irrelevant;
-  if (isRunning(pod)) return refuted(`pod ${pod.namespace}/${pod.name} is Running and Ready`);
-  const address = nma.pod?.environment['DCGM_ADDRESS'];
+  const running = runningPod(pod);
+  if (running !== undefined) return refuted(`pod ${running.namespace}/${running.name} is Running and Ready`);
+  const address = nma.pod?.environment.DCGM_ADDRESS;
   if (address !== undefined) return refuted(`NMA uses the host engine at ${address} (DCGM_ADDRESS)`);
   const listened = listenedEngine(facts);
   if (listened !== undefined) return refuted(`NMA listens on another engine: ${listened}`);
@@ -54,9 +55,8 @@ function judgeServer(facts: Facts): Judgement {
     remedy: serverRemedy(facts),
   };
   if (problem === undefined && !hasLost && !noEngine) return likely(cause);
-  const kind = drill?.expectation.kind;
   const isBlocking = noEngine && drill !== undefined && surfacesOf(drill).includes('dcgm');
-  return proven({ ...cause, aside: kind === 'none', blocks: isBlocking && kind !== 'none' });
+  return proven({ ...cause, blocks: isBlocking });
 }
 
 function listenedEngine({ agent }: Facts): string | undefined {
@@ -190,7 +190,6 @@ export const engineWithoutGpus: Rule = {
         seen(facts, `${source} gpus`, inventory.gpus.map(({ uuid }) => uuid).join(', ')),
       ],
       remedy: `Give dcgm-server the NVIDIA runtime class, then check: kubectl -n ${nmaNamespace(facts)} exec ${facts.nma.dcgmServer.pod?.name ?? 'DCGM-SERVER-POD'} -- dcgmi discovery -l.`,
-      aside: facts.drill?.expectation.kind === 'none',
     });
   },
 };

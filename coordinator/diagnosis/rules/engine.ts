@@ -11,7 +11,7 @@ import {
 } from '../drill.ts';
 import { renderPod, seen } from '../evidence.ts';
 import { type Facts, isUnread } from '../facts.ts';
-import { isRunning } from '../liveness.ts';
+import { runningPod } from '../liveness.ts';
 import { nmaNamespace } from '../names.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted, unknown } from '../rule.ts';
 
@@ -51,14 +51,15 @@ export const nobodyListens: Rule = {
     if (target.engines.some(({ listened }) => listened))
       return refuted('NMA listens on another engine of this node');
     const { pod } = facts.nma;
+    const running = runningPod(pod);
     const nma =
       pod === undefined ? 'there is no NMA pod on the node' : `pod ${pod.name} is ${renderPod(pod)}`;
     const names = target.engines.map((engine) => nameOf(facts, engine)).join('; ') || 'none';
     return proven({
       summary: `NMA listens on no host engine of this node, so that no injected value can reach it. Engines: ${names}. Of NMA: ${nma}.`,
       evidence: [...target.evidence, ...target.engines.map((engine) => seenEngine(facts, engine))],
-      remedy: isRunning(pod)
-        ? `Read whether NMA has connected: kubectl -n ${pod.namespace} logs ${pod.name} | grep -i dcgm; it tries every 30 s.`
+      remedy: running
+        ? `Read whether NMA has connected: kubectl -n ${running.namespace} logs ${running.name} | grep -i dcgm; it tries every 30 s.`
         : `Get NMA running first: kubectl -n ${nmaNamespace(facts)} get pods -o wide --field-selector spec.nodeName=${facts.node.name}.`,
     });
   },
@@ -104,7 +105,7 @@ function deafTarget(facts: Facts): DeafTarget | undefined {
 }
 
 function askedEngine(facts: Facts, engines: readonly Engine[]): Engine | undefined {
-  const asked = facts.drill?.parameters['engine'] ?? facts.drill?.receipt?.asked['engine'];
+  const asked = facts.drill?.parameters.engine ?? facts.drill?.receipt?.asked.engine;
   if (typeof asked !== 'object' || asked === null) return engines.find(({ listened }) => !listened);
   const { pid, address } = asked as { pid?: unknown; address?: unknown };
   return engines.find((engine) => engine.pid === pid || engine.address === address);
@@ -132,11 +133,11 @@ function enginesOfRefusal({ details }: Problem): readonly Engine[] | undefined {
   const { engines } = details;
   if (!Array.isArray(engines)) return undefined;
   return engines.filter(isObject).map((engine) => ({
-    pid: Number(engine['pid']),
-    podUid: typeof engine['podUid'] === 'string' ? engine['podUid'] : null,
-    address: String(engine['address'] ?? 'an unknown address'),
-    listened: engine['listened'] === true,
-    proof: String(engine['evidence'] ?? 'no evidence given'),
+    pid: Number(engine.pid),
+    podUid: typeof engine.podUid === 'string' ? engine.podUid : null,
+    address: String(engine.address ?? 'an unknown address'),
+    listened: engine.listened === true,
+    proof: String(engine.evidence ?? 'no evidence given'),
   }));
 }
 

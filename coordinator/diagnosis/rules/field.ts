@@ -20,7 +20,7 @@ function judgeField(facts: Facts): Judgement {
   if (drill === undefined) return irrelevant;
   const problem = problemsOf(facts).find(({ reason }) => reason === 'field_value_no_effect');
   if (problem !== undefined) {
-    const given = suggestionsOf(problem.details['didYouMean']);
+    const given = suggestionsOf(problem.details.didYouMean);
     const found = given ?? noEffect(drill)?.didYouMean ?? [];
     return proven({
       summary: `Refused, nothing was injected: ${problem.message}.`,
@@ -39,7 +39,6 @@ function judgeField(facts: Facts): Judgement {
       seen(facts, 'order', `field ${asked.field}, value ${asked.value}`),
     ],
     remedy: remedyOf(nothing.didYouMean),
-    aside: drill.expectation.kind === 'none',
   });
 }
 

@@ -29,7 +29,7 @@ export const kernelLogNotRead: Rule = {
 
 function judgeKernelLog(facts: Facts): Judgement {
   const { drill } = facts;
-  if (drill === undefined || drill.expectation.kind === 'none') return irrelevant;
+  if (drill === undefined) return irrelevant;
   const xid = xidOf(drill);
   const surfaces = surfacesOf(drill);
   const record = kernelReadBack(drill)?.record;

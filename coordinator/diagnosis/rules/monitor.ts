@@ -2,7 +2,7 @@ import { monitors, type PluginName } from '../../../shared/nma/conditions.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import { present, seen, seenHeartbeat, seenInLog } from '../evidence.ts';
 import { type Facts, isUnread } from '../facts.ts';
-import { conditionOf, isFresh, isRunning, writingOf } from '../liveness.ts';
+import { conditionOf, isFresh, runningPod, writingOf } from '../liveness.ts';
 import { nmaNamespace, restartAllNma, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
@@ -28,7 +28,6 @@ function judgeDisabled(facts: Facts): Judgement {
       `the configuration disables ${plugin}, but the running NMA writes ${type} (it was read at its start)`,
     );
   }
-  const kind = facts.drill?.expectation.kind;
   const namespace = nmaNamespace(facts);
   const cause = {
     summary:
@@ -43,7 +42,7 @@ function judgeDisabled(facts: Facts): Judgement {
   };
   // With every condition old, NMA may as well have stopped as a whole, before it could read this configuration.
   if (writingOf(facts).state !== 'fresh' && condition !== undefined) return likely(cause);
-  return proven({ ...cause, aside: kind === 'none', blocks: kind === 'event' || kind === 'condition' });
+  return proven({ ...cause, blocks: facts.drill !== undefined });
 }
 
 /** Hardware is looked for once, at NMA’s start, by the driver that is bound then (nma.md §4.2). */
@@ -63,13 +62,12 @@ function judgeAbsent(facts: Facts): Judgement {
   const writing = writingOf(facts);
   const line = seenInLog(facts, skippedLine);
   if (writing.state !== 'fresh' && line === undefined) {
-    if (condition !== undefined || !isRunning(facts.nma.pod)) return irrelevant;
+    if (condition !== undefined || runningPod(facts.nma.pod) === undefined) return irrelevant;
     return unknown(`${gpuType} is absent, but so is every sign that NMA writes conditions`);
   }
   const cause = absentCause(facts, present(line));
   if (line === undefined) return likely(cause);
-  const kind = facts.drill?.expectation.kind;
-  return proven({ ...cause, aside: kind === 'none', blocks: kind === 'event' || kind === 'condition' });
+  return proven({ ...cause, blocks: facts.drill !== undefined });
 }
 
 function absentCause(facts: Facts, lines: readonly Evidence[]) {

@@ -23,7 +23,7 @@ import {
   seenHeartbeat,
 } from '../evidence.ts';
 import type { Facts, PodFacts } from '../facts.ts';
-import { isRunning, signOfLife, writingOf } from '../liveness.ts';
+import { runningPod, signOfLife, writingOf } from '../liveness.ts';
 import { nmaDaemonSet, nmaNamespace, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 import { hasCredentialMarks } from './credentials.ts';
@@ -38,7 +38,8 @@ export const nmaNotRunning: Rule = {
 
 function judgeRunning(facts: Facts): Judgement {
   const { pod, daemonSet, mayBeHostProcess } = facts.nma;
-  if (isRunning(pod)) return refuted(`pod ${pod.namespace}/${pod.name} is Running and Ready`);
+  const running = runningPod(pod);
+  if (running !== undefined) return refuted(`pod ${running.namespace}/${running.name} is Running and Ready`);
   const life = signOfLife(facts);
   if (pod === undefined && life !== undefined) return refuted(`no pod was found, but NMA lives: ${life}`);
   const silence = silenceEvidence(facts);
@@ -156,7 +157,7 @@ function judgeWriting(facts: Facts): Judgement {
     return refuted(`${writing.condition.type} was written ${renderAge(writing.age)} ago`);
   }
   // Not running, or broken by a role: those rules say it better.
-  if (!isRunning(pod) && !mayBeHostProcess) return irrelevant;
+  if (runningPod(pod) === undefined && !mayBeHostProcess) return irrelevant;
   if (hasCredentialMarks(facts)) return irrelevant;
   if (writing.state === 'absent') return unknown('NMA runs, but none of its conditions is on the node');
   if (writing.nodeSilent) {
@@ -180,7 +181,7 @@ function judgeWriting(facts: Facts): Judgement {
   };
   // A missing event is not explained by it, but a hung process would explain both.
   if (kind === 'event') return likely(cause);
-  return proven({ ...cause, aside: kind === 'none', blocks: kind === 'condition' && isRunning(pod) });
+  return proven({ ...cause, blocks: kind === 'condition' && runningPod(pod) !== undefined });
 }
 
 /** nma.md §2.3: policies listen 30 to 36 s after a start; a restart also forgets what came before it. */

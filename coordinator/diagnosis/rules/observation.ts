@@ -10,8 +10,7 @@ export const observationGap: Rule = {
   title: 'The cluster could not be watched for a while',
   link: 'reaction',
   judge({ drill, node }) {
-    if (drill === undefined || drill.waitedUntil === undefined || drill.expectation.kind === 'none')
-      return irrelevant;
+    if (drill?.waitedUntil === undefined) return irrelevant;
     const gaps = drill.timeline.filter(({ kind }) => kind === 'gap');
     if (gaps.length === 0) return refuted('the node was watched without a gap since the injection');
     return likely({
@@ -84,30 +83,6 @@ export const nodeReplaced: Rule = {
       ],
       remedy: `Who replaced it is in its events: kubectl get events -A --field-selector involvedObject.name=${node.name}; then drill the new node.`,
       blocks: false,
-    });
-  },
-};
-
-export const unexpectedReaction: Rule = {
-  code: 'unexpected-reaction',
-  title: 'NMA reacted where nothing was to follow',
-  link: 'reaction',
-  judge({ drill }) {
-    if (drill?.expectation.kind !== 'none' || drill.waitedUntil === undefined) return irrelevant;
-    const { type } = drill.expectation;
-    const entries = drill.timeline.filter(
-      ({ kind, match, text, source }) =>
-        match ||
-        ((kind === 'event' || (kind === 'condition' && /\bFalse\b/.test(text))) &&
-          `${source} ${text}`.includes(type)),
-    );
-    const [first] = entries;
-    if (first === undefined) return refuted(`nothing of type ${type} was seen on the node`);
-    return proven({
-      summary: `Nothing was to follow, and this did: ${first.text}`,
-      evidence: entries.map(seenEntry),
-      remedy:
-        'See whether it is a fault of the node itself or of another drill; the message names the fault.',
     });
   },
 };

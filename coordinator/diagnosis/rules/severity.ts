@@ -78,7 +78,7 @@ export const eventCombined: Rule = {
     if (drill?.expectation.kind !== 'event' || !isSilent(facts)) return irrelevant;
     const { reason } = drill.expectation;
     const entry = drill.timeline.find(({ kind, text }) => kind === 'event' && text.includes(combinedPrefix));
-    const sent = seenInLog(facts, new RegExp(`sending condition to exporter.*${escape(reason)}`));
+    const sent = seenInLog(facts, new RegExp(`sending condition to exporter.*${escapeRegExp(reason)}`));
     if (entry === undefined && sent === undefined) {
       return refuted(`no event with the prefix "${combinedPrefix.trim()}" was seen on the node`);
     }
@@ -110,6 +110,6 @@ function a(kind: 'event' | 'condition'): string {
   return kind === 'event' ? 'an event' : 'a condition';
 }
 
-function escape(text: string): string {
+function escapeRegExp(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }

@@ -23,7 +23,7 @@ export type Asked = {
 /** `text` is a log; `undefined` means that the response is in use already, by a watch. */
 export type Answer =
   | { readonly code: number; readonly object: object }
-  | { readonly text: string }
+  | { readonly code: number; readonly text: string }
   | undefined;
 
 export type Handlers = Readonly<Record<Verb, (asked: Asked) => Promise<Answer> | Answer>>;
@@ -64,7 +64,10 @@ export function createHandlers(deps: Deps): Handlers {
 
   function podLog(asked: Asked, query: URLSearchParams): Answer {
     const { metadata, spec } = existing(asked) as KubeObject & {
-      readonly spec?: { readonly containers?: readonly { readonly name: string }[] };
+      readonly spec?: {
+        readonly containers?: readonly { readonly name: string }[];
+        readonly nodeName?: string;
+      };
     };
     const names = (spec?.containers ?? []).map(({ name }) => name);
     const container = query.get('container') ?? names[0] ?? '';
@@ -76,6 +79,7 @@ export function createHandlers(deps: Deps): Handlers {
     if (!names.includes(container)) {
       throw badRequest(`container ${container} is not valid for pod ${metadata.name}`);
     }
+    if (!spec?.nodeName) return { code: 204, text: '' };
     const tail = query.get('tailLines');
     const text = logs.read(metadata, container, tail === null ? undefined : Number(tail));
     if (text === undefined) {
@@ -83,7 +87,7 @@ export function createHandlers(deps: Deps): Handlers {
         `container "${container}" in pod "${metadata.name}" is waiting to start: ContainerCreating`,
       );
     }
-    return { text };
+    return { code: 200, text };
   }
 
   function list({ kind, place, query }: Asked): Answer {
@@ -119,7 +123,11 @@ export function createHandlers(deps: Deps): Handlers {
     const body = objectFromBody(await bodyOf(asked.request), kind);
     const { namespace } = body.metadata ?? {};
     if (kind.namespaced && place.namespace === undefined) {
-      throw badRequest('an empty namespace may not be set during creation');
+      throw statusError(
+        405,
+        'MethodNotAllowed',
+        'the server does not allow this method on the requested resource',
+      );
     }
     assertNamespace(namespace, place);
     const created = objects.create(kind, place.namespace, body, writeOptions(asked));

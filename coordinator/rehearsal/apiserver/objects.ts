@@ -5,7 +5,7 @@ import { builtInCauses, decoded } from './built-in-checks.ts';
 import { definitionCauses, establishedStatus } from './definitions.ts';
 import type { Kinds, ServedKind } from './kinds.ts';
 import { prune, validate } from './schema.ts';
-import { alreadyExists, type Cause, conflict, invalid, notFound, statusError } from './status-error.ts';
+import { alreadyExists, badRequest, type Cause, conflict, invalid, notFound } from './status-error.ts';
 import type { Store } from './store.ts';
 import {
   asNamespace,
@@ -74,7 +74,7 @@ export function createObjects(deps: {
     const current = store.get(kind.bucket, key);
     if (current === undefined) {
       if (method === 'PUT' && kind.createOnUpdate && subresource === undefined) {
-        return create(kind, key.namespace, next(undefined), options);
+        return create(kind, key.namespace, unversioned(next(undefined)), options);
       }
       throw notFound(kind, key.name);
     }
@@ -88,7 +88,7 @@ export function createObjects(deps: {
     );
     const object = checked(kind, merged, options);
     // A write that changes nothing is not a write: no new version, no watch event.
-    if (isDeepStrictEqual(plain(object), plain(current))) return current;
+    if (isDeepStrictEqual(unversioned(object), unversioned(current))) return current;
     const counted = kind.counted && isSpecChanged(kind, current, object);
     const generation = (current.metadata.generation ?? 0) + (counted ? 1 : 0);
     const stamped = kind.counted ? { ...object, metadata: { ...object.metadata, generation } } : object;
@@ -101,9 +101,10 @@ export function createObjects(deps: {
     const { object, unknown } =
       kind.schema === undefined ? { object: given, unknown: [] } : prune(kind.schema, given);
     if (unknown.length > 0) {
-      const texts = unknown.map((field) => `unknown field "${field}"`);
+      const texts = [...unknown].sort().map((field) => `unknown field "${field}"`);
       if (options.strict) {
-        throw statusError(400, 'BadRequest', `strict decoding error: ${texts.join(', ')}`);
+        const prefix = `${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}`;
+        throw badRequest(`${prefix}: strict decoding error: ${texts.join(', ')}`);
       }
       for (const text of texts) options.warn(text);
     }
@@ -161,12 +162,13 @@ export function createObjects(deps: {
   return { create, update, remove };
 }
 
+/** The real one makes a Lease that went meanwhile anew, whatever version the writer knew. */
+function unversioned(object: KubeObject): KubeObject {
+  const { resourceVersion: _version, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}
+
 function isFinalized({ metadata }: KubeObject): boolean {
   const finalizers = metadata.finalizers as readonly string[] | undefined;
   return metadata.deletionTimestamp !== undefined && (finalizers ?? []).length === 0;
-}
-
-function plain(object: KubeObject): KubeObject {
-  const { resourceVersion: _version, ...metadata } = object.metadata;
-  return { ...object, metadata };
 }

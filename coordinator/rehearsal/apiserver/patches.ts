@@ -62,15 +62,17 @@ function mergeList(
     return patch.filter((item) => !(isJson(item) && item.$patch === 'replace'));
   }
   const result = [...target];
+  const added: unknown[] = [];
   for (const item of patch) {
     if (!isJson(item)) continue;
     const at = result.findIndex((other) => isJson(other) && keys.every((key) => other[key] === item[key]));
     if (item.$patch === 'delete') {
       if (at >= 0) result.splice(at, 1);
     } else if (at >= 0) result[at] = strategicMergePatch(result[at], item);
-    else result.push(strategicMergePatch({}, item));
+    else added.push(strategicMergePatch({}, item));
   }
-  return result;
+  // New ones come first, as in the real server: nobody may rely on the last being the newest.
+  return [...added, ...result];
 }
 
 type Operation = {

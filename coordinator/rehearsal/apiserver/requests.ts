@@ -78,6 +78,12 @@ export function isTrue(text: string | null): boolean {
 }
 
 export async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  const type = request.headers['content-type'] ?? 'application/json';
+  if (!type.includes('json')) {
+    // kubectl create sends protobuf for what it knows; kubectl apply sends JSON.
+    const message = `the body of the request was in an unknown format (${type}) - accepted media types include: application/json`;
+    throw statusError(415, 'UnsupportedMediaType', message);
+  }
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request) {

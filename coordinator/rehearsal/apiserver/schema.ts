@@ -67,8 +67,8 @@ function pruned(
     if (isResource && metaFields.includes(key)) result[key] = item;
     else if (known !== undefined) {
       const embedded = known['x-kubernetes-embedded-resource'] === true;
-      // A null for a field that has a default means the default, as in the real server.
-      if (item === null && known.nullable !== true && known.default !== undefined) continue;
+      // A null that may not be one counts as absent, as in the real server.
+      if (item === null && isTyped(known) && known.nullable !== true) continue;
       result[key] = pruned(known, item, at, unknown, embedded);
     } else if (keepsUnknown(schema)) result[key] = item;
     else unknown.push(at);
@@ -84,6 +84,10 @@ function pruned(
 function extra({ additionalProperties }: Schema): Schema | undefined {
   if (additionalProperties === true) return { 'x-kubernetes-preserve-unknown-fields': true };
   return additionalProperties === false ? undefined : additionalProperties;
+}
+
+function isTyped(schema: Schema): boolean {
+  return schema.type !== undefined || schema['x-kubernetes-int-or-string'] === true;
 }
 
 function keepsUnknown(schema: Schema): boolean {
@@ -147,7 +151,7 @@ function stringCauses(schema: Schema, value: string, path: string): readonly Cau
     schema.format === 'date-time' &&
     !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i.test(value)
   ) {
-    causes.push(invalid(path, text, `must be of type date-time: ${text}`));
+    causes.push(invalid(path, text, `must be of type date-time: ${text}`, 'FieldValueTypeInvalid'));
   }
   return causes;
 }
@@ -159,7 +163,7 @@ function arrayCauses(schema: Schema, value: readonly unknown[], path: string): r
     causes.push(invalid(path, String(value.length), `should have at least ${minItems} items`));
   }
   if (maxItems !== undefined && value.length > maxItems) {
-    const message = `Too many: ${value.length}: must have at most ${maxItems} items`;
+    const message = `Too many: ${value.length}: must have at most ${counted(maxItems)}`;
     causes.push({ reason: 'FieldValueTooMany', message, field: path });
   }
   if (items !== undefined)
@@ -177,10 +181,10 @@ function objectCauses(schema: Schema, value: Json, path: string): readonly Cause
     causes.push(invalid(path, String(size), `should have at least ${schema.minProperties} properties`));
   }
   if (schema.maxProperties !== undefined && size > schema.maxProperties) {
-    const message = `Too many: ${size}: must have at most ${schema.maxProperties} items`;
+    const message = `Too many: ${size}: must have at most ${counted(schema.maxProperties)}`;
     causes.push({ reason: 'FieldValueTooMany', message, field: path });
   }
-  for (const [key, item] of Object.entries(value)) {
+  for (const [key, item] of Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) {
     const known = schema.properties?.[key] ?? extra(schema);
     // The schema's own words about metadata are only about its name; the server checks the rest by itself.
     if (known === undefined || (path === '' && metaFields.includes(key))) continue;
@@ -192,17 +196,27 @@ function objectCauses(schema: Schema, value: Json, path: string): readonly Cause
 function combinationCauses(schema: Schema, value: unknown, path: string): readonly Cause[] {
   const fits = (candidate: Schema) => validate(candidate, value, path).length === 0;
   const causes: Cause[] = (schema.allOf ?? []).flatMap((part) => validate(part, value, path));
-  const shown = typeof value === 'string' ? JSON.stringify(value) : typeOf(value);
   if (schema.anyOf !== undefined && !schema.anyOf.some(fits)) {
-    causes.push(invalid(path, shown, 'must validate at least one schema (anyOf)'));
+    causes.push(combined(path, 'must validate at least one schema (anyOf)'));
   }
-  if (schema.oneOf !== undefined && schema.oneOf.filter(fits).length !== 1) {
-    causes.push(invalid(path, shown, 'must validate one and only one schema (oneOf)'));
+  const fitting = schema.oneOf?.filter(fits).length ?? 1;
+  if (fitting !== 1) {
+    const found = fitting === 0 ? 'Found none valid' : `Found ${fitting} valid alternatives`;
+    causes.push(combined(path, `must validate one and only one schema (oneOf). ${found}`));
   }
   if (schema.not !== undefined && fits(schema.not)) {
-    causes.push(invalid(path, shown, 'must not validate the schema (not)'));
+    causes.push(combined(path, 'must not validate the schema (not)'));
   }
   return causes;
+}
+
+/** The real one knows no field for these. */
+function combined(path: string, what: string): Cause {
+  return { reason: 'FieldValueInvalid', message: `Invalid value: "": "${path}" ${what}`, field: '<nil>' };
+}
+
+function counted(items: number): string {
+  return items === 1 ? '1 item' : `${items} items`;
 }
 
 function invalid(path: string, value: string, what: string, reason = 'FieldValueInvalid'): Cause {

@@ -62,6 +62,8 @@ export type ApiServer = {
   close(): Promise<void>;
 };
 
+/** Below a group that is not served, nobody is there who could make a Status. */
+const nothingThere = { code: 404, text: '404 page not found\n' };
 const keptRequests = 1_000;
 const firstNamespaces = ['default', 'kube-node-lease', 'kube-public', 'kube-system'];
 
@@ -97,10 +99,13 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     const place = placeFromPath(url.pathname);
     if (place === undefined) {
       const found = discovered(url.pathname, kinds);
-      if (found === undefined) throw noSuchResource();
-      return typeof found === 'string' ? { text: found } : { code: 200, object: found };
+      if (found === undefined) return nothingThere;
+      return typeof found === 'string' ? { code: 200, text: found } : { code: 200, object: found };
     }
     const kind = kinds.find(place.group, place.version, place.plural);
+    if (!kinds.all().some(({ group, version }) => group === place.group && version === place.version)) {
+      return nothingThere;
+    }
     if (kind === undefined || (place.namespace !== undefined && !kind.namespaced)) throw noSuchResource();
     const verb = verbOf(request.method ?? '', place, url.searchParams);
     note(request, verb, kind);
@@ -137,7 +142,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     try {
       const given = await answer(request, response);
       if (given === 'reset') request.socket.destroy();
-      else if (given !== undefined && 'text' in given) respond(response, 200, given.text, 'text/plain');
+      else if (given !== undefined && 'text' in given)
+        respond(response, given.code, given.text, 'text/plain');
       else if (given !== undefined)
         respond(response, given.code, JSON.stringify(given.object), 'application/json');
     } catch (thrown) {

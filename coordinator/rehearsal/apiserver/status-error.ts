@@ -21,7 +21,7 @@ export function statusError(
     status: 'Failure',
     message,
     reason,
-    details,
+    ...(Object.keys(details).length > 0 && { details }),
     code,
   };
   return Object.assign(new Error(message), { status });

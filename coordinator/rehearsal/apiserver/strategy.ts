@@ -62,8 +62,11 @@ export function guard(
   }
   const isUnguarded = resourceVersion === undefined || resourceVersion === '';
   if (isUnguarded && method === 'PUT' && !kind.unconditionalUpdate) {
-    const message = `Invalid value: ${kind.custom ? '0' : '0x0'}: must be specified for an update`;
-    throw invalid(kind, name, [{ reason: 'FieldValueInvalid', message, field: 'metadata.resourceVersion' }]);
+    const message = 'Invalid value: 0: must be specified for an update';
+    // In this one case the real server names the resource instead of the kind.
+    throw invalid({ ...kind, kind: kind.plural }, name, [
+      { reason: 'FieldValueInvalid', message, field: 'metadata.resourceVersion' },
+    ]);
   }
   if (!isUnguarded && resourceVersion !== current.metadata.resourceVersion) throw conflict(kind, name);
 }

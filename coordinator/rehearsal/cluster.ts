@@ -1,0 +1,244 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Clock } from '../../shared/clock.ts';
+import type { Log } from '../../shared/log.ts';
+import { findNmaVersion, type NmaVersion } from '../../shared/nma/versions.ts';
+import { createStaticDirectory } from '../agents/directory.ts';
+import { createHttpAgents } from '../agents/http.ts';
+import { type Coordinator, createCoordinator } from '../app.ts';
+import { createClusterClient } from '../cluster/client.ts';
+import { customResourceDefinitions } from '../cluster/crds.ts';
+import type { Cluster } from '../cluster/port.ts';
+import { type ApiServer, startApiServer } from './apiserver/server.ts';
+import type { Credentials } from './nma/credentials.ts';
+import { type RehearsalNode, startNode } from './node.ts';
+import {
+  daemonSetObject,
+  dcgmServerLabels,
+  type NodeRow,
+  nmaImage,
+  nmaLabels,
+  nmaName,
+  nmaPodName,
+  nodeObject,
+  nodeStatus,
+  podObject,
+  podStatus,
+  roleAnnotation,
+  roleEnvironment,
+  roleVolume,
+  systemNamespace,
+} from './objects.ts';
+
+/** An embedded cluster: a stand-in API server, nodes with real agents, a real coordinator. Everything is on loopback. */
+export type RehearsalCluster = {
+  readonly url: string;
+  readonly apiServer: ApiServer;
+  readonly cluster: Cluster;
+  readonly nodes: ReadonlyMap<string, RehearsalNode>;
+  node(name: string): RehearsalNode;
+  /** What a person does to the add-on: another version, with or without a role; all its pods start again. */
+  installNma(addon: {
+    readonly version: string;
+    readonly credentials: Credentials;
+    readonly lastReportMsAgo?: number;
+  }): Promise<void>;
+  close(): Promise<void>;
+};
+
+export type RehearsalOptions = {
+  readonly rows: readonly NodeRow[];
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly newId: () => string;
+  /** 0: any free ones. Agents get consecutive ports from theirs on. */
+  readonly coordinatorPort: number;
+  readonly firstAgentPort: number;
+  readonly log: Log;
+};
+
+export const namespace = 'xidrill';
+
+export async function startRehearsalCluster(options: RehearsalOptions): Promise<RehearsalCluster> {
+  const { rows, clock, log } = options;
+  const stateDir = await mkdtemp(join(tmpdir(), 'xidrill-rehearsal-'));
+  const stop = new AbortController();
+  const nodes = new Map<string, RehearsalNode>();
+  const apiServer = await startApiServer({ clock, log });
+  const cluster = createClusterClient({
+    kubeconfig: { url: apiServer.url },
+    userAgent: 'xidrill-rehearsal',
+    fieldManager: 'xidrill-rehearsal',
+    log,
+  });
+  let coordinator: Coordinator | undefined;
+  let running: Promise<void> = Promise.resolve();
+
+  async function close(): Promise<void> {
+    stop.abort(new Error('the rehearsal ends'));
+    await running;
+    await coordinator?.app.close();
+    await Promise.all([...nodes.values()].map((node) => node.close()));
+    await apiServer.close();
+    await rm(stateDir, { recursive: true, force: true });
+  }
+
+  try {
+    await cluster.create('namespaces', {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: namespace },
+    });
+    for (const definition of customResourceDefinitions())
+      await cluster.create('customresourcedefinitions', definition);
+    for (const row of rows) await cluster.create('nodes', nodeObject(row));
+    for (const [index, row] of rows.entries()) {
+      nodes.set(
+        row.name,
+        await startNode({
+          row,
+          cluster,
+          clock,
+          random: options.random,
+          newId: options.newId,
+          stateDir,
+          port: options.firstAgentPort === 0 ? 0 : options.firstAgentPort + index,
+          armed: true,
+          podLog: (pod, line) => apiServer.appendPodLog(systemNamespace, pod, line),
+          log,
+        }),
+      );
+    }
+    coordinator = await createCoordinator({
+      cluster,
+      agents: createHttpAgents({
+        directory: createStaticDirectory(new Map([...nodes].map(([name, { url }]) => [name, url]))),
+      }),
+      namespace,
+      identity: 'rehearsal',
+      // One coordinator, and a clock that may run a thousand times too fast for a lease of seconds.
+      leaseSeconds: 86_400,
+      clock,
+      random: options.random,
+      newName: () => `drill-${options.newId().slice(0, 8)}`,
+      log,
+    });
+    running = coordinator.run(stop.signal);
+    running.catch((thrown) => log.error({ err: thrown }, 'the coordinator of the rehearsal stopped'));
+    const url = await coordinator.app.listen({ host: '127.0.0.1', port: options.coordinatorPort });
+
+    const installNma = createAddon({ cluster, nodes, clock });
+    return {
+      url,
+      apiServer,
+      cluster,
+      nodes,
+      node(name) {
+        const found = nodes.get(name);
+        if (found === undefined) throw new RangeError(`the rehearsal has no node ${name}`);
+        return found;
+      },
+      installNma,
+      close,
+    };
+  } catch (thrown) {
+    await close();
+    throw thrown;
+  }
+}
+
+function createAddon(deps: {
+  cluster: Cluster;
+  nodes: ReadonlyMap<string, RehearsalNode>;
+  clock: Clock;
+}): RehearsalCluster['installNma'] {
+  const { cluster, nodes, clock } = deps;
+
+  /** DCGM servers run on GPU nodes, and before v1.7.2 not on arm64 (nma.md §8.3). */
+  async function placeDcgmServer(
+    row: NodeRow,
+    version: NmaVersion,
+    image: string,
+  ): Promise<string | undefined> {
+    const name = `dcgm-server-${row.instanceType.replace('.', '-')}`;
+    await cluster.remove('pods', { namespace: systemNamespace, name });
+    if (row.gpu === undefined || (row.arch === 'arm64' && version.arm64Gate)) return undefined;
+    return replacePod(
+      cluster,
+      podObject(row, name, dcgmServerLabels, { image, serviceAccountName: 'default' }),
+      clock.now(),
+    );
+  }
+
+  return async ({ version, credentials, lastReportMsAgo }) => {
+    const image = nmaImage(version);
+    const hasRole = credentials === 'irsa';
+    const serviceAccount = {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: {
+        name: nmaName,
+        namespace: systemNamespace,
+        annotations: hasRole ? { [roleAnnotation]: roleEnvironment.AWS_ROLE_ARN } : {},
+      },
+    };
+    await replace(cluster, 'serviceaccounts', serviceAccount);
+    await replace(
+      cluster,
+      'daemonsets',
+      daemonSetObject(nmaName, nmaLabels, { name: nmaName, image }, nmaName),
+    );
+    await replace(
+      cluster,
+      'daemonsets',
+      daemonSetObject('dcgm-server', dcgmServerLabels, { name: 'dcgm-server', image }, 'default'),
+    );
+    const found = findNmaVersion(version).row;
+    for (const node of nodes.values()) {
+      const { row } = node;
+      const managedAt = lastReportMsAgo === undefined ? undefined : clock.now() - lastReportMsAgo;
+      if (managedAt !== undefined) {
+        await cluster.patch(
+          'nodes',
+          { name: row.name },
+          { status: nodeStatus(row, found, clock.now(), managedAt) },
+          'status',
+        );
+      } else {
+        await cluster.patch(
+          'nodes',
+          { name: row.name },
+          { status: { allocatable: nodeStatus(row, found, clock.now(), undefined)['allocatable'] } },
+          'status',
+        );
+      }
+      const pod = podObject(row, nmaPodName(row), nmaLabels, {
+        image,
+        serviceAccountName: nmaName,
+        ...(hasRole ? { environment: roleEnvironment, volumes: [roleVolume] } : {}),
+      });
+      await replacePod(cluster, pod, clock.now());
+      const enginePodUid = await placeDcgmServer(row, found, image);
+      await node.startNma({ version, credentials, enginePodUid });
+    }
+  };
+}
+
+async function replace(
+  cluster: Cluster,
+  resource: 'serviceaccounts' | 'daemonsets',
+  object: ReturnType<typeof daemonSetObject>,
+): Promise<void> {
+  const { name, namespace: home = systemNamespace } = object.metadata;
+  await cluster.remove(resource, { name, namespace: home });
+  await cluster.create(resource, object);
+}
+
+async function replacePod(cluster: Cluster, pod: ReturnType<typeof podObject>, now: number): Promise<string> {
+  const key = { namespace: systemNamespace, name: pod.metadata.name };
+  await cluster.remove('pods', key);
+  await cluster.create('pods', pod);
+  const placed = await cluster.patch('pods', key, { status: podStatus(key.name, now) }, 'status');
+  return placed.metadata.uid ?? '';
+}

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { createScaledClock } from '../../shared/clock.ts';
+import { readConfig } from '../../shared/config.ts';
+import { createLog, logLevels } from '../../shared/log.ts';
+import { serveNodes, storyNodes } from './accounts.ts';
+import { type RehearsalCluster, startRehearsalCluster } from './cluster.ts';
+import { createPaint, renderTold } from './screen.ts';
+import { faultsOf, type Told, tellStory } from './story.ts';
+
+const [command = 'story', ...rest] = process.argv.slice(2);
+const outcome = readConfig(
+  `npm ${command === 'serve' ? 'run serve' : 'start'} --`,
+  {
+    json: { kind: 'switch', help: 'print the story as JSON' },
+    speed: {
+      kind: 'number',
+      value: 'N',
+      default: command === 'serve' ? 10 : 60,
+      check: (text) => (Number(text) >= 1 && Number(text) <= 100 ? undefined : 'from 1 to 100'),
+      help: 'how many times as fast as the real clock the rehearsal runs',
+    },
+    'log-level': {
+      kind: 'text',
+      value: logLevels.join('|'),
+      default: 'silent',
+      check: (text) =>
+        (logLevels as readonly string[]).includes(text) ? undefined : `one of ${logLevels.join(', ')}`,
+      help: 'how much to log, as JSON lines on standard error',
+    },
+  },
+  rest,
+  process.env,
+);
+if ((command !== 'story' && command !== 'serve') || !('config' in outcome)) {
+  const faults =
+    'faults' in outcome ? outcome.faults : [`${command}: no such command; allowed: story, serve`];
+  const isHelp = 'help' in outcome && !('faults' in outcome);
+  process.stderr.write(isHelp ? outcome.help : `${faults.join('\n')}\n`);
+  process.exit(isHelp ? 0 : 2);
+}
+const { config } = outcome;
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+
+const options = {
+  clock: createScaledClock({ factor: config.speed, startAt: Date.now() }),
+  random: Math.random,
+  newId: randomUUID,
+  log: createLog({ name: 'xidrill-rehearsal', level: config['log-level'] as (typeof logLevels)[number] }),
+};
+
+try {
+  process.exitCode = command === 'serve' ? await serve() : await story();
+} catch (thrown) {
+  process.stderr.write(
+    `xidrill: the rehearsal failed: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}\n`,
+  );
+  process.exitCode = 4;
+}
+
+/** Exit code = verdict of the story: 0 when every step is explained as it has to be and the last drill passes. */
+async function story(): Promise<number> {
+  const cluster = await startRehearsalCluster({
+    ...options,
+    rows: Object.values(storyNodes),
+    coordinatorPort: 0,
+    firstAgentPort: 0,
+  });
+  const paint = createPaint(process.stdout.isTTY && process.env['NO_COLOR'] === undefined);
+  const steps: Told[] = [];
+  const startedAt = performance.now();
+  if (!config.json)
+    process.stdout.write(
+      `${paint.bold('"Fault injection does not work. Why?"')} One user’s six steps, rehearsed at ${config.speed} times real speed.\n\n`,
+    );
+  try {
+    for await (const told of tellStory(cluster)) {
+      steps.push(told);
+      if (!config.json) process.stdout.write(`${renderTold(told, paint)}\n`);
+      if (stop.signal.aborted) break;
+    }
+  } finally {
+    await cluster.close();
+  }
+  const wrong = steps.filter((told) => faultsOf(told).length > 0);
+  const passed = steps.at(-1)?.verdict === 'pass' && wrong.length === 0;
+  const seconds = (performance.now() - startedAt) / 1000;
+  if (config.json)
+    process.stdout.write(
+      `${JSON.stringify({ verdict: passed ? 'pass' : 'fail', seconds, steps }, null, 2)}\n`,
+    );
+  else
+    process.stdout.write(
+      `${paint.verdict(passed ? 'pass' : 'fail')}  ${steps.length - wrong.length} of ${steps.length} steps explained as they have to be, in ${seconds.toFixed(1)} s\n`,
+    );
+  return passed ? 0 : 1;
+}
+
+async function serve(): Promise<number> {
+  const cluster: RehearsalCluster = await startRehearsalCluster({
+    ...options,
+    rows: Object.values(serveNodes),
+    coordinatorPort: 8475,
+    firstAgentPort: 9475,
+  });
+  try {
+    await cluster.installNma({ version: '1.6.4', credentials: 'healthy' });
+    const agents = [...cluster.nodes].map(([name, { url }]) => `  agent ${url}  ${name}`);
+    process.stdout.write(
+      `a rehearsal cluster at ${config.speed} times real speed; Ctrl-C ends it\n  REST  ${cluster.url}/api/v1\n${agents.join('\n')}\n`,
+    );
+    await new Promise<void>((resolve) => {
+      if (stop.signal.aborted) resolve();
+      stop.signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    return 0;
+  } finally {
+    await cluster.close();
+  }
+}

@@ -1,0 +1,141 @@
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { createAgent } from '../../agent/app.ts';
+import { createDcgm } from '../../agent/dcgm/client.ts';
+import { createFakeKernelLog, type FakeKernelLog } from '../../agent/kernel-log/fake.ts';
+import { createFakeNvml } from '../../agent/nvml/fake.ts';
+import type { Clock } from '../../shared/clock.ts';
+import type { Log } from '../../shared/log.ts';
+import { findNmaVersion, type NmaVersion } from '../../shared/nma/versions.ts';
+import { version } from '../../shared/version.ts';
+import type { Cluster } from '../cluster/port.ts';
+import { createFakeDcgmi, createFakeEngineFinder } from './host-engine/dcgmi.ts';
+import { createHostEngine, type HostEngine } from './host-engine/engine.ts';
+import { createNma, type Nma } from './nma/actor.ts';
+import type { Credentials } from './nma/credentials.ts';
+import { gpuFacts, type NodeRow, nmaPodName } from './objects.ts';
+
+/** A node that does not exist: its kernel log, host engines and monitoring agent, behind a real agent on loopback. */
+export type RehearsalNode = {
+  readonly row: NodeRow;
+  readonly url: string;
+  readonly kernelLog: FakeKernelLog;
+  readonly engines: HostEngine[];
+  /** Another engine beside that of the monitoring agent, as a debug container or an exporter starts one. */
+  addEngine(engine: {
+    readonly pid: number;
+    readonly port: number;
+    readonly podUid: string | null;
+  }): HostEngine;
+  /** Starts the monitoring agent again, as another version or with other credentials. */
+  startNma(nma: {
+    readonly version: string;
+    readonly credentials: Credentials;
+    /** Of its DCGM server on this node; undefined: the node has none. */
+    readonly enginePodUid: string | undefined;
+  }): Promise<void>;
+  stopNma(): Promise<void>;
+  close(): Promise<void>;
+};
+
+export type NodeOptions = {
+  readonly row: NodeRow;
+  readonly cluster: Cluster;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly newId: () => string;
+  readonly stateDir: string;
+  readonly port: number;
+  readonly armed: boolean;
+  readonly podLog: (pod: string, line: string) => void;
+  readonly log: Log;
+};
+
+const nmaEnginePid = 2201;
+
+export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
+  const { row, clock, log } = options;
+  const kernelLog = createFakeKernelLog({ clock });
+  const engines: HostEngine[] = [];
+  let nma: Nma | undefined;
+
+  function addEngine(
+    engine: { pid: number; port: number; podUid: string | null },
+    dcgmVersion = '4.5.2',
+  ): HostEngine {
+    const made = createHostEngine({
+      clock,
+      version: dcgmVersion,
+      gpus:
+        row.gpu === undefined ? [] : [{ id: 0, name: row.gpu.name, pci: row.gpu.pci, uuid: row.gpu.uuid }],
+      pid: engine.pid,
+      address: `127.0.0.1:${engine.port}`,
+      podUid: engine.podUid,
+      container: engine.podUid === null ? null : engine.podUid.replaceAll('-', '').padEnd(64, '0'),
+    });
+    engines.push(made);
+    return made;
+  }
+
+  const app: FastifyInstance = createAgent({
+    node: row.name,
+    agentVersion: version,
+    armed: options.armed,
+    architecture: row.arch,
+    bootId: options.newId(),
+    stateDir: join(options.stateDir, row.name),
+    newId: options.newId,
+    clock,
+    log,
+    kernelLog,
+    nvml: createFakeNvml({ driverVersion: row.gpu?.driver ?? '580.105.08', gpus: gpuFacts(row) }),
+    dcgm: createDcgm({
+      finder: createFakeEngineFinder({ engines: () => engines }),
+      dcgmi: createFakeDcgmi({ clock, engines: () => engines }),
+      clock,
+      log,
+    }),
+  });
+  const url = await app.listen({ host: '127.0.0.1', port: options.port });
+
+  function placeNmaEngine(nmaVersion: NmaVersion, podUid: string | undefined): void {
+    const present = engines.findIndex((engine) => engine.process().pid === nmaEnginePid);
+    if (present >= 0) engines.splice(present, 1)[0]?.kill();
+    if (podUid !== undefined) addEngine({ pid: nmaEnginePid, port: 5555, podUid }, nmaVersion.engineVersion);
+  }
+
+  return {
+    row,
+    url,
+    kernelLog,
+    engines,
+    addEngine,
+    async startNma({ version: text, credentials, enginePodUid }) {
+      await nma?.stop();
+      const { row: nmaVersion } = findNmaVersion(text);
+      placeNmaEngine(nmaVersion, enginePodUid);
+      nma = createNma({
+        cluster: options.cluster,
+        node: row.name,
+        version: nmaVersion,
+        arch: row.arch,
+        kernelLog,
+        engine: () => engines.find((engine) => engine.process().pid === nmaEnginePid),
+        accelerator: row.gpu === undefined ? 'none' : 'nvidia',
+        deviceFiles: () => (row.gpu === undefined ? 0 : 1),
+        clock,
+        random: options.random,
+        credentials,
+        podLog: (line) => options.podLog(nmaPodName(row), line),
+        log,
+      });
+      nma.start();
+    },
+    stopNma: async () => nma?.stop(),
+    async close() {
+      await nma?.stop();
+      await app.close();
+      for (const engine of engines) engine.kill();
+    },
+  };
+}

@@ -1,0 +1,191 @@
+import { isoFromMillis } from '../../shared/clock.ts';
+import { monitors } from '../../shared/nma/conditions.ts';
+import type { NmaVersion } from '../../shared/nma/versions.ts';
+import type { GpuFacts } from '../../shared/schemas/inventory.ts';
+import type { JsonObject, KubeObject } from '../cluster/port.ts';
+
+/** One node of a rehearsal cluster, as data. */
+export type NodeRow = {
+  readonly name: string;
+  readonly instanceType: string;
+  readonly arch: 'amd64' | 'arm64';
+  readonly gpu?: Pick<GpuFacts, 'name' | 'uuid' | 'pci'> & { readonly driver: string };
+  readonly labels: Readonly<Record<string, string>>;
+};
+
+export const systemNamespace = 'kube-system';
+export const nmaName = 'eks-node-monitoring-agent';
+const repository = '602401143452.dkr.ecr.ap-northeast-2.amazonaws.com/eks';
+
+export function nmaImage(version: string): string {
+  return `${repository}/${nmaName}:v${version}-eksbuild.1`;
+}
+
+export function nmaPodName(node: NodeRow): string {
+  return `${nmaName}-${node.instanceType.replace('.', '-')}`;
+}
+
+export function nodeObject(row: NodeRow): KubeObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: {
+      name: row.name,
+      labels: {
+        'kubernetes.io/hostname': row.name,
+        'kubernetes.io/os': 'linux',
+        'kubernetes.io/arch': row.arch,
+        'node.kubernetes.io/instance-type': row.instanceType,
+        ...row.labels,
+      },
+    },
+    spec: {},
+  };
+}
+
+/**
+ * `managedAt`: when the monitoring agent last wrote its conditions, and never again where its credentials are broken.
+ * The kubelet's own condition is always fresh, as in the cluster of the account that this rehearses.
+ */
+export function nodeStatus(
+  row: NodeRow,
+  version: NmaVersion,
+  now: number,
+  managedAt: number | undefined,
+): JsonObject {
+  const kubelet = {
+    type: 'Ready',
+    status: 'True',
+    reason: 'KubeletReady',
+    message: 'kubelet is posting ready status',
+    lastHeartbeatTime: seconds(now),
+    lastTransitionTime: seconds(now - 86_400_000),
+  };
+  const managed = monitors
+    .filter(({ plugin }) => plugin !== 'neuron' && (plugin !== 'nvidia' || row.gpu !== undefined))
+    .map((monitor) => ({
+      type: monitor.conditionType,
+      status: 'True',
+      reason: monitor.plugin === 'nvidia' ? version.nvidiaReadyReason : monitor.readyReason,
+      message: monitor.plugin === 'nvidia' ? version.nvidiaReadyMessage : monitor.readyMessage,
+      lastHeartbeatTime: seconds(managedAt ?? now),
+      lastTransitionTime: seconds((managedAt ?? now) - 60_000),
+    }));
+  return {
+    allocatable: row.gpu === undefined ? { cpu: '4' } : { cpu: '4', 'nvidia.com/gpu': '1' },
+    conditions: managedAt === undefined ? [kubelet] : [kubelet, ...managed],
+    nodeInfo: {
+      architecture: row.arch,
+      kernelVersion: '6.1.155',
+      osImage: 'Amazon Linux 2023',
+      kubeletVersion: 'v1.34.2',
+    },
+  };
+}
+
+export function daemonSetObject(
+  name: string,
+  labels: Readonly<Record<string, string>>,
+  container: JsonObject,
+  serviceAccountName: string,
+): KubeObject {
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'DaemonSet',
+    metadata: { name, namespace: systemNamespace, labels },
+    spec: {
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { serviceAccountName, containers: [container] } },
+    },
+  };
+}
+
+export const nmaLabels = { 'app.kubernetes.io/name': nmaName, 'app.kubernetes.io/instance': nmaName };
+export const dcgmServerLabels = { 'k8s-app': 'dcgm-server', version: 'v1' };
+
+export function podObject(
+  row: NodeRow,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+  pod: {
+    image: string;
+    serviceAccountName: string;
+    environment?: Readonly<Record<string, string>>;
+    volumes?: readonly string[];
+  },
+): KubeObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: systemNamespace, labels },
+    spec: {
+      nodeName: row.name,
+      serviceAccountName: pod.serviceAccountName,
+      containers: [
+        {
+          name,
+          image: pod.image,
+          env: Object.entries(pod.environment ?? {}).map(([key, value]) => ({ name: key, value })),
+        },
+      ],
+      volumes: (pod.volumes ?? []).map((volume) => ({ name: volume, emptyDir: {} })),
+    },
+  };
+}
+
+export function podStatus(name: string, now: number): JsonObject {
+  return {
+    phase: 'Running',
+    startTime: seconds(now),
+    conditions: [{ type: 'Ready', status: 'True' }],
+    containerStatuses: [
+      {
+        name,
+        ready: true,
+        restartCount: 0,
+        image: '',
+        imageID: '',
+        state: { running: { startedAt: seconds(now) } },
+      },
+    ],
+  };
+}
+
+/** What EKS' pod identity webhook puts into a pod whose ServiceAccount has a role (nma.md §4.6). */
+export const roleAnnotation = 'eks.amazonaws.com/role-arn';
+export const roleEnvironment = {
+  AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/eks-node-monitoring-agent',
+  AWS_WEB_IDENTITY_TOKEN_FILE: '/var/run/secrets/eks.amazonaws.com/serviceaccount/token',
+};
+export const roleVolume = 'aws-iam-token';
+
+export function gpuFacts(row: NodeRow): readonly GpuFacts[] {
+  if (row.gpu === undefined) return [];
+  const { driver, ...identity } = row.gpu;
+  return [
+    {
+      index: 0,
+      ...identity,
+      driverVersion: driver,
+      temperatureCelsius: 34,
+      powerWatts: 21.5,
+      smClockMhz: 300,
+      memoryClockMhz: 405,
+      ecc: {
+        enabled: true,
+        volatileCorrected: 0,
+        volatileUncorrected: 0,
+        aggregateCorrected: 0,
+        aggregateUncorrected: 0,
+      },
+      remappedRows: { correctable: 0, uncorrectable: 0, pending: false, failed: false },
+      migEnabled: null,
+      notes: ['migEnabled: NVML_ERROR_NOT_SUPPORTED'],
+    },
+  ];
+}
+
+/** metav1.Time has whole seconds. */
+function seconds(milliseconds: number): string {
+  return isoFromMillis(milliseconds).replace(/\.\d{3}Z$/, 'Z');
+}
