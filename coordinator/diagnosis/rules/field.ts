@@ -21,7 +21,8 @@ function judgeField(facts: Facts): Judgement {
   const problem = problemsOf(facts).find(({ reason }) => reason === 'field_value_no_effect');
   if (problem !== undefined) {
     const given = suggestionsOf(problem.details.didYouMean);
-    const found = given ?? noEffect(drill)?.didYouMean ?? [];
+    const nothing = noEffect(drill);
+    const found = given ?? (nothing === 'unknown' ? undefined : nothing?.didYouMean) ?? [];
     return proven({
       summary: `Refused, nothing was injected: ${problem.message}.`,
       evidence: [seenProblem(problem)],
@@ -42,16 +43,16 @@ function judgeField(facts: Facts): Judgement {
   });
 }
 
-/** What the catalogue itself says; undefined where somebody reacts, or where the catalogue does not know. */
-function noEffect(drill: DrillFacts): NoEffect | undefined {
+/** What the catalogue itself says; undefined where somebody reacts. */
+function noEffect(drill: DrillFacts): NoEffect | 'unknown' | undefined {
   const asked = askedField(drill);
-  if (asked === undefined) return undefined;
+  if (asked === undefined) return 'unknown';
   try {
     const field = findField(asked.field);
     return explainNoEffect(field, assertFieldValue(field, asked.value));
   } catch (thrown) {
     // An unknown field or a value of the wrong type is another refusal's business.
-    if (thrown instanceof Refusal) return undefined;
+    if (thrown instanceof Refusal) return 'unknown';
     throw thrown;
   }
 }
