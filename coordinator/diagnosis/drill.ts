@@ -178,8 +178,11 @@ export function isAboutGpus(facts: Facts): boolean {
   return facts.drill === undefined || facts.drill.expectation.type === gpuConditionType;
 }
 
-export function hasGap({ drill }: Facts): boolean {
-  return drill?.timeline.some(({ kind }) => kind === 'gap') ?? false;
+/** Times in which something may have come and gone unseen; what only came late is no loss. */
+export function gapsOf({ drill }: Facts): readonly TimelineEntry[] {
+  return (
+    drill?.timeline.filter(({ kind, text }) => kind === 'gap' && !text.includes('everything came')) ?? []
+  );
 }
 
 /** Whether a time of the node's clock lies after the injection; a heartbeat has whole seconds. */

@@ -2,7 +2,7 @@ import { type PciAddress, pciToXid } from '../../shared/pci.ts';
 import { addressOfXidLine, parseXidLine } from '../../shared/xid/line.ts';
 
 /** A program that reads Xid lines from the kernel log, with the pattern that it uses. NMA is none of them. */
-export type KernelLogReader = {
+type KernelLogReader = {
   readonly name: string;
   readonly reads: string;
   /** Runs on the text behind the record's prefix. */
@@ -16,26 +16,26 @@ export type KernelLogReader = {
 };
 
 /** Patterns as they stand in the sources (traps-formats-conventions.md §5.4, dcgm.md §1.7), read 2026-11. */
-export const kernelLogReaders: readonly KernelLogReader[] = [
+const kernelLogReaders: readonly KernelLogReader[] = [
   {
     name: 'gpud',
     reads: '/dev/kmsg',
     pattern: /NVRM: Xid \(((?:PCI:)?[0-9a-fA-F:]+)\).*?: (\d+),/,
     note: 'the same text again within 15 min is dropped',
-    source: 'leptonai/gpud components/accelerator/nvidia/xid',
+    source: 'leptonai/gpud',
   },
   {
     name: 'NVSentinel',
     reads: 'the journal',
     pattern:
       /NVRM: Xid \(PCI:([0-9a-fA-F:.]+)\): (\d+)(?:, pid=(\d+))?(?:, name=([^,]+))?(?:, Ch ([0-9a-fA-F]+))?/,
-    source: 'NVIDIA/NVSentinel health-monitors/syslog-health-monitor',
+    source: 'NVIDIA/NVSentinel, patterns package',
   },
   {
     name: 'Meta gcm',
     reads: 'dmesg',
     pattern: /NVRM: Xid \([^)]+\): (\d+)/,
-    source: 'facebookresearch/gcm health_checks',
+    source: 'facebookresearch/gcm',
   },
   {
     name: 'DCGM’s host engine',
@@ -48,12 +48,12 @@ export const kernelLogReaders: readonly KernelLogReader[] = [
   },
 ];
 
-export type ReaderVerdict = { readonly reader: KernelLogReader; readonly rejects: string | undefined };
+type ReaderVerdict = { readonly reader: KernelLogReader; readonly rejects: string | undefined };
 
 /** What every reader makes of a line; undefined: it takes it. */
-export function judgeLine(text: string, readers = kernelLogReaders): readonly ReaderVerdict[] {
+export function judgeLine(text: string): readonly ReaderVerdict[] {
   const line = parseXidLine(text);
-  return readers.map((reader) => ({
+  return kernelLogReaders.map((reader) => ({
     reader,
     rejects: line === undefined ? 'it is no Xid line' : why(reader, text, line),
   }));

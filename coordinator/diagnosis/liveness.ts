@@ -8,7 +8,7 @@ const managedTypes: ReadonlySet<string> = new Set(monitors.map((monitor) => moni
 const kubeletTypes: ReadonlySet<string> = new Set(['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure']);
 
 /** Heartbeats have whole seconds. */
-export const staleSeconds = heartbeatStaleMs / 1000 + 1;
+const staleSeconds = heartbeatStaleMs / 1000 + 1;
 
 /** Whether NMA writes conditions, by the newest heartbeat of all that it manages: it writes them all in one patch. */
 export type Writing =

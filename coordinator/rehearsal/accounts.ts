@@ -7,7 +7,7 @@ const nodePool = { 'karpenter.sh/nodepool': 'gpu' };
 /** The nodes of the account that the story tells, and one amd64 GPU node beside them. */
 export const storyNodes = {
   arm: {
-    name: 'ip-192-168-31-7.ap-northeast-2.compute.internal',
+    name: 'ip-192-168-31-7',
     instanceType: 'g5g.xlarge',
     arch: 'arm64',
     gpu: {
@@ -19,7 +19,7 @@ export const storyNodes = {
     labels: { ...allowed, ...nodeGroup },
   },
   amd: {
-    name: 'ip-192-168-52-19.ap-northeast-2.compute.internal',
+    name: 'ip-192-168-52-19',
     instanceType: 'g5.xlarge',
     arch: 'amd64',
     gpu: {
@@ -31,13 +31,13 @@ export const storyNodes = {
     labels: { ...allowed, ...nodePool },
   },
   graviton: {
-    name: 'ip-192-168-44-2.ap-northeast-2.compute.internal',
+    name: 'ip-192-168-44-2',
     instanceType: 'c7g.2xlarge',
     arch: 'arm64',
     labels: allowed,
   },
   intel: {
-    name: 'ip-192-168-61-3.ap-northeast-2.compute.internal',
+    name: 'ip-192-168-61-3',
     instanceType: 'c6i.2xlarge',
     arch: 'amd64',
     labels: {},

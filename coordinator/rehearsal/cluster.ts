@@ -16,6 +16,7 @@ import { type RehearsalNode, startNode } from './node.ts';
 import {
   daemonSetObject,
   dcgmServerLabels,
+  karpenterObject,
   type NodeRow,
   nmaImage,
   nmaLabels,
@@ -93,6 +94,7 @@ export async function startRehearsalCluster(options: RehearsalOptions): Promise<
     for (const definition of customResourceDefinitions())
       await cluster.create('customresourcedefinitions', definition);
     for (const row of rows) await cluster.create('nodes', nodeObject(row));
+    await cluster.create('deployments', karpenterObject());
     for (const [index, row] of rows.entries()) {
       nodes.set(
         row.name,

@@ -67,16 +67,17 @@ async function story(): Promise<number> {
     firstAgentPort: 0,
   });
   const paint = createPaint(process.stdout.isTTY && process.env['NO_COLOR'] === undefined);
+  const width = Math.min(Math.max(process.stdout.columns ?? 120, 80), 140);
   const steps: Told[] = [];
   const startedAt = performance.now();
   if (!config.json)
     process.stdout.write(
-      `${paint.bold('"Fault injection does not work. Why?"')} One user’s six steps, rehearsed at ${config.speed} times real speed.\n\n`,
+      `${paint.bold('"Fault injection does not work. Why?"')} One user’s six steps, rehearsed at ${config.speed} times real speed.\n`,
     );
   try {
     for await (const told of tellStory(cluster)) {
       steps.push(told);
-      if (!config.json) process.stdout.write(`${renderTold(told, paint)}\n`);
+      if (!config.json) process.stdout.write(renderTold(told, paint, width));
       if (stop.signal.aborted) break;
     }
   } finally {

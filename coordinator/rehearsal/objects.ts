@@ -100,6 +100,23 @@ export function daemonSetObject(
   };
 }
 
+/** Karpenter as its chart installs it: no gate is named, so NodeRepair is off (karpenter pkg/operator/options). */
+export function karpenterObject(): KubeObject {
+  const labels = { 'app.kubernetes.io/name': 'karpenter' };
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'karpenter', namespace: systemNamespace, labels },
+    spec: {
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: { containers: [{ name: 'controller', image: 'public.ecr.aws/karpenter/controller:1.8.1', env: [] }] },
+      },
+    },
+  };
+}
+
 export const nmaLabels = { 'app.kubernetes.io/name': nmaName, 'app.kubernetes.io/instance': nmaName };
 export const dcgmServerLabels = { 'k8s-app': 'dcgm-server', version: 'v1' };
 

@@ -1,5 +1,4 @@
-import type { Told } from './story.ts';
-import { faultsOf } from './story.ts';
+import { faultsOf, type Told } from './story.ts';
 
 export type Paint = {
   readonly bold: (text: string) => string;
@@ -14,28 +13,45 @@ export function createPaint(isTerminal: boolean): Paint {
   return { bold: code(1), dim: code(2), verdict: (verdict) => code(colours[verdict] ?? 0)(verdict) };
 }
 
-const longestLine = 200;
+const indent = '     ';
+const shownProofs = 2;
 
-/** One step in a few lines: what was done and seen, why, what proves it, what to do. */
-export function renderTold(told: Told, paint: Paint): string {
+/** One step in a few lines: what was done and seen, why, what proves it, what to do. `width` in characters. */
+export function renderTold(told: Told, paint: Paint, width: number): string {
   const { explanation } = told;
   const latency = told.latencySeconds === null ? '' : ` after ${told.latencySeconds.toFixed(1)} s`;
   const also = explanation.alsoFound.map(({ code }) => code);
-  const lines = [
-    `${paint.bold(told.step.padStart(5))}  ${told.did}`,
-    `       saw      ${told.saw}`,
-    `       ${paint.verdict(told.verdict.padEnd(8))} ${paint.bold(explanation.code)}${latency}: ${explanation.summary}`,
-    ...explanation.evidence
-      .slice(0, 3)
-      .map(({ source, observed }) => paint.dim(`       proof    ${source}: ${oneLine(observed)}`)),
-    `       next     ${oneLine(explanation.remedy)}`,
-    ...(also.length > 0 ? [`       also     ${also.join(', ')}`] : []),
-    ...faultsOf(told).map((fault) => `       WRONG    this step ${fault}`),
-  ];
-  return `${lines.map((line) => line.slice(0, longestLine + 20)).join('\n')}\n`;
+  const proofs = explanation.evidence.slice(0, shownProofs).map(({ source, observed }) => `${source} = ${observed}`);
+  const [first = '', ...more] = wrap(`${explanation.code}${latency}: ${explanation.summary}`, width - 12, 3);
+  return [
+    paint.bold(cut(`${told.step.padEnd(5)}${told.did}  →  ${told.saw}`, width)),
+    `${indent}${paint.verdict(told.verdict.padEnd(6))} ${first}`,
+    ...more.map((line) => `${indent}${' '.repeat(7)}${line}`),
+    ...proofs.map((proof) => paint.dim(cut(`${indent}proof  ${flat(proof)}`, width))),
+    ...wrap(explanation.remedy, width - 12, 2).map((line, index) => `${indent}${index === 0 ? 'next' : '    '}   ${line}`),
+    ...(also.length > 0 ? [paint.dim(cut(`${indent}also   ${also.join(', ')}`, width))] : []),
+    ...faultsOf(told).map((fault) => `${indent}WRONG  this step ${fault}`),
+    '',
+  ].join('\n');
 }
 
-function oneLine(text: string): string {
-  const flat = text.replace(/\s+/g, ' ').trim();
-  return flat.length > longestLine ? `${flat.slice(0, longestLine - 1)}…` : flat;
+/** Lines of whole words; what does not fit into `most` lines ends in an ellipsis. */
+function wrap(text: string, width: number, most: number): readonly string[] {
+  const lines: string[] = [''];
+  for (const word of flat(text).split(' ')) {
+    const last = lines.at(-1) ?? '';
+    if (last === '') lines[lines.length - 1] = word;
+    else if (last.length + word.length < width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  if (lines.length <= most) return lines;
+  return [...lines.slice(0, most - 1), cut(lines.slice(most - 1).join(' '), width)];
+}
+
+function flat(text: string): string {
+  return text.replace(/\s+/g, ' ').trim();
+}
+
+function cut(text: string, width: number): string {
+  return text.length > width ? `${text.slice(0, width - 1)}…` : text;
 }

@@ -125,7 +125,7 @@ function forecastAuto(drilled: Case): RepairForecast {
     notes: [
       'repairs by default and always replaces',
       idleNote,
-      ...heldPods(facts, 'they do not hold a repair up'),
+      ...heldPods(facts, 'whether it waits for them cannot be seen from here'),
     ],
   };
 }

@@ -13,7 +13,8 @@ export const ExperimentName = Type.String({
 });
 
 export const Duration = Type.String({
-  pattern: '^(?:(?:\\d+(?:\\.\\d+)?(?:ms|s|m|h))+|P(?:T(?=\\d)(?:\\d+H)?(?:\\d+M)?(?:\\d+(?:\\.\\d+)?S)?))$',
+  // No look-ahead: the API server reads it with Go's RE2.
+  pattern: '^((\\d+(\\.\\d+)?(ms|s|m|h))+|PT(\\d+H)?(\\d+M)?(\\d+(\\.\\d+)?S)?)$',
   maxLength: 32,
   description: 'Go (90s, 1m30s) or ISO 8601 (PT90S)',
 });

@@ -11,8 +11,7 @@ export const agentUnknown: Rule = {
     const problem = problemFor(facts, 'agent_unknown');
     if (facts.agent.url !== undefined && problem === undefined)
       return refuted(`the agent is at ${facts.agent.url}`);
-    // It answered once: what is unknown now explains nothing.
-    if (facts.drill?.receipt !== undefined) return irrelevant;
+    if (problem === undefined && hasAnswered(facts)) return irrelevant;
     return proven({
       summary: `No Xidrill agent is known for node ${facts.node.name}: nothing can be injected there.`,
       evidence: [
@@ -40,8 +39,7 @@ export const agentUnreachable: Rule = {
     const problem = problemFor(facts, 'agent_unreachable');
     if (problem === undefined && !isUnread(inventory))
       return refuted(`the agent answered from ${url ?? 'the node'}`);
-    if (problem === undefined && facts.drill?.receipt !== undefined) return irrelevant;
-    if (problem === undefined && url === undefined) return irrelevant;
+    if (problem === undefined && (url === undefined || hasAnswered(facts))) return irrelevant;
     const evidence =
       problem === undefined
         ? seen(facts, `agent ${facts.node.name} GetInventory`, isUnread(inventory) ? inventory.unread : '')
@@ -70,7 +68,7 @@ function judgeArmed(facts: Facts): Judgement {
       ? unknown(`the agent’s inventory could not be read: ${inventory.unread}`)
       : refuted('the agent says that it is armed');
   }
-  if (problem === undefined && facts.drill?.receipt !== undefined) return irrelevant;
+  if (problem === undefined && hasAnswered(facts)) return irrelevant;
   return proven({
     summary: `The agent on node ${facts.node.name} is disarmed: it refuses every injection.`,
     evidence: [
@@ -82,6 +80,11 @@ function judgeArmed(facts: Facts): Judgement {
       'Start the agent with --arm (XIDRILL_ARM), and only where nodes may be drilled; a set kill switch has to be released as well (DELETE /api/v1/killswitch).',
     blocks: facts.drill !== undefined,
   });
+}
+
+/** With a receipt or a refusal: how the agent stands now explains nothing about that order. */
+function hasAnswered(facts: Facts): boolean {
+  return facts.drill?.receipt !== undefined || problemsOf(facts).length > 0;
 }
 
 function problemFor(facts: Facts, reason: string) {

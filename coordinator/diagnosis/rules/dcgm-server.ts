@@ -1,3 +1,4 @@
+import { policiesListenMaxMs } from '../../../shared/nma/timing.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import { injectedAt, isAboutGpus, needsHostEngine, problemsOf, seenProblem, surfacesOf } from '../drill.ts';
 import { millis, podSource, present, renderPod, seen, seenCondition, seenInLog } from '../evidence.ts';
@@ -116,7 +117,7 @@ function serverRemedy(facts: Facts): string {
     return 'Enable it (Helm value dcgmAgent.enabled=true), or name another engine with nodeAgent.dcgmAddress.';
   return (
     `Compare affinity and tolerations with the node: kubectl -n ${namespace} get daemonset dcgm-server -o yaml; ` +
-    `kubectl describe node ${facts.node.name}. Tolerations are Helm value dcgmAgent.tolerations.`
+    `kubectl describe node ${facts.node.name}.`
   );
 }
 
@@ -146,7 +147,7 @@ function judgeLoss(facts: Facts): Judgement {
   }
   const cause = {
     summary: restarted
-      ? 'The host engine was restarted after the injection: what was injected is gone with it, and NMA listens again only after up to 36 s.'
+      ? `The host engine was restarted after the injection: what was injected is gone with it, and NMA listens again only after up to ${policiesListenMaxMs / 1000} s.`
       : `NMA has no connection to its host engine${hasLost ? ` and reports ${lostReason}` : ''}: GPU faults cannot reach it.`,
     evidence: present<Evidence>(
       problem && seenProblem(problem),

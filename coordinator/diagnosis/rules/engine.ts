@@ -1,3 +1,4 @@
+import { reconcileTickMs } from '../../../shared/nma/timing.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import type { HostEngineFacts } from '../../../shared/schemas/inventory.ts';
 import {
@@ -19,6 +20,7 @@ import { irrelevant, type Judgement, proven, type Rule, refuted, unknown } from 
 type Engine = Pick<HostEngineFacts, 'pid' | 'podUid' | 'address'> & {
   readonly listened: boolean;
   readonly proof: string;
+  readonly problems: readonly string[];
 };
 
 /** Every engine takes an injection and says "success"; only the one that NMA is connected to can make it react. */
@@ -59,7 +61,7 @@ export const nobodyListens: Rule = {
       summary: `NMA listens on no host engine of this node, so that no injected value can reach it. Engines: ${names}. Of NMA: ${nma}.`,
       evidence: [...target.evidence, ...target.engines.map((engine) => seenEngine(facts, engine))],
       remedy: running
-        ? `Read whether NMA has connected: kubectl -n ${running.namespace} logs ${running.name} | grep -i dcgm; it tries every 30 s.`
+        ? `Read whether NMA has connected: kubectl -n ${running.namespace} logs ${running.name} | grep -i dcgm; it tries every ${reconcileTickMs / 1000} s.`
         : `Get NMA running first: kubectl -n ${nmaNamespace(facts)} get pods -o wide --field-selector spec.nodeName=${facts.node.name}.`,
     });
   },
@@ -70,6 +72,9 @@ function listenedTarget(facts: Facts): Judgement {
   const engines = enginesOf(facts);
   if (engines === undefined) return unknown('the host engines of the node could not be listed');
   const right = engines.find(({ listened }) => listened);
+  const open = engines.flatMap(({ problems }) => problems);
+  if (right === undefined && open.length > 0)
+    return unknown(`whether NMA listens could not be found out: ${open.join('; ')}`);
   return right === undefined
     ? irrelevant
     : refuted(`NMA listens on the engine ${nameOf(facts, right)}: ${right.proof}`);
@@ -99,9 +104,16 @@ function deafTarget(facts: Facts): DeafTarget | undefined {
     return { asked: engine, engines: engines ?? [], evidence: [seenInjection(facts, written)] };
   }
   if (facts.drill?.receipt !== undefined || !isForEngine(facts)) return undefined;
-  if (engines === undefined || engines.length === 0 || engines.some(({ listened }) => listened))
-    return undefined;
-  return { asked: undefined, engines, evidence: [] };
+  if (engines === undefined || engines.length === 0) return undefined;
+  const asked = facts.drill?.parameters.engine === undefined ? undefined : askedEngine(facts, engines);
+  if (asked !== undefined && !isSurelyDeaf(asked)) return undefined;
+  if (asked === undefined && !engines.every(isSurelyDeaf)) return undefined;
+  return { asked, engines, evidence: [] };
+}
+
+/** An engine that could not be asked may be NMA's all the same. */
+function isSurelyDeaf({ listened, problems }: Engine): boolean {
+  return !listened && problems.length === 0;
 }
 
 function askedEngine(facts: Facts, engines: readonly Engine[]): Engine | undefined {
@@ -119,12 +131,13 @@ function isForEngine(facts: Facts): boolean {
 
 function enginesOf({ agent }: Facts): readonly Engine[] | undefined {
   if (isUnread(agent.inventory)) return undefined;
-  return agent.inventory.engines.map(({ pid, podUid, address, nma }) => ({
+  return agent.inventory.engines.map(({ pid, podUid, address, nma, problems }) => ({
     pid,
     podUid,
     address,
     listened: nma.listening,
     proof: nma.evidence,
+    problems,
   }));
 }
 
@@ -138,6 +151,7 @@ function enginesOfRefusal({ details }: Problem): readonly Engine[] | undefined {
     address: String(engine.address ?? 'an unknown address'),
     listened: engine.listened === true,
     proof: String(engine.evidence ?? 'no evidence given'),
+    problems: [],
   }));
 }
 

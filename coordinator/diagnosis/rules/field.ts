@@ -32,6 +32,7 @@ function judgeField(facts: Facts): Judgement {
   const asked = askedField(drill);
   if (asked === undefined) return irrelevant;
   const nothing = noEffect(drill);
+  if (nothing === 'unknown') return irrelevant;
   if (nothing === undefined) return refuted(`somebody reacts to field ${asked.field} = ${asked.value}`);
   return proven({
     summary: `${nothing.summary}. dcgmi answers "Successfully injected" all the same.`,

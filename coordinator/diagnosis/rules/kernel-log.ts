@@ -91,8 +91,8 @@ function evidenceOf(facts: Facts, drill: DrillFacts, text: string | undefined): 
   );
   const pattern = seen(
     facts,
-    'aws/eks-node-monitoring-agent monitors/*, v1.6.0 to v1.7.2 (shared/nma/kernel-rules.ts)',
-    'no kernel log pattern contains NVRM or Xid; Xids come from the XID policy of the host engine, field 230',
+    `kernel log patterns of NMA, all versions to ${nmaVersions.at(-1)?.version} (shared/nma/kernel-rules.ts)`,
+    'none contains NVRM or Xid; Xids come from the XID policy of the host engine, field 230',
   );
   return [...(injected.length === 0 ? [asked] : injected), pattern];
 }

@@ -1,3 +1,4 @@
+import { xidHealthIncident } from '../../../shared/nma/health-codes.ts';
 import { injectedOn, isSilent, reactionEntry, seenInjection, usualReaction } from '../drill.ts';
 import { present, seenCondition } from '../evidence.ts';
 import type { Facts, NodeCondition } from '../facts.ts';
@@ -86,7 +87,14 @@ export const reasonReplaced: Rule = {
           source: `nodes/${facts.node.name} status.conditions[${condition.type}] before the injection`,
         },
       ),
-      remedy: `Match the message instead: expectation {"message": "${message}"}, or choose an Xid that leaves nothing in the engine (46, 109, 110, 136, 142, 143, 151, 155, 156, 158).`,
+      remedy: `Match the message instead: expectation {"message": "${message}"}, or choose an Xid that leaves nothing in the engine${quietXids(facts)}.`,
     });
   },
 };
+
+/** Fatal Xids of this version that the engine's health system does not keep: ` (46, 109, …)`. */
+function quietXids({ nma }: Facts): string {
+  const { row } = nma.version ?? {};
+  const quiet = row?.fatalXids.filter((xid) => xidHealthIncident(row.engineVersion, xid) === undefined) ?? [];
+  return quiet.length === 0 ? '' : ` (${quiet.join(', ')})`;
+}

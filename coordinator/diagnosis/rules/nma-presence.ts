@@ -1,7 +1,7 @@
-import { policiesListenMaxMs } from '../../../shared/nma/timing.ts';
+import { heartbeatStaleMs, policiesListenMaxMs } from '../../../shared/nma/timing.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import {
-  hasGap,
+  gapsOf,
   hasWaitedLongEnough,
   injectedAt,
   injectedOn,
@@ -58,21 +58,23 @@ function judgeRunning(facts: Facts): Judgement {
     ),
     remedy: runningRemedy(facts, pod),
   };
-  const isDown = pod !== undefined && pod.phase !== 'Running';
-  const isStill = writingOf(facts).state !== 'fresh';
-  const isProven =
-    life === undefined && (isDown || (silence !== undefined && isStill) || (pod === undefined && isStill));
-  return isProven && !(pod === undefined && mayBeHostProcess && silence === undefined)
-    ? proven(cause)
-    : likely(cause);
+  return life === undefined && isSurelyDown(facts, silence !== undefined) ? proven(cause) : likely(cause);
+}
+
+function isSurelyDown(facts: Facts, isSilence: boolean): boolean {
+  const { pod, mayBeHostProcess } = facts.nma;
+  if (pod !== undefined) return pod.phase !== 'Running';
+  if (writingOf(facts).state === 'fresh') return false;
+  if (!isSilence) return !mayBeHostProcess;
+  return hasWaitedLongEnough(facts) && gapsOf(facts).length === 0;
 }
 
 /** A record that NMA has to react to was read back from the kernel log, and nothing came. */
 function silenceEvidence(facts: Facts): readonly Evidence[] | undefined {
   const { drill } = facts;
   const record = kernelReadBack(drill)?.record;
-  if (record === undefined || !isSilent(facts) || hasGap(facts)) return undefined;
-  if (!mustReactTo(facts, record) || !hasWaitedLongEnough(facts)) return undefined;
+  if (record === undefined || !isSilent(facts)) return undefined;
+  if (!mustReactTo(facts, record)) return undefined;
   const source = `events and conditions of node ${facts.node.name}`;
   const waited = renderAge(waitedSeconds(facts) ?? 0);
   return [
@@ -165,7 +167,8 @@ function judgeWriting(facts: Facts): Judgement {
   }
   const kind = facts.drill?.expectation.kind;
   const { condition, age, sinceStart } = writing;
-  const limit = sinceStart ? 'from before the pod started' : 'older than 5 min 15 s, its slowest renewal';
+  const slowest = renderAge(heartbeatStaleMs / 1000);
+  const limit = sinceStart ? 'from before the pod started' : `older than ${slowest}, its slowest renewal`;
   const cause = {
     summary:
       `NMA is not writing: the newest heartbeat of its conditions is ${renderAge(age)} old (${limit}), while the kubelet ` +

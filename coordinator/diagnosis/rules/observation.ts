@@ -1,5 +1,13 @@
 import { reactionWindows } from '../../../shared/nma/timing.ts';
-import { channelOf, injectedAt, injectedOn, isSilent, seenInjection, waitedSeconds } from '../drill.ts';
+import {
+  channelOf,
+  gapsOf,
+  injectedAt,
+  injectedOn,
+  isSilent,
+  seenInjection,
+  waitedSeconds,
+} from '../drill.ts';
 import { millis, renderAge, seen } from '../evidence.ts';
 import { irrelevant, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 import { seenEntry } from './severity.ts';
@@ -9,12 +17,13 @@ export const observationGap: Rule = {
   code: 'observation-gap',
   title: 'The cluster could not be watched for a while',
   link: 'reaction',
-  judge({ drill, node }) {
+  judge(facts) {
+    const { drill, node } = facts;
     if (drill?.waitedUntil === undefined) return irrelevant;
-    const gaps = drill.timeline.filter(({ kind }) => kind === 'gap');
+    const gaps = gapsOf(facts);
     if (gaps.length === 0) return refuted('the node was watched without a gap since the injection');
     return likely({
-      summary: `The cluster was not watched for part of the wait (${gaps.length} gaps): the reaction may have come and gone unseen. The drill is inconclusive.`,
+      summary: `The cluster was not watched for part of the wait (${gaps.length === 1 ? 'one gap' : `${gaps.length} gaps`}): the reaction may have come and gone unseen. The drill is inconclusive.`,
       evidence: gaps.map(seenEntry),
       remedy: `Look at what is left of it, events stay for an hour: kubectl -n default get events --field-selector involvedObject.name=${node.name}; then drill again.`,
     });

@@ -1,3 +1,4 @@
+import { conditionRows } from '../../repair/actions.ts';
 import { type BlockCode, forecastRepair, type RepairForecast } from '../../repair/forecast.ts';
 import { reactionEntry } from '../drill.ts';
 import { ageSeconds, renderAge, seen, seenCondition } from '../evidence.ts';
@@ -103,10 +104,12 @@ export const repairNotEnabled: Rule = {
       });
     }
     const name = facts.repair.nodeGroup ?? 'NODEGROUP';
+    const type = facts.drill?.expectation.type ?? 'AcceleratedHardwareReady';
+    const wait = conditionRows.find((row) => row.type === type)?.waitSeconds ?? 0;
     return likely({
       summary:
         `Auto repair of managed node group ${name} is off unless somebody switched it on, and the API server does not show it. ` +
-        'If it is on, it waits 10 min for AcceleratedHardwareReady and acts by reason.',
+        `If it is on, it waits ${renderAge(wait)} for ${type} and acts by reason.`,
       evidence: evidenceOf(facts, group),
       remedy: `aws eks describe-nodegroup --cluster-name CLUSTER --nodegroup-name ${name} --query nodegroup.nodeRepairConfig; to switch it on: aws eks update-nodegroup-config --cluster-name CLUSTER --nodegroup-name ${name} --node-repair-config enabled=true.`,
     });

@@ -90,7 +90,7 @@ export const eventCombined: Rule = {
           : `An event stands for several: after ${eventAggregateLimit} different messages in 10 min client-go writes one with the prefix "${combinedPrefix.trim()}".`
       } The reaction was there, its event was merged or dropped.`,
       evidence: present<Evidence>(entry && seenEntry(entry), sent),
-      remedy: `Wait 10 min without Warnings on the node and drill again, or expect a fault that ends in the condition (Xid 79, 109). kubectl -n default get events --field-selector involvedObject.name=${facts.node.name}`,
+      remedy: `Wait 10 min without Warnings on the node and drill again, or expect a fault that ends in the condition (Xid 79). kubectl -n default get events --field-selector involvedObject.name=${facts.node.name}`,
     };
     return isOurs || sent !== undefined ? proven(cause) : likely(cause);
   },

@@ -1,0 +1,25 @@
+import t from 'tap';
+import { createClusterClient } from '../../coordinator/cluster/client.ts';
+import { createSilentLog } from '../../shared/log.ts';
+import { clusterContract } from '../contract/cluster.ts';
+import { startControlPlane } from './controlplane/start.ts';
+
+const plane = await startControlPlane();
+t.teardown(() => plane.stop());
+
+await clusterContract(t, {
+  connect: ({ token } = {}) =>
+    createClusterClient({
+      kubeconfig: token === undefined ? { path: plane.kubeconfigPath } : { url: plane.url, caFile: plane.caFile, token },
+      userAgent: 'xidrill-coordinator/test',
+      fieldManager: 'xidrill-coordinator',
+      log: createSilentLog(),
+    }),
+  wrongToken: 'bad',
+  // Only an API server runs here: collecting garbage is the controller manager's work.
+  collectsGarbage: false,
+  forgetHistory: async () => {
+    await plane.stopApiserver();
+    await plane.startApiserver();
+  },
+});

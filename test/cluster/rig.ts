@@ -1,0 +1,128 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Test } from 'tap';
+import type { ExperimentAnswer, InjectionAnswer } from '../../coordinator/routes/answers.ts';
+import { type ControlPlane, startControlPlane } from './controlplane/start.ts';
+import { freePort, isServing, type Running, root, start } from './processes.ts';
+
+const run = promisify(execFile);
+
+export const namespace = 'xidrill';
+
+/** A real control plane with our definitions and one drillable node, and our programs as real processes around it. */
+export type Rig = {
+  readonly plane: ControlPlane;
+  readonly node: string;
+  readonly folder: string;
+  startAgent(options?: { readonly disarmed?: boolean }): Promise<Running & { readonly url: string }>;
+  startCoordinator(agentUrl: string, options?: { readonly kubeconfig?: string; readonly leaseSeconds?: number }): Promise<Running & { readonly url: string }>;
+  /** The simulated monitoring agent as a process that reads the real kernel log. */
+  startNma(): Promise<Running>;
+  apply(object: object): Promise<void>;
+  getJson(...args: readonly string[]): Promise<Record<string, unknown>>;
+};
+
+export async function startRig(t: Test, node: string): Promise<Rig> {
+  const folder = await mkdtemp(join(tmpdir(), 'xidrill-cluster-'));
+  const plane = await startControlPlane();
+  const running: Running[] = [];
+  t.teardown(async () => {
+    for (const process of running.reverse()) await process.kill('SIGKILL');
+    await plane.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  async function kubectl(args: readonly string[], input?: string): Promise<string> {
+    const done = await plane.kubectl(args, input);
+    if (done.exitCode !== 0) throw new Error(`kubectl ${args.join(' ')}: ${done.stderr}`);
+    return done.stdout;
+  }
+
+  async function apply(object: object): Promise<void> {
+    await kubectl(['apply', '-f', '-'], JSON.stringify(object));
+  }
+
+  // As the README says it: npm run -s crds | kubectl apply -f -
+  const { stdout: definitions } = await run(process.execPath, [join(root, 'coordinator/cluster/print-crds.ts')]);
+  await kubectl(['apply', '-f', '-'], definitions);
+  await kubectl(['wait', '--for=condition=Established', '--timeout=30s', 'crd/experiments.xidrill.dev', 'crd/injections.xidrill.dev']);
+  await kubectl(['create', 'namespace', namespace]);
+  await apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: node, labels: { 'xidrill.dev/drill': 'allowed' } } });
+  await apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: `${node}-other` } });
+
+  let agents = 0;
+  return {
+    plane,
+    node,
+    folder,
+    apply,
+    getJson: async (...args) => JSON.parse(await kubectl(['get', '-o', 'json', ...args])) as Record<string, unknown>,
+    async startAgent({ disarmed = false } = {}) {
+      const url = `http://127.0.0.1:${await freePort()}`;
+      agents += 1;
+      const args = ['--node', node, '--listen', url.slice('http://'.length), '--state-dir', join(folder, `agent-${agents}`)];
+      const agent = await start('agent/main.ts', disarmed ? args : [...args, '--arm'], () => isServing(url));
+      running.push(agent);
+      return { ...agent, url };
+    },
+    async startCoordinator(agentUrl, { kubeconfig = plane.kubeconfigPath, leaseSeconds = 1 } = {}) {
+      const url = `http://127.0.0.1:${await freePort()}`;
+      const args = ['--kubeconfig', kubeconfig, '--namespace', namespace, '--listen', url.slice('http://'.length)];
+      args.push('--agent', `${node}=${agentUrl}`, '--lease-seconds', String(leaseSeconds));
+      const coordinator = await start('coordinator/main.ts', args, () => isServing(url));
+      running.push(coordinator);
+      return { ...coordinator, url };
+    },
+    async startNma() {
+      const args = ['--kubeconfig', plane.kubeconfigPath, '--node', node, '--version', '1.6.4'];
+      let said = '';
+      const nma = await start('coordinator/rehearsal/nma/process.ts', args, async (child) => {
+        said += child.stdout?.read()?.toString() ?? '';
+        return said.includes('ready');
+      });
+      running.push(nma);
+      return nma;
+    },
+  };
+}
+
+export async function drill(url: string, body: object, headers: Record<string, string> = { prefer: 'wait=120' }) {
+  const response = await fetch(`${url}/api/v1/experiments`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  });
+  return { status: response.status, headers: response.headers, body: (await response.json()) as ExperimentAnswer };
+}
+
+export async function experimentAt(url: string, name: string, wait = 60): Promise<ExperimentAnswer> {
+  const response = await fetch(`${url}/api/v1/experiments/${name}`, { headers: { prefer: `wait=${wait}` } });
+  return (await response.json()) as ExperimentAnswer;
+}
+
+export async function injectionsAt(url: string, name: string): Promise<readonly InjectionAnswer[]> {
+  const response = await fetch(`${url}/api/v1/experiments/${name}/injections`);
+  return ((await response.json()) as { items: InjectionAnswer[] }).items;
+}
+
+/** How many records of the real kernel log contain the text, asked from the agent. */
+export async function recordsWith(agentUrl: string, text: string): Promise<number> {
+  const response = await fetch(`${agentUrl}/xidrill.agent.v1.AgentService/TailKernelLog`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ from: 'oldest', match: text, forSeconds: 0.3 }),
+  });
+  const lines = (await response.text()).trim().split('\n').map((line) => JSON.parse(line) as { sequence?: number });
+  return lines.filter(({ sequence }) => sequence !== undefined).length;
+}
+
+/** A kubeconfig for the same user through another address. */
+export async function kubeconfigFor(rig: Rig, url: string): Promise<string> {
+  const text = await readFile(rig.plane.kubeconfigPath, 'utf8');
+  const file = join(rig.folder, `kubeconfig-${url.replace(/\W+/g, '-')}`);
+  await writeFile(file, text.replaceAll(rig.plane.url, url).replace(/^(\s*)certificate-authority(-data)?:.*$/m, '$1insecure-skip-tls-verify: true'));
+  return file;
+}
