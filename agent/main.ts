@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { createRealClock } from '../shared/clock.ts';
 import { checkListenAddress, isLoopback, parseListenAddress, readConfig } from '../shared/config.ts';
 import { messageFromUnknown } from '../shared/errors.ts';
@@ -110,7 +111,7 @@ try {
     clock,
     log,
     kernelLog: createDeviceKernelLog({ path: config['kernel-log'] }),
-    nvml: createForkedNvml({ libraryPath: config.nvml, clock, log }),
+    nvml: createForkedNvml({ libraryPath: config.nvml, clock, log, ...bundledChild() }),
     dcgm: createDcgm({
       finder: createProcEngineFinder(),
       dcgmi: createPtyDcgmi({ ...(config.dcgmi === undefined ? {} : { dcgmiPath: config.dcgmi }), log }),
@@ -129,4 +130,10 @@ try {
 } catch (thrown) {
   process.stderr.write(`xidrill-agent: ${messageFromUnknown(thrown)}\n`);
   process.exit(4);
+}
+
+/** A bundle is JavaScript and has the NVML child as a file beside it; sources find theirs by themselves. */
+function bundledChild(): { childPath?: string } {
+  if (import.meta.url.endsWith('.ts')) return {};
+  return { childPath: fileURLToPath(new URL('./nvml-child.mjs', import.meta.url)) };
 }

@@ -66,8 +66,24 @@ export function explainPass(
         ? 'Nothing to do: an event leaves nothing on the node.'
         : `Restore the node, or let it be repaired: ${condition.type} stays False until NMA restarts.`,
     refuted: [],
-    alsoFound: causesOf(judgeAll(facts, rules)).map(furtherOf),
+    alsoFound: causesOf(judgeAll(withReaction(facts, what), rules)).map(furtherOf),
   };
+}
+
+/** The reaction may have been found by its text alone; rules that explain a silence must not see one. */
+function withReaction(facts: Facts, what: { readonly text: string; readonly source: string }): Facts {
+  const { drill } = facts;
+  if (drill === undefined || hasReacted(facts)) return facts;
+  const { source, text } = what;
+  const entry = {
+    at: facts.at,
+    clock: 'coordinator',
+    kind: drill.expectation.kind,
+    source,
+    text,
+    match: true,
+  } as const;
+  return { ...facts, drill: { ...drill, timeline: [...drill.timeline, entry] } };
 }
 
 /** A refusal before any fact could be read: by ourselves, or by an agent whose node is not known. */

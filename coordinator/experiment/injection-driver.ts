@@ -287,6 +287,7 @@ function bare({ status }: Injection): InjectionStatus {
 
 function drillFacts({ spec, status }: Injection, conditionBefore: DrillFacts['conditionBefore']): DrillFacts {
   return {
+    nodeUid: spec.nodeUid,
     fault: spec.fault,
     parameters: spec.parameters,
     expectation: spec.expectation,

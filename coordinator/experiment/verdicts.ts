@@ -28,7 +28,7 @@ export function verdictOfRefusal(reason: Reason): Verdict {
 }
 
 /** Causes that hide a reaction rather than prevent it. */
-const hiding: readonly string[] = ['already-false', 'observation-gap', 'event-combined', 'node-replaced'];
+const hiding: readonly string[] = ['already-false', 'observation-gap', 'event-combined', 'node-replaced', 'reason-replaced', 'wait-too-short', 'nma-just-started'];
 
 export function verdictAfterWait(explanation: Explanation, timeline: readonly TimelineEntry[]): Verdict {
   if (hiding.includes(explanation.code)) return 'inconclusive';

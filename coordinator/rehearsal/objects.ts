@@ -111,7 +111,9 @@ export function karpenterObject(): KubeObject {
       selector: { matchLabels: labels },
       template: {
         metadata: { labels },
-        spec: { containers: [{ name: 'controller', image: 'public.ecr.aws/karpenter/controller:1.8.1', env: [] }] },
+        spec: {
+          containers: [{ name: 'controller', image: 'public.ecr.aws/karpenter/controller:1.8.1', env: [] }],
+        },
       },
     },
   };

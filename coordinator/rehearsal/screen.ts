@@ -21,14 +21,18 @@ export function renderTold(told: Told, paint: Paint, width: number): string {
   const { explanation } = told;
   const latency = told.latencySeconds === null ? '' : ` after ${told.latencySeconds.toFixed(1)} s`;
   const also = explanation.alsoFound.map(({ code }) => code);
-  const proofs = explanation.evidence.slice(0, shownProofs).map(({ source, observed }) => `${source} = ${observed}`);
+  const proofs = explanation.evidence
+    .slice(0, shownProofs)
+    .map(({ source, observed }) => `${source} = ${observed}`);
   const [first = '', ...more] = wrap(`${explanation.code}${latency}: ${explanation.summary}`, width - 12, 3);
   return [
     paint.bold(cut(`${told.step.padEnd(5)}${told.did}  →  ${told.saw}`, width)),
     `${indent}${paint.verdict(told.verdict.padEnd(6))} ${first}`,
     ...more.map((line) => `${indent}${' '.repeat(7)}${line}`),
     ...proofs.map((proof) => paint.dim(cut(`${indent}proof  ${flat(proof)}`, width))),
-    ...wrap(explanation.remedy, width - 12, 2).map((line, index) => `${indent}${index === 0 ? 'next' : '    '}   ${line}`),
+    ...wrap(explanation.remedy, width - 12, 2).map(
+      (line, index) => `${indent}${index === 0 ? 'next' : '    '}   ${line}`,
+    ),
     ...(also.length > 0 ? [paint.dim(cut(`${indent}also   ${also.join(', ')}`, width))] : []),
     ...faultsOf(told).map((fault) => `${indent}WRONG  this step ${fault}`),
     '',

@@ -37,6 +37,12 @@ export type Server = {
 
 const defaultBodyLimit = 64 * 1024;
 
+/** For a request to arrive in full; a stream that is answered may last as long as it likes. */
+const requestTimeoutMs = 30_000;
+
+/** More than this helps nobody, and a small body must not buy a large answer. */
+const shownFaults = 20;
+
 /**
  * The shell of both programs: strict validation (nothing is coerced, removed or filled in), one error format, request
  * ids, limits, `/healthz`, `/readyz`, `/metrics`. Routes come from the caller.
@@ -47,6 +53,12 @@ export function createServer(options: ServerOptions): Server {
     bodyLimit: options.bodyLimitBytes ?? defaultBodyLimit,
     genReqId: (request) => headerText(request.headers['x-request-id']) ?? randomUUID(),
     forceCloseConnections: true,
+    requestTimeout: requestTimeoutMs,
+    // What the router cannot even read comes past the hooks and the error handler.
+    frameworkErrors: (thrown, request, reply) => {
+      void reply.header('x-request-id', request.id);
+      void send(request, reply, refusalFromFastify(thrown));
+    },
     ajv: {
       customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true },
     },
@@ -54,7 +66,11 @@ export function createServer(options: ServerOptions): Server {
   const metrics = new Registry();
   collectDefaultMetrics({ register: metrics });
 
-  function send(request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {
+  function send(
+    request: Pick<FastifyRequest, 'id' | 'url'>,
+    reply: Pick<FastifyReply, 'code'>,
+    refusal: Refusal,
+  ): FastifyReply {
     const { type, body } = formatError(refusal, { id: request.id, url: request.url });
     return reply.code(rpcCodes[refusal.code].http).type(type).send(JSON.stringify(body));
   }
@@ -85,7 +101,9 @@ export function createServer(options: ServerOptions): Server {
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
     if (options.tokenFile === undefined) return;
-    if (!options.protectedPrefixes.some((prefix) => request.url.startsWith(prefix))) return;
+    // The route, not the address: `/%61pi/…` and `http://host/api/…` reach the same handler as `/api/…`.
+    const path = request.routeOptions.url ?? request.url;
+    if (!options.protectedPrefixes.some((prefix) => path.startsWith(prefix))) return;
     assertToken(headerText(request.headers.authorization), options.tokenFile);
   });
   app.addHook('onResponse', async (request, reply) => {
@@ -103,6 +121,10 @@ export function createServer(options: ServerOptions): Server {
   });
 
   // An empty body of an argument-less call is the empty message, whatever its content type says.
+  app.addHook('preValidation', async (request) => {
+    if (request.body === undefined && request.method === 'POST') request.body = {};
+  });
+  app.removeContentTypeParser('text/plain');
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text, done) => {
     if (text === '') return done(null, {});
     try {
@@ -172,6 +194,17 @@ function refusalFromFastify(thrown: FastifyError | Refusal): Refusal {
   if (thrown.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
     return new Refusal('body_too_large', 'body: larger than this server takes', { field: 'body' }, thrown);
   }
+  if (thrown.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    return new Refusal(
+      'malformed_request',
+      'content-type: this server takes JSON only',
+      { field: 'content-type', allowed: 'application/json' },
+      thrown,
+    );
+  }
+  if (thrown.code === 'FST_ERR_BAD_URL') {
+    return new Refusal('malformed_request', `path: ${thrown.message}`, { field: 'path' }, thrown);
+  }
   if (thrown.statusCode !== undefined && thrown.statusCode >= 400 && thrown.statusCode < 500) {
     return new Refusal('malformed_request', thrown.message, { field: 'body' }, thrown);
   }
@@ -199,10 +232,12 @@ function refusalFromValidation(thrown: FastifyError): Refusal {
     };
   });
   const unique = mergeAlternatives(faults);
+  const shown = unique.slice(0, shownFaults);
+  const more = unique.length > shown.length ? [`and ${unique.length - shown.length} more`] : [];
   return new Refusal(
     'malformed_request',
-    unique.map((fault) => `${fault.field} ${fault.message}`).join('; '),
-    { field: unique[0]?.field ?? 'body', faults: unique },
+    [...shown.map((fault) => `${fault.field} ${fault.message}`), ...more].join('; '),
+    { field: unique[0]?.field ?? 'body', faults: shown },
     thrown,
   );
 }

@@ -4,13 +4,17 @@ import { createSilentLog } from '../../shared/log.ts';
 import { clusterContract } from '../contract/cluster.ts';
 import { startControlPlane } from './controlplane/start.ts';
 
+t.setTimeout(300_000);
 const plane = await startControlPlane();
 t.teardown(() => plane.stop());
 
 await clusterContract(t, {
   connect: ({ token } = {}) =>
     createClusterClient({
-      kubeconfig: token === undefined ? { path: plane.kubeconfigPath } : { url: plane.url, caFile: plane.caFile, token },
+      kubeconfig:
+        token === undefined
+          ? { path: plane.kubeconfigPath }
+          : { url: plane.url, caFile: plane.caFile, token },
       userAgent: 'xidrill-coordinator/test',
       fieldManager: 'xidrill-coordinator',
       log: createSilentLog(),

@@ -8,7 +8,12 @@ export type Held = { readonly what: string };
 export type Gate = {
   readonly url: string;
   /** Resolves when a matching request has come; it is held from then on, for ever. */
-  hold(rule: { readonly method: string; readonly path: RegExp; readonly body?: RegExp; readonly when: 'before' | 'after' }): Promise<Held>;
+  hold(rule: {
+    readonly method: string;
+    readonly path: RegExp;
+    readonly body?: RegExp;
+    readonly when: 'before' | 'after';
+  }): Promise<Held>;
   close(): Promise<void>;
 };
 
@@ -18,14 +23,19 @@ type Rule = Parameters<Gate['hold']>[0] & { readonly hit: (held: Held) => void }
  * Stands in front of a server and can stop one request: `before` it reaches the server, or `after` the server has
  * carried it out and before the answer goes back. Killing the client then is a death at exactly that point.
  */
-export async function startGate(target: { readonly url: string; readonly caFile?: string; readonly token?: string }): Promise<Gate> {
+export async function startGate(target: {
+  readonly url: string;
+  readonly caFile?: string;
+  readonly token?: string;
+}): Promise<Gate> {
   const rules = new Set<Rule>();
   const upstream = new URL(target.url);
   const ca = target.caFile === undefined ? undefined : readFileSync(target.caFile);
 
   function take(request: IncomingMessage, body: string, when: Rule['when']): boolean {
     for (const rule of rules) {
-      if (rule.when !== when || rule.method !== request.method || !rule.path.test(request.url ?? '')) continue;
+      if (rule.when !== when || rule.method !== request.method || !rule.path.test(request.url ?? ''))
+        continue;
       if (rule.body !== undefined && !rule.body.test(body)) continue;
       rules.delete(rule);
       rule.hit({ what: `${request.method} ${request.url}` });
@@ -43,7 +53,14 @@ export async function startGate(target: { readonly url: string; readonly caFile?
     if (target.token !== undefined) headers.authorization = `Bearer ${target.token}`;
     const send = upstream.protocol === 'https:' ? tlsRequest : plainRequest;
     const onward = send(
-      { host: upstream.hostname, port: upstream.port, method: request.method, path: request.url, headers, ...(ca === undefined ? {} : { ca }) },
+      {
+        host: upstream.hostname,
+        port: upstream.port,
+        method: request.method,
+        path: request.url,
+        headers,
+        ...(ca === undefined ? {} : { ca }),
+      },
       (answer) => {
         if (take(request, body.toString(), 'after')) {
           answer.resume();

@@ -29,7 +29,8 @@ export async function start(
   const reap = () => child.kill('SIGKILL');
   process.once('exit', reap);
   await until(`${file} is ready`, async () => {
-    if (child.exitCode !== null) throw new Error(`${file} ended with ${child.exitCode}: ${errors.slice(-2000)}`);
+    if (child.exitCode !== null)
+      throw new Error(`${file} ended with ${child.exitCode}: ${errors.slice(-2000)}`);
     return isReady(child);
   });
   return {

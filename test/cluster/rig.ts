@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +19,10 @@ export type Rig = {
   readonly node: string;
   readonly folder: string;
   startAgent(options?: { readonly disarmed?: boolean }): Promise<Running & { readonly url: string }>;
-  startCoordinator(agentUrl: string, options?: { readonly kubeconfig?: string; readonly leaseSeconds?: number }): Promise<Running & { readonly url: string }>;
+  startCoordinator(
+    agentUrl: string,
+    options?: { readonly kubeconfig?: string; readonly leaseSeconds?: number },
+  ): Promise<Running & { readonly url: string }>;
   /** The simulated monitoring agent as a process that reads the real kernel log. */
   startNma(): Promise<Running>;
   apply(object: object): Promise<void>;
@@ -46,11 +50,23 @@ export async function startRig(t: Test, node: string): Promise<Rig> {
   }
 
   // As the README says it: npm run -s crds | kubectl apply -f -
-  const { stdout: definitions } = await run(process.execPath, [join(root, 'coordinator/cluster/print-crds.ts')]);
+  const { stdout: definitions } = await run(process.execPath, [
+    join(root, 'coordinator/cluster/print-crds.ts'),
+  ]);
   await kubectl(['apply', '-f', '-'], definitions);
-  await kubectl(['wait', '--for=condition=Established', '--timeout=30s', 'crd/experiments.xidrill.dev', 'crd/injections.xidrill.dev']);
+  await kubectl([
+    'wait',
+    '--for=condition=Established',
+    '--timeout=30s',
+    'crd/experiments.xidrill.dev',
+    'crd/injections.xidrill.dev',
+  ]);
   await kubectl(['create', 'namespace', namespace]);
-  await apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: node, labels: { 'xidrill.dev/drill': 'allowed' } } });
+  await apply({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: node, labels: { 'xidrill.dev/drill': 'allowed' } },
+  });
   await apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: `${node}-other` } });
 
   let agents = 0;
@@ -59,18 +75,33 @@ export async function startRig(t: Test, node: string): Promise<Rig> {
     node,
     folder,
     apply,
-    getJson: async (...args) => JSON.parse(await kubectl(['get', '-o', 'json', ...args])) as Record<string, unknown>,
+    getJson: async (...args) =>
+      JSON.parse(await kubectl(['get', '-o', 'json', ...args])) as Record<string, unknown>,
     async startAgent({ disarmed = false } = {}) {
       const url = `http://127.0.0.1:${await freePort()}`;
       agents += 1;
-      const args = ['--node', node, '--listen', url.slice('http://'.length), '--state-dir', join(folder, `agent-${agents}`)];
+      const args = [
+        '--node',
+        node,
+        '--listen',
+        url.slice('http://'.length),
+        '--state-dir',
+        join(folder, `agent-${agents}`),
+      ];
       const agent = await start('agent/main.ts', disarmed ? args : [...args, '--arm'], () => isServing(url));
       running.push(agent);
       return { ...agent, url };
     },
     async startCoordinator(agentUrl, { kubeconfig = plane.kubeconfigPath, leaseSeconds = 1 } = {}) {
       const url = `http://127.0.0.1:${await freePort()}`;
-      const args = ['--kubeconfig', kubeconfig, '--namespace', namespace, '--listen', url.slice('http://'.length)];
+      const args = [
+        '--kubeconfig',
+        kubeconfig,
+        '--namespace',
+        namespace,
+        '--listen',
+        url.slice('http://'.length),
+      ];
       args.push('--agent', `${node}=${agentUrl}`, '--lease-seconds', String(leaseSeconds));
       const coordinator = await start('coordinator/main.ts', args, () => isServing(url));
       running.push(coordinator);
@@ -89,13 +120,21 @@ export async function startRig(t: Test, node: string): Promise<Rig> {
   };
 }
 
-export async function drill(url: string, body: object, headers: Record<string, string> = { prefer: 'wait=120' }) {
+export async function drill(
+  url: string,
+  body: object,
+  headers: Record<string, string> = { prefer: 'wait=120' },
+) {
   const response = await fetch(`${url}/api/v1/experiments`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
   });
-  return { status: response.status, headers: response.headers, body: (await response.json()) as ExperimentAnswer };
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: (await response.json()) as ExperimentAnswer,
+  };
 }
 
 export async function experimentAt(url: string, name: string, wait = 60): Promise<ExperimentAnswer> {
@@ -108,21 +147,35 @@ export async function injectionsAt(url: string, name: string): Promise<readonly 
   return ((await response.json()) as { items: InjectionAnswer[] }).items;
 }
 
-/** How many records of the real kernel log contain the text, asked from the agent. */
-export async function recordsWith(agentUrl: string, text: string): Promise<number> {
-  const response = await fetch(`${agentUrl}/xidrill.agent.v1.AgentService/TailKernelLog`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ from: 'oldest', match: text, forSeconds: 0.3 }),
-  });
-  const lines = (await response.text()).trim().split('\n').map((line) => JSON.parse(line) as { sequence?: number });
-  return lines.filter(({ sequence }) => sequence !== undefined).length;
+/** How many records of the real kernel log contain the text: the whole ring, read to its end. */
+export function recordsWith(text: string): number {
+  const file = openSync('/dev/kmsg', constants.O_RDONLY | constants.O_NONBLOCK);
+  const buffer = Buffer.alloc(8192);
+  let found = 0;
+  try {
+    for (;;) {
+      try {
+        if (buffer.toString('utf8', 0, readSync(file, buffer, 0, buffer.length, null)).includes(text))
+          found += 1;
+      } catch (thrown) {
+        // EPIPE: something was overwritten while we read; the next read goes on behind it.
+        if ((thrown as NodeJS.ErrnoException).code !== 'EPIPE') return found;
+      }
+    }
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** A kubeconfig for the same user through another address. */
 export async function kubeconfigFor(rig: Rig, url: string): Promise<string> {
   const text = await readFile(rig.plane.kubeconfigPath, 'utf8');
   const file = join(rig.folder, `kubeconfig-${url.replace(/\W+/g, '-')}`);
-  await writeFile(file, text.replaceAll(rig.plane.url, url).replace(/^(\s*)certificate-authority(-data)?:.*$/m, '$1insecure-skip-tls-verify: true'));
+  await writeFile(
+    file,
+    text
+      .replaceAll(rig.plane.url, url)
+      .replace(/^(\s*)certificate-authority(-data)?:.*$/m, '$1insecure-skip-tls-verify: true'),
+  );
   return file;
 }

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { drill, experimentAt, injectionsAt, namespace, recordsWith, startRig } from './rig.ts';
 
+t.setTimeout(300_000);
 const rig = await startRig(t, 'drilled');
 const agent = await rig.startAgent();
 const coordinator = await rig.startCoordinator(agent.url);
@@ -17,25 +18,41 @@ t.test('a task-blocked drill passes on the event in the real API server', async 
 
   const [injection] = await injectionsAt(coordinator.url, 'blocked');
   const readBack = injection?.status?.receipt?.surfaces[0]?.readBack;
-  t.ok(readBack !== undefined && 'sequence' in readBack && readBack.sequence > 0, 'the sequence number is the proof');
-  t.ok(injection?.status?.timeline?.some(({ match }) => match), 'the timeline shows the matching event');
+  t.ok(
+    readBack !== undefined && 'sequence' in readBack && readBack.sequence > 0,
+    'the sequence number is the proof',
+  );
+  t.ok(
+    injection?.status?.timeline?.some(({ match }) => match),
+    'the timeline shows the matching event',
+  );
 
   const listed = await rig.plane.kubectl(['-n', namespace, 'get', 'experiments,injections']);
-  t.match(listed.stdout, /blocked +task-blocked +Completed +pass +reacted/, 'kubectl shows fault, phase, verdict and cause');
+  t.match(
+    listed.stdout,
+    /blocked +task-blocked +Completed +pass +reacted/,
+    'kubectl shows fault, phase, verdict and cause',
+  );
   t.match(listed.stdout, /blocked-\w+ +blocked +drilled +task-blocked +Completed +pass/);
   await nma.kill();
 });
 
-t.test('the same with the monitoring agent stopped fails, and says that it is not running on that node', async (t) => {
-  const { body } = await drill(coordinator.url, {
-    name: 'silent',
-    fault: { name: 'task-blocked' },
-    expectation: { within: '8s' },
-  });
-  t.equal(body.verdict, 'fail');
-  t.equal(body.explanation?.code, 'nma-not-running', JSON.stringify(body.explanation));
-  t.ok(body.explanation?.evidence.some(({ source }) => source.includes('readBack')), 'the record is proven by read-back');
-});
+t.test(
+  'the same with the monitoring agent stopped fails, and says that it is not running on that node',
+  async (t) => {
+    const { body } = await drill(coordinator.url, {
+      name: 'silent',
+      fault: { name: 'task-blocked' },
+      expectation: { within: '8s' },
+    });
+    t.equal(body.verdict, 'fail');
+    t.equal(body.explanation?.code, 'nma-not-running', JSON.stringify(body.explanation));
+    t.ok(
+      body.explanation?.evidence.some(({ source }) => source.includes('readBack')),
+      'the record is proven by read-back',
+    );
+  },
+);
 
 t.test('kubectl apply gives the same as REST', async (t) => {
   const nma = await rig.startNma();
@@ -80,11 +97,21 @@ t.test('a dry run shows the plan and changes nothing', async (t) => {
     body: JSON.stringify({ name: 'planned', fault: { name: 'task-blocked' } }),
   });
   t.equal(response.status, 200);
-  const plan = (await response.json()) as { targets: { node: string; writes: string[]; order: { body: { text: string } } }[] };
-  t.match(plan, { dryRun: 'All', targets: [{ node: 'drilled', expectation: { kind: 'event', reason: 'AppBlocked' } }], skipped: [{ node: 'drilled-other' }] });
+  const plan = (await response.json()) as {
+    targets: { node: string; writes: string[]; order: { body: { text: string } } }[];
+  };
+  t.match(plan, {
+    dryRun: 'All',
+    targets: [{ node: 'drilled', expectation: { kind: 'event', reason: 'AppBlocked' } }],
+    skipped: [{ node: 'drilled-other' }],
+  });
   const after = await rig.getJson('-n', namespace, 'experiments,injections');
-  t.equal((after['items'] as unknown[]).length, (before['items'] as unknown[]).length, 'no object was created');
-  t.equal(await recordsWith(agent.url, plan.targets[0]?.order.body.text ?? 'none'), 0, 'nothing was written');
+  t.equal(
+    (after['items'] as unknown[]).length,
+    (before['items'] as unknown[]).length,
+    'no object was created',
+  );
+  t.equal(recordsWith(plan.targets[0]?.order.body.text ?? 'none'), 0, 'nothing was written');
 });
 
 t.test('a disarmed agent is the explanation', async (t) => {

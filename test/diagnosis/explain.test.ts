@@ -5,10 +5,12 @@ import type { Cause, Rule } from '../../coordinator/diagnosis/rule.ts';
 import { irrelevant, likely, proven, refuted, unknown } from '../../coordinator/diagnosis/rule.ts';
 import { Explanation } from '../../shared/schemas/explanation.ts';
 import {
+  before,
   dcgmResult,
   entry,
   facts,
   planned,
+  pod,
   reacted,
   receipt,
   silent,
@@ -146,6 +148,20 @@ t.test('a pass says what was seen, and what is broken besides', async (t) => {
     ['repair-not-enabled'],
   );
   t.ok(shape.Check(explanation));
+
+  const fresh = explainPass(
+    facts({ node: { conditions }, nma: { pod: pod('nma-a', { startedAt: before(100) }) }, drill: silent() }),
+    {
+      text: 'False NvidiaXID79Error',
+      latencySeconds: 8,
+      source: 'status.conditions[AcceleratedHardwareReady]',
+    },
+  );
+  t.same(
+    fresh.alsoFound.map(({ code }) => code),
+    [],
+    'nothing that explains a silence, although the timeline does not hold the reaction',
+  );
 
   const event = explainPass(
     facts({

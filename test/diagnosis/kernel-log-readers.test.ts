@@ -13,7 +13,12 @@ const rows: readonly (readonly [line: string, takers: string, usual?: string])[]
 ];
 
 t.test('who takes which spelling', async (t) => {
-  const letters: Record<string, string> = { gpud: 'G', NVSentinel: 'N', 'Meta gcm': 'M', 'DCGM’s host engine': 'D' };
+  const letters: Record<string, string> = {
+    gpud: 'G',
+    NVSentinel: 'N',
+    'Meta gcm': 'M',
+    'DCGM’s host engine': 'D',
+  };
   for (const [line, takers, usual] of rows) {
     const found = judgeLine(line).filter(({ rejects }) => rejects === undefined);
     t.equal(found.map(({ reader }) => letters[reader.name]).join(''), takers, line);

@@ -105,6 +105,58 @@ const turned = withCondition('AcceleratedHardwareReady', {
 
 export const ruleRows: readonly RuleRow[] = [
   [
+    'wrong-engine',
+    'planned for a deaf one',
+    'proven',
+    facts({
+      agent: { inventory: inventory({ engines: [deafEngine, engine()] }) },
+      drill: planned({ parameters: { xid: 79, surfaces: ['dcgm'], engine: { pid: 777 } } }),
+    }),
+    /pid 777/,
+  ],
+  [
+    'nobody-listens',
+    'could not be asked',
+    'unknown',
+    facts({
+      agent: { inventory: inventory({ engines: [engine({ ...deafEngine, problems: ['no dcgmi'] })] }) },
+      drill: planned(),
+    }),
+    /no dcgmi/,
+  ],
+  [
+    'observation-gap',
+    'late, but nothing lost',
+    'refuted',
+    facts({ drill: silent({ timeline: [entry('gap', 'not watching until x; everything came, but late')] }) }),
+  ],
+  [
+    'agent-unreachable',
+    'refused for another reason',
+    'irrelevant',
+    facts({ agent: { inventory: unread }, drill: refusedDrill('nobody_listens', 'nobody listens') }),
+  ],
+  [
+    'nma-not-running',
+    'a record unanswered, with a gap in the watch',
+    'likely',
+    facts({
+      node: { conditions: noNmaConditions },
+      ...gone,
+      drill: silentLockup({ timeline: [entry('gap', 'what came is lost')] }),
+    }),
+  ],
+  [
+    'nma-not-running',
+    'a record unanswered, for too short a time',
+    'likely',
+    facts({
+      node: { conditions: noNmaConditions },
+      ...gone,
+      drill: silentLockup({ waitedUntil: before(88) }),
+    }),
+  ],
+  [
     'agent-unknown',
     'no address',
     'proven!',

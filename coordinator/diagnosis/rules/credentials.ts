@@ -60,9 +60,9 @@ function judgeCredentials(facts: Facts): Judgement {
   }
   const evidence: Evidence[] = [
     ...present(found.annotation),
-    ...found.pod,
     ...(writing.state === 'stale' ? [seenHeartbeat(facts, writing.condition)] : [noConditions(facts)]),
     ...logLines,
+    ...found.pod,
   ];
   const kind = facts.drill?.expectation.kind;
   const cause = { summary: summaryOf(facts, found), evidence, remedy: remedyOf(facts, found) };

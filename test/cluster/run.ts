@@ -1,0 +1,14 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { report, root, runTap } from '../suite.ts';
+import { controlPlaneBinaries } from './controlplane/build.ts';
+
+/** `npm run test:cluster`: builds etcd, kube-apiserver and kubectl where the cache has none, then the tests on them. */
+await controlPlaneBinaries({ log: (line) => process.stdout.write(`${line}\n`) });
+const asked = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
+const all = readdirSync(join(root, 'test/cluster')).filter((name) => name.endsWith('.test.ts'));
+const files = asked.length > 0 ? asked : all.map((name) => `test/cluster/${name}`);
+const counts = await runTap(files, ['--disable-coverage', '--jobs=1', '--timeout=600']);
+report(counts);
+// Nothing here may be skipped: what it needs was built above.
+process.exit(counts.failed > 0 || counts.skipped > 0 || counts.passed === 0 ? 1 : 0);
