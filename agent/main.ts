@@ -119,8 +119,8 @@ try {
       log,
     }),
   });
-  await app.listen({ host: address?.host ?? '127.0.0.1', port: address?.port ?? 9475 });
-  log.info({ listen: config.listen, node: config.node, armed: config.arm, version }, 'agent serves');
+  const url = await app.listen({ host: address?.host ?? '127.0.0.1', port: address?.port ?? 9475 });
+  log.info({ url, node: config.node, armed: config.arm, version }, 'agent serves');
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       log.info({ signal }, 'agent stops');

@@ -62,6 +62,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
     text: string;
     level: NonNullable<WriteKernelMessage['level']>;
     field: string;
+    xidField: 'xid' | 'text';
     acceptRisk: boolean;
     notes: readonly string[];
   }): Promise<Channel> {
@@ -86,6 +87,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
           }),
           level: 'err',
           field: body.detail === undefined ? 'process.name' : 'detail',
+          xidField: 'xid',
           acceptRisk: body.acceptRisk ?? false,
           notes: gpu.notes,
         }),
@@ -140,6 +142,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
             text: asked.text,
             level: asked.level ?? 'err',
             field: 'text',
+            xidField: 'text',
             acceptRisk: asked.acceptRisk ?? false,
             notes: [],
           }),

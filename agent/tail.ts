@@ -17,23 +17,27 @@ export function registerTail(
   app.post<{ Body: TailKernelLog }>(path, { schema: { body: TailKernelLog } }, async (request, reply) => {
     const because = kernelLog.unavailable();
     if (because !== undefined) throw because;
-    const ended = new AbortController();
+    const gone = new AbortController();
     const { forSeconds } = request.body;
-    const limits = [closing, ended.signal];
+    const limits = [closing, gone.signal];
     if (forSeconds !== undefined) limits.push(AbortSignal.timeout(forSeconds * 1000));
-    reply.raw.on('close', () => ended.abort());
-    const lines = linesOf(kernelLog, request.body, AbortSignal.any(limits));
-    return reply.type('application/x-ndjson').send(Readable.from(lines, { objectMode: false }));
+    reply.raw.on('close', () => gone.abort());
+    const stopped = () => (closing.aborted ? 'the agent is shutting down' : 'time is up');
+    const lines = linesOf(kernelLog, request.body, { signal: AbortSignal.any(limits), stopped });
+    void reply.type('application/x-ndjson').send(Readable.from(lines, { objectMode: false }));
+    // At once, not with the first record: a caller injects when it knows that the tail stands.
+    reply.raw.flushHeaders();
+    return reply;
   });
 }
 
 async function* linesOf(
   kernelLog: KernelLog,
   ask: TailKernelLog,
-  signal: AbortSignal,
+  { signal, stopped }: { readonly signal: AbortSignal; readonly stopped: () => string },
 ): AsyncGenerator<string> {
   let sent = 0;
-  let end = 'time is up';
+  let end: string | undefined;
   try {
     for await (const entry of kernelLog.tail({ from: ask.from ?? 'end', signal })) {
       if (!isWanted(entry, ask.match)) continue;
@@ -47,7 +51,7 @@ async function* linesOf(
   } catch (thrown) {
     end = refusalFromUnknown(thrown).message;
   }
-  yield `${JSON.stringify({ end, records: sent })}\n`;
+  yield `${JSON.stringify({ end: end ?? stopped(), records: sent })}\n`;
 }
 
 function isWanted(entry: TailEntry, match: string | undefined): boolean {

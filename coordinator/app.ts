@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../shared/clock.ts';
+import { Refusal } from '../shared/errors.ts';
 import { createServer } from '../shared/http/server.ts';
 import type { Log } from '../shared/log.ts';
 import { version } from '../shared/version.ts';
@@ -17,6 +18,7 @@ import { createWatcher } from './reaction/watcher.ts';
 import { registerCatalogueRoutes } from './routes/catalogue.ts';
 import { registerExperimentRoutes } from './routes/experiments.ts';
 import { createExperimentFeed } from './routes/feed.ts';
+import { completed } from './routes/openapi.ts';
 import { formatProblem } from './routes/problem.ts';
 
 export type CoordinatorOptions = {
@@ -64,11 +66,21 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
         description: 'Fire drills for GPU nodes. Errors are RFC 9457 problem documents.',
       },
     },
+    transformObject: (document) =>
+      'openapiObject' in document ? completed(document.openapiObject) : document.swaggerObject,
   });
   const ready = () => Promise.all([watcher.ready, feed.ready]).then(() => undefined);
+  const readySoon = () => inTime(ready(), () => because ?? 'not ready');
   await app.register(async (routes) => {
-    registerExperimentRoutes(routes, { store, planner, feed, newName: options.newName, ready, clock });
-    registerCatalogueRoutes(routes, { nodes: watcher.nodes, collector, agents, ready });
+    registerExperimentRoutes(routes, {
+      store,
+      planner,
+      feed,
+      newName: options.newName,
+      ready: readySoon,
+      clock,
+    });
+    registerCatalogueRoutes(routes, { nodes: watcher.nodes, collector, agents, ready: readySoon });
   });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
 
@@ -96,4 +108,22 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       await Promise.all([watcher.stop(), feed.stop()]);
     },
   };
+}
+
+/** What a request may wait for the first lists: a cluster that does not answer is an answer. */
+const readyPatienceMs = 10_000;
+
+async function inTime(ready: Promise<void>, because: () => string): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => reject(new Refusal('cluster_unreachable', `the coordinator is not ready: ${because()}`)),
+      readyPatienceMs,
+    );
+  });
+  try {
+    await Promise.race([ready, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

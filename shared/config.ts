@@ -86,19 +86,24 @@ function readFlags(table: OptionTable, argv: readonly string[]) {
     if (token.kind === 'positional') faults.push(`"${token.value}" is no option; options start with --`);
     if (token.kind !== 'option') continue;
     if (token.name === 'help') values['help'] = true;
-    else takeFlag(table, token.name, token.value, values, faults);
+    else takeFlag(table, token, values, faults);
   }
   return { values, faults };
 }
 
+type Flag = {
+  readonly name: string;
+  readonly value: string | undefined;
+  readonly inlineValue: boolean | undefined;
+};
+
 function takeFlag(
   table: OptionTable,
-  name: string,
-  value: string | undefined,
+  { name, value, inlineValue }: Flag,
   values: Record<string, RawValue>,
   faults: string[],
 ): void {
-  const row = table[name];
+  const row = Object.hasOwn(table, name) ? table[name] : undefined;
   if (row === undefined)
     faults.push(
       `--${name}: no such option; allowed: ${Object.keys(table)
@@ -109,10 +114,16 @@ function takeFlag(
     if (value !== undefined && value !== 'true' && value !== 'false')
       faults.push(`--${name}: a switch, not "${value}"`);
     values[name] = value !== 'false';
-  } else if (value === undefined) faults.push(`--${name}: needs a value (${row.value ?? row.kind})`);
+  } else if (value === undefined || isNextFlag(value, inlineValue))
+    faults.push(`--${name}: needs a value (${row.value ?? row.kind})`);
   else if (row.kind === 'list')
     values[name] = [...((values[name] as readonly string[] | undefined) ?? []), value];
   else values[name] = value;
+}
+
+/** `--node --arm` names no node "--arm"; who means it writes `--node=--arm`. */
+function isNextFlag(value: string, inlineValue: boolean | undefined): boolean {
+  return inlineValue !== true && value.startsWith('--');
 }
 
 function valueFromEnv(
@@ -121,9 +132,16 @@ function valueFromEnv(
 ): RawValue | undefined {
   const text = row.env === undefined ? undefined : env[row.env];
   if (text === undefined || text === '') return undefined;
-  if (row.kind === 'switch') return text === 'true' || text === '1';
+  if (row.kind === 'switch') return switchWords.get(text.toLowerCase()) ?? text;
   return row.kind === 'list' ? text.split(',').filter((part) => part !== '') : text;
 }
+
+const switchWords: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['1', true],
+  ['false', false],
+  ['0', false],
+]);
 
 function convert(
   name: string,
@@ -134,6 +152,11 @@ function convert(
     const faults = row.required === true ? [`--${name}: required (${row.help})`] : [];
     const empty = row.kind === 'switch' ? false : row.kind === 'list' ? [] : undefined;
     return { value: row.default ?? empty, faults };
+  }
+  if (row.kind === 'switch') {
+    const faults =
+      typeof found === 'boolean' ? [] : [`--${name} (${row.env}): "${String(found)}": true or false`];
+    return { value: found, faults };
   }
   if (row.kind === 'number') {
     const value = Number(found);

@@ -47,7 +47,6 @@ export const reasons = {
   read_back_failed: { code: 'unavailable', title: 'The record was written but did not come back' },
 
   // Xids and GPUs
-  xid_unknown: { code: 'invalid_argument', title: 'No such Xid' },
   xid_wedges_engine: { code: 'failed_precondition', title: 'This line would blind the host engine' },
   risk_not_accepted: {
     code: 'failed_precondition',
@@ -79,7 +78,6 @@ export const reasons = {
 
   // orders
   disarmed: { code: 'failed_precondition', title: 'The agent is disarmed' },
-  order_id_malformed: { code: 'invalid_argument', title: 'The order id is not usable' },
   order_id_reused: { code: 'aborted', title: 'The order id was used for another order' },
   order_unknown: { code: 'not_found', title: 'No such order' },
   order_interrupted: { code: 'internal', title: 'The agent stopped in the middle of this order' },

@@ -10,7 +10,7 @@ const files = args.filter((arg) => !arg.startsWith('--'));
 
 const checks: readonly (readonly [string, readonly string[]])[] = [
   ['tsc', ['--noEmit']],
-  ['biome', ['ci', '--error-on-warnings', '.']],
+  ['biome', ['ci', '--colors=off', '--error-on-warnings', '.']],
   ['knip', []],
 ];
 

@@ -42,7 +42,8 @@ export async function describeEngine(
   const path = located !== undefined && 'path' in located ? located.path : null;
 
   const ask = questionsTo(engine, dcgmi, signal);
-  const discovery = path === null || !isAskable(engine) ? undefined : await attempt('GPUs', ask.discovery);
+  // Where another process holds the address, its answers would be taken for this one's.
+  const discovery = path === null || engine.foreign === true ? undefined : await attempt('GPUs', ask.discovery);
   problems.push(...(discovery?.problems ?? []));
   // An engine that does not answer this one would keep the others waiting in vain.
   const answers = discovery !== undefined;
@@ -67,11 +68,6 @@ export async function describeEngine(
     nma: nma ?? { listening: false, evidence: 'not known: the engine could not be asked' },
     problems,
   };
-}
-
-/** Where another process holds the address, its answers would be taken for this one's. */
-function isAskable(engine: EngineProcess): boolean {
-  return engine.listening || engine.address.startsWith('vsock://');
 }
 
 function questionsTo(engine: EngineProcess, dcgmi: Dcgmi, signal: AbortSignal | undefined) {

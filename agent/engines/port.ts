@@ -10,6 +10,8 @@ export type EngineProcess = {
   readonly address: string;
   /** Whether this process itself holds the listening socket; a client cannot tell a foreign engine from its own. */
   readonly listening: boolean;
+  /** Another process holds it: whatever answers there is not this engine. Absent: no. */
+  readonly foreign?: boolean;
   readonly problems: readonly string[];
 };
 

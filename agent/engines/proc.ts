@@ -48,7 +48,7 @@ async function describe(procRoot: string, pid: number): Promise<EngineProcess | 
       executable: engineProgram(executable.replace(/ \(deleted\)$/, ''), commandLine, workingDirectory),
       ...parseCgroup(await readFile(at('cgroup'), 'utf8')),
       address: renderAddress(address),
-      listening: await isListening(at, address, problems),
+      ...(await holderOf(at, address, problems)),
       problems,
     };
   } catch (thrown) {
@@ -57,14 +57,14 @@ async function describe(procRoot: string, pid: number): Promise<EngineProcess | 
   }
 }
 
-async function isListening(
+async function holderOf(
   at: (file: string) => string,
   address: EngineAddress,
   problems: string[],
-): Promise<boolean> {
+): Promise<Pick<EngineProcess, 'listening' | 'foreign'>> {
   if (address.kind === 'vsock') {
     problems.push(`${renderAddress(address)}: whether a vsock address is bound cannot be seen in /proc`);
-    return false;
+    return { listening: false };
   }
   const tables = await Promise.all(
     listenersFor(address).map((table) => inodesOf(at(table.file), table.parse)),
@@ -75,7 +75,7 @@ async function isListening(
     const because = inodes.size === 0 ? 'nothing listens there' : 'another process listens there';
     problems.push(`${renderAddress(address)} is not bound by this process: ${because}`);
   }
-  return owned;
+  return owned || inodes.size === 0 ? { listening: owned } : { listening: false, foreign: true };
 }
 
 async function inodesOf(file: string, parse: (text: string) => string[]): Promise<string[]> {

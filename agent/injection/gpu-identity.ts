@@ -1,5 +1,5 @@
 import { Refusal } from '../../shared/errors.ts';
-import { isSamePci, type PciAddress, parsePci, pciToNvml, pciToSysfs } from '../../shared/pci.ts';
+import { isSamePci, type PciAddress, parsePci, pciToSysfs } from '../../shared/pci.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { GpuSelector } from '../../shared/schemas/order.ts';
 import type { NvmlAnswer } from '../nvml/port.ts';
@@ -26,7 +26,7 @@ export function identifyGpu(
   engines: readonly Pick<HostEngineFacts, 'gpus' | 'pid'>[],
 ): GpuIdentity {
   const pci = selector.pci === undefined ? undefined : parsePci(selector.pci, 'gpu.pci');
-  const fromEngines = engines.flatMap((engine) => engine.gpus.filter(({ pci }) => !pci.startsWith('<')));
+  const fromEngines = engines.flatMap((engine) => engine.gpus.filter((gpu) => hasAddress(gpu)));
   const known: readonly Known[] = nvml.available ? openable(nvml) : fromEngines;
   const found = known.find((gpu) => isMeant(gpu, selector, pci));
   if (found !== undefined) {
@@ -55,8 +55,18 @@ export function addressIsGpu(address: string, nvml: NvmlAnswer): AddressIsGpu {
       ? 'yes'
       : 'no';
   } catch {
-    // No reader can map it to a GPU either.
-    return 'no';
+    // A reader may be less strict about the spelling than we are.
+    return 'unknown';
+  }
+}
+
+/** A blinded engine prints `<<<NULL>>>` in place of an address. */
+function hasAddress(gpu: { readonly pci: string }): boolean {
+  try {
+    parsePci(gpu.pci);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -73,9 +83,12 @@ function isMeant(gpu: Known, selector: GpuSelector, pci: PciAddress | undefined)
 
 function unknownGpu(selector: GpuSelector, nvml: NvmlAnswer, known: readonly Known[]): Refusal {
   const [key = 'gpu', value] = Object.entries(selector)[0] ?? [];
+  const list = known.map((gpu) =>
+    [gpu.index, gpu.uuid, gpu.pci].filter((part) => part !== undefined).join(' '),
+  );
   const why = nvml.available
-    ? `this node has ${known.length === 0 ? 'no GPU' : known.map((gpu) => `${gpu.index} ${gpu.uuid} ${gpu.pci}`).join(', ')}`
-    : `NVML does not answer (${nvml.because}), so an index or UUID cannot be resolved`;
+    ? `this node has ${list.join(', ') || 'no GPU'}`
+    : `NVML does not answer (${nvml.because}), and ${list.length === 0 ? 'without it only a PCI address can be used' : `the host engines list ${list.join(', ')}`}`;
   return new Refusal('gpu_unknown', `gpu.${key}: no GPU ${String(value)}; ${why}`, {
     field: `gpu.${key}`,
     value,
@@ -84,8 +97,4 @@ function unknownGpu(selector: GpuSelector, nvml: NvmlAnswer, known: readonly Kno
       ? 'ListGpus shows them'
       : 'name the GPU by its PCI address, or repair NVML on this node',
   });
-}
-
-export function describeGpu(gpu: GpuIdentity): string {
-  return gpu.uuid ?? (gpu.pci === undefined ? 'unknown GPU' : pciToNvml(gpu.pci));
 }

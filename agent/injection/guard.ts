@@ -1,5 +1,4 @@
 import { Refusal } from '../../shared/errors.ts';
-import { parseXidLine } from '../../shared/xid/line.ts';
 
 /**
  * The Xids that a DCGM host engine takes from the kernel log itself (dcgm-measured.md §6; DCGM
@@ -22,27 +21,47 @@ export function assertArmed(armed: boolean): void {
 /** Guards every text that goes into the kernel log, also one that a caller wrote by hand. */
 export function assertKernelLogRisk(
   text: string,
-  options: { readonly acceptRisk: boolean; readonly isGpu: (address: string) => AddressIsGpu },
+  options: {
+    readonly acceptRisk: boolean;
+    readonly isGpu: (address: string) => AddressIsGpu;
+    /** The request field that carries the Xid. */
+    readonly xidField: 'xid' | 'text';
+  },
 ): void {
-  const line = parseXidLine(text);
-  if (line === undefined) return;
-  const isGpu = options.isGpu(line.address);
-  if (wedging.includes(line.xid) && isGpu !== 'no') {
+  const suspects = xidReadings(text).filter(({ address }) => options.isGpu(address) !== 'no');
+  const wedge = suspects.find(({ xid }) => wedging.includes(xid));
+  if (wedge !== undefined) {
+    const isGpu = options.isGpu(wedge.address);
     throw new Refusal(
       'xid_wedges_engine',
-      `xid: an Xid ${line.xid} line for ${line.address} (${isGpu === 'yes' ? 'a GPU of this node' : 'NVML cannot say that it is no GPU'}) stops the DCGM host engine from reading any GPU, and again after each of its restarts until the line has left the ring`,
+      `${options.xidField}: an Xid ${wedge.xid} line for ${wedge.address || 'no address'} (${isGpu === 'yes' ? 'a GPU of this node' : 'NVML cannot say that it is no GPU'}) stops the DCGM host engine from reading any GPU, and again after each of its restarts until the line has left the ring`,
       {
-        field: 'xid',
-        value: line.xid,
+        field: options.xidField,
+        value: wedge.xid,
         remedy: 'use the dcgm surface: field 230 with this Xid has no such effect',
       },
     );
   }
-  if (read.includes(line.xid) && isGpu !== 'no' && !options.acceptRisk) {
+  const risk = suspects.find(({ xid }) => read.includes(xid));
+  if (risk !== undefined && !options.acceptRisk) {
     throw new Refusal(
       'risk_not_accepted',
-      `acceptRisk: host engines read Xid ${line.xid} from the kernel log into field 230, now and at each of their restarts`,
+      `acceptRisk: host engines read Xid ${risk.xid} from the kernel log into field 230, now and at each of their restarts`,
       { field: 'acceptRisk', allowed: true, remedy: 'send acceptRisk: true, or use the dcgm surface' },
     );
   }
+}
+
+/**
+ * Every address and number that some reader may take out of a text. The host engine's pattern is greedy: of
+ * `NVRM: Xid (PCI:…): 31, x): 119, y` it takes the 119, and it keeps 32 bits of a number. So a number anywhere behind
+ * an Xid line's head counts; a text that is refused for nothing can be worded in another way.
+ */
+function xidReadings(text: string): readonly { readonly address: string; readonly xid: number }[] {
+  return [...text.matchAll(/NVRM: Xid \((?:PCI:)?([0-9a-fA-F:.]*)/g)].flatMap((head) =>
+    [...text.slice(head.index).matchAll(/: (\d+)/g)].map(([, digits = '']) => ({
+      address: head[1] ?? '',
+      xid: Number(BigInt.asUintN(32, BigInt(digits))),
+    })),
+  );
 }

@@ -13,6 +13,9 @@ export interface Journal {
 /** About 20 MiB; a node sees a handful of drills a day. */
 const keptOrders = 10000;
 
+/** Looking at every file costs, so it is done once in so many new orders. */
+const pruneEvery = 1000;
+
 /**
  * Not synced to the platter: what a journal has to survive is the death of this process. After a power loss the kernel
  * log and the host engine's cache are gone as well, so that there is nothing left that the journal could prove.
@@ -21,7 +24,9 @@ export function openJournal(options: {
   readonly stateDir: string;
   readonly interrupted: (receipt: Receipt) => Receipt;
   readonly keep?: number;
+  readonly pruneEvery?: number;
 }): Journal {
+  const { keep = keptOrders } = options;
   const folder = join(options.stateDir, 'orders');
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -50,9 +55,15 @@ export function openJournal(options: {
     }
   }
 
+  let newOrders = 0;
+
   function write(receipt: Receipt): void {
     const file = fileOf(receipt.orderId);
     try {
+      if (receipt.state === 'running') {
+        newOrders += 1;
+        if (newOrders % (options.pruneEvery ?? pruneEvery) === 0) prune(folder, keep);
+      }
       writeFileSync(`${file}.new`, JSON.stringify(receipt), { mode: 0o600 });
       renameSync(`${file}.new`, file);
     } catch (thrown) {
@@ -60,8 +71,25 @@ export function openJournal(options: {
     }
   }
 
-  for (const orderId of prune(folder, options.keep ?? keptOrders)) {
-    const receipt = read(orderId);
+  /** A receipt that cannot be read is refused when somebody asks for it; it must not keep the agent from starting. */
+  function readIfReadable(orderId: string): Receipt | undefined {
+    try {
+      return read(orderId);
+    } catch {
+      return undefined;
+    }
+  }
+
+  function leftBehind(): readonly string[] {
+    try {
+      return prune(folder, keep);
+    } catch (thrown) {
+      throw unwritable(folder, thrown);
+    }
+  }
+
+  for (const orderId of leftBehind()) {
+    const receipt = readIfReadable(orderId);
     if (receipt?.state === 'running') write(options.interrupted(receipt));
   }
   return { read, write };

@@ -10,6 +10,8 @@ export function createKernelLogChannel(options: {
   readonly text: string;
   /** The request field that a refusal of the text names. */
   readonly field: string;
+  /** The one that a refusal of the Xid in the text names. */
+  readonly xidField: 'xid' | 'text';
   readonly acceptRisk: boolean;
   readonly isGpu: (address: string) => AddressIsGpu;
   readonly notes: readonly string[];

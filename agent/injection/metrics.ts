@@ -28,6 +28,11 @@ export function createInjectionMetrics(registry: Registry): InjectionMetrics {
     buckets: [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30],
     registers: [registry],
   });
+  // A series that first appears with its first failure is one that no alert on an increase can see.
+  for (const surface of ['kernel-log', 'dcgm']) {
+    readBackFailures.inc({ surface }, 0);
+    for (const result of ['injected', 'refused', 'failed']) injections.inc({ surface, result }, 0);
+  }
   return {
     count: (surface, result) => injections.inc({ surface, result }),
     readBackFailed: (surface) => readBackFailures.inc({ surface }),

@@ -39,7 +39,9 @@ type OrdersOptions = {
 
 /** At most once per id, whatever dies in between: the journal is written before the first effect. */
 export function createOrders(options: OrdersOptions): Orders {
-  const { journal, clock, log } = options;
+  const { journal, clock, log, metrics } = options;
+  // Ended orders that the journal did not take: what was injected is told all the same, for as long as we live.
+  const unsaved = new Map<string, Receipt>();
   const running = new Map<string, { readonly asked: string; readonly receipt: Promise<Receipt> }>();
 
   async function carryOut(request: OrderRequest, plan: () => Promise<readonly Channel[]>): Promise<Receipt> {
@@ -50,7 +52,7 @@ export function createOrders(options: OrdersOptions): Orders {
       assertSameOrder(orderId, sameNow.asked, asked);
       return { ...(await sameNow.receipt), replayed: true };
     }
-    const earlier = journal.read(orderId);
+    const earlier = recall(orderId);
     if (earlier !== undefined) {
       assertSameOrder(orderId, canonical(earlier), asked);
       return conclude({ ...earlier, replayed: true });
@@ -69,7 +71,7 @@ export function createOrders(options: OrdersOptions): Orders {
     plan: () => Promise<readonly Channel[]>,
   ): Promise<Receipt> {
     assertArmed(options.armed);
-    const prepared = await prepareAll(await plan());
+    const prepared = await prepareAll(await plan(), metrics);
     const begun: Receipt = {
       orderId: request.orderId,
       node: options.node,
@@ -81,16 +83,14 @@ export function createOrders(options: OrdersOptions): Orders {
       replayed: false,
       surfaces: prepared.flatMap((part) => ('refused' in part ? [part.refused] : [])),
     };
-    if (prepared.every((part) => 'refused' in part)) {
-      for (const { surface, outcome } of begun.surfaces) options.metrics.count(surface, outcome);
-      return conclude(begun);
-    }
+    // Nothing to remember: without an effect, the same order may be tried again.
+    if (prepared.every((part) => 'refused' in part)) return conclude(endedReceipt(begun, begun.surfaces));
     journal.write(begun);
 
     const surfaces: SurfaceResult[] = [];
     for (const part of prepared) surfaces.push('refused' in part ? part.refused : await perform(part));
-    const ended: Receipt = { ...begun, state: 'ended', endedAt: isoFromMillis(clock.now()), surfaces };
-    journal.write(ended);
+    const ended = endedReceipt(begun, surfaces);
+    save(ended);
     log.info(
       { orderId: ended.orderId, method: ended.method, surfaces: surfaces.map(brief) },
       'order carried out',
@@ -98,20 +98,38 @@ export function createOrders(options: OrdersOptions): Orders {
     return conclude(ended);
   }
 
+  function endedReceipt(receipt: Receipt, surfaces: SurfaceResult[]): Receipt {
+    return { ...receipt, state: 'ended', endedAt: isoFromMillis(clock.now()), surfaces };
+  }
+
+  /** What has happened has happened: a journal that fails now does not make it an error. */
+  function save(receipt: Receipt): void {
+    try {
+      journal.write(receipt);
+    } catch (thrown) {
+      unsaved.set(receipt.orderId, receipt);
+      log.error({ err: thrown, orderId: receipt.orderId }, 'the receipt could not be written down');
+    }
+  }
+
+  function recall(orderId: string): Receipt | undefined {
+    return unsaved.get(orderId) ?? journal.read(orderId);
+  }
+
   async function perform(part: Prepared): Promise<SurfaceResult> {
     const { surface, undo } = part.channel;
     const at = isoFromMillis(clock.now());
-    const stop = options.metrics.time(surface);
+    const stop = metrics.time(surface);
     try {
       const done = await part.inject();
-      options.metrics.count(surface, 'injected');
+      metrics.count(surface, 'injected');
       return { surface, outcome: 'injected', ...done, at, undo };
     } catch (thrown) {
       const refusal = refusalFromUnknown(thrown);
       if (refusal.reason === 'internal') log.error({ err: thrown, surface }, 'injection failed');
-      options.metrics.count(surface, 'failed');
+      metrics.count(surface, 'failed');
       if (refusal.reason === 'read_back_failed' || refusal.reason === 'injection_not_visible') {
-        options.metrics.readBackFailed(surface);
+        metrics.readBackFailed(surface);
       }
       return { ...negative(part.channel, 'failed', refusal), at };
     } finally {
@@ -122,7 +140,7 @@ export function createOrders(options: OrdersOptions): Orders {
   return {
     carryOut,
     receipt(orderId) {
-      const receipt = journal.read(orderId);
+      const receipt = recall(orderId);
       if (receipt !== undefined) return { ...receipt, replayed: true };
       throw new Refusal('order_unknown', `orderId: no order "${orderId}" on this node`, {
         field: 'orderId',
@@ -140,6 +158,7 @@ type Prepared = { readonly channel: Channel; readonly inject: () => Promise<Inje
  */
 async function prepareAll(
   channels: readonly Channel[],
+  metrics: InjectionMetrics,
 ): Promise<readonly (Prepared | { readonly refused: SurfaceResult })[]> {
   const prepared: (Prepared | { readonly refused: SurfaceResult })[] = [];
   for (const channel of channels) {
@@ -147,6 +166,7 @@ async function prepareAll(
       prepared.push({ channel, inject: await channel.prepare() });
     } catch (thrown) {
       const refusal = refusalFromUnknown(thrown);
+      metrics.count(channel.surface, 'refused');
       if (refusal.code === 'invalid_argument' || refusal.reason === 'internal') throw thrown;
       prepared.push({ refused: negative(channel, 'refused', refusal) });
     }
@@ -169,8 +189,7 @@ function negative(channel: Channel, outcome: 'refused' | 'failed', refusal: Refu
 /** Nothing injected is an error, with the receipt in its details: a caller that only looks at the status is not misled. */
 function conclude(receipt: Receipt): Receipt {
   if (receipt.surfaces.some(({ outcome }) => outcome === 'injected')) return receipt;
-  const first = receipt.surfaces[0];
-  if (receipt.state === 'interrupted') {
+  if (receipt.state !== 'ended') {
     throw new Refusal(
       'order_interrupted',
       `the agent stopped while carrying out ${receipt.orderId}; it may or may not have been written`,
@@ -180,6 +199,8 @@ function conclude(receipt: Receipt): Receipt {
       },
     );
   }
+  // One that was tried may have left something behind, so it is the one to hear of.
+  const first = receipt.surfaces.find(({ outcome }) => outcome === 'failed') ?? receipt.surfaces[0];
   const reason = first?.code !== undefined && isReason(first.code) ? first.code : 'internal';
   throw new Refusal(reason, first?.message ?? 'nothing was injected', { ...first?.details, receipt });
 }

@@ -5,6 +5,7 @@ import {
   encodeKmsgWrite,
   type KmsgLevel,
   type KmsgRecord,
+  kmsgLevels,
   parseKmsgRecord,
 } from '../../shared/kmsg-record.ts';
 import type { KernelLog, TailEntry } from './port.ts';
@@ -20,6 +21,9 @@ const pollMs = 50;
 /** Records between a write and its read-back; more than this is a storm in which the ring may have turned over. */
 const readBackRecords = 20000;
 
+/** No ring is larger; whoever reads this many without an end is behind a writer that he cannot catch up with. */
+const ringRecords = 1_000_000;
+
 /** The real kernel log. */
 export function createDeviceKernelLog(options: { readonly path: string }): KernelLog {
   const { path } = options;
@@ -33,14 +37,19 @@ export function createDeviceKernelLog(options: { readonly path: string }): Kerne
 
   return {
     path,
-    unavailable: () => refusalOf(() => closeSync(openChecked(path, constants.O_WRONLY))),
+    // Both ways: writing needs no right of its own, reading one's own record back needs CAP_SYSLOG on some nodes.
+    unavailable: () =>
+      refusalOf(() => {
+        closeSync(openChecked(path, constants.O_WRONLY));
+        closeSync(openChecked(path, constants.O_RDONLY | constants.O_NONBLOCK));
+      }),
     // Synchronous from the drained reader to the read-back, so that orders cannot come between one another.
     async write(level, text) {
       const bytes = encodeKmsgWrite(level, text);
       const writer = openChecked(path, constants.O_WRONLY);
       try {
         reader ??= openChecked(path, constants.O_RDONLY | constants.O_NONBLOCK);
-        readToEnd(reader);
+        readToEnd(reader, path);
         writeRecord(writer, path, bytes);
         return readBack(reader, level, text);
       } catch (thrown) {
@@ -74,7 +83,7 @@ function openChecked(path: string, flags: number): number {
   try {
     file = openSync(path, flags);
   } catch (thrown) {
-    throw unavailable(path, thrown);
+    throw unavailable(`${path} cannot be opened`, thrown);
   }
   try {
     assertKernelLogDevice(path, () => fstatSync(file));
@@ -93,7 +102,7 @@ function assertKernelLogDevice(
   try {
     found = read();
   } catch (thrown) {
-    throw unavailable(path, thrown);
+    throw unavailable(`${path} cannot be opened`, thrown);
   }
   if (found.isCharacterDevice() && found.rdev === kmsgDevice) return;
   const what = found.isFile()
@@ -109,20 +118,22 @@ function assertKernelLogDevice(
   });
 }
 
-function unavailable(path: string, thrown: unknown): Refusal {
+function unavailable(what: string, thrown: unknown): Refusal {
   return new Refusal(
     'kernel_log_unavailable',
-    `${path} cannot be opened: ${messageFromUnknown(thrown)}`,
+    `${what}: ${messageFromUnknown(thrown)}`,
     { remedy: 'run privileged, with the host’s /dev/kmsg mounted' },
     thrown,
   );
 }
 
-function readToEnd(file: number): void {
+/** Everything before the write is none of ours. */
+function readToEnd(file: number, path: string): void {
   const buffer = Buffer.alloc(recordBytes);
-  while (readOne(file, buffer) !== 'empty') {
-    // everything before the write is none of ours
+  for (let seen = 0; seen < ringRecords; seen += 1) {
+    if (readOne(file, buffer) === 'empty') return;
   }
+  throw new Refusal('kernel_log_unavailable', `${path} is written faster than it can be read`);
 }
 
 /** `file` is fresh for every record: `ratelimit` counts 10 per 5 s per open file and drops the rest without a word. */
@@ -131,7 +142,7 @@ function writeRecord(file: number, path: string, bytes: Buffer): void {
   try {
     written = writeSync(file, bytes);
   } catch (thrown) {
-    throw unavailable(path, thrown);
+    throw unavailable(`${path} did not take the record`, thrown);
   }
   if (written !== bytes.length) {
     throw new Refusal('read_back_failed', `the kernel took ${written} of ${bytes.length} bytes`);
@@ -141,12 +152,14 @@ function writeRecord(file: number, path: string, bytes: Buffer): void {
 /** The record is there as soon as write() has returned (measured), so one pass to the end decides. */
 function readBack(reader: number, level: KmsgLevel, text: string): KmsgRecord {
   const buffer = Buffer.alloc(recordBytes);
+  // Facility 1, user: a record of the kernel's own with this very text is not ours.
+  const priority = 8 + kmsgLevels.indexOf(level);
   let lost = '';
   for (let seen = 0; seen < readBackRecords; seen += 1) {
     const entry = readOne(reader, buffer);
     if (entry === 'empty') break;
     if (entry === 'overwritten') lost = '; the ring was overwritten meanwhile';
-    else if (entry?.text === text) return entry;
+    else if (entry?.text === text && entry.priority === priority) return entry;
   }
   throw new Refusal('read_back_failed', `the ${level} record was written but did not come back${lost}`, {
     remedy: 'sysctl kernel.printk_devkmsg: `off` drops every record; set it to `on`',
@@ -170,7 +183,7 @@ function readOne(file: number, buffer: Buffer): KmsgRecord | 'empty' | 'overwrit
 async function* tail(path: string, from: 'end' | 'oldest', signal: AbortSignal): AsyncGenerator<TailEntry> {
   const file = openChecked(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    if (from === 'end') readToEnd(file);
+    if (from === 'end') readToEnd(file, path);
     const buffer = Buffer.alloc(recordBytes);
     while (!signal.aborted) {
       const entry = readOne(file, buffer);

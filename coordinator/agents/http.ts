@@ -80,7 +80,10 @@ function answerFrom(node: string, url: string, status: number, text: string): un
     );
   }
   if (status >= 200 && status < 300) return body;
-  const { message, details } = body as { message?: string; details?: RefusalDetails & { reason?: string } };
+  const { message, details } = (body ?? {}) as {
+    message?: string;
+    details?: RefusalDetails & { reason?: string };
+  };
   const { reason = '', ...facts } = details ?? {};
   throw new Refusal(
     isReason(reason) ? reason : 'agent_unreachable',

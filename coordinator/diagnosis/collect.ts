@@ -3,7 +3,6 @@ import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import { monitors } from '../../shared/nma/conditions.ts';
 import { type FoundNmaVersion, findNmaVersion } from '../../shared/nma/versions.ts';
-import type { Inventory } from '../../shared/schemas/inventory.ts';
 import type { Agents } from '../agents/port.ts';
 import { conditionsOf, field, list, text, textMap } from '../cluster/node-view.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
@@ -33,7 +32,8 @@ const repairConditionTypes: readonly string[] = [
 
 /** Reads what a diagnosis needs. It only reads; a part that cannot be read is said to be unread and stops nothing. */
 export type Collector = {
-  facts(node: string, drill?: DrillFacts): Promise<Facts>;
+  /** Rejects with the signal's reason when it is aborted while the agent is asked. */
+  facts(node: string, drill?: DrillFacts, signal?: AbortSignal): Promise<Facts>;
   /** The monitoring agent's version on each node that has a pod of it, and under '' that of its DaemonSet. */
   nmaVersions(): Promise<ReadonlyMap<string, FoundNmaVersion>>;
 };
@@ -45,11 +45,15 @@ export function createCollector(options: {
 }): Collector {
   const { cluster, agents, clock } = options;
 
-  async function facts(name: string, drill?: DrillFacts): Promise<Facts> {
+  async function facts(name: string, drill?: DrillFacts, signal?: AbortSignal): Promise<Facts> {
     const node = await cluster.read('nodes', { name });
     if (node === undefined)
       throw new Refusal('node_unknown', `there is no node "${name}"`, { field: 'node', value: name });
-    const [nma, agent, repair] = await Promise.all([nmaFacts(node), agentFacts(name), repairFacts(node)]);
+    const [nma, agent, repair] = await Promise.all([
+      nmaFacts(node),
+      agentFacts(name, signal),
+      repairFacts(node),
+    ]);
     return {
       at: isoFromMillis(clock.now()),
       node: nodeFacts(node),
@@ -139,12 +143,13 @@ export function createCollector(options: {
     }
   }
 
-  async function agentFacts(node: string): Promise<AgentFacts> {
+  async function agentFacts(node: string, signal: AbortSignal | undefined): Promise<AgentFacts> {
     const url = await agents.find(node);
     if (url === undefined) return { url, inventory: { unread: 'no agent is known for this node' } };
     try {
-      return { url, inventory: (await agents.inventory(node)) as Inventory };
+      return { url, inventory: await agents.inventory(node, signal) };
     } catch (thrown) {
+      signal?.throwIfAborted();
       return { url, inventory: { unread: messageFromUnknown(thrown) } };
     }
   }

@@ -15,6 +15,8 @@ export type PreflightCheck = {
   readonly result: 'ok' | 'cause' | 'unknown';
   /** Why it is so, in one or two sentences. */
   readonly text: string;
+  /** What to do about a cause; absent otherwise. */
+  readonly remedy?: string;
   readonly blocks: boolean;
 };
 
@@ -213,7 +215,16 @@ function checkOf(rule: Rule, judgement: Judgement): PreflightCheck[] {
     case 'unknown':
       return [{ code, title, result: 'unknown', text: judgement.because, blocks: false }];
     case 'cause':
-      return [{ code, title, result: 'cause', text: judgement.summary, blocks: judgement.blocks }];
+      return [
+        {
+          code,
+          title,
+          result: 'cause',
+          text: judgement.summary,
+          remedy: judgement.remedy,
+          blocks: judgement.blocks,
+        },
+      ];
   }
 }
 

@@ -27,21 +27,33 @@ export async function holdLease(
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, log, seconds } = options;
+  const pause = () => clock.sleep((seconds * 1000) / 4, signal).catch(() => undefined);
+  const trouble = (thrown: unknown) => {
+    log.warn({ err: thrown }, 'lease not acquired');
+    return false;
+  };
   while (!signal.aborted) {
-    if (!(await tryAcquire(options))) {
-      await clock.sleep((seconds * 1000) / 4, signal).catch(() => undefined);
+    if (!(await tryAcquire(options).catch(trouble))) {
+      await pause();
       continue;
     }
     log.info({ identity: options.identity }, 'lease acquired');
     const lost = new AbortController();
+    const broken = new AbortController();
     const working = work(AbortSignal.any([signal, lost.signal])).catch((thrown) => {
-      if (!signal.aborted) log.error({ err: thrown }, 'work under the lease failed');
+      if (signal.aborted || lost.signal.aborted) return;
+      log.error({ err: thrown }, 'work under the lease failed');
+      // Another coordinator may be able to do it.
+      broken.abort();
     });
-    await renewWhileHeld(options, signal);
+    await renewWhileHeld(options, AbortSignal.any([signal, broken.signal]));
     lost.abort(new Refusal('shutting_down', 'the lease was lost'));
     await working;
     if (signal.aborted) await release(options);
-    else log.warn({ identity: options.identity }, 'lease lost');
+    else if (broken.signal.aborted) {
+      await release(options);
+      await pause();
+    } else log.warn({ identity: options.identity }, 'lease lost');
   }
 }
 
@@ -61,9 +73,9 @@ async function renewWhileHeld(options: LeaseOptions, signal: AbortSignal): Promi
   }
 }
 
-/** True where the lease is ours afterwards. A lost race is false; trouble with the API server is false as well. */
+/** True where the lease is ours afterwards; a lost race is false. Throws on trouble with the API server. */
 async function tryAcquire(options: LeaseOptions): Promise<boolean> {
-  const { cluster, namespace, identity, clock, log } = options;
+  const { cluster, namespace, identity, clock } = options;
   try {
     const found = await cluster.read('leases', { namespace, name: leaseName });
     if (found === undefined) {
@@ -83,8 +95,7 @@ async function tryAcquire(options: LeaseOptions): Promise<boolean> {
       (thrown.reason === 'object_conflict' || thrown.reason === 'object_exists')
     )
       return false;
-    log.warn({ err: thrown }, 'lease not acquired');
-    return false;
+    throw thrown;
   }
 }
 

@@ -45,16 +45,20 @@ export function nextExperimentStep(
     .map(({ name }) => name);
   if (spec.abort === true) {
     if (open.length > 0) return { step: 'abort', injections: open };
-    return { step: 'conclude', summary: { ...summarize(injections), phase: 'Aborted', verdict: 'aborted' } };
+    return { step: 'conclude', summary: abortedSummary(injections) };
   }
   if (status === undefined || status.phase === 'Pending') return { step: 'select' };
   const missing = (status.selected ?? []).filter(
     (node) => !injections.some(({ spec }) => spec.node === node),
   );
-  if (missing.length > 0) return { step: 'create', nodes: missing };
-  if (open.length === 0) return { step: 'conclude', summary: summarize(injections) };
   const late = status.deadlineAt !== undefined && now >= Date.parse(status.deadlineAt);
-  return late ? { step: 'expire', injections: open } : { step: 'work', injections: open };
+  if (late && open.length > 0) return { step: 'expire', injections: open };
+  if (missing.length > 0) {
+    if (!late) return { step: 'create', nodes: missing };
+    return { step: 'conclude', summary: { ...summarize(injections), verdict: 'error' } };
+  }
+  if (open.length === 0) return { step: 'conclude', summary: summarize(injections) };
+  return { step: 'work', injections: open };
 }
 
 export function nextInjectionStep(status: InjectionStatus | undefined): InjectionStep {
@@ -97,6 +101,18 @@ function summarize(injections: readonly InjectionState[]): Summary {
     },
     ...(explanation === undefined ? {} : { explanation }),
     ...(slowest === undefined ? {} : { latency: slowest }),
+  };
+}
+
+/** What an abort cut short is what the caller has to know, also where another node ended worse. */
+function abortedSummary(injections: readonly InjectionState[]): Summary {
+  const { explanation: _worst, ...rest } = summarize(injections);
+  const cut = injections.find(({ status }) => status?.verdict === 'aborted')?.status?.explanation;
+  return {
+    ...rest,
+    phase: 'Aborted',
+    verdict: 'aborted',
+    ...(cut === undefined ? {} : { explanation: cut }),
   };
 }
 

@@ -1,3 +1,4 @@
+import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { FoundNmaVersion } from '../../shared/nma/versions.ts';
 import type { ExperimentSpec, InjectionSpec } from '../../shared/schemas/experiment.ts';
@@ -6,7 +7,7 @@ import type { KubeObject } from '../cluster/port.ts';
 import type { Collector } from '../diagnosis/collect.ts';
 import { planTarget, type TargetPlan } from '../plan/plan.ts';
 import { type Candidate, type Selection, seedFromName, selectNodes } from '../selection/select.ts';
-import { nextInjectionStep } from './machine.ts';
+import { isEnded, nextInjectionStep } from './machine.ts';
 import { type Experiment, markerOf, orderIdOf, type Store } from './store.ts';
 
 export type ExperimentPlan = {
@@ -27,11 +28,23 @@ export function createPlanner(deps: {
   readonly collector: Collector;
   readonly store: Store;
 }): Planner {
+  /** Nodes that another experiment works on, or has selected and not come to yet. */
   async function busyNodes(experiment: string): Promise<ReadonlyMap<string, string>> {
-    const open = (await deps.store.listInjections()).filter(
-      ({ spec, status }) => spec.experiment !== experiment && nextInjectionStep(status) !== 'rest',
-    );
-    return new Map(open.map(({ spec }) => [spec.node, spec.experiment]));
+    const [injections, experiments] = await Promise.all([
+      deps.store.listInjections(),
+      deps.store.listExperiments(),
+    ]);
+    const open = injections
+      .filter(({ status }) => nextInjectionStep(status) !== 'rest')
+      .map(({ spec }) => [spec.node, spec.experiment] as const);
+    const awaited = experiments
+      .filter(({ status }) => !isEnded(status))
+      .flatMap(({ metadata: { name }, status }) =>
+        (status?.selected ?? [])
+          .filter((node) => !injections.some(({ spec }) => spec.experiment === name && spec.node === node))
+          .map((node) => [node, name] as const),
+      );
+    return new Map([...open, ...awaited].filter(([, name]) => name !== experiment));
   }
 
   function target(
@@ -50,6 +63,8 @@ export function createPlanner(deps: {
       const uid = metadata.uid ?? metadata.name;
       const versions = await deps.collector.nmaVersions();
       // Everything about the request itself is checked before nodes are looked at.
+      assertName(metadata.name);
+      if (spec.deadline !== undefined) deadlineMillis(spec.deadline);
       target(spec, uid, '', versions);
       const busy = await busyNodes(metadata.name);
       const candidates = deps.nodes().map((node) => candidateFrom(node, busy));
@@ -81,6 +96,30 @@ export function createPlanner(deps: {
       });
     },
   };
+}
+
+/** Names and labels of Injection objects are made of it; `kubectl apply` takes longer ones than we can. */
+function assertName(name: string): void {
+  if (name.length <= longestName) return;
+  throw new Refusal('malformed_request', `name: "${name}" is longer than ${longestName} characters`, {
+    field: 'name',
+    value: name,
+    allowed: `at most ${longestName} characters`,
+  });
+}
+
+/** As in the schema of a request. */
+const longestName = 52;
+const longestDeadlineMs = 24 * 3_600_000;
+
+export function deadlineMillis(text: string): number {
+  const milliseconds = parseDuration(text, 'deadline');
+  if (milliseconds >= 1000 && milliseconds <= longestDeadlineMs) return milliseconds;
+  throw new Refusal('deadline_invalid', `deadline: ${text} is not from 1 s to 24 h`, {
+    field: 'deadline',
+    value: text,
+    allowed: '1s to 24h',
+  });
 }
 
 function candidateFrom(node: KubeObject, busy: ReadonlyMap<string, string>): Candidate {

@@ -1,22 +1,30 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
-import { parseDuration } from '../../shared/duration.ts';
 import { Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import { findFault } from '../../shared/faults/parameters.ts';
-import type { Log } from '../../shared/log.ts';
 import type { ExperimentStatus } from '../../shared/schemas/experiment.ts';
 import type { Explanation } from '../../shared/schemas/explanation.ts';
-import type { Cluster } from '../cluster/port.ts';
 import { createReflector } from '../cluster/reflector.ts';
-import { explainRefusal } from '../diagnosis/explain.ts';
-import { createInjectionDriver, type DriverDeps } from './injection-driver.ts';
+import {
+  createInjectionDriver,
+  type DriverDeps,
+  type InjectionDriver,
+  injectionEvidence,
+} from './injection-driver.ts';
 import { isEnded, nextExperimentStep } from './machine.ts';
-import type { Planner } from './planner.ts';
-import { type Experiment, experimentFrom, type Injection, type Store } from './store.ts';
+import { deadlineMillis, type Planner } from './planner.ts';
+import { explainRequest } from './refused.ts';
+import { type Experiment, experimentFrom, type Injection } from './store.ts';
 
 export type RunnerDeps = Omit<DriverDeps, 'onDetection'> & {
   readonly planner: Planner;
   readonly random: () => number;
   readonly metrics: RunnerMetrics;
+};
+
+type Work = RunnerDeps & {
+  readonly driver: InjectionDriver;
+  /** One after the other: a node that one experiment selects is busy for the next. */
+  readonly inTurn: (work: () => Promise<void>) => Promise<void>;
 };
 
 export type RunnerMetrics = {
@@ -35,6 +43,8 @@ const deadlineMarginMs = 120_000;
 /** Drives every experiment that has not ended, until the signal is aborted. Run by one coordinator at a time. */
 export async function runExperiments(deps: RunnerDeps, signal: AbortSignal): Promise<void> {
   const { store, clock, log } = deps;
+  const driver = createInjectionDriver({ ...deps, onDetection: deps.metrics.detected });
+  const work: Work = { ...deps, driver, inTurn: createTurns() };
   const driving = new Map<string, { readonly cut: AbortController; readonly done: Promise<void> }>();
 
   function consider(experiment: Experiment): void {
@@ -47,7 +57,7 @@ export async function runExperiments(deps: RunnerDeps, signal: AbortSignal): Pro
       return;
     }
     const cut = new AbortController();
-    const done = driveExperiment(deps, name, cut, signal)
+    const done = driveExperiment(work, name, cut, signal)
       .catch((thrown) => {
         if (!signal.aborted) log.error({ err: thrown, experiment: name }, 'experiment stopped being driven');
       })
@@ -85,7 +95,7 @@ export async function runExperiments(deps: RunnerDeps, signal: AbortSignal): Pro
 
 /** Step by step, each decided by what stands in the cluster; whatever fails in passing is tried again. */
 async function driveExperiment(
-  deps: RunnerDeps,
+  deps: Work,
   name: string,
   first: AbortController,
   stop: AbortSignal,
@@ -111,7 +121,8 @@ async function driveExperiment(
         continue;
       }
       const refusal = refusalFromUnknown(thrown);
-      if (refusal.reason === 'object_conflict') continue;
+      // Written by somebody else, or the deadline passed: both are seen at the next look.
+      if (refusal.reason === 'object_conflict' || refusal.reason === 'experiment_ended') continue;
       log.warn({ experiment: name, err: thrown }, 'step failed, trying again');
       await clock.sleep(retryPauseMs, stop);
     }
@@ -121,41 +132,56 @@ async function driveExperiment(
 type Step = ReturnType<typeof nextExperimentStep>;
 
 async function perform(
-  deps: RunnerDeps,
+  deps: Work,
   experiment: Experiment,
   injections: readonly Injection[],
   next: Exclude<Step, { step: 'rest' }>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { store, clock } = deps;
-  const driver = createInjectionDriver({ ...deps, onDetection: deps.metrics.detected });
+  const { store, clock, driver } = deps;
+  const at = isoFromMillis(clock.now());
   const named = (names: readonly string[]) =>
     injections.filter(({ metadata }) => names.includes(metadata.name));
   switch (next.step) {
     case 'select':
-      return select(deps, experiment);
+      return deps.inTurn(() => select(deps, experiment));
     case 'create':
       return create(deps, experiment, next.nodes);
     case 'work': {
-      const deadline = AbortSignal.any([signal, deadlineSignal(clock, experiment, signal)]);
-      return inParallel(named(next.injections), (injection) => driver.drive(injection, deadline));
+      const over = new AbortController();
+      const deadline = deadlineSignal(clock, experiment, over.signal);
+      try {
+        await inParallel(named(next.injections), (injection) =>
+          driver.drive(injection, AbortSignal.any([signal, deadline])),
+        );
+      } finally {
+        over.abort();
+      }
+      return;
     }
     case 'abort':
       return inParallel(named(next.injections), async (injection) => {
-        await driver.end(injection, 'aborted', endedBy('aborted', experiment, injection));
+        await driver.end(injection, 'aborted', endedBy('aborted', experiment, { injection, at }));
       });
     case 'expire':
       return inParallel(named(next.injections), async (injection) => {
-        await driver.end(injection, 'error', endedBy('deadline-passed', experiment, injection));
+        const trouble = driver.troubleWith(injection.metadata.name);
+        await driver.expire(
+          injection,
+          endedBy('deadline-passed', experiment, { injection, at, ...(trouble && { trouble }) }),
+        );
       });
     case 'conclude': {
+      const { verdict } = next.summary;
+      const code = verdict === 'aborted' ? 'aborted' : 'deadline-passed';
+      const explanation = next.summary.explanation ?? endedBy(code, experiment, { at });
       await store.writeExperimentStatus(experiment, {
         ...(experiment.status ?? {}),
         ...next.summary,
-        endedAt: isoFromMillis(clock.now()),
+        explanation,
+        endedAt: at,
       });
-      const cause = next.summary.explanation?.code ?? 'none';
-      deps.metrics.ended(experiment.spec.fault.name, next.summary.verdict, cause);
+      deps.metrics.ended(experiment.spec.fault.name, verdict, explanation.code);
     }
   }
 }
@@ -167,7 +193,7 @@ async function select(deps: RunnerDeps, experiment: Experiment): Promise<void> {
     const plan = await planner.plan(experiment);
     const longest = Math.max(...plan.targets.map(({ expectation }) => expectation.withinSeconds * 1000));
     const { deadline } = experiment.spec;
-    const allowed = deadline === undefined ? longest + deadlineMarginMs : parseDuration(deadline, 'deadline');
+    const allowed = deadline === undefined ? longest + deadlineMarginMs : deadlineMillis(deadline);
     await store.writeExperimentStatus(experiment, {
       phase: 'Running',
       startedAt: isoFromMillis(startedAt),
@@ -177,8 +203,11 @@ async function select(deps: RunnerDeps, experiment: Experiment): Promise<void> {
       skipped: plan.skipped.slice(0, 100),
     });
   } catch (thrown) {
-    if (!isAboutRequest(thrown)) throw thrown;
-    await concludeRefused(deps, experiment, thrown, startedAt);
+    const refusal = refusalFromUnknown(thrown);
+    if (mayPass(refusal)) throw thrown;
+    if (refusal.reason === 'internal')
+      deps.log.error({ err: thrown, experiment: experiment.metadata.name }, 'selection failed');
+    await concludeRefused(deps, experiment, refusal, startedAt);
   }
 }
 
@@ -190,12 +219,11 @@ async function concludeRefused(
   startedAt: number,
 ): Promise<void> {
   const at = isoFromMillis(deps.clock.now());
-  const told = explainRefusal(refusal, { source: `experiments/${experiment.metadata.name} spec`, at });
+  const source = `experiments/${experiment.metadata.name} spec`;
   const status: ExperimentStatus = {
     phase: 'Completed',
     verdict: 'error',
-    explanation:
-      told.code === 'injection-refused' ? { ...told, code: refusal.reason.replaceAll('_', '-') } : told,
+    explanation: explainRequest(refusal, { source, at }),
     startedAt: isoFromMillis(startedAt),
     endedAt: at,
     counts: { total: 0, pass: 0, fail: 0, other: 0 },
@@ -207,14 +235,9 @@ async function concludeRefused(
   deps.metrics.ended(experiment.spec.fault.name, 'error', refusal.reason);
 }
 
-function isAboutRequest(thrown: unknown): thrown is Refusal {
-  return (
-    thrown instanceof Refusal &&
-    (thrown.code === 'invalid_argument' ||
-      thrown.reason === 'no_target' ||
-      thrown.reason === 'node_unknown' ||
-      thrown.reason === 'field_value_no_effect')
-  );
+/** Trouble with the API server, and what another writer did: made again, it may succeed. */
+function mayPass({ reason }: Refusal): boolean {
+  return reason.startsWith('cluster_') || reason === 'object_conflict' || reason === 'resource_expired';
 }
 
 async function create(deps: RunnerDeps, experiment: Experiment, nodes: readonly string[]): Promise<void> {
@@ -224,32 +247,73 @@ async function create(deps: RunnerDeps, experiment: Experiment, nodes: readonly 
   });
 }
 
+const tellings = {
+  aborted: {
+    nothing: 'The experiment was aborted before anything was written.',
+    ordering: 'The experiment was aborted while the order was on its way: it may have been carried out.',
+    written: 'The experiment was aborted after the injection.',
+  },
+  'deadline-passed': {
+    nothing: 'The experiment’s deadline passed before anything was written.',
+    ordering:
+      'The experiment’s deadline passed while the order was on its way: it may have been carried out.',
+    written: 'The experiment’s deadline passed while the reaction was awaited.',
+  },
+} as const;
+
+/** Why an experiment was ended from outside, and what stays on the node. */
 function endedBy(
-  code: 'aborted' | 'deadline-passed',
+  code: keyof typeof tellings,
   experiment: Experiment,
-  injection: Injection,
+  about: { readonly at: string; readonly injection?: Injection; readonly trouble?: string },
 ): Explanation {
-  const wrote = injection.status?.receipt !== undefined || injection.status?.phase === 'Injecting';
-  const { undo } = findFault(injection.spec.fault);
-  const at = experiment.status?.deadlineAt ?? new Date(0).toISOString();
+  const { at, injection, trouble } = about;
+  const { name } = experiment.metadata;
+  const written = injection === undefined ? [] : injectionEvidence(injection);
+  const isOrdering = injection?.status?.phase === 'Injecting';
+  const stage = written.length > 0 ? 'written' : isOrdering ? 'ordering' : 'nothing';
+  const cause =
+    code === 'aborted'
+      ? { source: `experiments/${name} spec.abort`, observed: 'true', at }
+      : {
+          source: `experiments/${name} status.deadlineAt`,
+          observed: experiment.status?.deadlineAt ?? 'none',
+          at,
+        };
   return {
     code,
-    summary:
-      code === 'aborted'
-        ? `The experiment was aborted${wrote ? ' after the order was given' : ' before anything was written'}.`
-        : `The experiment's deadline passed${wrote ? ' while the reaction was awaited' : ' before anything was written'}.`,
+    summary: tellings[code][stage],
     evidence: [
-      code === 'aborted'
-        ? { source: `experiments/${experiment.metadata.name} spec.abort`, observed: 'true', at }
-        : { source: `experiments/${experiment.metadata.name} status.deadlineAt`, observed: at, at },
+      cause,
+      ...written,
+      ...(trouble === undefined ? [] : [{ source: 'last failure', observed: trouble, at }]),
     ],
-    remedy: wrote ? `what was injected stays: ${undo}` : 'nothing to undo',
+    remedy: remedyOf(stage, injection),
     refuted: [],
     alsoFound: [],
   };
 }
 
-/** Aborts when the deadline passes; the sleeper goes away with the step. */
+function remedyOf(stage: 'nothing' | 'ordering' | 'written', injection: Injection | undefined): string {
+  if (stage === 'nothing' || injection === undefined) return 'Nothing to undo.';
+  const { fault, node, order } = injection.spec;
+  const undo = `undo: ${findFault(fault).undo}`;
+  return stage === 'written'
+    ? `What was injected stays; ${undo}.`
+    : `Ask the agent of ${node} for the receipt of ${order.orderId} (GetReceipt); what it injected stays; ${undo}.`;
+}
+
+/** Each begins when the one before it has ended, however that was. */
+function createTurns(): (work: () => Promise<void>) => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  return (work) => {
+    const mine = last.then(work);
+    last = mine.catch(() => undefined);
+    return mine;
+  };
+}
+
+/** Aborts when the deadline passes; the sleeper goes away with `signal`. */
 function deadlineSignal(clock: Clock, experiment: Experiment, signal: AbortSignal): AbortSignal {
   const passed = new AbortController();
   const { deadlineAt } = experiment.status ?? {};

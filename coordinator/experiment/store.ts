@@ -22,7 +22,10 @@ export type Injection = {
 
 export const experimentLabel = 'xidrill.dev/experiment';
 
-/** Our custom resources as typed objects. Status writes carry the version they rest on, so that two writers never mix. */
+/**
+ * Our custom resources as typed objects. Status writes carry the version they rest on, so that two writers never mix; they
+ * are whole, because a merge patch would take the nulls of a receipt for deletions.
+ */
 export type Store = {
   readonly namespace: string;
   readExperiment(name: string): Promise<Experiment | undefined>;
@@ -64,8 +67,7 @@ export function createStore(cluster: Cluster, namespace: string): Store {
     },
     async createExperiment(name, spec, annotations) {
       const object = {
-        apiVersion: 'xidrill.dev/v1alpha1',
-        kind: 'Experiment',
+        ...typeOf('Experiment'),
         metadata: { name, namespace, annotations },
         spec,
       };
@@ -75,9 +77,9 @@ export function createStore(cluster: Cluster, namespace: string): Store {
       await mustRead(name);
       return experimentFrom(await cluster.patch('experiments', key(name), { spec: { abort: true } }));
     },
-    async writeExperimentStatus({ metadata }, status) {
-      const patch = { metadata: { resourceVersion: metadata.resourceVersion }, status };
-      return experimentFrom(await cluster.patch('experiments', key(metadata.name), patch, 'status'));
+    async writeExperimentStatus({ metadata, spec }, status) {
+      const object = { ...typeOf('Experiment'), metadata, spec, status };
+      return experimentFrom(await cluster.replace('experiments', object, 'status'));
     },
     async listInjections(experiment) {
       const query = experiment === undefined ? {} : { labelSelector: `${experimentLabel}=${experiment}` };
@@ -90,16 +92,14 @@ export function createStore(cluster: Cluster, namespace: string): Store {
     async createInjection(experiment, spec) {
       const name = injectionName(experiment.metadata.name, spec.node);
       const object = {
-        apiVersion: 'xidrill.dev/v1alpha1',
-        kind: 'Injection',
+        ...typeOf('Injection'),
         metadata: {
           name,
           namespace,
           labels: { [experimentLabel]: experiment.metadata.name },
           ownerReferences: [
             {
-              apiVersion: 'xidrill.dev/v1alpha1',
-              kind: 'Experiment',
+              ...typeOf('Experiment'),
               name: experiment.metadata.name,
               uid: experiment.metadata.uid ?? '',
               controller: true,
@@ -117,11 +117,15 @@ export function createStore(cluster: Cluster, namespace: string): Store {
         return injectionFrom(existing);
       }
     },
-    async writeInjectionStatus({ metadata }, status) {
-      const patch = { metadata: { resourceVersion: metadata.resourceVersion }, status };
-      return injectionFrom(await cluster.patch('injections', key(metadata.name), patch, 'status'));
+    async writeInjectionStatus({ metadata, spec }, status) {
+      const object = { ...typeOf('Injection'), metadata, spec, status };
+      return injectionFrom(await cluster.replace('injections', object, 'status'));
     },
   };
+}
+
+function typeOf(kind: 'Experiment' | 'Injection') {
+  return { apiVersion: 'xidrill.dev/v1alpha1', kind };
 }
 
 /** A node's name can be longer than an object's may get; the hash keeps it unique and the same. */

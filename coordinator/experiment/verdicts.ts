@@ -27,8 +27,30 @@ export function verdictOfRefusal(reason: Reason): Verdict {
   return unproven.includes(reason) ? 'inconclusive' : 'error';
 }
 
+/** Found before the order: nothing could be injected, which says nothing about the node's reaction. */
+const undrillable: readonly string[] = [
+  'agent-unknown',
+  'agent-unreachable',
+  'agent-disarmed',
+  'injection-refused',
+];
+
+/** A cause that stops a drill before anything is written is a finding about the cluster, with two exceptions. */
+export function verdictOfBlocking({ code }: Explanation): Verdict {
+  if (hiding.includes(code)) return 'inconclusive';
+  return undrillable.includes(code) ? 'error' : 'fail';
+}
+
 /** Causes that hide a reaction rather than prevent it. */
-const hiding: readonly string[] = ['already-false', 'observation-gap', 'event-combined', 'node-replaced', 'reason-replaced', 'wait-too-short', 'nma-just-started'];
+const hiding: readonly string[] = [
+  'already-false',
+  'observation-gap',
+  'event-combined',
+  'node-replaced',
+  'reason-replaced',
+  'wait-too-short',
+  'nma-just-started',
+];
 
 export function verdictAfterWait(explanation: Explanation, timeline: readonly TimelineEntry[]): Verdict {
   if (hiding.includes(explanation.code)) return 'inconclusive';

@@ -32,7 +32,6 @@ export function createWatcher(options: {
   readonly random: () => number;
   readonly log: Log;
 }): Watcher {
-  const { clock } = options;
   const listeners = new Map<string, Set<(seen: Seen) => void>>();
 
   const nodes = createReflector({
@@ -92,7 +91,8 @@ export function createWatcher(options: {
           .map((gap) => ({
             at: isoFromMillis(gap.from),
             clock: 'coordinator' as const,
-            kind: 'gap' as const,
+            // Only what may never be known is a gap in the evidence.
+            kind: gap.lost ? ('gap' as const) : ('note' as const),
             source: `watch of ${index === 0 ? 'nodes' : 'events'}`,
             text: `not watching until ${isoFromMillis(gap.until)}: ${gap.because}${gap.lost ? '; what came and went in between is lost' : '; everything came, but late'}`,
             match: false,

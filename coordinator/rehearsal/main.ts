@@ -5,7 +5,7 @@ import { createLog, logLevels } from '../../shared/log.ts';
 import { serveNodes, storyNodes } from './accounts.ts';
 import { type RehearsalCluster, startRehearsalCluster } from './cluster.ts';
 import { createPaint, renderTold } from './screen.ts';
-import { faultsOf, type Told, tellStory } from './story.ts';
+import { faultsOf, type Told, tellStory, untilAgentListens } from './story.ts';
 
 const [command = 'story', ...rest] = process.argv.slice(2);
 const outcome = readConfig(
@@ -67,7 +67,7 @@ async function story(): Promise<number> {
     firstAgentPort: 0,
   });
   const paint = createPaint(process.stdout.isTTY && process.env['NO_COLOR'] === undefined);
-  const width = Math.min(Math.max(process.stdout.columns ?? 120, 80), 140);
+  const width = Math.min(Math.max(process.stdout.columns ?? 140, 80), 160);
   const steps: Told[] = [];
   const startedAt = performance.now();
   if (!config.json)
@@ -106,6 +106,7 @@ async function serve(): Promise<number> {
   });
   try {
     await cluster.installNma({ version: '1.6.4', credentials: 'healthy' });
+    await untilAgentListens(cluster.node(serveNodes.gpu.name).url);
     const agents = [...cluster.nodes].map(([name, { url }]) => `  agent ${url}  ${name}`);
     process.stdout.write(
       `a rehearsal cluster at ${config.speed} times real speed; Ctrl-C ends it\n  REST  ${cluster.url}/api/v1\n${agents.join('\n')}\n`,

@@ -1,3 +1,4 @@
+import type { Evidence } from '../../shared/schemas/explanation.ts';
 import { faultsOf, type Told } from './story.ts';
 
 export type Paint = {
@@ -21,15 +22,13 @@ export function renderTold(told: Told, paint: Paint, width: number): string {
   const { explanation } = told;
   const latency = told.latencySeconds === null ? '' : ` after ${told.latencySeconds.toFixed(1)} s`;
   const also = explanation.alsoFound.map(({ code }) => code);
-  const proofs = explanation.evidence
-    .slice(0, shownProofs)
-    .map(({ source, observed }) => `${source} = ${observed}`);
-  const [first = '', ...more] = wrap(`${explanation.code}${latency}: ${explanation.summary}`, width - 12, 3);
+  const proofs = explanation.evidence.slice(0, shownProofs);
+  const [first = '', ...more] = wrap(`${explanation.code}${latency}: ${explanation.summary}`, width - 12, 4);
   return [
     paint.bold(cut(`${told.step.padEnd(5)}${told.did}  →  ${told.saw}`, width)),
     `${indent}${paint.verdict(told.verdict.padEnd(6))} ${first}`,
     ...more.map((line) => `${indent}${' '.repeat(7)}${line}`),
-    ...proofs.map((proof) => paint.dim(cut(`${indent}proof  ${flat(proof)}`, width))),
+    ...proofs.map((proof) => paint.dim(`${indent}proof  ${renderProof(proof, width - 12)}`)),
     ...wrap(explanation.remedy, width - 12, 2).map(
       (line, index) => `${indent}${index === 0 ? 'next' : '    '}   ${line}`,
     ),
@@ -37,6 +36,12 @@ export function renderTold(told: Told, paint: Paint, width: number): string {
     ...faultsOf(told).map((fault) => `${indent}WRONG  this step ${fault}`),
     '',
   ].join('\n');
+}
+
+/** What was observed comes first: it tells more than where it stood, and that may be cut. */
+function renderProof({ source, observed }: Evidence, width: number): string {
+  const seen = cut(flat(observed), Math.max(30, width - Math.min(source.length, width / 2) - 4));
+  return `${seen}  ← ${cut(source, width - seen.length - 4)}`;
 }
 
 /** Lines of whole words; what does not fit into `most` lines ends in an ellipsis. */

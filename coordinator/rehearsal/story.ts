@@ -35,6 +35,9 @@ export function faultsOf(told: Told): readonly string[] {
 /** Half an hour without a heartbeat: what the account saw at 03:04, with 02:32 in the condition. */
 const staleMs = 33 * 60_000;
 
+/** Word for word; the address is spelled as nvidia-smi does it, not as a driver prints it. */
+const handWritten = 'NVRM: Xid (PCI:00000000:00:1F.0): 31, Ch 00000001, failed to allocate GPU memory';
+
 const { arm, amd } = storyNodes;
 
 /**
@@ -67,7 +70,7 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
   yield told(
     {
       step: '2',
-      did: 'echo "<3>NVRM: Xid (PCI:…): 31, …" > /dev/kmsg',
+      did: `echo "<3>${handWritten}" | sudo tee /dev/kmsg`,
       saw: 'the line in dmesg, nothing else',
       node: amd.name,
       expected: ['kernel-log-not-read'],
@@ -78,23 +81,29 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
     }),
   );
 
-  const another = await rest.drill({
-    fault: { name: 'dcgm-field', parameters: { field: 150, value: 48 } },
-    target: only(amd),
-  });
   yield told(
     {
       step: '3a',
-      did: 'dcgmi test --inject -f 150 -v 48 ("XID 48") and -f 111 -v 999 ("ECC")',
-      saw: '"Successfully injected field info.", twice',
+      did: 'dcgmi test --inject --gpuid 0 -f 150 -v 48 ("XID 48")',
+      saw: '"Successfully injected field info."',
       node: amd.name,
       expected: ['field-is-another-quantity'],
     },
-    another,
+    await rest.drill({ fault: { name: 'dcgm-field', parameters: { field: 150, value: 48 } }, target: only(amd) }),
   );
   yield told(
     {
       step: '3b',
+      did: 'dcgmi test --inject --gpuid 0 -f 111 -v 999 ("ECC uncorrectable")',
+      saw: '"Successfully injected field info."',
+      node: amd.name,
+      expected: ['field-is-another-quantity'],
+    },
+    await rest.drill({ fault: { name: 'dcgm-field', parameters: { field: 111, value: 999 } }, target: only(amd) }),
+  );
+  yield told(
+    {
+      step: '3c',
       did: 'the right field, in an nv-hostengine of their own',
       saw: '"Successfully injected field info."',
       node: amd.name,
@@ -137,7 +146,7 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
   await rest.untilListening(cluster.node(arm.name).url);
   yield told(
     {
-      step: 'again',
+      step: 'then',
       did: 'the drill of step 5 on the same node, with v1.7.2 and no role',
       saw: 'the condition',
       node: arm.name,
@@ -152,7 +161,9 @@ async function repairStep(rest: Rest): Promise<Told> {
   const { checks, repair } = await rest.preflight(amd.name);
   const gate = checks.find(({ code }) => code === 'karpenter-gate-off');
   const karpenter = repair.find(({ controller }) => controller === 'Karpenter');
-  const group = (await rest.preflight(arm.name)).repair.find(({ controller }) => controller !== 'Karpenter');
+  const ofGroup = await rest.preflight(arm.name);
+  const group = ofGroup.repair.find(({ controller }) => controller !== 'Karpenter');
+  const notEnabled = ofGroup.checks.find(({ code }) => code === 'repair-not-enabled');
   return {
     step: '6',
     did: 'waited for the node to be replaced (Karpenter; --node-repair-config enabled=true)',
@@ -165,13 +176,12 @@ async function repairStep(rest: Rest): Promise<Told> {
       code: gate?.code ?? 'unexplained',
       summary: gate?.text ?? 'the preflight says nothing about repair',
       evidence: [...(karpenter?.evidence ?? []), ...(group?.evidence ?? [])],
-      remedy: karpenter?.blockedBy.map(({ because }) => because).join('; ') ?? '',
+      remedy: gate?.remedy ?? '',
       refuted: [],
-      alsoFound: (group?.blockedBy ?? []).map(({ code, because }) => ({
-        code,
-        summary: because,
-        remedy: '',
-      })),
+      alsoFound:
+        notEnabled === undefined
+          ? []
+          : [{ code: notEnabled.code, summary: notEnabled.text, remedy: notEnabled.remedy ?? '' }],
     },
   };
 }
@@ -200,7 +210,7 @@ function told(about: Omit<Told, 'verdict' | 'explanation' | 'latencySeconds'>, a
 type Drilled = Pick<ExperimentAnswer, 'verdict' | 'phase' | 'explanation' | 'latency'>;
 
 type Preflight = {
-  readonly checks: readonly { readonly code: string; readonly result: string; readonly text: string }[];
+  readonly checks: readonly { readonly code: string; readonly result: string; readonly text: string; readonly remedy?: string }[];
   readonly repair: readonly RepairForecast[];
 };
 
@@ -211,21 +221,26 @@ type Rest = {
   preflight(node: string): Promise<Preflight>;
 };
 
+/** Its policies listen half a minute after it has started, and before that every injection would be refused. */
+export async function untilAgentListens(agentUrl: string): Promise<void> {
+  await until('the monitoring agent listens on its host engine', async () => {
+    const response = await fetch(`${agentUrl}/xidrill.agent.v1.AgentService/ListHostEngines`, {
+      method: 'POST',
+      headers: json,
+      body: '{}',
+    });
+    const { engines } = (await response.json()) as { engines: { nma: { listening: boolean } }[] };
+    return engines.some(({ nma }) => nma.listening);
+  });
+}
+
+const json = { 'content-type': 'application/json' };
+
 /** The coordinator as a pipeline sees it. */
 function createRest(url: string): Rest {
-  const json = { 'content-type': 'application/json' };
   return {
     untilReady: () => until('the coordinator is ready', async () => (await fetch(`${url}/readyz`)).ok),
-    untilListening: (agentUrl) =>
-      until('the monitoring agent listens on its host engine', async () => {
-        const response = await fetch(`${agentUrl}/xidrill.agent.v1.AgentService/ListHostEngines`, {
-          method: 'POST',
-          headers: json,
-          body: '{}',
-        });
-        const { engines } = (await response.json()) as { engines: { nma: { listening: boolean } }[] };
-        return engines.some(({ nma }) => nma.listening);
-      }),
+    untilListening: untilAgentListens,
     async drill(body) {
       const response = await fetch(`${url}/api/v1/experiments`, {
         method: 'POST',

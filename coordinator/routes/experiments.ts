@@ -2,13 +2,12 @@ import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
-import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { Expectation } from '../../shared/schemas/expectation.ts';
 import { ExperimentRequest, type ExperimentSpec } from '../../shared/schemas/experiment.ts';
-import { explainRefusal } from '../diagnosis/explain.ts';
 import { isEnded } from '../experiment/machine.ts';
 import type { ExperimentPlan, Planner } from '../experiment/planner.ts';
+import { explainRequest } from '../experiment/refused.ts';
 import { type Experiment, type Store, shortHash } from '../experiment/store.ts';
 import { ExperimentAnswer, experimentAnswer, InjectionAnswer, injectionAnswer } from './answers.ts';
 import type { ExperimentFeed } from './feed.ts';
@@ -27,6 +26,9 @@ const bodyAnnotation = 'xidrill.dev/request';
 
 /** A proxy in between rarely keeps a silent request for longer. */
 const longestWaitSeconds = 3600;
+
+/** Objects that `kubectl apply` made may be incomplete in ways that a strict serializer would answer with 500. */
+const asItIs = () => JSON.stringify;
 
 const Name = Type.Object({ name: Type.String({ maxLength: 63 }) }, { additionalProperties: false });
 
@@ -80,8 +82,9 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
       void reply.header('preference-applied', `wait=${waitSeconds}`);
       const gone = new AbortController();
       reply.raw.on('close', () => gone.abort());
-      await feed.waitForEnd(name, AbortSignal.any([AbortSignal.timeout(waitSeconds * 1000), gone.signal]));
-      latest = (await store.readExperiment(name)) ?? experiment;
+      const limits = AbortSignal.any([AbortSignal.timeout(waitSeconds * 1000), gone.signal]);
+      await feed.waitForEnd({ name, uid: experiment.metadata.uid }, limits);
+      latest = await mustRead(name);
     }
     void reply.header('location', `/api/v1/experiments/${name}`);
     const status = created && !isEnded(latest.status) ? 202 : 200;
@@ -91,9 +94,16 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   app.post<{ Body: ExperimentRequest; Querystring: { dryRun?: 'All' } }>(
     '/api/v1/experiments',
     {
+      serializerCompiler: asItIs,
       schema: {
         summary: 'Create an experiment; 202 while it runs, 200 when `Prefer: wait` saw its end',
         body: ExperimentRequest,
+        headers: Type.Object({
+          prefer: Type.Optional(Type.String({ description: 'wait=SECONDS holds the answer until the end' })),
+          'idempotency-key': Type.Optional(
+            Type.String({ description: 'the same key and body again give the same experiment' }),
+          ),
+        }),
         querystring: Type.Object(
           { dryRun: Type.Optional(Type.Literal('All')) },
           { additionalProperties: false },
@@ -106,37 +116,45 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
       const key = idempotencyKey(request.headers['idempotency-key']);
       await deps.ready();
       const { name: asked, ...spec } = request.body;
-      if (spec.deadline !== undefined) parseDuration(spec.deadline, 'deadline');
       const name = asked ?? (key === undefined ? deps.newName() : `drill-${shortHash(key, 10)}`);
-      const earlier = key === undefined ? undefined : await store.readExperiment(name);
+      const isDryRun = request.query.dryRun === 'All';
+      const earlier = key === undefined ? undefined : await earlierWith(key, name);
       if (key !== undefined && earlier !== undefined) {
         assertSameRequest(earlier, key, request.body);
-        return respond(reply, earlier, waitSeconds, false);
+        if (!isDryRun) return respond(reply, earlier, waitSeconds, true);
       }
       const plan = await explained(deps.clock, () => planner.plan({ metadata: { name }, spec }));
-      if (request.query.dryRun === 'All') return reply.send(planAnswer(plan));
-      const annotations =
-        key === undefined
-          ? {}
-          : { [keyAnnotation]: shortHash(key, 32), [bodyAnnotation]: hashOf(request.body) };
-      return respond(reply, await createOnce(name, spec, annotations, key, request.body), waitSeconds, true);
+      if (isDryRun) {
+        if (earlier === undefined && (await store.readExperiment(name)) !== undefined) throw nameTaken(name);
+        return reply.send(planAnswer(plan));
+      }
+      return respond(reply, await createOnce(name, spec, key, request.body), waitSeconds, true);
     },
   );
+
+  /** The experiment that was made with this key, whatever its name. */
+  async function earlierWith(key: string, name: string): Promise<Experiment | undefined> {
+    const named = await store.readExperiment(name);
+    if (named !== undefined && isOfKey(named, key)) return named;
+    return (await store.listExperiments()).find((experiment) => isOfKey(experiment, key));
+  }
 
   /** Two requests with the same key at the same time: the second finds the object of the first. */
   async function createOnce(
     name: string,
     spec: ExperimentSpec,
-    annotations: Readonly<Record<string, string>>,
     key: string | undefined,
     body: ExperimentRequest,
   ): Promise<Experiment> {
+    const annotations =
+      key === undefined ? {} : { [keyAnnotation]: shortHash(key, 32), [bodyAnnotation]: hashOf(body) };
     try {
       return await store.createExperiment(name, spec, annotations);
     } catch (thrown) {
-      if (!(thrown instanceof Refusal) || thrown.reason !== 'object_exists' || key === undefined)
-        throw thrown;
+      if (!(thrown instanceof Refusal) || thrown.reason !== 'object_exists') throw thrown;
+      if (key === undefined) throw nameTaken(name);
       const winner = await mustRead(name);
+      if (!isOfKey(winner, key)) throw nameTaken(name);
       assertSameRequest(winner, key, body);
       return winner;
     }
@@ -145,6 +163,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   app.get(
     '/api/v1/experiments',
     {
+      serializerCompiler: asItIs,
       schema: {
         summary: 'All experiments',
         response: { 200: Type.Object({ items: Type.Array(ExperimentAnswer) }) },
@@ -166,6 +185,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   app.get<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name',
     {
+      serializerCompiler: asItIs,
       schema: {
         summary: 'One experiment; `Prefer: wait=N` holds the answer until it has ended',
         params: Name,
@@ -181,6 +201,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   app.get<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name/injections',
     {
+      serializerCompiler: asItIs,
       schema: {
         summary: 'Receipt, timeline and verdict of each target',
         params: Name,
@@ -197,9 +218,13 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   app.get<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name/events',
     {
+      serializerCompiler: asItIs,
       schema: {
         summary: 'Server-sent events: `experiment` and `injection` on each change, `end` at the last',
         params: Name,
+        response: {
+          200: { description: 'a stream', content: { 'text/event-stream': { schema: Type.String() } } },
+        },
       },
     },
     async (request, reply) => {
@@ -216,6 +241,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   app.post<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name/abort',
     {
+      serializerCompiler: asItIs,
       schema: {
         summary: 'End an experiment; what was injected stays, and the answer says so',
         params: Name,
@@ -251,7 +277,7 @@ async function explained<T>(clock: Clock, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (thrown) {
     if (!(thrown instanceof Refusal)) throw thrown;
-    const explanation = explainRefusal(thrown, { source: 'request body', at: isoFromMillis(clock.now()) });
+    const explanation = explainRequest(thrown, { source: 'request body', at: isoFromMillis(clock.now()) });
     throw new Refusal(thrown.reason, thrown.message, { ...thrown.details, explanation }, thrown);
   }
 }
@@ -289,10 +315,20 @@ function idempotencyKey(header: string | string[] | undefined): string | undefin
   );
 }
 
+function isOfKey({ metadata }: Experiment, key: string): boolean {
+  return metadata.annotations?.[keyAnnotation] === shortHash(key, 32);
+}
+
+function nameTaken(name: string): Refusal {
+  return new Refusal('object_exists', `name: an experiment "${name}" exists`, {
+    field: 'name',
+    value: name,
+    remedy: 'choose another name, or leave it out',
+  });
+}
+
 function assertSameRequest(earlier: Experiment, key: string, body: ExperimentRequest): void {
-  const annotations = earlier.metadata.annotations ?? {};
-  if (annotations[keyAnnotation] === shortHash(key, 32) && annotations[bodyAnnotation] === hashOf(body))
-    return;
+  if (isOfKey(earlier, key) && earlier.metadata.annotations?.[bodyAnnotation] === hashOf(body)) return;
   throw new Refusal(
     'idempotency_key_reused',
     `header idempotency-key: used before with another body (experiment ${earlier.metadata.name})`,

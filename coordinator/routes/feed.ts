@@ -13,8 +13,8 @@ export type ExperimentFeed = {
   start(signal: AbortSignal): void;
   stop(): Promise<void>;
   readonly ready: Promise<void>;
-  /** Resolves when the experiment has ended, is gone, or the signal is aborted. */
-  waitForEnd(name: string, signal: AbortSignal): Promise<void>;
+  /** Resolves when the experiment has ended, is gone, or the signal is aborted. An earlier one of that name is another. */
+  waitForEnd(experiment: { name: string; uid: string | undefined }, signal: AbortSignal): Promise<void>;
   /** Server-sent events, ending with the experiment. */
   stream(name: string, signal: AbortSignal): Readable;
 };
@@ -60,9 +60,10 @@ export function createExperimentFeed(options: {
     };
   }
 
-  function hasEnded(name: string): boolean {
+  function hasEnded(name: string, uid?: string): boolean {
     const found = experiments.store.get({ name, namespace });
-    return found !== undefined && isEnded(experimentFrom(found).status);
+    if (found === undefined || (uid !== undefined && found.metadata.uid !== uid)) return false;
+    return isEnded(experimentFrom(found).status);
   }
 
   function injectionsOf(name: string) {
@@ -81,7 +82,7 @@ export function createExperimentFeed(options: {
       await Promise.all([experiments.stop(), injections.stop()]);
     },
     ready: Promise.all([experiments.ready, injections.ready]).then(() => undefined),
-    waitForEnd: (name, signal) =>
+    waitForEnd: ({ name, uid }, signal) =>
       new Promise((resolve) => {
         const finish = () => {
           unsubscribe();
@@ -89,10 +90,11 @@ export function createExperimentFeed(options: {
           resolve();
         };
         const unsubscribe = subscribe(name, ({ kind, change }) => {
-          if (kind === 'experiment' && (change.type === 'deleted' || hasEnded(name))) finish();
+          if (kind !== 'experiment' || (uid !== undefined && change.object.metadata.uid !== uid)) return;
+          if (change.type === 'deleted' || hasEnded(name, uid)) finish();
         });
         signal.addEventListener('abort', finish, { once: true });
-        if (signal.aborted || hasEnded(name)) finish();
+        if (signal.aborted || hasEnded(name, uid)) finish();
       }),
     stream(name, signal) {
       const stream = new Readable({ read: () => undefined });

@@ -15,6 +15,7 @@ export const formatProblem: ErrorFormat = (refusal, { id, url }) => {
   return {
     type: 'application/problem+json',
     body: {
+      ...facts,
       type: `urn:xidrill:problem:${refusal.reason}`,
       title: reasons[refusal.reason].title,
       status: rpcCodes[refusal.code].http,
@@ -23,7 +24,6 @@ export const formatProblem: ErrorFormat = (refusal, { id, url }) => {
       code: refusal.reason,
       requestId: id,
       ...(listed.length === 0 ? {} : { errors: listed }),
-      ...facts,
     },
   };
 };

@@ -141,4 +141,22 @@ export const faults: readonly FaultRow[] = [
     needsGpu: false,
     sources: [nmaKernelMonitor, 'Linux net/netfilter/nf_conntrack_core.c'],
   },
+  {
+    name: 'kernel-message',
+    title: 'A line of your own in the kernel log',
+    surfaces: ['kernel-log'],
+    channel: { kind: 'kernel-message', text: '{text}' },
+    parameters: {
+      text: {
+        type: 'text',
+        help: 'the line; where no version of the monitoring agent reacts to it, say what you expect',
+        required: true,
+        pattern: '^[\\x20-\\x7e]{1,900}$',
+      },
+    },
+    risk: kernelRisk,
+    undo: kernelUndo,
+    needsGpu: false,
+    sources: ['Linux Documentation/ABI/testing/dev-kmsg'],
+  },
 ];

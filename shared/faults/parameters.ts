@@ -67,9 +67,10 @@ const checks: Readonly<Record<ParameterRow['type'], (value: unknown) => string |
   surfaces: (value) =>
     Array.isArray(value) &&
     value.length > 0 &&
+    new Set(value).size === value.length &&
     value.every((item) => item === 'kernel-log' || item === 'dcgm')
       ? undefined
-      : 'must be a list of kernel-log and dcgm',
+      : 'must be a list of kernel-log and dcgm, each once',
   engine: (value) => (isEngine(value) ? undefined : 'must be {pid: whole number} or {address: text}'),
   process: (value) =>
     isProcess(value) ? undefined : 'must be {pid: whole number, name: text of letters, digits and ._:/-}',

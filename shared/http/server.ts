@@ -60,7 +60,14 @@ export function createServer(options: ServerOptions): Server {
       void send(request, reply, refusalFromFastify(thrown));
     },
     ajv: {
-      customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true },
+      customOptions: {
+        removeAdditional: false,
+        coerceTypes: false,
+        useDefaults: false,
+        allErrors: true,
+        // Each fault brings its schema along, so that the answer can use the words of its description.
+        verbose: true,
+      },
     },
   });
   const metrics = new Registry();
@@ -216,6 +223,8 @@ function refusalFromFastify(thrown: FastifyError | Refusal): Refusal {
   );
 }
 
+type Fault = NonNullable<FastifyError['validation']>[number];
+
 /** All faults at once, each with its field's path. */
 function refusalFromValidation(thrown: FastifyError): Refusal {
   const faults = (thrown.validation ?? []).map((fault) => {
@@ -223,11 +232,9 @@ function refusalFromValidation(thrown: FastifyError): Refusal {
     const extra = params['additionalProperty'] ?? params['missingProperty'];
     const path = `${thrown.validationContext ?? 'body'}${fault.instancePath.replaceAll('/', '.')}`;
     const field = extra === undefined ? path : `${path}.${String(extra)}`;
-    const message =
-      params['additionalProperty'] === undefined ? (fault.message ?? 'is not valid') : 'is not a known field';
     return {
       field: field.replace(/^body\./, ''),
-      message,
+      message: messageOf(fault),
       allowed: params['allowedValues'] ?? params['allowedValue'],
     };
   });
@@ -240,6 +247,14 @@ function refusalFromValidation(thrown: FastifyError): Refusal {
     { field: unique[0]?.field ?? 'body', faults: shown },
     thrown,
   );
+}
+
+function messageOf(fault: Fault): string {
+  if (fault.keyword === 'additionalProperties') return 'is not a known field';
+  const description = (fault as { parentSchema?: { description?: string } }).parentSchema?.description;
+  const isChoice = fault.keyword === 'minProperties' || fault.keyword === 'maxProperties';
+  if (isChoice && description !== undefined) return `must be ${description}`;
+  return fault.message ?? 'is not valid';
 }
 
 /** A union reports each of its literals; one line with all of them is what a person wants to read. */

@@ -30,14 +30,10 @@ export const firstTickJitter = 0.2;
 /** A lost engine is reported no earlier than this after the last shutdown or NMA's start (nma.md §1.6). */
 export const engineGraceMs = 1 * minute;
 
-/** One attempt to connect to the host engine (nma.md §1.6). */
-export const engineConnectTimeoutMs = 5 * second;
-
 /** A stopped, not killed, engine answers nothing until this is over (nma.md §1.6). */
 export const engineRequestTimeoutMs = 60 * second;
 
 /** From NMA's start until its policies listen (nma.md §2.3: 30 to 36 s; measured: 36 s, dcgm-measured.md). */
-export const policiesListenMinMs = reconcileTickMs;
 export const policiesListenMaxMs = reconcileTickMs * (1 + firstTickJitter);
 
 /** client-go's event correlator (nma.md §1.0): lookback and number of different messages before they are combined. */
@@ -85,6 +81,3 @@ export const reactionWindows: Readonly<
   // The report ticker of a fresh process: conditions start True and dirty (nma.md §2.1).
   'restart-to-true': { bestMs: 15 * second, typicalMs: 15 * second, worstMs: 20 * second },
 };
-
-/** The first health, field or device tick after a start comes later by the jitter (nma.md §2.3: 360 and 376 s). */
-export const firstSlowTickWorstMs = healthTickMs * (1 + firstTickJitter);

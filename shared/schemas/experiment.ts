@@ -20,7 +20,6 @@ export const Duration = Type.String({
 });
 
 export const targetModes = ['one', 'all', 'fixed', 'fixed-percent', 'random-max-percent'] as const;
-export type TargetMode = (typeof targetModes)[number];
 
 export const Target = Type.Object(
   {
@@ -110,7 +109,6 @@ export const ExperimentSpec = Type.Object(
 export type ExperimentSpec = Static<typeof ExperimentSpec>;
 
 export const experimentPhases = ['Pending', 'Running', 'Completed', 'Aborted'] as const;
-export type ExperimentPhase = (typeof experimentPhases)[number];
 
 export const ExperimentStatus = Type.Object(
   {
@@ -167,7 +165,6 @@ export const InjectionSpec = Type.Object(
 export type InjectionSpec = Static<typeof InjectionSpec>;
 
 export const injectionPhases = ['Selected', 'Injecting', 'Verifying', 'Completed'] as const;
-export type InjectionPhase = (typeof injectionPhases)[number];
 
 /** What stood on the node before anything was written; without it a later state proves nothing. */
 export const Baseline = Type.Object(

@@ -28,7 +28,7 @@ export async function startProgram(
     process.execPath,
     [...options.flags, file, ...args, '--listen', `127.0.0.1:${port}`],
     // Not the environment of npm: it would be in the memory that is measured.
-    { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/', env: { PATH: process.env['PATH'], ...options.env } },
+    { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/', env: { PATH: process.env.PATH, ...options.env } },
   );
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -81,14 +81,16 @@ export async function freePort(): Promise<number> {
   return promise;
 }
 
-/** Resident memory in MiB, pages of the binary included, as a container's limit and `top` count it. */
+/**
+ * Resident memory in MiB, with the pages of the node binary, which are most of it and which the processes of one node
+ * share. Not VmRSS: the kernel keeps that one per thread and sums it up late.
+ */
 export function residentMiB(pid: number): number {
-  const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  const [, kib] = /^Rss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')) ?? [];
   if (kib === undefined) throw new Error(`process ${pid} has no resident memory`);
   return Number(kib) / 1024;
 }
 
-/** VmRSS lags by up to 64 pages a thread; the sum over the mappings is exact, and needs the same rights. */
 export function childrenOf(pid: number): readonly number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

@@ -53,7 +53,7 @@ function judgeKernelLog(facts: Facts): Judgement {
   return proven({
     summary:
       `The Xid was written to the kernel log only. No NMA version reads Xid lines there, so that this surface cannot ` +
-      `trigger it for any Xid. ${readersText(text)}${spellingText(text)}`.trim(),
+      `trigger it for any Xid.${spellingText(text)} ${readersText(text)}`.trim(),
     evidence: evidenceOf(facts, drill, text),
     remedy: remedyOf(facts, xid),
   });

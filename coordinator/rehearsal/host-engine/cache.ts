@@ -38,8 +38,6 @@ export type EntryFacts = {
   readonly status: number;
 };
 
-export type Cache = ReturnType<typeof createCache>;
-
 /** What an entry that nobody watches keeps (measured). */
 const unwatchedMaxAgeMs = 30_000;
 /** The struct that lists watchers ends here (dcgm.md §1.9). */

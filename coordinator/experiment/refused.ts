@@ -1,0 +1,12 @@
+import type { Refusal } from '../../shared/errors.ts';
+import type { Explanation } from '../../shared/schemas/explanation.ts';
+import { explainRefusal } from '../diagnosis/explain.ts';
+
+/** A request that cannot be carried out, told as an ended drill; REST and `kubectl apply` say the same. */
+export function explainRequest(
+  refusal: Refusal,
+  seenAt: { readonly source: string; readonly at: string },
+): Explanation {
+  const told = explainRefusal(refusal, seenAt);
+  return told.code === 'injection-refused' ? { ...told, code: refusal.reason.replaceAll('_', '-') } : told;
+}

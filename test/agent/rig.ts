@@ -1,0 +1,143 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { createAgent } from '../../agent/app.ts';
+import { createDcgm } from '../../agent/dcgm/client.ts';
+import { createFakeKernelLog } from '../../agent/kernel-log/fake.ts';
+import type { KernelLog } from '../../agent/kernel-log/port.ts';
+import { createFakeNvml } from '../../agent/nvml/fake.ts';
+import { createFakeDcgmi, createFakeEngineFinder } from '../../coordinator/rehearsal/host-engine/dcgmi.ts';
+import { createHostEngine } from '../../coordinator/rehearsal/host-engine/engine.ts';
+import { createSilentLog } from '../../shared/log.ts';
+import type { GpuFacts } from '../../shared/schemas/inventory.ts';
+import type { Receipt } from '../../shared/schemas/receipt.ts';
+import { createManualClock } from '../nma/manual-clock.ts';
+
+export const service = '/xidrill.agent.v1.AgentService';
+
+/** As NVML and DCGM number them, which is not the same order. */
+export const gpus = [
+  { index: 0, dcgmId: 1, uuid: 'GPU-11111111-0000-0000-0000-000000000000', pci: '00000000:3B:00.0' },
+  { index: 1, dcgmId: 0, uuid: 'GPU-22222222-0000-0000-0000-000000000000', pci: '00000000:00:1F.0' },
+] as const;
+
+export type Answer = {
+  readonly status: number;
+  readonly body: Receipt & {
+    readonly code: string;
+    readonly message: string;
+    readonly details: { readonly reason: string; readonly field?: string; readonly receipt?: Receipt };
+  } & Record<string, unknown>;
+};
+
+export type RigOptions = {
+  readonly armed?: boolean;
+  /** Why NVML does not answer. */
+  readonly nvmlBroken?: string;
+  readonly engines?: 'none' | 'nobody-listens' | 'listened';
+  readonly kernelLog?: KernelLog;
+  readonly stateDir?: string;
+  readonly tokenFile?: string;
+};
+
+/** An agent without a process: everything around it is simulated and time stands still. */
+export async function startRig(t: Test, options: RigOptions = {}) {
+  const clock = createManualClock();
+  const fakeLog = createFakeKernelLog({ clock });
+  const nvml = createFakeNvml({ driverVersion: '580.105.08', gpus: gpus.map(facts) });
+  nvml.breakWith(options.nvmlBroken);
+  const engine = createHostEngine({
+    clock,
+    version: '4.6.0',
+    gpus: gpus.map(({ dcgmId, uuid, pci }) => ({ id: dcgmId, name: 'NVIDIA A10G', uuid, pci })),
+    pid: 100,
+    podUid: 'pod-1',
+  });
+  const kind = options.engines ?? 'listened';
+  if (kind === 'listened') {
+    const connection = engine.connect('127.0.0.1:5555');
+    connection.registerPolicies(() => undefined);
+    connection.watchFields('watch', [112, 856, 857, 170, 174]);
+  }
+  const engines = () => (kind === 'none' ? [] : [engine]);
+  const stateDir = options.stateDir ?? temporaryFolder(t);
+  let ids = 0;
+  const app = createAgent({
+    node: 'n1',
+    agentVersion: '0.0.0',
+    armed: options.armed ?? true,
+    architecture: 'x64',
+    bootId: 'boot-1',
+    stateDir,
+    ...(options.tokenFile === undefined ? {} : { tokenFile: options.tokenFile }),
+    newId: () => {
+      ids += 1;
+      return `made-${ids}`;
+    },
+    clock,
+    log: createSilentLog(),
+    kernelLog: options.kernelLog ?? fakeLog,
+    nvml,
+    dcgm: createDcgm({
+      finder: createFakeEngineFinder({ engines }),
+      dcgmi: createFakeDcgmi({ clock, engines }),
+      clock,
+      log: createSilentLog(),
+    }),
+  });
+  t.teardown(() => app.close());
+  await app.ready();
+
+  async function call(method: string, body: unknown = {}, headers: Record<string, string> = {}) {
+    const answer = await app.inject({
+      method: 'POST',
+      url: `${service}/${method}`,
+      headers: { 'content-type': 'application/json', ...headers },
+      payload: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+    return { status: answer.statusCode, body: answer.json() as Answer['body'] };
+  }
+
+  return {
+    app,
+    call,
+    clock,
+    nvml,
+    engine,
+    stateDir,
+    kernelLog: fakeLog,
+    /** What a metric shows, by its name with labels. */
+    async metric(series: string): Promise<number> {
+      const { body } = await app.inject({ url: '/metrics' });
+      const line = body.split('\n').find((candidate) => candidate.startsWith(`${series} `));
+      if (line === undefined) throw new Error(`no series ${series}`);
+      return Number(line.slice(series.length));
+    },
+    journalFiles: () => readdirSync(join(stateDir, 'orders')).toSorted(),
+  };
+}
+
+export function temporaryFolder(t: Pick<Test, 'teardown'>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'xidrill-agent-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+function facts({ index, uuid, pci }: (typeof gpus)[number]): GpuFacts {
+  return {
+    index,
+    uuid,
+    pci,
+    name: 'NVIDIA A10G',
+    driverVersion: '580.105.08',
+    temperatureCelsius: 34,
+    powerWatts: 21.5,
+    smClockMhz: 300,
+    memoryClockMhz: 405,
+    ecc: null,
+    remappedRows: null,
+    migEnabled: null,
+    notes: [],
+  };
+}

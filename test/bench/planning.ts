@@ -1,0 +1,56 @@
+import { planTarget } from '../../coordinator/plan/plan.ts';
+import { type Candidate, optInLabel, optInValue, selectNodes } from '../../coordinator/selection/select.ts';
+import { faults } from '../../shared/faults/catalogue.ts';
+import { resolveParameters } from '../../shared/faults/parameters.ts';
+import { findNmaVersion } from '../../shared/nma/versions.ts';
+import type { ExperimentSpec } from '../../shared/schemas/experiment.ts';
+import { median } from './statistics.ts';
+
+/** Milliseconds, medians of many runs. */
+export type PlanningTimes = {
+  readonly selectMs: number;
+  readonly planMs: number;
+  readonly catalogueMs: number;
+};
+
+const runs = 21;
+
+/** What the coordinator computes for an experiment on all of so many nodes, without any input or output. */
+export function measurePlanning(nodes: number): PlanningTimes {
+  const candidates = Array.from({ length: nodes }, (_, index) => makeCandidate(index));
+  const spec: ExperimentSpec = {
+    fault: { name: 'xid', parameters: { xid: 95, surfaces: ['dcgm'] } },
+    target: { mode: 'all', gpu: { index: 0 } },
+  };
+  const nmaVersion = findNmaVersion('1.6.4');
+  const plan = ({ name }: Candidate) =>
+    planTarget({ spec, node: name, orderId: `bench-${name}`, marker: 'abc123', nmaVersion });
+  return {
+    selectMs: medianTime(() => selectNodes(candidates, spec.target ?? {}, 1)),
+    planMs: medianTime(() => selectNodes(candidates, spec.target ?? {}, 1).chosen.map(plan)),
+    catalogueMs: medianTime(() => faults.map((row) => resolveParameters(row, given(row.name), 'abc123'))),
+  };
+}
+
+/** The parameters that have no default. */
+function given(name: string): Readonly<Record<string, unknown>> {
+  if (name === 'xid') return { xid: 95 };
+  if (name === 'dcgm-field') return { field: 230, value: 95 };
+  return name === 'kernel-message' ? { text: 'xidrill bench' } : {};
+}
+
+function makeCandidate(index: number): Candidate {
+  const name = `ip-10-0-${index >> 8}-${index & 255}.ec2.internal`;
+  return { name, uid: `uid-${index}`, labels: { [optInLabel]: optInValue }, ready: true, deleting: false };
+}
+
+function medianTime(work: () => unknown): number {
+  const took: number[] = [];
+  // The first third is the compilers' warm-up.
+  for (let run = 0; run < runs * 1.5; run += 1) {
+    const startedAt = performance.now();
+    work();
+    took.push(performance.now() - startedAt);
+  }
+  return median(took.slice(-runs));
+}

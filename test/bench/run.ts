@@ -1,0 +1,184 @@
+import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Bundle, bundle } from '../../shared/bundle.ts';
+import { readConfig } from '../../shared/config.ts';
+import { messageFromUnknown } from '../../shared/errors.ts';
+import { kernelLog, measureInjections } from './kernel-log.ts';
+import { measureAgent, measureCoordinator, startAgent } from './memory.ts';
+import { measurePlanning } from './planning.ts';
+import { outcomeOf, type Row, renderTable } from './rows.ts';
+import { percentile } from './statistics.ts';
+
+/** Measures the programs as images run them. A missed target is told, not failed: machines differ. */
+const outcome = readConfig(
+  'npm run bench --',
+  {
+    json: { kind: 'switch', help: 'print JSON instead of a table' },
+    records: {
+      kind: 'number',
+      value: 'N',
+      default: 4000,
+      check: (text) => (Number(text) >= 2000 && Number(text) <= 100_000 ? undefined : 'from 2000 to 100000'),
+      help: 'how many records are written through the agent; all stay in the kernel log',
+    },
+  },
+  process.argv.slice(2),
+  process.env,
+);
+if (!('config' in outcome)) {
+  process.stderr.write(
+    'faults' in outcome ? `${outcome.faults.join('\n')}\n\n${outcome.help}` : outcome.help,
+  );
+  process.exit('faults' in outcome ? 2 : 0);
+}
+const { config } = outcome;
+const nodesKnown = 100;
+const nodesPlanned = 1000;
+
+const folder = mkdtempSync(join(tmpdir(), 'xidrill-bench-'));
+try {
+  const loadBefore = loadavg()[0] ?? 0;
+  say('bundling');
+  const made = await bundle(join(folder, 'bundle'));
+  const rows: Row[] = [
+    ...(await injectionRows(made)),
+    ...(await idleRows(made)),
+    ...planningRows(),
+    ...sizeRows(made),
+  ];
+  if (config.json) {
+    const measured = rows.map((row) => ({ ...row, outcome: outcomeOf(row) }));
+    process.stdout.write(
+      `${JSON.stringify({ node: process.version, loadBefore, rows: measured }, null, 2)}\n`,
+    );
+  } else {
+    const machine = `Node ${process.version}, ${availableParallelism()} processors, load before ${loadBefore.toFixed(2)}`;
+    process.stdout.write(`${machine}\n\n${renderTable(rows)}`);
+  }
+} catch (thrown) {
+  process.stderr.write(`xidrill bench: ${messageFromUnknown(thrown)}\n`);
+  process.exitCode = 4;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+async function injectionRows(made: Bundle): Promise<readonly Row[]> {
+  const because = whyNoKernelLog();
+  if (because !== undefined) {
+    say(`no record is written: ${because}`);
+    const note = because;
+    return [
+      { name: 'order → receipt with the record, p50', value: null, unit: 'ms', target: { below: 1 }, note },
+      { name: 'order → receipt with the record, p99', value: null, unit: 'ms', target: { below: 5 }, note },
+      { name: 'a shell per record ÷ agent, p50', value: null, unit: 'times', target: { atLeast: 20 }, note },
+    ];
+  }
+  say(`writing ${config.records} records through the agent, and some by shell, into ${kernelLog}`);
+  const agent = await startAgent(made, folder);
+  try {
+    const took = await measureInjections(agent.url, { agent: config.records, shell: 1000, script: 200 });
+    const p50 = percentile(took.agent, 50);
+    const shell = percentile(took.shell, 50);
+    const script = percentile(took.script, 50);
+    return [
+      { name: 'order → receipt with the record, p50', value: p50, unit: 'ms', target: { below: 1 } },
+      {
+        name: 'order → receipt with the record, p99',
+        value: percentile(took.agent, 99),
+        unit: 'ms',
+        target: { below: 5 },
+      },
+      {
+        name: 'a shell per record, p50',
+        value: shell,
+        unit: 'ms',
+        note: 'sh writes, an open reader reads back: no journal, no check, no receipt',
+      },
+      { name: 'a shell per record, p99', value: percentile(took.shell, 99), unit: 'ms' },
+      { name: 'a shell per record ÷ agent, p50', value: shell / p50, unit: 'times', target: { atLeast: 20 } },
+      {
+        name: 'a script per record, p50',
+        value: script,
+        unit: 'ms',
+        note: 'sh writes, and reads back with dmesg and grep',
+      },
+      {
+        name: 'a script per record ÷ agent, p50',
+        value: script / p50,
+        unit: 'times',
+        target: { atLeast: 20 },
+      },
+    ];
+  } finally {
+    await agent.stop();
+  }
+}
+
+async function idleRows(made: Bundle): Promise<readonly Row[]> {
+  const because = whyNoKernelLog();
+  say('idle memory, three starts each');
+  const agent = because === undefined ? await measureAgent(made, folder) : undefined;
+  const coordinator = await measureCoordinator(made, folder, nodesKnown);
+  // Without the kernel log an agent never becomes ready.
+  const agentNote = because === undefined ? {} : { note: because };
+  const childNote =
+    because !== undefined || agent?.inChild !== undefined
+      ? agentNote
+      : { note: 'no C compiler for the stub library' };
+  return [
+    {
+      name: 'agent, idle memory',
+      value: agent?.residentMiB ?? null,
+      unit: 'MiB',
+      target: { below: 75 },
+      ...agentNote,
+    },
+    {
+      name: 'NVML child, idle memory',
+      value: agent?.inChild ?? null,
+      unit: 'MiB',
+      target: { below: 50 },
+      ...childNote,
+    },
+    {
+      name: `coordinator with ${nodesKnown} nodes, idle memory`,
+      value: coordinator.residentMiB,
+      unit: 'MiB',
+      target: { below: 110 },
+    },
+    { name: 'agent, start to /readyz', value: agent?.readyMs ?? null, unit: 'ms', ...agentNote },
+    { name: 'coordinator, start to /readyz', value: coordinator.readyMs, unit: 'ms' },
+  ];
+}
+
+function planningRows(): readonly Row[] {
+  const { selectMs, planMs, catalogueMs } = measurePlanning(nodesPlanned);
+  return [
+    { name: `select among ${nodesPlanned} nodes`, value: selectMs, unit: 'ms' },
+    { name: `select and plan ${nodesPlanned} nodes`, value: planMs, unit: 'ms' },
+    { name: 'check the parameters of every fault', value: catalogueMs, unit: 'ms' },
+  ];
+}
+
+function sizeRows({ bytes }: Bundle): readonly Row[] {
+  return [
+    { name: 'agent, bundle', value: bytes.agent / 1024, unit: 'KiB' },
+    { name: 'NVML child, bundle', value: bytes.nvmlChild / 1024, unit: 'KiB' },
+    { name: 'coordinator, bundle', value: bytes.coordinator / 1024, unit: 'KiB' },
+    { name: 'native packages', value: bytes.native / 1024, unit: 'KiB' },
+  ];
+}
+
+function whyNoKernelLog(): string | undefined {
+  try {
+    accessSync(kernelLog, constants.R_OK | constants.W_OK);
+    return undefined;
+  } catch (thrown) {
+    return `needs root and a real ${kernelLog} (${messageFromUnknown(thrown)})`;
+  }
+}
+
+function say(text: string): void {
+  process.stderr.write(`xidrill bench: ${text}\n`);
+}

@@ -1,0 +1,218 @@
+import { randomUUID } from 'node:crypto';
+import type { Test } from 'tap';
+import { createStaticDirectory } from '../../coordinator/agents/directory.ts';
+import { createHttpAgents } from '../../coordinator/agents/http.ts';
+import type { Agents } from '../../coordinator/agents/port.ts';
+import { createCoordinator } from '../../coordinator/app.ts';
+import type { Cluster } from '../../coordinator/cluster/port.ts';
+import { namespace, type RehearsalCluster, startRehearsalCluster } from '../../coordinator/rehearsal/cluster.ts';
+import type { NodeRow } from '../../coordinator/rehearsal/objects.ts';
+import type { ExperimentAnswer, InjectionAnswer } from '../../coordinator/routes/answers.ts';
+import { type Clock, createScaledClock } from '../../shared/clock.ts';
+import { Refusal } from '../../shared/errors.ts';
+import { createSilentLog } from '../../shared/log.ts';
+
+export const log = createSilentLog();
+
+export type Json = { readonly [key: string]: unknown };
+export type Answer<T> = { readonly status: number; readonly headers: Headers; readonly body: T };
+
+/** The coordinator as a pipeline sees it. */
+export type Rest = {
+  ask<T = Json>(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer<T>>;
+  /** Creates an experiment and waits for its end. */
+  drill(body: object): Promise<ExperimentAnswer>;
+  create(body: object): Promise<ExperimentAnswer>;
+  ended(name: string): Promise<ExperimentAnswer>;
+  injections(name: string): Promise<readonly InjectionAnswer[]>;
+};
+
+export function createRest(url: string): Rest {
+  const ask: Rest['ask'] = async <T>(method: string, path: string, body?: unknown, headers = {}) => {
+    const response = await fetch(`${url}${path}`, {
+      method,
+      headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    return { status: response.status, headers: response.headers, body: (await response.json()) as T };
+  };
+  const wait = { prefer: 'wait=25' };
+  const must = async (answer: Promise<Answer<ExperimentAnswer>>) => {
+    const { status, body } = await answer;
+    if (status >= 300) throw new Error(`HTTP ${status}: ${JSON.stringify(body)}`);
+    return body;
+  };
+  return {
+    ask,
+    drill: (body) => must(ask('POST', '/api/v1/experiments', body, wait)),
+    create: (body) => must(ask('POST', '/api/v1/experiments', body)),
+    ended: (name) => must(ask('GET', `/api/v1/experiments/${name}`, undefined, wait)),
+    injections: async (name) =>
+      (await ask<{ items: InjectionAnswer[] }>('GET', `/api/v1/experiments/${name}/injections`)).body.items,
+  };
+}
+
+const allowed = { 'xidrill.dev/drill': 'allowed' };
+
+/** A node with one GPU of its own; names say nothing. */
+export function gpuNode(name: string, labels: Readonly<Record<string, string>> = allowed): NodeRow {
+  const byte = [...name].reduce((sum, letter) => (sum + letter.charCodeAt(0)) % 256, 0).toString(16).padStart(2, '0');
+  return {
+    name,
+    instanceType: `g5.${name}`,
+    arch: 'amd64',
+    gpu: {
+      name: 'NVIDIA A10G',
+      uuid: `GPU-5d1c7e02-7b8e-4a5c-9f43-0c6a2be1d7${byte}`,
+      pci: `00000000:${byte.toUpperCase()}:00.0`,
+      driver: '580.105.08',
+    },
+    labels,
+  };
+}
+
+export function cpuNode(name: string, labels: Readonly<Record<string, string>> = allowed): NodeRow {
+  return { name, instanceType: `c6i.${name}`, arch: 'amd64', labels };
+}
+
+export type Rig = RehearsalCluster & { readonly clock: Clock; readonly rest: Rest };
+
+/** A whole cluster with a healthy monitoring agent, which listens on its host engines when this resolves. */
+export async function startRig(
+  t: Test,
+  options: { readonly rows: readonly NodeRow[]; readonly nma?: string; readonly factor?: number },
+): Promise<Rig> {
+  const { rows, nma = '1.6.4', factor = 50 } = options;
+  const clock = createScaledClock({ factor, startAt: Date.parse('2026-03-04T05:06:07Z') });
+  const cluster = await startRehearsalCluster({
+    rows,
+    clock,
+    random: () => 0.5,
+    newId: randomUUID,
+    coordinatorPort: 0,
+    firstAgentPort: 0,
+    log,
+  });
+  t.teardown(() => cluster.close());
+  await cluster.installNma({ version: nma, credentials: 'healthy' });
+  for (const row of rows) {
+    await until(t, `conditions on ${row.name}`, async () => {
+      const node = await cluster.cluster.read('nodes', { name: row.name });
+      return JSON.stringify(node).includes('KernelReady');
+    });
+    if (row.gpu !== undefined)
+      await until(t, `watchers on ${row.name}`, async () => {
+        const response = await fetch(`${cluster.node(row.name).url}/xidrill.agent.v1.AgentService/ListHostEngines`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: '{}',
+        });
+        const { engines } = (await response.json()) as { engines: { nma: { listening: boolean } }[] };
+        return engines.some((engine) => engine.nma.listening);
+      });
+  }
+  return { ...cluster, clock, rest: createRest(cluster.url) };
+}
+
+/** Asks until it is so; a bound for a broken product, no measure of time. */
+export async function until(t: Test, what: string, isSo: () => Promise<boolean> | boolean): Promise<void> {
+  const end = performance.now() + 20_000;
+  while (!(await isSo())) {
+    if (performance.now() > end) {
+      t.fail(`waited in vain for ${what}`);
+      throw new Error(what);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+export function httpAgents(rig: RehearsalCluster): Agents {
+  const urls = new Map([...rig.nodes].map(([name, { url }]) => [name, url]));
+  return createHttpAgents({ directory: createStaticDirectory(urls) });
+}
+
+export type Started = {
+  readonly rest: Rest;
+  /** As a process that is told to stop: the lease is released. */
+  stop(): Promise<void>;
+  /** As a process that is killed: nothing that it still wanted to say reaches anybody. */
+  kill(): Promise<void>;
+};
+
+/** Another coordinator on the same API server, in a namespace of its own or beside one. */
+export async function startCoordinator(
+  t: Test,
+  rig: Rig,
+  options: {
+    readonly namespace?: string;
+    readonly identity?: string;
+    readonly agents?: Agents;
+    readonly cluster?: Cluster;
+    readonly leaseSeconds?: number;
+  } = {},
+): Promise<Started> {
+  const plug = createPlug(options.cluster ?? rig.cluster);
+  const coordinator = await createCoordinator({
+    cluster: plug.cluster,
+    agents: options.agents ?? httpAgents(rig),
+    namespace: options.namespace ?? namespace,
+    identity: options.identity ?? randomUUID(),
+    leaseSeconds: options.leaseSeconds ?? 30,
+    clock: rig.clock,
+    random: () => 0.5,
+    newName: () => `drill-${randomUUID().slice(0, 8)}`,
+    log,
+  });
+  const stopping = new AbortController();
+  const running = coordinator.run(stopping.signal);
+  const url = await coordinator.app.listen({ host: '127.0.0.1', port: 0 });
+  let closed: Promise<void> | undefined;
+  const stop = () => {
+    closed ??= (async () => {
+      stopping.abort(new Refusal('shutting_down', 'the test ends it'));
+      await running;
+      await coordinator.app.close();
+    })();
+    return closed;
+  };
+  t.teardown(stop);
+  return {
+    rest: createRest(url),
+    stop,
+    kill: () => {
+      plug.pull();
+      return stop();
+    },
+  };
+}
+
+/** A cluster that can be unplugged: from then on every write is lost on the way. */
+export function createPlug(cluster: Cluster): { readonly cluster: Cluster; pull(): void } {
+  let isPulled = false;
+  const guarded =
+    <A extends readonly unknown[], R>(work: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      if (isPulled) throw new Refusal('cluster_unreachable', 'the plug is pulled');
+      return work(...args);
+    };
+  return {
+    cluster: {
+      ...cluster,
+      create: guarded(cluster.create),
+      replace: guarded(cluster.replace),
+      patch: guarded(cluster.patch),
+      remove: guarded(cluster.remove),
+    },
+    pull: () => {
+      isPulled = true;
+    },
+  };
+}
+
+export function recordsWith(rig: RehearsalCluster, node: string, text: string): number {
+  return rig.node(node).kernelLog.records().filter((record) => record.text.includes(text)).length;
+}
+
+export function only(...names: readonly string[]) {
+  return { selector: { names } };
+}
