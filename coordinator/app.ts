@@ -66,6 +66,9 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
         description: 'Fire drills for GPU nodes. Errors are RFC 9457 problem documents.',
       },
     },
+    refResolver: {
+      buildLocalReference: (schema, _base, _fragment, index) => String(schema['$id'] ?? `schema-${index}`),
+    },
     transformObject: (document) =>
       'openapiObject' in document ? completed(document.openapiObject) : document.swaggerObject,
   });

@@ -6,7 +6,14 @@ import { isReady } from '../cluster/node-view.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import type { Collector } from '../diagnosis/collect.ts';
 import { planTarget, type TargetPlan } from '../plan/plan.ts';
-import { type Candidate, type Selection, seedFromName, selectNodes } from '../selection/select.ts';
+import {
+  type Candidate,
+  optInLabel,
+  optInValue,
+  type Selection,
+  seedFromName,
+  selectNodes,
+} from '../selection/select.ts';
 import { isEnded, nextInjectionStep } from './machine.ts';
 import { type Experiment, markerOf, orderIdOf, type Store } from './store.ts';
 
@@ -98,6 +105,13 @@ export function createPlanner(deps: {
   };
 }
 
+function remedyFor(skipped: Selection['skipped']): string {
+  const because = (part: string) => skipped.some((row) => row.because.includes(part));
+  if (because('not opted in')) return `kubectl label node NODE ${optInLabel}=${optInValue}`;
+  if (because('works on it')) return 'wait until the experiment that works on the node has ended, or abort it';
+  return 'choose a selector that fits nodes which may be drilled (GET /api/v1/nodes)';
+}
+
 /** Names and labels of Injection objects are made of it; `kubectl apply` takes longer ones than we can. */
 function assertName(name: string): void {
   if (name.length <= longestName) return;
@@ -143,6 +157,6 @@ function noTarget({ skipped }: Selection): Refusal {
   return new Refusal('no_target', message, {
     field: 'target',
     skipped,
-    remedy: 'kubectl label node NODE xidrill.dev/drill=allowed',
+    remedy: remedyFor(skipped),
   });
 }

@@ -5,6 +5,7 @@ import { channelOf, expectationOf } from '../../shared/faults/channels.ts';
 import { findFault, type Parameters, resolveParameters } from '../../shared/faults/parameters.ts';
 import type { FaultRow } from '../../shared/faults/row.ts';
 import { type FoundNmaVersion, findNmaVersion, nmaVersions } from '../../shared/nma/versions.ts';
+import { parsePci } from '../../shared/pci.ts';
 import type { Expectation } from '../../shared/schemas/expectation.ts';
 import type { AgentOrder, ExpectationInput, ExperimentSpec } from '../../shared/schemas/experiment.ts';
 
@@ -36,14 +37,17 @@ export type PlanInput = {
 export function planTarget(input: PlanInput, rows: readonly FaultRow[] = faults): TargetPlan {
   const { spec, node, orderId, marker } = input;
   const row = findFault(spec.fault.name, rows);
+  if (spec.target?.gpu?.pci !== undefined) parsePci(spec.target.gpu.pci, 'target.gpu.pci');
   const parameters = resolveParameters(row, spec.fault.parameters ?? {}, marker);
   const work = { channel: row.channel, parameters, gpu: spec.target?.gpu, marker };
   const channel = channelOf(row.channel);
   const version = input.nmaVersion ?? newestKnown();
+  // First, because it checks the parameters by their own names.
+  const order = channel.order(work);
   const found = channel.reaction(work, version.row);
   return {
     node,
-    order: { orderId, ...channel.order(work) },
+    order: { orderId, ...order },
     parameters,
     writes: channel.preview(work),
     expectation: resolveExpectation(spec.expectation ?? {}, found && expectationOf(found), row),

@@ -93,7 +93,7 @@ export async function startRehearsalCluster(options: RehearsalOptions): Promise<
     });
     for (const definition of customResourceDefinitions())
       await cluster.create('customresourcedefinitions', definition);
-    for (const row of rows) await cluster.create('nodes', nodeObject(row));
+    for (const row of rows) await cluster.create('nodes', nodeObject(row, clock.now()));
     await cluster.create('deployments', karpenterObject());
     for (const [index, row] of rows.entries()) {
       nodes.set(
@@ -199,21 +199,9 @@ function createAddon(deps: {
     const found = findNmaVersion(version).row;
     for (const node of nodes.values()) {
       const { row } = node;
-      const managedAt = lastReportMsAgo === undefined ? undefined : clock.now() - lastReportMsAgo;
-      if (managedAt !== undefined) {
-        await cluster.patch(
-          'nodes',
-          { name: row.name },
-          { status: nodeStatus(row, found, clock.now(), managedAt) },
-          'status',
-        );
-      } else {
-        await cluster.patch(
-          'nodes',
-          { name: row.name },
-          { status: { allocatable: nodeStatus(row, found, clock.now(), undefined)['allocatable'] } },
-          'status',
-        );
+      if (lastReportMsAgo !== undefined) {
+        const status = nodeStatus(row, clock.now(), { version: found, at: clock.now() - lastReportMsAgo });
+        await cluster.patch('nodes', { name: row.name }, { status }, 'status');
       }
       const pod = podObject(row, nmaPodName(row), nmaLabels, {
         image,

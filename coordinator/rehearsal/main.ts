@@ -1,56 +1,41 @@
 import { randomUUID } from 'node:crypto';
 import { createScaledClock } from '../../shared/clock.ts';
-import { readConfig } from '../../shared/config.ts';
-import { createLog, logLevels } from '../../shared/log.ts';
+import { createLog, type LogLevel } from '../../shared/log.ts';
+import { configOrExit, logLevelRow, onStop } from '../../shared/program.ts';
 import { serveNodes, storyNodes } from './accounts.ts';
 import { type RehearsalCluster, startRehearsalCluster } from './cluster.ts';
 import { createPaint, renderTold } from './screen.ts';
 import { faultsOf, type Told, tellStory, untilAgentListens } from './story.ts';
 
-const [command = 'story', ...rest] = process.argv.slice(2);
-const outcome = readConfig(
-  `npm ${command === 'serve' ? 'run serve' : 'start'} --`,
+// The scripts of package.json say which: `npm start` tells the story, `npm run serve` keeps the cluster running.
+const isServe = process.argv[2] === 'serve';
+const config = configOrExit(
+  `npm ${isServe ? 'run serve' : 'start'} --`,
   {
     json: { kind: 'switch', help: 'print the story as JSON' },
     speed: {
       kind: 'number',
       value: 'N',
-      default: command === 'serve' ? 10 : 60,
+      default: isServe ? 10 : 60,
       check: (text) => (Number(text) >= 1 && Number(text) <= 100 ? undefined : 'from 1 to 100'),
       help: 'how many times as fast as the real clock the rehearsal runs',
     },
-    'log-level': {
-      kind: 'text',
-      value: logLevels.join('|'),
-      default: 'silent',
-      check: (text) =>
-        (logLevels as readonly string[]).includes(text) ? undefined : `one of ${logLevels.join(', ')}`,
-      help: 'how much to log, as JSON lines on standard error',
-    },
+    'log-level': { ...logLevelRow, default: 'silent' },
   },
-  rest,
-  process.env,
+  process.argv.slice(3),
 );
-if ((command !== 'story' && command !== 'serve') || !('config' in outcome)) {
-  const faults =
-    'faults' in outcome ? outcome.faults : [`${command}: no such command; allowed: story, serve`];
-  const isHelp = 'help' in outcome && !('faults' in outcome);
-  process.stderr.write(isHelp ? outcome.help : `${faults.join('\n')}\n`);
-  process.exit(isHelp ? 0 : 2);
-}
-const { config } = outcome;
 const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+onStop(() => stop.abort());
 
 const options = {
   clock: createScaledClock({ factor: config.speed, startAt: Date.now() }),
   random: Math.random,
   newId: randomUUID,
-  log: createLog({ name: 'xidrill-rehearsal', level: config['log-level'] as (typeof logLevels)[number] }),
+  log: createLog({ name: 'xidrill-rehearsal', level: config['log-level'] as LogLevel }),
 };
 
 try {
-  process.exitCode = command === 'serve' ? await serve() : await story();
+  process.exitCode = isServe ? await serve() : await story();
 } catch (thrown) {
   process.stderr.write(
     `xidrill: the rehearsal failed: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}\n`,

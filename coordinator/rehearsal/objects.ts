@@ -25,7 +25,7 @@ export function nmaPodName(node: NodeRow): string {
   return `${nmaName}-${node.instanceType.replace('.', '-')}`;
 }
 
-export function nodeObject(row: NodeRow): KubeObject {
+export function nodeObject(row: NodeRow, now: number): KubeObject {
   return {
     apiVersion: 'v1',
     kind: 'Node',
@@ -40,18 +40,18 @@ export function nodeObject(row: NodeRow): KubeObject {
       },
     },
     spec: {},
+    status: nodeStatus(row, now),
   };
 }
 
 /**
- * `managedAt`: when the monitoring agent last wrote its conditions, and never again where its credentials are broken.
- * The kubelet's own condition is always fresh, as in the cluster of the account that this rehearses.
+ * The conditions as they stood when the monitoring agent last wrote them, at `managedAt`, and never again where its
+ * credentials are broken; the kubelet's own is always fresh, as in the account that this rehearses.
  */
 export function nodeStatus(
   row: NodeRow,
-  version: NmaVersion,
   now: number,
-  managedAt: number | undefined,
+  managed?: { version: NmaVersion; at: number },
 ): JsonObject {
   const kubelet = {
     type: 'Ready',
@@ -61,19 +61,12 @@ export function nodeStatus(
     lastHeartbeatTime: seconds(now),
     lastTransitionTime: seconds(now - 86_400_000),
   };
-  const managed = monitors
-    .filter(({ plugin }) => plugin !== 'neuron' && (plugin !== 'nvidia' || row.gpu !== undefined))
-    .map((monitor) => ({
-      type: monitor.conditionType,
-      status: 'True',
-      reason: monitor.plugin === 'nvidia' ? version.nvidiaReadyReason : monitor.readyReason,
-      message: monitor.plugin === 'nvidia' ? version.nvidiaReadyMessage : monitor.readyMessage,
-      lastHeartbeatTime: seconds(managedAt ?? now),
-      lastTransitionTime: seconds((managedAt ?? now) - 60_000),
-    }));
   return {
     allocatable: row.gpu === undefined ? { cpu: '4' } : { cpu: '4', 'nvidia.com/gpu': '1' },
-    conditions: managedAt === undefined ? [kubelet] : [kubelet, ...managed],
+    conditions: [
+      kubelet,
+      ...(managed === undefined ? [] : managedConditions(row, managed.version, managed.at)),
+    ],
     nodeInfo: {
       architecture: row.arch,
       kernelVersion: '6.1.155',
@@ -81,6 +74,19 @@ export function nodeStatus(
       kubeletVersion: 'v1.34.2',
     },
   };
+}
+
+function managedConditions(row: NodeRow, version: NmaVersion, at: number): readonly JsonObject[] {
+  return monitors
+    .filter(({ plugin }) => plugin !== 'neuron' && (plugin !== 'nvidia' || row.gpu !== undefined))
+    .map(({ plugin, conditionType, readyReason, readyMessage }) => ({
+      type: conditionType,
+      status: 'True',
+      reason: plugin === 'nvidia' ? version.nvidiaReadyReason : readyReason,
+      message: plugin === 'nvidia' ? version.nvidiaReadyMessage : readyMessage,
+      lastHeartbeatTime: seconds(at),
+      lastTransitionTime: seconds(at - 60_000),
+    }));
 }
 
 export function daemonSetObject(

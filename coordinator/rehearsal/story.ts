@@ -89,7 +89,10 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
       node: amd.name,
       expected: ['field-is-another-quantity'],
     },
-    await rest.drill({ fault: { name: 'dcgm-field', parameters: { field: 150, value: 48 } }, target: only(amd) }),
+    await rest.drill({
+      fault: { name: 'dcgm-field', parameters: { field: 150, value: 48 } },
+      target: only(amd),
+    }),
   );
   yield told(
     {
@@ -99,7 +102,10 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
       node: amd.name,
       expected: ['field-is-another-quantity'],
     },
-    await rest.drill({ fault: { name: 'dcgm-field', parameters: { field: 111, value: 999 } }, target: only(amd) }),
+    await rest.drill({
+      fault: { name: 'dcgm-field', parameters: { field: 111, value: 999 } },
+      target: only(amd),
+    }),
   );
   yield told(
     {
@@ -210,7 +216,12 @@ function told(about: Omit<Told, 'verdict' | 'explanation' | 'latencySeconds'>, a
 type Drilled = Pick<ExperimentAnswer, 'verdict' | 'phase' | 'explanation' | 'latency'>;
 
 type Preflight = {
-  readonly checks: readonly { readonly code: string; readonly result: string; readonly text: string; readonly remedy?: string }[];
+  readonly checks: readonly {
+    readonly code: string;
+    readonly result: string;
+    readonly text: string;
+    readonly remedy?: string;
+  }[];
   readonly repair: readonly RepairForecast[];
 };
 

@@ -31,6 +31,7 @@ export const optInValue = 'allowed';
 export function selectNodes(nodes: readonly Candidate[], target: Target, seed: number): Selection {
   const { mode = 'one', value } = target;
   assertValue(mode, value);
+  assertExpressions(target);
   assertNamesExist(nodes, target);
   const judged = nodes
     .toSorted((left, right) => (left.name < right.name ? -1 : 1))
@@ -121,6 +122,19 @@ function assertValue(mode: NonNullable<Target['mode']>, value: number | undefine
       field: 'target.value',
       value,
       allowed: '1 to 100',
+    });
+  }
+}
+
+/** As the API server judges a label selector: In and NotIn need values, the others take none. */
+function assertExpressions({ selector }: Target): void {
+  for (const [index, { operator, values = [] }] of (selector?.matchExpressions ?? []).entries()) {
+    const needsValues = operator === 'In' || operator === 'NotIn';
+    if (needsValues === values.length > 0) continue;
+    const field = `target.selector.matchExpressions[${index}].values`;
+    throw new Refusal('target_invalid', `${field}: ${operator} ${needsValues ? 'needs some' : 'takes none'}`, {
+      field,
+      value: values,
     });
   }
 }

@@ -32,7 +32,7 @@ t.test('the fake has what only a test can bring about', async (t) => {
   t.equal(kernelLog.records().at(-1)?.raw.endsWith('error \\xc3\\xa9'), true, 'escaped as the kernel does');
 
   kernelLog.dropWrites(true);
-  await t.rejects(kernelLog.write('err', 'x'), { reason: 'read_back_failed' }, 'printk_devkmsg=off');
+  await t.rejects(kernelLog.write('err', 'x'), { name: 'Refusal', reason: 'read_back_failed' }, 'printk_devkmsg=off');
   t.equal(kernelLog.records().length, 1, 'and nothing is kept');
   kernelLog.dropWrites(false);
 

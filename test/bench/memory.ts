@@ -22,6 +22,7 @@ const starts = 3;
 /** The first lists, timers and the collections of garbage that follow a start are over by then. */
 const settleMs = 5_000;
 const namespace = 'xidrill';
+const compiler = 'cc';
 
 export function startAgent(bundle: Bundle, folder: string, args: readonly string[] = []): Promise<Program> {
   const stateDir = mkdtempSync(join(folder, 'state-'));
@@ -73,7 +74,7 @@ async function residentOfChild(agent: Program): Promise<number> {
 function buildStubLibrary(folder: string): string | undefined {
   const source = fileURLToPath(new URL('../nvml/stub/libnvidia-ml.c', import.meta.url));
   const library = join(folder, 'libnvidia-ml.so.1');
-  const built = spawnSync('cc', ['-O1', '-shared', '-fPIC', '-o', library, source], { encoding: 'utf8' });
+  const built = spawnSync(compiler, ['-O1', '-shared', '-fPIC', '-o', library, source], { encoding: 'utf8' });
   if (built.error !== undefined) return undefined;
   if (built.status !== 0) throw new Error(`the stub library cannot be built: ${built.stderr}`);
   return library;

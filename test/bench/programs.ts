@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export type Program = {
   readonly pid: number;
   readonly url: string;
-  /** From the start of the process to the first 200 of /readyz. */
+  /** From the start of the process to the first 200 of /readyz, or of what else was asked. */
   readonly readyMs: number;
   stop(): Promise<void>;
 };
@@ -19,7 +19,12 @@ const lastWordsKept = 2_000;
 export async function startProgram(
   file: string,
   args: readonly string[],
-  options: { readonly flags: readonly string[]; readonly env?: Readonly<Record<string, string>> },
+  options: {
+    readonly flags: readonly string[];
+    readonly env?: Readonly<Record<string, string>>;
+    /** Default /readyz; an agent without a kernel log never gets that far. */
+    readonly until?: '/healthz' | '/readyz';
+  },
 ): Promise<Program> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -42,7 +47,7 @@ export async function startProgram(
     clearTimeout(late);
   };
   try {
-    while (!(await isReady(url))) {
+    while (!(await answers(`${url}${options.until ?? '/readyz'}`))) {
       if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined)
         throw new Error(`${file} ended before it was ready: ${said}`);
       if (performance.now() - startedAt > longestStartMs)
@@ -63,15 +68,15 @@ function endOf(child: ChildProcess): Promise<void> {
   });
 }
 
-async function isReady(url: string): Promise<boolean> {
+async function answers(url: string): Promise<boolean> {
   try {
-    return (await fetch(`${url}/readyz`)).ok;
+    return (await fetch(url)).ok;
   } catch {
     return false;
   }
 }
 
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   const server = createServer().once('error', reject);
   server.listen(0, '127.0.0.1', () => {

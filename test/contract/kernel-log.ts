@@ -155,9 +155,9 @@ export async function kernelLogContract(
     if (breakIt === undefined) return t.pass('nothing here can break this one');
     breakIt();
     t.match(kernelLog.unavailable(), { reason: 'kernel_log_unavailable', message: kernelLog.path });
-    await t.rejects(kernelLog.write('err', mark), { reason: 'kernel_log_unavailable' });
+    await t.rejects(kernelLog.write('err', mark), { name: 'Refusal', reason: 'kernel_log_unavailable' });
     const tail = kernelLog.tail({ from: 'end', signal: new AbortController().signal });
-    await t.rejects(tail[Symbol.asyncIterator]().next(), { reason: 'kernel_log_unavailable' });
+    await t.rejects(tail[Symbol.asyncIterator]().next(), { name: 'Refusal', reason: 'kernel_log_unavailable' });
   });
 }
 

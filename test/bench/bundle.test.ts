@@ -1,0 +1,77 @@
+import { mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { createClusterClient } from '../../coordinator/cluster/client.ts';
+import { customResourceDefinitions } from '../../coordinator/cluster/crds.ts';
+import { startApiServer } from '../../coordinator/rehearsal/apiserver/server.ts';
+import { bundle, nodeEnvironment, nodeFlags } from '../../shared/bundle.ts';
+import { createRealClock } from '../../shared/clock.ts';
+import { createSilentLog } from '../../shared/log.ts';
+import { version } from '../../shared/version.ts';
+import { installStub, startEngine } from '../dcgm/stub.ts';
+import { startProgram } from './programs.ts';
+
+/** No node_modules is above it, so that what runs here runs in an image. */
+const folder = mkdtempSync(join(realpathSync(tmpdir()), 'xidrill-bundle-'));
+t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+await bundle(join(folder, 'made'));
+const moved = join(folder, 'moved');
+renameSync(join(folder, 'made'), moved);
+
+t.test('the agent runs alone, with its NVML child and a pseudo terminal', async (t) => {
+  const engine = await startEngine(t, installStub(t));
+  const agent = await startProgram(
+    join(moved, 'agent.mjs'),
+    ['--state-dir', join(folder, 'state'), '--nvml', '/nowhere/libnvidia-ml.so.1'],
+    { flags: nodeFlags.agent, env: nodeEnvironment, until: '/healthz' },
+  );
+  t.teardown(agent.stop);
+  const answer = await fetch(`${agent.url}/xidrill.agent.v1.AgentService/GetInventory`, { method: 'POST' });
+  const { agentVersion, capabilities, engines } = (await answer.json()) as {
+    agentVersion: string;
+    capabilities: readonly { name: string }[];
+    engines: readonly { pid: number }[];
+  };
+  t.equal(agentVersion, version);
+  t.match(
+    capabilities.find(({ name }) => name === 'nvml'),
+    { available: false, because: /\/nowhere\/libnvidia-ml\.so\.1 cannot be loaded/ },
+    'the child ran, had its native library and said what is missing',
+  );
+  t.match(
+    engines.find(({ pid }) => pid === engine.pid),
+    { version: String, gpus: [{ uuid: /^GPU-/ }, { uuid: /^GPU-/ }], problems: [] },
+    'dcgmi ran under a pseudo terminal',
+  );
+});
+
+t.test('the coordinator runs alone against an API server', async (t) => {
+  const log = createSilentLog();
+  const server = await startApiServer({ clock: createRealClock(), log });
+  t.teardown(() => server.close());
+  const cluster = createClusterClient({
+    kubeconfig: { url: server.url },
+    userAgent: 'test',
+    fieldManager: 'test',
+    log,
+  });
+  await cluster.create('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'xidrill' } });
+  for (const definition of customResourceDefinitions())
+    await cluster.create('customresourcedefinitions', definition);
+  const kubeconfig = join(folder, 'kubeconfig');
+  const config = {
+    'current-context': 'it',
+    clusters: [{ name: 'it', cluster: { server: server.url } }],
+    users: [{ name: 'it', user: {} }],
+    contexts: [{ name: 'it', context: { cluster: 'it', user: 'it' } }],
+  };
+  writeFileSync(kubeconfig, JSON.stringify(config));
+  const coordinator = await startProgram(join(moved, 'coordinator.mjs'), ['--kubeconfig', kubeconfig], {
+    flags: nodeFlags.coordinator,
+    env: nodeEnvironment,
+  });
+  t.teardown(coordinator.stop);
+  const document = await (await fetch(`${coordinator.url}/openapi.json`)).json();
+  t.match(document, { openapi: '3.1.0', info: { version } });
+});

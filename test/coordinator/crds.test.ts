@@ -1,0 +1,189 @@
+import Type from 'typebox';
+import t, { type Test } from 'tap';
+import { createClusterClient } from '../../coordinator/cluster/client.ts';
+import { assertCrdsInstalled, customResourceDefinitions } from '../../coordinator/cluster/crds.ts';
+import { structuralFrom } from '../../coordinator/cluster/structural-schema.ts';
+import { createStore } from '../../coordinator/experiment/store.ts';
+import { startApiServer } from '../../coordinator/rehearsal/apiserver/server.ts';
+import { createRealClock } from '../../shared/clock.ts';
+import type { InjectionSpec } from '../../shared/schemas/experiment.ts';
+import type { Receipt } from '../../shared/schemas/receipt.ts';
+import { log } from './rig.ts';
+
+/** Every schema below, with its path; map values and items are schemas, properties are names. */
+function schemasIn(schema: unknown, path = ''): readonly (readonly [string, Record<string, unknown>])[] {
+  if (schema === null || typeof schema !== 'object') return [];
+  const { properties = {}, items, additionalProperties } = schema as Record<string, unknown>;
+  return [
+    [path, schema as Record<string, unknown>],
+    ...Object.entries(properties as object).flatMap(([name, inner]) => schemasIn(inner, `${path}.${name}`)),
+    ...schemasIn(items, `${path}[]`),
+    ...schemasIn(additionalProperties, `${path}{}`),
+  ];
+}
+
+t.test('the schemas are structural', async (t) => {
+  const definitions = customResourceDefinitions();
+  t.equal(definitions.length, 2);
+  for (const definition of definitions) {
+    const { versions } = definition.spec as { versions: { schema: { openAPIV3Schema: object } }[] };
+    const found = schemasIn(versions[0]?.schema.openAPIV3Schema);
+    t.ok(found.length > 30, `${definition.metadata.name}: ${found.length} schemas`);
+    for (const [path, schema] of found) {
+      for (const word of ['const', 'anyOf', 'oneOf', 'allOf', '$id', '$ref', 'patternProperties'])
+        if (word in schema) t.fail(`${path} has ${word}`);
+      if (schema.additionalProperties === false) t.fail(`${path} has additionalProperties: false`);
+      const isTyped = schema.type !== undefined || schema['x-kubernetes-preserve-unknown-fields'] === true;
+      if (!isTyped) t.fail(`${path} has no type`);
+      if (schema.type === 'array' && schema.items === undefined) t.fail(`${path} has no items`);
+    }
+  }
+});
+
+t.test('what each kind of schema becomes', async (t) => {
+  const rows: readonly (readonly [object, object])[] = [
+    [Type.Literal('a'), { type: 'string', enum: ['a'] }],
+    [Type.Union([Type.Literal('a'), Type.Literal('b')]), { type: 'string', enum: ['a', 'b'] }],
+    [Type.Enum(['a', 'b']), { type: 'string', enum: ['a', 'b'] }],
+    [Type.Union([Type.String(), Type.Null()]), { type: 'string', nullable: true }],
+    [Type.Union([Type.Integer(), Type.String()]), { 'x-kubernetes-preserve-unknown-fields': true }],
+    [Type.Unknown(), { 'x-kubernetes-preserve-unknown-fields': true }],
+    [
+      Type.Record(Type.String(), Type.Unknown()),
+      { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
+    ],
+    [Type.Record(Type.String(), Type.Integer()), { type: 'object', additionalProperties: { type: 'integer' } }],
+    [Type.Array(Type.String(), { maxItems: 2 }), { type: 'array', items: { type: 'string' }, maxItems: 2 }],
+    [
+      Type.Object({ a: Type.Optional(Type.Boolean()), b: Type.Number({ minimum: 1 }) }, { additionalProperties: false }),
+      {
+        type: 'object',
+        required: ['b'],
+        properties: { a: { type: 'boolean' }, b: { type: 'number', minimum: 1 } },
+      },
+    ],
+  ];
+  for (const [schema, expected] of rows) t.strictSame(structuralFrom(schema), expected, JSON.stringify(expected));
+});
+
+async function serve(t: Test) {
+  const server = await startApiServer({ clock: createRealClock(), log });
+  t.teardown(() => server.close());
+  return createClusterClient({
+    kubeconfig: { url: server.url },
+    userAgent: 'test',
+    fieldManager: 'test',
+    log,
+  });
+}
+
+t.test('the API server takes them, and holds objects to them', async (t) => {
+  const cluster = await serve(t);
+  await t.rejects(assertCrdsInstalled(cluster), {
+    reason: 'crds_missing',
+    message: /experiments\.xidrill\.dev, injections\.xidrill\.dev/,
+    details: { remedy: /kubectl apply/ },
+  });
+  for (const definition of customResourceDefinitions())
+    await cluster.create('customresourcedefinitions', definition);
+  await assertCrdsInstalled(cluster);
+  await cluster.create('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'drills' } });
+
+  const create = (spec: object, name = 'a') =>
+    cluster.create('experiments', {
+      apiVersion: 'xidrill.dev/v1alpha1',
+      kind: 'Experiment',
+      metadata: { name, namespace: 'drills' },
+      spec,
+    });
+  await t.rejects(create({}), { reason: 'object_invalid', details: { field: 'spec.fault' } });
+  await t.rejects(create({ fault: { name: 'x' }, target: { mode: 'many' } }), {
+    reason: 'object_invalid',
+    details: { field: 'spec.target.mode' },
+  });
+  await t.rejects(create({ fault: { name: 'x' }, deadline: 'soon' }), { details: { field: 'spec.deadline' } });
+  await create({ fault: { name: 'xid', parameters: { xid: 79, engine: { pid: 1 } } } });
+
+  const store = createStore(cluster, 'drills');
+  const experiment = await store.readExperiment('a');
+  if (experiment === undefined) return t.fail('the experiment is gone');
+  t.match(experiment.spec.fault.parameters, { xid: 79, engine: { pid: 1 } }, 'parameters are kept as they are');
+  const wrong = { phase: 'Resting' } as unknown as { phase: 'Running' };
+  await t.rejects(store.writeExperimentStatus(experiment, wrong), {
+    reason: 'object_invalid',
+    details: { field: 'status.phase' },
+  });
+  const written = await store.writeExperimentStatus(experiment, { phase: 'Running', selected: ['n'] });
+  await t.rejects(
+    store.writeExperimentStatus(experiment, { phase: 'Completed' }),
+    { reason: 'object_conflict' },
+    'a status rests on what its writer has read',
+  );
+  t.match(written.status, { phase: 'Running' });
+  t.match((await store.abortExperiment('a')).spec, { abort: true, fault: { name: 'xid' } });
+  await t.rejects(store.abortExperiment('none'), { reason: 'experiment_unknown' });
+});
+
+t.test('a receipt is kept whole, with its nulls', async (t) => {
+  const cluster = await serve(t);
+  for (const definition of customResourceDefinitions())
+    await cluster.create('customresourcedefinitions', definition);
+  await cluster.create('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'drills' } });
+  const store = createStore(cluster, 'drills');
+  const experiment = await store.createExperiment('a', { fault: { name: 'xid' } }, {});
+  const spec: InjectionSpec = {
+    experiment: 'a',
+    node: 'n',
+    nodeUid: 'u',
+    fault: 'xid',
+    parameters: {},
+    order: { orderId: 'o', method: 'InjectXid', body: {} },
+    expectation: { kind: 'condition', type: 'T', reason: 'R', withinSeconds: 1 },
+    confidence: '',
+  };
+  const injection = await store.createInjection(experiment, spec);
+  t.equal((await store.createInjection(experiment, spec)).metadata.uid, injection.metadata.uid, 'made once');
+  t.match(injection.metadata.ownerReferences, [{ kind: 'Experiment', uid: experiment.metadata.uid }]);
+  const after = {
+    fieldTag: 'xid_errors',
+    watched: false,
+    samples: 1,
+    newest: null,
+    oldest: null,
+    watchers: 0,
+    monitorIntervalMs: 0,
+    maxAgeSeconds: 0,
+  };
+  const receipt: Receipt = {
+    orderId: 'o',
+    node: 'n',
+    method: 'InjectXid',
+    asked: { engine: null },
+    state: 'running',
+    acceptedAt: '2026-01-01T00:00:00Z',
+    endedAt: null,
+    replayed: false,
+    surfaces: [
+      {
+        surface: 'dcgm',
+        outcome: 'injected',
+        engine: { pid: 1, podUid: null, container: null, version: null, address: 'a', listeners: 'nobody' },
+        readBack: { before: null, after },
+        undo: '',
+        notes: [],
+      },
+    ],
+  };
+  await store.writeInjectionStatus(injection, {
+    phase: 'Verifying',
+    receipt,
+    baseline: {
+      at: '2026-01-01T00:00:00Z',
+      events: {},
+      condition: { type: 'T', status: 'True', reason: '', message: '', lastHeartbeatTime: null, lastTransitionTime: null },
+    },
+  });
+  const read = await store.readInjection(injection.metadata.name);
+  t.strictSame(read?.status?.receipt, receipt);
+  t.match(read?.status?.baseline?.condition, { lastHeartbeatTime: null });
+});
