@@ -20,7 +20,6 @@ export type AgentOptions = Omit<AgentParts, 'orders'> & {
 /** The agent without its process: everything real comes in as an argument. */
 export function createAgent(options: AgentOptions): FastifyInstance {
   const { log, clock } = options;
-  const closing = new AbortController();
   const { app, metrics } = createServer({
     log,
     formatError: formatConnectError,
@@ -42,8 +41,7 @@ export function createAgent(options: AgentOptions): FastifyInstance {
         reply.type('application/json').send(JSON.stringify(await method.call(request.body as never))),
     );
   }
-  registerTail(app, `${servicePath}/TailKernelLog`, options.kernelLog, closing.signal);
-  app.addHook('preClose', async () => closing.abort());
+  registerTail(app, `${servicePath}/TailKernelLog`, options.kernelLog);
   app.addHook('onClose', async () => {
     options.kernelLog.close();
     await options.nvml.close();

@@ -1,28 +1,44 @@
 import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { refusalFromUnknown } from '../shared/errors.ts';
 import { TailKernelLog } from '../shared/schemas/order.ts';
 import type { KernelLog, TailEntry } from './kernel-log/port.ts';
 
+/** How long a stream that ends with the agent may take to say so; a caller who has stopped reading never hears it. */
+const lastWordMs = 1000;
+
 /**
  * `TailKernelLog`: one JSON object a line, as records come. What the ring overwrote before it could be read is a line
  * `{"lost": …}`; the last line of a stream that ends by itself is `{"end": …}`, so that a cut stream is told apart.
  */
-export function registerTail(
-  app: FastifyInstance,
-  path: string,
-  kernelLog: KernelLog,
-  closing: AbortSignal,
-): void {
+export function registerTail(app: FastifyInstance, path: string, kernelLog: KernelLog): void {
+  const closing = new AbortController();
+  const open = new Set<Promise<unknown>>();
+
+  // Connections are cut right after this hook; a caller who still reads hears the end before.
+  app.addHook('preClose', async () => {
+    closing.abort();
+    const heard = new AbortController();
+    const patience = sleep(lastWordMs, undefined, { signal: heard.signal }).catch(() => undefined);
+    await Promise.race([Promise.all(open), patience]);
+    heard.abort();
+  });
+
   app.post<{ Body: TailKernelLog }>(path, { schema: { body: TailKernelLog } }, async (request, reply) => {
     const because = kernelLog.unavailable();
     if (because !== undefined) throw because;
     const gone = new AbortController();
     const { forSeconds } = request.body;
-    const limits = [closing, gone.signal];
+    const limits = [closing.signal, gone.signal];
     if (forSeconds !== undefined) limits.push(AbortSignal.timeout(forSeconds * 1000));
-    reply.raw.on('close', () => gone.abort());
-    const stopped = () => (closing.aborted ? 'the agent is shutting down' : 'time is up');
+    const closed = new Promise<void>((resolve) => reply.raw.once('close', resolve));
+    open.add(closed);
+    void closed.then(() => {
+      open.delete(closed);
+      gone.abort();
+    });
+    const stopped = () => (closing.signal.aborted ? 'the agent is shutting down' : 'time is up');
     const lines = linesOf(kernelLog, request.body, { signal: AbortSignal.any(limits), stopped });
     void reply.type('application/x-ndjson').send(Readable.from(lines, { objectMode: false }));
     // At once, not with the first record: a caller injects when it knows that the tail stands.

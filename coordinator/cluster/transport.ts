@@ -167,7 +167,10 @@ function configFromSource(source: ClusterSource): KubeConfig {
     throw new Refusal(
       'cluster_unreachable',
       `the kubeconfig cannot be used: ${messageFromUnknown(thrown)}`,
-      { ...('path' in source && { path: source.path }) },
+      {
+        ...('path' in source && { path: source.path }),
+        remedy: 'give --kubeconfig FILE with a file that kubectl can use, or run inside the cluster',
+      },
       thrown,
     );
   }

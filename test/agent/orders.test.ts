@@ -222,9 +222,9 @@ t.test('a folder that cannot be used is said at once', async (t) => {
   const folder = temporaryFolder(t);
   const interrupted = (receipt: Receipt) => receipt;
   writeFileSync(join(folder, 'file'), '');
-  t.throws(() => openJournal({ stateDir: join(folder, 'file'), interrupted }), { reason: 'journal_unwritable' });
+  t.throws(() => openJournal({ stateDir: join(folder, 'file'), interrupted }), { name: 'Refusal', reason: 'journal_unwritable' });
   if (userInfo().uid === 0) return t.pass('root may write anywhere');
   mkdirSync(join(folder, 'locked', 'orders'), { recursive: true });
   chmodSync(join(folder, 'locked', 'orders'), 0);
-  t.throws(() => openJournal({ stateDir: join(folder, 'locked'), interrupted }), { reason: 'journal_unwritable' });
+  t.throws(() => openJournal({ stateDir: join(folder, 'locked'), interrupted }), { name: 'Refusal', reason: 'journal_unwritable' });
 });

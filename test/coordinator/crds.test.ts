@@ -8,7 +8,7 @@ import { startApiServer } from '../../coordinator/rehearsal/apiserver/server.ts'
 import { createRealClock } from '../../shared/clock.ts';
 import type { InjectionSpec } from '../../shared/schemas/experiment.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
-import { log } from './rig.ts';
+import { log, refusal } from './rig.ts';
 
 /** Every schema below, with its path; map values and items are schemas, properties are names. */
 function schemasIn(schema: unknown, path = ''): readonly (readonly [string, Record<string, unknown>])[] {
@@ -79,11 +79,11 @@ async function serve(t: Test) {
 
 t.test('the API server takes them, and holds objects to them', async (t) => {
   const cluster = await serve(t);
-  await t.rejects(assertCrdsInstalled(cluster), {
+  await t.rejects(assertCrdsInstalled(cluster), refusal({
     reason: 'crds_missing',
     message: /experiments\.xidrill\.dev, injections\.xidrill\.dev/,
     details: { remedy: /kubectl apply/ },
-  });
+  }));
   for (const definition of customResourceDefinitions())
     await cluster.create('customresourcedefinitions', definition);
   await assertCrdsInstalled(cluster);
@@ -96,12 +96,12 @@ t.test('the API server takes them, and holds objects to them', async (t) => {
       metadata: { name, namespace: 'drills' },
       spec,
     });
-  await t.rejects(create({}), { reason: 'object_invalid', details: { field: 'spec.fault' } });
-  await t.rejects(create({ fault: { name: 'x' }, target: { mode: 'many' } }), {
+  await t.rejects(create({}), refusal({ reason: 'object_invalid', details: { field: 'spec.fault' } }));
+  await t.rejects(create({ fault: { name: 'x' }, target: { mode: 'many' } }), refusal({
     reason: 'object_invalid',
     details: { field: 'spec.target.mode' },
-  });
-  await t.rejects(create({ fault: { name: 'x' }, deadline: 'soon' }), { details: { field: 'spec.deadline' } });
+  }));
+  await t.rejects(create({ fault: { name: 'x' }, deadline: 'soon' }), refusal({ details: { field: 'spec.deadline' } }));
   await create({ fault: { name: 'xid', parameters: { xid: 79, engine: { pid: 1 } } } });
 
   const store = createStore(cluster, 'drills');
@@ -109,19 +109,19 @@ t.test('the API server takes them, and holds objects to them', async (t) => {
   if (experiment === undefined) return t.fail('the experiment is gone');
   t.match(experiment.spec.fault.parameters, { xid: 79, engine: { pid: 1 } }, 'parameters are kept as they are');
   const wrong = { phase: 'Resting' } as unknown as { phase: 'Running' };
-  await t.rejects(store.writeExperimentStatus(experiment, wrong), {
+  await t.rejects(store.writeExperimentStatus(experiment, wrong), refusal({
     reason: 'object_invalid',
     details: { field: 'status.phase' },
-  });
+  }));
   const written = await store.writeExperimentStatus(experiment, { phase: 'Running', selected: ['n'] });
   await t.rejects(
     store.writeExperimentStatus(experiment, { phase: 'Completed' }),
-    { reason: 'object_conflict' },
+    refusal({ reason: 'object_conflict' }),
     'a status rests on what its writer has read',
   );
   t.match(written.status, { phase: 'Running' });
   t.match((await store.abortExperiment('a')).spec, { abort: true, fault: { name: 'xid' } });
-  await t.rejects(store.abortExperiment('none'), { reason: 'experiment_unknown' });
+  await t.rejects(store.abortExperiment('none'), refusal({ reason: 'experiment_unknown' }));
 });
 
 t.test('a receipt is kept whole, with its nulls', async (t) => {

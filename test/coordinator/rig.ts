@@ -216,3 +216,8 @@ export function recordsWith(rig: RehearsalCluster, node: string, text: string): 
 export function only(...names: readonly string[]) {
   return { selector: { names } };
 }
+
+/** What a Refusal has to look like, in the type that tap's `rejects` wants. */
+export function refusal(pattern: object): Error {
+  return pattern as Error;
+}

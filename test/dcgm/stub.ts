@@ -18,9 +18,12 @@ export function installStub(
   return folder;
 }
 
-/** An absolute interpreter, because the environment of a drilled program has nothing of ours. */
+/**
+ * An absolute interpreter, because the environment of a drilled program has nothing of ours; and without the options
+ * that tap gives to every Node below it, whose loader cannot take a module without an ending.
+ */
 export function writeExecutable(path: string, source: string): void {
-  writeFileSync(path, `#!${process.execPath}\n${source}`);
+  writeFileSync(path, `#!/usr/bin/env -S -u NODE_OPTIONS ${process.execPath}\n${source}`);
   chmodSync(path, 0o755);
 }
 

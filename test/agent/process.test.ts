@@ -1,0 +1,84 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { runAgent, startAgent } from './process.ts';
+import { service, temporaryFolder } from './rig.ts';
+
+t.test('flags and environment', async (t) => {
+  const folder = temporaryFolder(t);
+  const stateDir = ['--state-dir', join(folder, 'state')];
+  writeFileSync(join(folder, 'file'), '');
+  const rows: readonly (readonly [string, readonly string[], number, readonly RegExp[], Record<string, string>?])[] = [
+    ['help', ['--help'], 0, [/usage: xidrill-agent/, /--kernel-log PATH/, /XIDRILL_ARM/]],
+    ['help beside mistakes', ['--foo', '--help'], 0, [/usage: xidrill-agent/]],
+    ['no state directory', [], 2, [/^--state-dir: required/m]],
+    [
+      'every mistake at once',
+      ['--listen', 'here', '--log-level', 'loud', '--foo', 'bar', '--arm=maybe', '--node'],
+      2,
+      [
+        /^--listen: "here": not HOST:PORT/m,
+        /^--log-level: "loud": one of debug/m,
+        /^--foo: no such option; allowed: .*--state-dir/m,
+        /^"bar" is no option/m,
+        /^--arm: a switch, not "maybe"/m,
+        /^--node: needs a value/m,
+        /^--state-dir: required/m,
+        /^usage:/m,
+      ],
+    ],
+    ['a flag in place of a value', ['--node', '--arm', ...stateDir], 2, [/^--node: needs a value/m]],
+    ['a switch of another word', stateDir, 2, [/^--arm \(XIDRILL_ARM\): "yes"/m], { XIDRILL_ARM: 'yes' }],
+    ['beyond loopback without a token', ['--listen', '0.0.0.0:0', ...stateDir], 2, [/reachable .*--token-file/]],
+    ['the same for IPv6', ['--listen', '[::]:0', ...stateDir], 2, [/reachable .*--token-file/]],
+    ['a state directory that is a file', ['--state-dir', join(folder, 'file')], 4, [/^xidrill-agent: the journal in/m]],
+    ['an address of another machine', ['--listen', '127.0.0.1:99999', ...stateDir], 2, [/not HOST:PORT/]],
+  ];
+  for (const [name, flags, code, texts, env] of rows) {
+    const ended = await runAgent(flags, env);
+    t.equal(ended.code, code, name);
+    for (const text of texts) t.match(ended.output, text, `${name}: ${text.source}`);
+  }
+  t.equal(existsSync(join(folder, 'state')), false, 'a wrong command leaves nothing behind');
+});
+
+t.test('the environment does what the flags do', async (t) => {
+  const agent = await startAgent(t, { flags: ['--arm=false', '--kernel-log', '/dev/null'] });
+  t.match((await agent.call('GetInventory')).body, { node: 'n1', armed: false });
+  t.equal(await agent.end('SIGINT'), 0);
+});
+
+t.test('with a token file nobody gets in without the token', async (t) => {
+  const folder = temporaryFolder(t);
+  const tokenFile = join(folder, 'token');
+  writeFileSync(tokenFile, 's3cret\n');
+  const agent = await startAgent(t, { flags: ['--token-file', tokenFile, '--kernel-log', '/dev/null'] });
+  const refused = { status: 401, body: { code: 'unauthenticated', details: { reason: 'unauthenticated' } } };
+  t.match(await agent.call('ListHostEngines'), refused);
+  t.match(await agent.call('ListHostEngines', {}, { authorization: 'Bearer wrong' }), refused);
+  t.match(await agent.call('ListHostEngines', {}, { authorization: 'Bearer s3cret' }), { status: 200 });
+  t.match(await agent.call('NoSuchMethod'), refused, 'not even which methods there are');
+
+  writeFileSync(tokenFile, 'rotated');
+  t.match(await agent.call('ListHostEngines', {}, { authorization: 'Bearer s3cret' }), refused);
+  t.match(await agent.call('ListHostEngines', {}, { authorization: 'Bearer rotated' }), { status: 200 });
+  for (const path of ['/healthz', '/metrics']) {
+    t.equal((await fetch(`${agent.url}${path}`)).status, 200, `${path} needs none`);
+  }
+
+  const encoded = `${agent.url}/%78idrill.agent.v1.AgentService/ListHostEngines`;
+  t.equal((await fetch(encoded, { method: 'POST' })).status, 401, 'nor by another spelling of the path');
+});
+
+t.test('a request as curl makes it', async (t) => {
+  const agent = await startAgent(t, { flags: ['--kernel-log', '/dev/null'] });
+  const url = `${agent.url}${service}/ListHostEngines`;
+  t.equal((await fetch(url, { method: 'POST' })).status, 200, 'no body at all');
+  const form = await fetch(url, { method: 'POST', body: new URLSearchParams({ a: 'b' }) });
+  t.match([form.status, await form.json()], [
+    400,
+    { details: { reason: 'malformed_request', field: 'content-type', allowed: 'application/json' } },
+  ]);
+  const named = await fetch(url, { method: 'POST', headers: { 'x-request-id': 'mine' } });
+  t.equal(named.headers.get('x-request-id'), 'mine');
+});
