@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import t, { type Test } from 'tap';
 import { createClusterClient } from '../../coordinator/cluster/client.ts';
 import type { Cluster, KubeObject, WatchQuery } from '../../coordinator/cluster/port.ts';
@@ -403,6 +404,7 @@ t.test('ten thousand watches leave nothing behind', async (t) => {
   const clock = createManualClock(startAt);
   const cluster = { ...clientOf('http://127.0.0.1:1'), ...empty };
   let sleeps = 0;
+  let open = 0;
   const done = Promise.withResolvers<void>();
   const { reflector } = reflect(t, 'http://127.0.0.1:1', {
     cluster,
@@ -411,16 +413,22 @@ t.test('ten thousand watches leave nothing behind', async (t) => {
       // Every watchdog is aborted and every pause is over at once.
       sleep: async (milliseconds, signal) => {
         sleeps += 1;
+        open += 1;
         if (sleeps === 20_000) done.resolve();
-        if (milliseconds > 100_000) await clock.sleep(milliseconds, signal);
-        else await Promise.resolve();
+        try {
+          if (milliseconds > 100_000) await clock.sleep(milliseconds, signal);
+          else await Promise.resolve();
+        } finally {
+          open -= 1;
+        }
       },
     },
   });
-  const before = process.memoryUsage().heapUsed;
-  reflector.start();
+  const stop = new AbortController();
+  reflector.start(stop.signal);
   await done.promise;
+  t.ok(open <= 2, `${open} watchdogs and pauses are open`);
+  t.ok(getEventListeners(stop.signal, 'abort').length <= 4, 'listeners do not pile up on the signal');
   await reflector.stop();
-  globalThis.gc?.();
-  t.ok(process.memoryUsage().heapUsed - before < 50 * 2 ** 20);
+  t.equal(open, 0);
 });

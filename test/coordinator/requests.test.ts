@@ -50,7 +50,7 @@ t.test('one cluster, every kind of request', async (t) => {
       ['bad deadline', { fault, deadline: 'soon' }, 'malformed_request', 'deadline'],
       ['no deadline at all', { fault, deadline: '0s' }, 'deadline_invalid', 'deadline'],
       ['endless deadline', { fault, deadline: '99999999999999h' }, 'deadline_invalid', 'deadline'],
-      ['bad wait', { fault, expectation: { within: 'PT' } }, 'malformed_request', 'expectation.within'],
+      ['bad wait', { fault, expectation: { within: 'a while' } }, 'malformed_request', 'expectation.within'],
       ['long wait', { fault, expectation: { within: '2h' } }, 'expectation_invalid', 'expectation.within'],
       ['bad kind', { fault, expectation: { kind: 'taint' } }, 'malformed_request', 'expectation.kind'],
       ['nobody opted in', { fault, target: only('shy') }, 'no_target', 'target'],
@@ -122,8 +122,7 @@ t.test('one cluster, every kind of request', async (t) => {
       await running;
       await app.close();
     });
-    const before = { version: rig.apiServer.store.version(), records: recordsWith(rig, 'cpu', 'conntrack') };
-    const seen = rig.apiServer.requests.length;
+    const before = recordsWith(rig, 'cpu', 'conntrack');
     const answer = await app.inject({
       method: 'POST',
       url: '/api/v1/experiments?dryRun=All',
@@ -143,13 +142,14 @@ t.test('one cluster, every kind of request', async (t) => {
     });
     t.match(plan.skipped, [{ node: 'shy', because: /kubectl label node shy/ }]);
     t.strictSame(calls, [], 'no agent was called');
-    t.equal(recordsWith(rig, 'cpu', 'conntrack'), before.records);
+    t.equal(recordsWith(rig, 'cpu', 'conntrack'), before);
     t.equal(rig.apiServer.store.list('experiments').length, 0);
     t.equal(rig.apiServer.store.list('injections').length, 0);
-    const writes = rig.apiServer.requests
-      .slice(Math.min(seen, rig.apiServer.requests.length))
-      .filter(({ verb, resource }) => !['get', 'list', 'watch'].includes(verb) && !['nodes', 'events', 'leases'].includes(resource));
-    t.strictSame(writes, [], 'nobody wrote anything but the nodes’ own agents');
+    const writes = rig.apiServer.requests.filter(
+      ({ verb, resource }) =>
+        !['get', 'list', 'watch'].includes(verb) && ['experiments', 'injections'].includes(resource),
+    );
+    t.strictSame(writes, [], 'nothing was written that is ours');
   });
 
   await t.test('202 with Location, then the end', async (t) => {
