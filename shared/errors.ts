@@ -32,7 +32,6 @@ export const reasons = {
   method_unknown: { code: 'not_found', title: 'No such method or route' },
   body_too_large: { code: 'resource_exhausted', title: 'The request body is larger than the limit' },
   unauthenticated: { code: 'unauthenticated', title: 'No valid token was given' },
-  permission_denied: { code: 'permission_denied', title: 'The caller may not do this' },
   internal: { code: 'internal', title: 'An unexpected failure' },
   shutting_down: { code: 'unavailable', title: 'The process is shutting down' },
 

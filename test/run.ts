@@ -20,7 +20,10 @@ if (isGpu) {
 } else {
   for (const [name, options] of files.length > 0 ? [] : checks) {
     const code = await tool(name, options);
-    counts = add(counts, code === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 });
+    counts = add(
+      counts,
+      code === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 },
+    );
     process.stdout.write(`${code === 0 ? 'ok' : 'FAILED'}  ${name} ${options.join(' ')}\n`);
   }
   counts = add(counts, await runTap(files, files.length > 0 ? ['--disable-coverage'] : []));

@@ -24,7 +24,11 @@ export function tool(name: string, args: readonly string[]): Promise<number> {
 
 /** tap starts test files with `node` from PATH: it has to be the one that runs this. */
 function environment(more: Record<string, string> = {}): NodeJS.ProcessEnv {
-  return { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`, ...more };
+  return {
+    ...process.env,
+    PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`,
+    ...more,
+  };
 }
 
 /**
@@ -58,7 +62,8 @@ export async function runTap(files: readonly string[], options: readonly string[
 async function buildTap(): Promise<void> {
   const built = join(root, '.tap', 'plugins');
   const isFresh = existsSync(built) && statSync(built).mtimeMs > statSync(join(root, '.taprc')).mtimeMs;
-  if (!isFresh && (await tool('tap', ['build'])) !== 0) throw new Error('tap build failed; its own lines above say why');
+  if (!isFresh && (await tool('tap', ['build'])) !== 0)
+    throw new Error('tap build failed; its own lines above say why');
 }
 
 const result = /^\s*(not )?ok \d+(.*)$/;
@@ -94,7 +99,11 @@ function failuresIn(lines: readonly string[]): readonly string[] {
 }
 
 export function add(left: Counts, right: Counts): Counts {
-  return { passed: left.passed + right.passed, failed: left.failed + right.failed, skipped: left.skipped + right.skipped };
+  return {
+    passed: left.passed + right.passed,
+    failed: left.failed + right.failed,
+    skipped: left.skipped + right.skipped,
+  };
 }
 
 /** Whether everything that a skip can be for is here: root, the kernel log and a C compiler. */

@@ -43,7 +43,8 @@ export async function describeEngine(
 
   const ask = questionsTo(engine, dcgmi, signal);
   // Where another process holds the address, its answers would be taken for this one's.
-  const discovery = path === null || engine.foreign === true ? undefined : await attempt('GPUs', ask.discovery);
+  const discovery =
+    path === null || engine.foreign === true ? undefined : await attempt('GPUs', ask.discovery);
   problems.push(...(discovery?.problems ?? []));
   // An engine that does not answer this one would keep the others waiting in vain.
   const answers = discovery !== undefined;

@@ -108,7 +108,8 @@ export function createPlanner(deps: {
 function remedyFor(skipped: Selection['skipped']): string {
   const because = (part: string) => skipped.some((row) => row.because.includes(part));
   if (because('not opted in')) return `kubectl label node NODE ${optInLabel}=${optInValue}`;
-  if (because('works on it')) return 'wait until the experiment that works on the node has ended, or abort it';
+  if (because('works on it'))
+    return 'wait until the experiment that works on the node has ended, or abort it';
   return 'choose a selector that fits nodes which may be drilled (GET /api/v1/nodes)';
 }
 

@@ -10,3 +10,8 @@ export function explainRequest(
   const told = explainRefusal(refusal, seenAt);
   return told.code === 'injection-refused' ? { ...told, code: refusal.reason.replaceAll('_', '-') } : told;
 }
+
+/** Trouble with the API server, and what another writer did: made again, it may succeed. */
+export function mayPass({ reason }: Refusal): boolean {
+  return reason.startsWith('cluster_') || reason === 'object_conflict' || reason === 'resource_expired';
+}

@@ -12,7 +12,7 @@ import {
 } from './injection-driver.ts';
 import { isEnded, nextExperimentStep } from './machine.ts';
 import { deadlineMillis, type Planner } from './planner.ts';
-import { explainRequest } from './refused.ts';
+import { explainRequest, mayPass } from './refused.ts';
 import { type Experiment, experimentFrom, type Injection } from './store.ts';
 
 export type RunnerDeps = Omit<DriverDeps, 'onDetection'> & {
@@ -233,11 +233,6 @@ async function concludeRefused(
   };
   await deps.store.writeExperimentStatus(experiment, status);
   deps.metrics.ended(experiment.spec.fault.name, 'error', refusal.reason);
-}
-
-/** Trouble with the API server, and what another writer did: made again, it may succeed. */
-function mayPass({ reason }: Refusal): boolean {
-  return reason.startsWith('cluster_') || reason === 'object_conflict' || reason === 'resource_expired';
 }
 
 async function create(deps: RunnerDeps, experiment: Experiment, nodes: readonly string[]): Promise<void> {

@@ -7,7 +7,7 @@ import { Expectation } from '../../shared/schemas/expectation.ts';
 import { ExperimentRequest, type ExperimentSpec } from '../../shared/schemas/experiment.ts';
 import { isEnded } from '../experiment/machine.ts';
 import type { ExperimentPlan, Planner } from '../experiment/planner.ts';
-import { explainRequest } from '../experiment/refused.ts';
+import { explainRequest, mayPass } from '../experiment/refused.ts';
 import { type Experiment, type Store, shortHash } from '../experiment/store.ts';
 import { ExperimentAnswer, experimentAnswer, InjectionAnswer, injectionAnswer } from './answers.ts';
 import type { ExperimentFeed } from './feed.ts';
@@ -276,7 +276,7 @@ async function explained<T>(clock: Clock, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (thrown) {
-    if (!(thrown instanceof Refusal)) throw thrown;
+    if (!(thrown instanceof Refusal) || mayPass(thrown)) throw thrown;
     const explanation = explainRequest(thrown, { source: 'request body', at: isoFromMillis(clock.now()) });
     throw new Refusal(thrown.reason, thrown.message, { ...thrown.details, explanation }, thrown);
   }

@@ -132,10 +132,14 @@ function assertExpressions({ selector }: Target): void {
     const needsValues = operator === 'In' || operator === 'NotIn';
     if (needsValues === values.length > 0) continue;
     const field = `target.selector.matchExpressions[${index}].values`;
-    throw new Refusal('target_invalid', `${field}: ${operator} ${needsValues ? 'needs some' : 'takes none'}`, {
-      field,
-      value: values,
-    });
+    throw new Refusal(
+      'target_invalid',
+      `${field}: ${operator} ${needsValues ? 'needs some' : 'takes none'}`,
+      {
+        field,
+        value: values,
+      },
+    );
   }
 }
 

@@ -80,17 +80,19 @@ function recordText({ channel, parameters, marker }: Work<'kernel-message'>): st
 }
 
 const xid: ChannelWork<'xid'> = {
-  order: ({ parameters, gpu }) => ({
-    method: 'InjectXid',
-    body: { ...parameters, gpu: gpu ?? firstGpu },
-  }),
+  order({ parameters, gpu }) {
+    if ((parameters['surfaces'] as readonly string[]).includes('kernel-log')) {
+      // The agent refuses it as well; a person hears of it before any node is asked.
+      encodeKmsgWrite('err', xidLine(parameters, gpu), 'fault.parameters.detail');
+    }
+    return { method: 'InjectXid', body: { ...parameters, gpu: gpu ?? firstGpu } };
+  },
   // What the fault means for the node, on whichever surface it is written: that a surface reaches nobody is a finding,
   // not an expectation.
   reaction: ({ parameters }, nma) => fromPolicy(xidReaction(nma, Number(parameters['xid']))),
   preview({ parameters, gpu }) {
     const surfaces = parameters['surfaces'] as readonly string[];
-    const pci = gpu?.pci === undefined ? parsePci('0000:00:00.0') : parsePci(gpu.pci);
-    const line = renderXidLine({ ...(parameters as object), pci, xid: Number(parameters['xid']) });
+    const line = xidLine(parameters, gpu);
     return surfaces.map((surface) =>
       surface === 'kernel-log'
         ? `/dev/kmsg ← <3>${gpu?.pci === undefined ? line.replace('0000:00:00', '(address of the GPU)') : line}`
@@ -98,6 +100,12 @@ const xid: ChannelWork<'xid'> = {
     );
   },
 };
+
+/** With an address of zeros where the GPU is not known by its own. */
+function xidLine(parameters: Parameters, gpu: GpuSelector | undefined): string {
+  const pci = parsePci(gpu?.pci ?? '0000:00:00.0', 'target.gpu.pci');
+  return renderXidLine({ ...(parameters as object), pci, xid: Number(parameters['xid']) });
+}
 
 const dcgmField: ChannelWork<'dcgm-field'> = {
   order({ parameters, gpu }) {

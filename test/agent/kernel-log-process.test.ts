@@ -2,15 +2,23 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { watchKernelLog, whyNoKernelLog } from './device.ts';
-import { startAgent } from './process.ts';
-import { service, temporaryFolder } from './rig.ts';
+import { type AgentProcess, startAgent } from './process.ts';
+import { readBackOf, service, temporaryFolder } from './rig.ts';
 
 const why = whyNoKernelLog();
 const real = why === undefined ? {} : { skip: why };
 const gpu = { pci: '00000000:00:1F.0' };
 
+/** One for all tests that do not end it; none where the device is missing. */
+const armed = why === undefined ? await startAgent(t, { flags: ['--arm'] }) : undefined;
+
+function armedAgent(): AgentProcess {
+  if (armed === undefined) throw new Error('no kernel log');
+  return armed;
+}
+
 t.test('an Xid stands in the kernel log, and the receipt has its number', real, async (t) => {
-  const agent = await startAgent(t, { flags: ['--arm'] });
+  const agent = armedAgent();
   const log = watchKernelLog(t);
   const process_ = { pid: process.pid, name: `xidrill-${process.pid}` };
   const { status, body } = await agent.call('InjectXid', {
@@ -39,11 +47,10 @@ t.test('an Xid stands in the kernel log, and the receipt has its number', real, 
   t.match(await agent.call('GetInventory'), {
     body: { armed: true, capabilities: [{ name: 'kernel-log', available: true }] },
   });
-  t.equal(await agent.end('SIGTERM'), 0, 'it ends when it is told to');
 });
 
 t.test('200 at full speed are 200 records', real, async (t) => {
-  const agent = await startAgent(t, { flags: ['--arm'] });
+  const agent = armedAgent();
   const log = watchKernelLog(t);
   const mark = `xidrill burst ${process.pid}`;
   const sequences: number[] = [];
@@ -53,12 +60,11 @@ t.test('200 at full speed are 200 records', real, async (t) => {
     for (let text = left.pop(); text !== undefined; text = left.pop()) {
       const { status, body } = await agent.call('WriteKernelMessage', { level: 'err', text });
       if (status !== 200) t.fail(body.message);
-      sequences.push((body.surfaces[0]?.readBack as { sequence: number }).sequence);
+      sequences.push(Number(readBackOf(body)['sequence']));
       log.records();
     }
   }
   await Promise.all(Array.from({ length: 16 }, caller));
-  await agent.end('SIGTERM');
   const found = log.records().filter((record) => record.text.startsWith(mark));
   t.same(found.map(({ text }) => text).toSorted(), texts.toSorted(), 'each text once');
   t.same(
@@ -72,7 +78,7 @@ t.test('200 at full speed are 200 records', real, async (t) => {
 });
 
 t.test('what is refused leaves no trace in the kernel log', real, async (t) => {
-  const armed = await startAgent(t, { flags: ['--arm'] });
+  const armed = armedAgent();
   const disarmed = await startAgent(t);
   const log = watchKernelLog(t);
   const mark = `xidrill refused ${process.pid}`;
@@ -86,7 +92,12 @@ t.test('what is refused leaves no trace in the kernel log', real, async (t) => {
     [armed, 'WriteKernelMessage', { text: wedge, acceptRisk: true }, 'xid_wedges_engine'],
     [armed, 'InjectXid', { gpu, xid: 119, surfaces: ['kernel-log'], detail: mark }, 'xid_wedges_engine'],
     [armed, 'InjectXid', { gpu, xid: 79, surfaces: ['kernel-log'], detail: mark }, 'risk_not_accepted'],
-    [armed, 'InjectXid', { gpu: { index: 0 }, xid: 31, surfaces: ['kernel-log'], detail: mark }, 'gpu_unknown'],
+    [
+      armed,
+      'InjectXid',
+      { gpu: { index: 0 }, xid: 31, surfaces: ['kernel-log'], detail: mark },
+      'gpu_unknown',
+    ],
   ] as const;
   for (const [agent, method, body, reason] of rows) {
     const answer = await agent.call(method, body);
@@ -99,33 +110,37 @@ t.test('what is refused leaves no trace in the kernel log', real, async (t) => {
   );
 });
 
-t.test('one order id is one record, also for two callers at once and for the next process', real, async (t) => {
-  const agent = await startAgent(t, { flags: ['--arm'] });
-  const log = watchKernelLog(t);
-  const order = { orderId: 'o1', text: `xidrill once ${process.pid}` };
-  const both = await Promise.all([
-    agent.call('WriteKernelMessage', order),
-    agent.call('WriteKernelMessage', order),
-  ]);
-  t.same(both.map(({ body }) => body.replayed).toSorted(), [false, true]);
-  t.same(both[0].body.surfaces, both[1].body.surfaces);
-  await agent.end('SIGKILL');
+t.test(
+  'one order id is one record, also for two callers at once and for the next process',
+  real,
+  async (t) => {
+    const agent = await startAgent(t, { flags: ['--arm'] });
+    const log = watchKernelLog(t);
+    const order = { orderId: 'o1', text: `xidrill once ${process.pid}` };
+    const both = await Promise.all([
+      agent.call('WriteKernelMessage', order),
+      agent.call('WriteKernelMessage', order),
+    ]);
+    t.same(both.map(({ body }) => body.replayed).toSorted(), [false, true]);
+    t.same(both[0].body.surfaces, both[1].body.surfaces);
+    await agent.end('SIGKILL');
 
-  // As if it had been killed between the journal and the kernel log.
-  const interrupted = { ...both[0].body, orderId: 'o2', state: 'running', endedAt: null, surfaces: [] };
-  writeFileSync(join(agent.stateDir, 'orders', 'o2.json'), JSON.stringify(interrupted));
-  const next = await startAgent(t, { stateDir: agent.stateDir, flags: ['--arm'] });
-  t.match(await next.call('WriteKernelMessage', order), { status: 200, body: { replayed: true } });
-  t.match(await next.call('WriteKernelMessage', { ...order, orderId: 'o2' }), {
-    status: 500,
-    body: { details: { reason: 'order_interrupted' } },
-  });
-  t.match(await next.call('WriteKernelMessage', { orderId: 'o1', text: 'another' }), { status: 409 });
-  t.equal(log.records().filter(({ text }) => text === order.text).length, 1);
-});
+    // As if it had been killed between the journal and the kernel log.
+    const interrupted = { ...both[0].body, orderId: 'o2', state: 'running', endedAt: null, surfaces: [] };
+    writeFileSync(join(agent.stateDir, 'orders', 'o2.json'), JSON.stringify(interrupted));
+    const next = await startAgent(t, { stateDir: agent.stateDir, flags: ['--arm'] });
+    t.match(await next.call('WriteKernelMessage', order), { status: 200, body: { replayed: true } });
+    t.match(await next.call('WriteKernelMessage', { ...order, orderId: 'o2' }), {
+      status: 500,
+      body: { details: { reason: 'order_interrupted' } },
+    });
+    t.match(await next.call('WriteKernelMessage', { orderId: 'o1', text: 'another' }), { status: 409 });
+    t.equal(log.records().filter(({ text }) => text === order.text).length, 1);
+  },
+);
 
 t.test('a tail over HTTP has what is injected while it stands', real, async (t) => {
-  const agent = await startAgent(t, { flags: ['--arm'] });
+  const agent = armedAgent();
   const mark = `xidrill tail ${process.pid}`;
   const answer = await fetch(`${agent.url}${service}/TailKernelLog`, {
     method: 'POST',
@@ -141,7 +156,7 @@ t.test('a tail over HTTP has what is injected while it stands', real, async (t) 
     lines.map((line) => JSON.parse(line) as object),
     [
       ...receipts.map(({ body }, index) => ({
-        sequence: (body.surfaces[0]?.readBack as { sequence: number }).sequence,
+        sequence: readBackOf(body)['sequence'],
         text: `${mark} ${index + 1}`,
       })),
       { end: 'the limit is reached', records: 2 },

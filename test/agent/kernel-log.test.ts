@@ -32,7 +32,11 @@ t.test('the fake has what only a test can bring about', async (t) => {
   t.equal(kernelLog.records().at(-1)?.raw.endsWith('error \\xc3\\xa9'), true, 'escaped as the kernel does');
 
   kernelLog.dropWrites(true);
-  await t.rejects(kernelLog.write('err', 'x'), { name: 'Refusal', reason: 'read_back_failed' }, 'printk_devkmsg=off');
+  await t.rejects(
+    kernelLog.write('err', 'x'),
+    { name: 'Refusal', reason: 'read_back_failed' },
+    'printk_devkmsg=off',
+  );
   t.equal(kernelLog.records().length, 1, 'and nothing is kept');
   kernelLog.dropWrites(false);
 
@@ -92,25 +96,33 @@ t.test('a record of the same text from before is not taken for the new one', rea
   );
 });
 
-t.test('the record is found while another process floods the log, even with the same text', real, async (t) => {
-  const text = `xidrill flood ${process.pid}`;
-  const flood = fork(fileURLToPath(new URL('./flood.ts', import.meta.url)), [text]);
-  const gone = once(flood, 'exit');
-  t.teardown(async () => {
-    flood.kill('SIGKILL');
-    await gone;
-  });
-  await once(flood, 'message');
-  const kernelLog = createDeviceKernelLog({ path: '/dev/kmsg' });
-  t.teardown(() => kernelLog.close());
-  const sequences: number[] = [];
-  let between = 0;
-  while (between < 200 || sequences.length < 100) {
-    // The flood has priority 15, ours 11: that is what tells them apart.
-    const record = await kernelLog.write('err', text);
-    if (record.priority !== 11 || record.text !== text) t.fail(`not ours: ${record.raw}`);
-    between += record.sequence - (sequences.at(-1) ?? record.sequence - 1) - 1;
-    sequences.push(record.sequence);
-  }
-  t.equal(new Set(sequences).size, sequences.length, `${sequences.length} records, ${between} between them`);
-});
+t.test(
+  'the record is found while another process floods the log, even with the same text',
+  real,
+  async (t) => {
+    const text = `xidrill flood ${process.pid}`;
+    const flood = fork(fileURLToPath(new URL('./flood.ts', import.meta.url)), [text]);
+    const gone = once(flood, 'exit');
+    t.teardown(async () => {
+      flood.kill('SIGKILL');
+      await gone;
+    });
+    await once(flood, 'message');
+    const kernelLog = createDeviceKernelLog({ path: '/dev/kmsg' });
+    t.teardown(() => kernelLog.close());
+    const sequences: number[] = [];
+    let between = 0;
+    while (between < 200 || sequences.length < 100) {
+      // The flood has priority 15, ours 11: that is what tells them apart.
+      const record = await kernelLog.write('err', text);
+      if (record.priority !== 11 || record.text !== text) t.fail(`not ours: ${record.raw}`);
+      between += record.sequence - (sequences.at(-1) ?? record.sequence - 1) - 1;
+      sequences.push(record.sequence);
+    }
+    t.equal(
+      new Set(sequences).size,
+      sequences.length,
+      `${sequences.length} records, ${between} between them`,
+    );
+  },
+);

@@ -147,7 +147,11 @@ t.test('a journal that cannot be written refuses before any effect', async (t) =
   rmSync(join(rig.stateDir, 'orders'), { recursive: true });
   t.match(await rig.call('WriteKernelMessage', order), {
     status: 503,
-    body: { code: 'unavailable', message: /journal/, details: { reason: 'journal_unwritable', remedy: /--state-dir/ } },
+    body: {
+      code: 'unavailable',
+      message: /journal/,
+      details: { reason: 'journal_unwritable', remedy: /--state-dir/ },
+    },
   });
   t.same(rig.kernelLog.records(), []);
 });
@@ -182,18 +186,21 @@ t.test('a failed order is remembered as well', async (t) => {
   t.same(rig.kernelLog.records(), []);
 });
 
-t.test('a receipt that cannot be read keeps one order from being repeated, not the agent from starting', async (t) => {
-  const stateDir = temporaryFolder(t);
-  mkdirSync(join(stateDir, 'orders'));
-  writeFileSync(join(stateDir, 'orders', 'o1.json'), '');
-  const rig = await startRig(t, { stateDir });
-  t.match(await rig.call('WriteKernelMessage', order), {
-    status: 503,
-    body: { details: { reason: 'journal_unwritable', remedy: /o1\.json/ } },
-  });
-  t.equal((await rig.call('WriteKernelMessage', { ...order, orderId: 'o2' })).status, 200);
-  t.equal(rig.kernelLog.records().length, 1);
-});
+t.test(
+  'a receipt that cannot be read keeps one order from being repeated, not the agent from starting',
+  async (t) => {
+    const stateDir = temporaryFolder(t);
+    mkdirSync(join(stateDir, 'orders'));
+    writeFileSync(join(stateDir, 'orders', 'o1.json'), '');
+    const rig = await startRig(t, { stateDir });
+    t.match(await rig.call('WriteKernelMessage', order), {
+      status: 503,
+      body: { details: { reason: 'journal_unwritable', remedy: /o1\.json/ } },
+    });
+    t.equal((await rig.call('WriteKernelMessage', { ...order, orderId: 'o2' })).status, 200);
+    t.equal(rig.kernelLog.records().length, 1);
+  },
+);
 
 t.test('the journal keeps the newest, at its start and while it runs', async (t) => {
   const stateDir = temporaryFolder(t);
@@ -206,7 +213,9 @@ t.test('the journal keeps the newest, at its start and while it runs', async (t)
     utimesSync(join(stateDir, 'orders', `${orderId}.json`), number, number);
   };
   const kept = (journal: ReturnType<typeof openJournal>, count: number) =>
-    Array.from({ length: count }, (_, number) => number).filter((number) => journal.read(`o${number}`) !== undefined);
+    Array.from({ length: count }, (_, number) => number).filter(
+      (number) => journal.read(`o${number}`) !== undefined,
+    );
 
   const open = openJournal({ stateDir, interrupted, keep: 100 });
   for (let number = 0; number < 10; number += 1) write(open, number);
@@ -222,9 +231,17 @@ t.test('a folder that cannot be used is said at once', async (t) => {
   const folder = temporaryFolder(t);
   const interrupted = (receipt: Receipt) => receipt;
   writeFileSync(join(folder, 'file'), '');
-  t.throws(() => openJournal({ stateDir: join(folder, 'file'), interrupted }), { name: 'Refusal', reason: 'journal_unwritable' });
+  t.throws(() => openJournal({ stateDir: join(folder, 'file'), interrupted }), {
+    name: 'Refusal',
+    reason: 'journal_unwritable',
+  });
   if (userInfo().uid === 0) return t.pass('root may write anywhere');
   mkdirSync(join(folder, 'locked', 'orders'), { recursive: true });
-  chmodSync(join(folder, 'locked', 'orders'), 0);
-  t.throws(() => openJournal({ stateDir: join(folder, 'locked'), interrupted }), { name: 'Refusal', reason: 'journal_unwritable' });
+  const locked = join(folder, 'locked', 'orders');
+  chmodSync(locked, 0);
+  t.throws(() => openJournal({ stateDir: join(folder, 'locked'), interrupted }), {
+    name: 'Refusal',
+    reason: 'journal_unwritable',
+  });
+  chmodSync(locked, 0o700);
 });

@@ -8,7 +8,13 @@ t.test('flags and environment', async (t) => {
   const folder = temporaryFolder(t);
   const stateDir = ['--state-dir', join(folder, 'state')];
   writeFileSync(join(folder, 'file'), '');
-  const rows: readonly (readonly [string, readonly string[], number, readonly RegExp[], Record<string, string>?])[] = [
+  const rows: readonly (readonly [
+    string,
+    readonly string[],
+    number,
+    readonly RegExp[],
+    Record<string, string>?,
+  ])[] = [
     ['help', ['--help'], 0, [/usage: xidrill-agent/, /--kernel-log PATH/, /XIDRILL_ARM/]],
     ['help beside mistakes', ['--foo', '--help'], 0, [/usage: xidrill-agent/]],
     ['no state directory', [], 2, [/^--state-dir: required/m]],
@@ -29,9 +35,19 @@ t.test('flags and environment', async (t) => {
     ],
     ['a flag in place of a value', ['--node', '--arm', ...stateDir], 2, [/^--node: needs a value/m]],
     ['a switch of another word', stateDir, 2, [/^--arm \(XIDRILL_ARM\): "yes"/m], { XIDRILL_ARM: 'yes' }],
-    ['beyond loopback without a token', ['--listen', '0.0.0.0:0', ...stateDir], 2, [/reachable .*--token-file/]],
+    [
+      'beyond loopback without a token',
+      ['--listen', '0.0.0.0:0', ...stateDir],
+      2,
+      [/reachable .*--token-file/],
+    ],
     ['the same for IPv6', ['--listen', '[::]:0', ...stateDir], 2, [/reachable .*--token-file/]],
-    ['a state directory that is a file', ['--state-dir', join(folder, 'file')], 4, [/^xidrill-agent: the journal in/m]],
+    [
+      'a state directory that is a file',
+      ['--state-dir', join(folder, 'file')],
+      4,
+      [/^xidrill-agent: the journal in/m],
+    ],
     ['an address of another machine', ['--listen', '127.0.0.1:99999', ...stateDir], 2, [/not HOST:PORT/]],
   ];
   for (const [name, flags, code, texts, env] of rows) {
@@ -42,10 +58,10 @@ t.test('flags and environment', async (t) => {
   t.equal(existsSync(join(folder, 'state')), false, 'a wrong command leaves nothing behind');
 });
 
-t.test('the environment does what the flags do', async (t) => {
+t.test('a switch may be said with a word', async (t) => {
   const agent = await startAgent(t, { flags: ['--arm=false', '--kernel-log', '/dev/null'] });
   t.match((await agent.call('GetInventory')).body, { node: 'n1', armed: false });
-  t.equal(await agent.end('SIGINT'), 0);
+  t.equal(await agent.end('SIGTERM'), 0, 'it ends when it is told to');
 });
 
 t.test('with a token file nobody gets in without the token', async (t) => {
@@ -75,10 +91,10 @@ t.test('a request as curl makes it', async (t) => {
   const url = `${agent.url}${service}/ListHostEngines`;
   t.equal((await fetch(url, { method: 'POST' })).status, 200, 'no body at all');
   const form = await fetch(url, { method: 'POST', body: new URLSearchParams({ a: 'b' }) });
-  t.match([form.status, await form.json()], [
-    400,
-    { details: { reason: 'malformed_request', field: 'content-type', allowed: 'application/json' } },
-  ]);
+  t.match(
+    [form.status, await form.json()],
+    [400, { details: { reason: 'malformed_request', field: 'content-type', allowed: 'application/json' } }],
+  );
   const named = await fetch(url, { method: 'POST', headers: { 'x-request-id': 'mine' } });
   t.equal(named.headers.get('x-request-id'), 'mine');
 });

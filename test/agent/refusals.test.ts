@@ -138,13 +138,7 @@ const rows: readonly (readonly [
     'gpu_address_malformed',
     'gpu.pci',
   ],
-  [
-    'two selectors',
-    'InjectXid',
-    { ...xid, gpu: { index: 0, pci: gpu.pci } },
-    'malformed_request',
-    'gpu',
-  ],
+  ['two selectors', 'InjectXid', { ...xid, gpu: { index: 0, pci: gpu.pci } }, 'malformed_request', 'gpu'],
   ['no selector', 'InjectXid', { ...xid, gpu: {} }, 'malformed_request', 'gpu'],
   ['an unknown selector', 'InjectXid', { ...xid, gpu: { minor: 0 } }, 'malformed_request', 'gpu.minor'],
   ['a negative index', 'InjectXid', { ...xid, gpu: { index: -1 } }, 'malformed_request', 'gpu.index'],
@@ -155,13 +149,7 @@ const rows: readonly (readonly [
   ['a number as text', 'InjectXid', { ...xid, xid: '31' }, 'malformed_request', 'xid'],
   ['no surface', 'InjectXid', { ...xid, surfaces: [] }, 'malformed_request', 'surfaces'],
   ['an unknown surface', 'InjectXid', { ...xid, surfaces: ['nvml'] }, 'malformed_request', 'surfaces.0'],
-  [
-    'a surface twice',
-    'InjectXid',
-    { ...xid, surfaces: ['dcgm', 'dcgm'] },
-    'malformed_request',
-    'surfaces',
-  ],
+  ['a surface twice', 'InjectXid', { ...xid, surfaces: ['dcgm', 'dcgm'] }, 'malformed_request', 'surfaces'],
   [
     'a process without a name',
     'InjectXid',
@@ -179,25 +167,25 @@ const rows: readonly (readonly [
   ['true for a value', 'InjectDcgmField', { ...field, value: true }, 'malformed_request', 'value'],
   ['null for a value', 'InjectDcgmField', { ...field, value: null }, 'malformed_request', 'value'],
   ['a binary field', 'InjectDcgmField', { ...field, field: 61, value: 1 }, 'field_not_injectable', 'value'],
+  ['a value nobody reacts to', 'InjectDcgmField', { ...field, value: 20 }, 'field_value_no_effect', 'value'],
+  ['a long offset', 'InjectDcgmField', { ...field, offsetSeconds: 601 }, 'offset_too_large', 'offsetSeconds'],
   [
-    'a value nobody reacts to',
-    'InjectDcgmField',
-    { ...field, value: 20 },
-    'field_value_no_effect',
-    'value',
+    'an unknown field to look at',
+    'IntrospectDcgmField',
+    { ...field, field: 0.5, value: undefined },
+    'malformed_request',
+    'field',
   ],
-  [
-    'a long offset',
-    'InjectDcgmField',
-    { ...field, offsetSeconds: 601 },
-    'offset_too_large',
-    'offsetSeconds',
-  ],
-  ['an unknown field to look at', 'IntrospectDcgmField', { ...field, field: 0.5, value: undefined }, 'malformed_request', 'field'],
 
   // requests
   ['an unknown member', 'InjectXid', { ...xid, force_: true }, 'malformed_request', 'force_'],
-  ['a prototype', 'InjectXid', `{"__proto__":{},${JSON.stringify(xid).slice(1)}`, 'malformed_request', '__proto__'],
+  [
+    'a prototype',
+    'InjectXid',
+    `{"__proto__":{},${JSON.stringify(xid).slice(1)}`,
+    'malformed_request',
+    '__proto__',
+  ],
   ['not JSON', 'InjectXid', '{"gpu":', 'malformed_request', 'body'],
   ['a list', 'InjectXid', [], 'malformed_request', 'body'],
   ['null', 'InjectXid', 'null', 'malformed_request', 'body'],
@@ -228,7 +216,10 @@ t.test('each wrong request is refused with its own code, and nothing is written'
     t.match(answer, { status, body: { details: { reason, field } } }, name);
     t.notSame(answer.body.message, '', `${name}: says why`);
     if (reason !== 'body_too_large' && reason !== 'method_unknown' && reason !== 'field_value_no_effect') {
-      t.ok(answer.body.message.includes(field), `${name}: the message names ${field}: ${answer.body.message}`);
+      t.ok(
+        answer.body.message.includes(field),
+        `${name}: the message names ${field}: ${answer.body.message}`,
+      );
     }
   }
   t.same(rig.kernelLog.records(), [], 'the kernel log is empty');
@@ -276,9 +267,15 @@ t.test('a node whose NVML does not answer', async (t) => {
 t.test('an address that NVML knows to be no GPU may carry what a host engine would act on', async (t) => {
   const rig = await startRig(t);
   const text = 'NVRM: Xid (PCI:0000:77:00): 119, x';
-  t.match(await rig.call('WriteKernelMessage', { text }), { status: 200, body: { surfaces: [{ written: text }] } });
+  t.match(await rig.call('WriteKernelMessage', { text }), {
+    status: 200,
+    body: { surfaces: [{ written: text }] },
+  });
   const yes = await rig.call('InjectXid', { ...xid, xid: 79, acceptRisk: true });
-  t.match(yes, { status: 200, body: { surfaces: [{ outcome: 'injected', written: /: 79, GPU has fallen/ }] } });
+  t.match(yes, {
+    status: 200,
+    body: { surfaces: [{ outcome: 'injected', written: /: 79, GPU has fallen/ }] },
+  });
   t.equal(rig.kernelLog.records().length, 2);
 });
 

@@ -118,6 +118,11 @@ export async function startRig(t: Test, options: RigOptions = {}) {
   };
 }
 
+/** What was read back on the receipt's first surface. */
+export function readBackOf(receipt: Receipt): Readonly<Record<string, unknown>> {
+  return { ...receipt.surfaces[0]?.readBack };
+}
+
 export function temporaryFolder(t: Pick<Test, 'teardown'>): string {
   const folder = mkdtempSync(join(tmpdir(), 'xidrill-agent-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));

@@ -3,7 +3,7 @@ import { Errors } from 'typebox/value';
 import { createMethods } from '../../agent/service.ts';
 import { Inventory } from '../../shared/schemas/inventory.ts';
 import { Receipt } from '../../shared/schemas/receipt.ts';
-import { gpus, startRig } from './rig.ts';
+import { gpus, readBackOf, startRig } from './rig.ts';
 
 const [first, second] = gpus;
 const both = { gpu: { index: 0 }, xid: 31, surfaces: ['kernel-log', 'dcgm'] };
@@ -192,16 +192,14 @@ t.test('a field takes a value, and the receipt shows before and after', async (t
     },
   ]);
   t.match((await rig.call('IntrospectDcgmField', field)).body, {
-    entry: (body.surfaces[0]?.readBack as { after: object }).after,
+    entry: readBackOf(body)['after'],
   });
-  t.match(
-    (await rig.call('IntrospectDcgmField', { ...field, field: 1234567 })).body.details,
-    { reason: 'field_unknown' },
-  );
-  t.match(
-    (await rig.call('IntrospectDcgmField', { ...field, engine: { pid: 4 } })).body.details,
-    { reason: 'engine_not_found' },
-  );
+  t.match((await rig.call('IntrospectDcgmField', { ...field, field: 1234567 })).body.details, {
+    reason: 'field_unknown',
+  });
+  t.match((await rig.call('IntrospectDcgmField', { ...field, engine: { pid: 4 } })).body.details, {
+    reason: 'engine_not_found',
+  });
 });
 
 t.test('the second alert of a kind within 5 s would be dropped, so it is refused', async (t) => {
@@ -223,7 +221,11 @@ t.test('nothing is left to be stopped, and the answer says what stays', async (t
     status: 400,
     body: {
       code: 'failed_precondition',
-      details: { reason: 'nothing_to_stop', remedy: /kernel-log: cannot be undone/, receipt: { orderId: 'o1' } },
+      details: {
+        reason: 'nothing_to_stop',
+        remedy: /kernel-log: cannot be undone/,
+        receipt: { orderId: 'o1' },
+      },
     },
   });
   t.match(await rig.call('GetReceipt', { orderId: 'o1' }), { status: 200, body: { orderId: 'o1' } });
@@ -233,7 +235,11 @@ t.test('a record that does not come back is a failure, and is counted', async (t
   const rig = await startRig(t, { engines: 'none' });
   rig.kernelLog.dropWrites(true);
   const { status, body } = await rig.call('InjectXid', { ...both, surfaces: ['dcgm', 'kernel-log'] });
-  t.match([status, body.details.reason], [503, 'read_back_failed'], 'what was tried goes before what was not');
+  t.match(
+    [status, body.details.reason],
+    [503, 'read_back_failed'],
+    'what was tried goes before what was not',
+  );
   t.match(body.details.receipt?.surfaces, [{ outcome: 'refused' }, { outcome: 'failed', undo: /cannot be/ }]);
   t.equal(await rig.metric('xidrill_read_back_failures_total{surface="kernel-log"}'), 1);
   t.equal(await rig.metric('xidrill_injections_total{surface="kernel-log",result="failed"}'), 1);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import t from 'tap';
-import type { KernelLog } from '../../agent/kernel-log/port.ts';
 import { createFakeKernelLog } from '../../agent/kernel-log/fake.ts';
+import type { KernelLog } from '../../agent/kernel-log/port.ts';
 import { createManualClock } from '../nma/manual-clock.ts';
 import { service, startRig } from './rig.ts';
 
@@ -39,7 +39,14 @@ t.test('one line a record, from the end, up to the limit', async (t) => {
   rig.kernelLog.kernelSays('warning', 'first; é');
   await rig.call('WriteKernelMessage', { text: 'second' });
   t.match(await linesOf(answer), [
-    { sequence: 1001, priority: 4, level: 4, facility: 0, microseconds: 3_600_000_000, text: 'first; \u00c3\u00a9' },
+    {
+      sequence: 1001,
+      priority: 4,
+      level: 4,
+      facility: 0,
+      microseconds: 3_600_000_000,
+      text: 'first; \u00c3\u00a9',
+    },
     { sequence: 1002, priority: 11, level: 3, facility: 1, text: 'second' },
     { end: 'the limit is reached', records: 2 },
   ]);

@@ -20,9 +20,7 @@ const moved = join(folder, 'moved');
 renameSync(join(folder, 'made'), moved);
 
 t.test('the agent runs alone, with its NVML child and a pseudo terminal', async (t) => {
-  const stubs = installStub(t);
-  writeFileSync(join(stubs, 'package.json'), '{"type":"module"}');
-  const engine = await startEngine(t, stubs);
+  const engine = await startEngine(t, installStub(t));
   const agent = await startProgram(
     join(moved, 'agent.mjs'),
     ['--state-dir', join(folder, 'state'), '--nvml', '/nowhere/libnvidia-ml.so.1'],

@@ -9,6 +9,8 @@ export const kernelLog = '/dev/kmsg';
 export type Latencies = {
   /** An order to the agent, to its receipt with the record in it. */
   readonly agent: number[];
+  /** An answer of the agent to a GET that does nothing: what connection, HTTP and machine take of an order. */
+  readonly nothing: number[];
   /** A shell that writes, and its record read by us from an open reader: the least that can be done by shell. */
   readonly shell: number[];
   /** A shell that writes and looks for its record with dmesg, as a script does. */
@@ -18,10 +20,10 @@ export type Latencies = {
 export type Counts = Readonly<Record<keyof Latencies, number>>;
 
 const rounds = 20;
-const warmUp: Counts = { agent: 1000, shell: 20, script: 5 };
+const warmUp: Counts = { agent: 1000, nothing: 200, shell: 20, script: 5 };
 
 /**
- * One record at a time: the next begins when the one before has been read back. The three take turns in short rounds,
+ * One record at a time: the next begins when the one before has been read back. They take turns in short rounds,
  * so that whatever else the machine does meets them alike.
  */
 export async function measureInjections(agentUrl: string, counts: Counts): Promise<Latencies> {
@@ -29,6 +31,7 @@ export async function measureInjections(agentUrl: string, counts: Counts): Promi
   const reader = openReader();
   const ways: Readonly<Record<keyof Latencies, (text: string) => Promise<void>>> = {
     agent: caller.inject,
+    nothing: caller.doNothing,
     shell: async (text) => {
       reader.skip();
       await runShell(`echo "<6>${text}" > ${kernelLog}`);
@@ -36,11 +39,11 @@ export async function measureInjections(agentUrl: string, counts: Counts): Promi
     },
     script: (text) => runShell(`echo "<6>${text}" > ${kernelLog} && dmesg | grep -q "${text}"`),
   };
-  const took: Latencies = { agent: [], shell: [], script: [] };
+  const took: Latencies = { agent: [], nothing: [], shell: [], script: [] };
   let number = 0;
 
   async function takeTurns(times: Counts, keep: boolean): Promise<void> {
-    for (const way of ['agent', 'shell', 'script'] as const) {
+    for (const way of ['agent', 'nothing', 'shell', 'script'] as const) {
       for (let index = 0; index < times[way]; index += 1) {
         number += 1;
         const text = `xidrill bench ${process.pid} ${number} end`;
@@ -53,8 +56,13 @@ export async function measureInjections(agentUrl: string, counts: Counts): Promi
 
   try {
     await takeTurns(warmUp, false);
-    const share = (all: number) => Math.ceil(all / rounds);
-    const turn = { agent: share(counts.agent), shell: share(counts.shell), script: share(counts.script) };
+    const share = (way: keyof Latencies) => Math.ceil(counts[way] / rounds);
+    const turn: Counts = {
+      agent: share('agent'),
+      nothing: share('nothing'),
+      shell: share('shell'),
+      script: share('script'),
+    };
     for (let round = 0; round < rounds; round += 1) await takeTurns(turn, true);
   } finally {
     caller.close();
@@ -89,20 +97,26 @@ async function connectToAgent(url: string) {
   socket.on('close', () => waiting?.reject(new Error('the agent closed the connection')));
   await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
 
+  function ask(start: string, body = ''): Promise<string> {
+    waiting = Promise.withResolvers<string>();
+    socket.write(
+      `${start} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    return waiting.promise;
+  }
+
   return {
     async inject(text: string): Promise<void> {
-      const body = JSON.stringify({ level: 'info', text });
-      waiting = Promise.withResolvers<string>();
-      socket.write(
-        `POST /xidrill.agent.v1.AgentService/WriteKernelMessage HTTP/1.1\r\nHost: ${host}\r\n` +
-          `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-      );
-      const answer = await waiting.promise;
+      const path = '/xidrill.agent.v1.AgentService/WriteKernelMessage';
+      const answer = await ask(`POST ${path}`, JSON.stringify({ level: 'info', text }));
       // A fast answer that proves nothing is no result.
       const receipt = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) as Partial<Receipt>;
       if (!JSON.stringify(receipt.surfaces?.[0]?.readBack ?? '').includes(text)) {
         throw new Error(`the agent did not answer with the record: ${answer}`);
       }
+    },
+    async doNothing(): Promise<void> {
+      await ask('GET /healthz');
     },
     close: () => socket.destroy(),
   };

@@ -7,11 +7,10 @@ import { createClusterClient } from '../../coordinator/cluster/client.ts';
 import { customResourceDefinitions } from '../../coordinator/cluster/crds.ts';
 import type { KubeObject } from '../../coordinator/cluster/port.ts';
 import { startApiServer } from '../../coordinator/rehearsal/apiserver/server.ts';
-import { nodeObject, nodeStatus } from '../../coordinator/rehearsal/objects.ts';
+import { optInLabel, optInValue } from '../../coordinator/selection/select.ts';
 import { type Bundle, nodeEnvironment, nodeFlags } from '../../shared/bundle.ts';
 import { createRealClock } from '../../shared/clock.ts';
 import { createSilentLog } from '../../shared/log.ts';
-import { findNmaVersion } from '../../shared/nma/versions.ts';
 import { childrenOf, type Program, residentMiB, startProgram } from './programs.ts';
 import { median } from './statistics.ts';
 
@@ -130,28 +129,33 @@ async function listNodes(coordinator: Program): Promise<number> {
 
 /** As large as a node of a cluster in use: most of such an object is the list of images on it. */
 function makeNode(index: number): KubeObject {
-  const row = {
-    name: `ip-10-0-${index >> 8}-${index & 255}.ec2.internal`,
-    instanceType: 'p5.48xlarge',
-    arch: 'amd64',
-    gpu: {
-      name: 'NVIDIA H100 80GB HBM3',
-      uuid: `GPU-${index}`,
-      pci: '00000000:53:00.0',
-      driver: '580.95.05',
-    },
-    labels: { 'xidrill.dev/drill': 'allowed' },
-  } as const;
+  const name = `ip-10-0-${index >> 8}-${index & 255}.ec2.internal`;
   const digest = index.toString(16).padStart(64, '0');
-  const images = Array.from({ length: 50 }, (_, image) => ({
-    names: [
-      `registry.invalid/team/image-${image}@sha256:${digest}`,
-      `registry.invalid/team/image-${image}:1`,
-    ],
-    sizeBytes: 100_000_000 + image,
-  }));
-  const status = nodeStatus(row, findNmaVersion('1.6.4').row, Date.now(), Date.now());
-  return { ...nodeObject(row), status: { ...status, images } };
+  const now = new Date().toISOString();
+  const conditions = ['Ready', 'KernelReady', 'NetworkingReady', 'StorageReady', 'AcceleratedHardwareReady'];
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name, labels: { 'kubernetes.io/hostname': name, [optInLabel]: optInValue } },
+    spec: {},
+    status: {
+      conditions: conditions.map((type) => ({
+        type,
+        status: 'True',
+        reason: `${type}Reason`,
+        message: `nothing is wrong with what ${type} stands for`,
+        lastHeartbeatTime: now,
+        lastTransitionTime: now,
+      })),
+      images: Array.from({ length: 50 }, (_, image) => ({
+        names: [
+          `registry.invalid/team/image-${image}@sha256:${digest}`,
+          `registry.invalid/team/image-${image}:1`,
+        ],
+        sizeBytes: 100_000_000 + image,
+      })),
+    },
+  };
 }
 
 function writeKubeconfig(folder: string, server: string): string {

@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Bundle, bundle } from '../../shared/bundle.ts';
@@ -77,7 +77,12 @@ async function injectionRows(made: Bundle): Promise<readonly Row[]> {
   say(`writing ${config.records} records through the agent, and some by shell, into ${kernelLog}`);
   const agent = await startAgent(made, folder);
   try {
-    const took = await measureInjections(agent.url, { agent: config.records, shell: 1000, script: 200 });
+    const took = await measureInjections(agent.url, {
+      agent: config.records,
+      nothing: 1000,
+      shell: 1000,
+      script: 200,
+    });
     const p50 = percentile(took.agent, 50);
     const shell = percentile(took.shell, 50);
     const script = percentile(took.script, 50);
@@ -89,11 +94,18 @@ async function injectionRows(made: Bundle): Promise<readonly Row[]> {
         unit: 'ms',
         target: { below: 5 },
       },
+      await inMemoryRow(made),
+      {
+        name: 'GET /healthz, p50',
+        value: percentile(took.nothing, 50),
+        unit: 'ms',
+        note: 'on the same connection: what of an order is HTTP and the machine',
+      },
       {
         name: 'a shell per record, p50',
         value: shell,
         unit: 'ms',
-        note: 'sh writes, an open reader reads back: no journal, no check, no receipt',
+        note: 'sh writes, a reader kept open reads back: no check, no journal, no receipt',
       },
       { name: 'a shell per record, p99', value: percentile(took.shell, 99), unit: 'ms' },
       { name: 'a shell per record ÷ agent, p50', value: shell / p50, unit: 'times', target: { atLeast: 20 } },
@@ -112,6 +124,24 @@ async function injectionRows(made: Bundle): Promise<readonly Row[]> {
     ];
   } finally {
     await agent.stop();
+  }
+}
+
+/** What of an order is the disk below the journal. */
+async function inMemoryRow(made: Bundle): Promise<Row> {
+  const name = 'the same with its journal in memory, p50';
+  if (!existsSync('/dev/shm')) return { name, value: null, unit: 'ms', note: 'no /dev/shm' };
+  const memory = mkdtempSync('/dev/shm/xidrill-bench-');
+  try {
+    const agent = await startAgent(made, memory);
+    try {
+      const took = await measureInjections(agent.url, { agent: 2000, nothing: 0, shell: 0, script: 0 });
+      return { name, value: percentile(took.agent, 50), unit: 'ms', note: 'the difference is the disk' };
+    } finally {
+      await agent.stop();
+    }
+  } finally {
+    rmSync(memory, { recursive: true, force: true });
   }
 }
 

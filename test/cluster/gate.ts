@@ -85,7 +85,21 @@ export async function startGate(target: {
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   return {
     url: `http://127.0.0.1:${port}`,
-    hold: (rule) => new Promise((hit) => rules.add({ ...rule, hit })),
+    hold: (rule) =>
+      new Promise((resolve, reject) => {
+        // A rule that nothing matches any more is a mistake in the test, and has to say so.
+        const late = setTimeout(
+          () => reject(new Error(`no request came: ${rule.method} ${rule.path}`)),
+          60_000,
+        );
+        rules.add({
+          ...rule,
+          hit: (held) => {
+            clearTimeout(late);
+            resolve(held);
+          },
+        });
+      }),
     close: () =>
       new Promise((resolve) => {
         server.closeAllConnections();

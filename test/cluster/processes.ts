@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { guarded } from './controlplane/guard.ts';
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -19,15 +20,14 @@ export async function start(
   args: readonly string[],
   isReady: (running: ChildProcess) => Promise<boolean>,
 ): Promise<Running> {
-  const child = spawn(process.execPath, [join(root, file), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  // A test that is killed must not leave its processes behind.
+  const [program, programArgs] = guarded(process.execPath, [join(root, file), ...args]);
+  const child = spawn(program, programArgs, { stdio: ['ignore', 'pipe', 'pipe'] });
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     errors = (errors + text).slice(-100_000);
   });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  // A test that dies must not leave its processes behind.
-  const reap = () => child.kill('SIGKILL');
-  process.once('exit', reap);
   await until(`${file} is ready`, async () => {
     if (child.exitCode !== null)
       throw new Error(`${file} ended with ${child.exitCode}: ${errors.slice(-2000)}`);
@@ -37,7 +37,6 @@ export async function start(
     pid: child.pid ?? 0,
     errors: () => errors,
     async kill(signal = 'SIGTERM') {
-      process.off('exit', reap);
       if (child.exitCode === null && child.signalCode === null) child.kill(signal);
       await ended;
     },

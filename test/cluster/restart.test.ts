@@ -4,13 +4,13 @@ import { experimentAt, injectionsAt, kubeconfigFor, namespace, recordsWith, star
 
 /** Every write that carries an experiment forward, as the API server or the agent sees it. */
 const points = [
-  { name: 'selecting', method: 'PATCH', path: /\/experiments\/[^/]+\/status/, body: /"phase":"Running"/ },
+  { name: 'selecting', method: 'PUT', path: /\/experiments\/[^/]+\/status/, body: /"phase":"Running"/ },
   { name: 'creating the injection', method: 'POST', path: /\/injections(\?|$)/ },
-  { name: 'prepared', method: 'PATCH', path: /\/injections\/[^/]+\/status/, body: /"phase":"Injecting"/ },
+  { name: 'prepared', method: 'PUT', path: /\/injections\/[^/]+\/status/, body: /"phase":"Injecting"/ },
   { name: 'ordering', method: 'POST', path: /AgentService\/WriteKernelMessage/ },
-  { name: 'injected', method: 'PATCH', path: /\/injections\/[^/]+\/status/, body: /"phase":"Verifying"/ },
-  { name: 'judged', method: 'PATCH', path: /\/injections\/[^/]+\/status/, body: /"phase":"Completed"/ },
-  { name: 'concluding', method: 'PATCH', path: /\/experiments\/[^/]+\/status/, body: /"phase":"Completed"/ },
+  { name: 'injected', method: 'PUT', path: /\/injections\/[^/]+\/status/, body: /"phase":"Verifying"/ },
+  { name: 'judged', method: 'PUT', path: /\/injections\/[^/]+\/status/, body: /"phase":"Completed"/ },
+  { name: 'concluding', method: 'PUT', path: /\/experiments\/[^/]+\/status/, body: /"phase":"Completed"/ },
 ] as const;
 
 t.setTimeout(300_000);

@@ -157,7 +157,10 @@ export async function kernelLogContract(
     t.match(kernelLog.unavailable(), { reason: 'kernel_log_unavailable', message: kernelLog.path });
     await t.rejects(kernelLog.write('err', mark), { name: 'Refusal', reason: 'kernel_log_unavailable' });
     const tail = kernelLog.tail({ from: 'end', signal: new AbortController().signal });
-    await t.rejects(tail[Symbol.asyncIterator]().next(), { name: 'Refusal', reason: 'kernel_log_unavailable' });
+    await t.rejects(tail[Symbol.asyncIterator]().next(), {
+      name: 'Refusal',
+      reason: 'kernel_log_unavailable',
+    });
   });
 }
 

@@ -1,13 +1,15 @@
 import t from 'tap';
 import type { Agents } from '../../coordinator/agents/port.ts';
-import type { AgentOrder } from '../../shared/schemas/experiment.ts';
 import { Refusal } from '../../shared/errors.ts';
+import type { AgentOrder } from '../../shared/schemas/experiment.ts';
 import { cpuNode, httpAgents, only, recordsWith, startCoordinator, startRig, until } from './rig.ts';
 
 const unreachable = () => new Refusal('agent_unreachable', 'the agent does not answer (refused)', {});
 
 t.test('agents that are not as they should be, and nodes that go', async (t) => {
-  const rows = ['away', 'lost', 'quiet', 'safe', 'none', 'gone', 'left', 'late', 'mute'].map((name) => cpuNode(name));
+  const rows = ['away', 'lost', 'quiet', 'safe', 'none', 'gone', 'left', 'late', 'mute'].map((name) =>
+    cpuNode(name),
+  );
   const rig = await startRig(t, { rows });
   await rig.cluster.create('namespaces', {
     apiVersion: 'v1',
@@ -39,13 +41,20 @@ t.test('agents that are not as they should be, and nodes that go', async (t) => 
 
   await t.test('one that comes back is asked again', async (t) => {
     down.add('away');
-    const started = await rest.create({ name: 'away', fault: { name: 'task-blocked' }, target: only('away') });
+    const started = await rest.create({
+      name: 'away',
+      fault: { name: 'task-blocked' },
+      target: only('away'),
+    });
     await until(t, 'it was asked twice', () => given.filter((node) => node === 'away').length >= 2);
     down.delete('away');
     t.match(await rest.ended(started.name), { verdict: 'pass' });
     t.equal(recordsWith(rig, 'away', 'blocked'), 1);
     const [injection] = await rest.injections('away');
-    t.match(injection?.status?.timeline, [{ kind: 'note', text: /was not answered \d+ times/ }, { kind: 'ordered' }]);
+    t.match(injection?.status?.timeline, [
+      { kind: 'note', text: /was not answered \d+ times/ },
+      { kind: 'ordered' },
+    ]);
     t.ok((injection?.status?.latency?.seconds ?? 99) < 15, 'its absence is no part of the latency');
   });
 
@@ -64,7 +73,10 @@ t.test('agents that are not as they should be, and nodes that go', async (t) => 
 
   await t.test('one that stays away', async (t) => {
     down.add('quiet');
-    t.match(await drill('quiet'), { verdict: 'inconclusive', explanation: { code: 'agent-unreachable', evidence: [{}] } });
+    t.match(await drill('quiet'), {
+      verdict: 'inconclusive',
+      explanation: { code: 'agent-unreachable', evidence: [{}] },
+    });
     t.equal(recordsWith(rig, 'quiet', 'blocked'), 0);
     t.match((await rest.injections('quiet'))[0]?.status, {
       refusal: { reason: 'agent_unreachable' },
@@ -73,13 +85,20 @@ t.test('agents that are not as they should be, and nodes that go', async (t) => 
   });
 
   await t.test('one that may not, and none at all', async (t) => {
-    t.match(await drill('safe'), { verdict: 'error', explanation: { code: 'agent-disarmed', remedy: /--arm/ } });
+    t.match(await drill('safe'), {
+      verdict: 'error',
+      explanation: { code: 'agent-disarmed', remedy: /--arm/ },
+    });
     t.match(await drill('none'), { verdict: 'error', explanation: { code: 'agent-unknown' } });
     t.notOk(given.includes('safe') || given.includes('none'), 'neither was given an order');
     before.late = async () => {
       throw new Refusal('disarmed', 'this agent is disarmed', {});
     };
-    t.match(await drill('late'), { verdict: 'error', explanation: { code: 'agent-disarmed' } }, 'disarmed meanwhile');
+    t.match(
+      await drill('late'),
+      { verdict: 'error', explanation: { code: 'agent-disarmed' } },
+      'disarmed meanwhile',
+    );
   });
 
   await t.test('a record that does not come back', async (t) => {
@@ -99,11 +118,20 @@ t.test('agents that are not as they should be, and nodes that go', async (t) => 
       throw unreachable();
     };
     const answer = await drill('gone');
-    t.match(answer, { verdict: 'inconclusive', explanation: { code: 'node-replaced', summary: /before anything was injected/ } });
-    t.match(await rest.ask('POST', '/api/v1/experiments', { fault: { name: 'task-blocked' }, target: only('gone') }), {
-      status: 404,
-      body: { code: 'node_unknown' },
+    t.match(answer, {
+      verdict: 'inconclusive',
+      explanation: { code: 'node-replaced', summary: /before anything was injected/ },
     });
+    t.match(
+      await rest.ask('POST', '/api/v1/experiments', {
+        fault: { name: 'task-blocked' },
+        target: only('gone'),
+      }),
+      {
+        status: 404,
+        body: { code: 'node_unknown' },
+      },
+    );
   });
 
   await t.test('a node that is deleted between injection and reaction', async (t) => {
@@ -120,7 +148,11 @@ t.test('agents that are not as they should be, and nodes that go', async (t) => 
     const answer = await rest.ended(started.name);
     t.match(answer, {
       verdict: 'inconclusive',
-      explanation: { code: 'node-replaced', summary: /after the injection/, evidence: [{ source: /receipt/ }, {}, { observed: /is gone/ }] },
+      explanation: {
+        code: 'node-replaced',
+        summary: /after the injection/,
+        evidence: [{ source: /receipt/ }, {}, { observed: /is gone/ }],
+      },
     });
   });
 });
@@ -128,11 +160,19 @@ t.test('agents that are not as they should be, and nodes that go', async (t) => 
 t.test('who may be drilled, and one at a time', async (t) => {
   const rig = await startRig(t, { rows: [cpuNode('one'), cpuNode('shy', {})] });
   const { rest } = rig;
-  const slow = { fault: { name: 'conntrack-full' }, target: only('one'), expectation: { message: 'never', within: '30m' } };
+  const slow = {
+    fault: { name: 'conntrack-full' },
+    target: only('one'),
+    expectation: { message: 'never', within: '30m' },
+  };
   const refused = await rest.ask('POST', '/api/v1/experiments', { ...slow, target: only('shy') });
   t.match(refused, {
     status: 400,
-    body: { code: 'no_target', detail: /not opted in/, remedy: 'kubectl label node NODE xidrill.dev/drill=allowed' },
+    body: {
+      code: 'no_target',
+      detail: /not opted in/,
+      remedy: 'kubectl label node NODE xidrill.dev/drill=allowed',
+    },
   });
 
   await t.test('busy', async (t) => {
@@ -144,7 +184,11 @@ t.test('who may be drilled, and one at a time', async (t) => {
     });
     await rest.ask('POST', '/api/v1/experiments/first/abort');
     await rest.ended('first');
-    t.match(await rest.drill({ fault: { name: 'task-blocked' }, target: only('one') }), { verdict: 'pass' }, 'free again');
+    t.match(
+      await rest.drill({ fault: { name: 'task-blocked' }, target: only('one') }),
+      { verdict: 'pass' },
+      'free again',
+    );
   });
 
   await t.test('two that were made at the same moment', async (t) => {
@@ -161,8 +205,14 @@ t.test('who may be drilled, and one at a time', async (t) => {
     const verdicts = ended.map(({ verdict }) => verdict).toSorted();
     // Either one found the other at work, or it came after it.
     if (verdicts.includes('error'))
-      t.match(ended.find(({ verdict }) => verdict === 'error')?.explanation, { code: 'no-target', summary: /works on it/ });
+      t.match(ended.find(({ verdict }) => verdict === 'error')?.explanation, {
+        code: 'no-target',
+        summary: /works on it/,
+      });
     else t.strictSame(verdicts, ['pass', 'pass']);
-    t.equal(recordsWith(rig, 'one', 'conntrack'), before + verdicts.filter((verdict) => verdict === 'pass').length);
+    t.equal(
+      recordsWith(rig, 'one', 'conntrack'),
+      before + verdicts.filter((verdict) => verdict === 'pass').length,
+    );
   });
 });

@@ -1,5 +1,5 @@
-import Type from 'typebox';
 import t, { type Test } from 'tap';
+import Type from 'typebox';
 import { createClusterClient } from '../../coordinator/cluster/client.ts';
 import { assertCrdsInstalled, customResourceDefinitions } from '../../coordinator/cluster/crds.ts';
 import { structuralFrom } from '../../coordinator/cluster/structural-schema.ts';
@@ -52,10 +52,16 @@ t.test('what each kind of schema becomes', async (t) => {
       Type.Record(Type.String(), Type.Unknown()),
       { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
     ],
-    [Type.Record(Type.String(), Type.Integer()), { type: 'object', additionalProperties: { type: 'integer' } }],
+    [
+      Type.Record(Type.String(), Type.Integer()),
+      { type: 'object', additionalProperties: { type: 'integer' } },
+    ],
     [Type.Array(Type.String(), { maxItems: 2 }), { type: 'array', items: { type: 'string' }, maxItems: 2 }],
     [
-      Type.Object({ a: Type.Optional(Type.Boolean()), b: Type.Number({ minimum: 1 }) }, { additionalProperties: false }),
+      Type.Object(
+        { a: Type.Optional(Type.Boolean()), b: Type.Number({ minimum: 1 }) },
+        { additionalProperties: false },
+      ),
       {
         type: 'object',
         required: ['b'],
@@ -63,7 +69,8 @@ t.test('what each kind of schema becomes', async (t) => {
       },
     ],
   ];
-  for (const [schema, expected] of rows) t.strictSame(structuralFrom(schema), expected, JSON.stringify(expected));
+  for (const [schema, expected] of rows)
+    t.strictSame(structuralFrom(schema), expected, JSON.stringify(expected));
 });
 
 async function serve(t: Test) {
@@ -79,11 +86,14 @@ async function serve(t: Test) {
 
 t.test('the API server takes them, and holds objects to them', async (t) => {
   const cluster = await serve(t);
-  await t.rejects(assertCrdsInstalled(cluster), refusal({
-    reason: 'crds_missing',
-    message: /experiments\.xidrill\.dev, injections\.xidrill\.dev/,
-    details: { remedy: /kubectl apply/ },
-  }));
+  await t.rejects(
+    assertCrdsInstalled(cluster),
+    refusal({
+      reason: 'crds_missing',
+      message: /experiments\.xidrill\.dev, injections\.xidrill\.dev/,
+      details: { remedy: /kubectl apply/ },
+    }),
+  );
   for (const definition of customResourceDefinitions())
     await cluster.create('customresourcedefinitions', definition);
   await assertCrdsInstalled(cluster);
@@ -97,22 +107,35 @@ t.test('the API server takes them, and holds objects to them', async (t) => {
       spec,
     });
   await t.rejects(create({}), refusal({ reason: 'object_invalid', details: { field: 'spec.fault' } }));
-  await t.rejects(create({ fault: { name: 'x' }, target: { mode: 'many' } }), refusal({
-    reason: 'object_invalid',
-    details: { field: 'spec.target.mode' },
-  }));
-  await t.rejects(create({ fault: { name: 'x' }, deadline: 'soon' }), refusal({ details: { field: 'spec.deadline' } }));
+  await t.rejects(
+    create({ fault: { name: 'x' }, target: { mode: 'many' } }),
+    refusal({
+      reason: 'object_invalid',
+      details: { field: 'spec.target.mode' },
+    }),
+  );
+  await t.rejects(
+    create({ fault: { name: 'x' }, deadline: 'soon' }),
+    refusal({ details: { field: 'spec.deadline' } }),
+  );
   await create({ fault: { name: 'xid', parameters: { xid: 79, engine: { pid: 1 } } } });
 
   const store = createStore(cluster, 'drills');
   const experiment = await store.readExperiment('a');
   if (experiment === undefined) return t.fail('the experiment is gone');
-  t.match(experiment.spec.fault.parameters, { xid: 79, engine: { pid: 1 } }, 'parameters are kept as they are');
+  t.match(
+    experiment.spec.fault.parameters,
+    { xid: 79, engine: { pid: 1 } },
+    'parameters are kept as they are',
+  );
   const wrong = { phase: 'Resting' } as unknown as { phase: 'Running' };
-  await t.rejects(store.writeExperimentStatus(experiment, wrong), refusal({
-    reason: 'object_invalid',
-    details: { field: 'status.phase' },
-  }));
+  await t.rejects(
+    store.writeExperimentStatus(experiment, wrong),
+    refusal({
+      reason: 'object_invalid',
+      details: { field: 'status.phase' },
+    }),
+  );
   const written = await store.writeExperimentStatus(experiment, { phase: 'Running', selected: ['n'] });
   await t.rejects(
     store.writeExperimentStatus(experiment, { phase: 'Completed' }),
@@ -180,7 +203,14 @@ t.test('a receipt is kept whole, with its nulls', async (t) => {
     baseline: {
       at: '2026-01-01T00:00:00Z',
       events: {},
-      condition: { type: 'T', status: 'True', reason: '', message: '', lastHeartbeatTime: null, lastTransitionTime: null },
+      condition: {
+        type: 'T',
+        status: 'True',
+        reason: '',
+        message: '',
+        lastHeartbeatTime: null,
+        lastTransitionTime: null,
+      },
     },
   });
   const read = await store.readInjection(injection.metadata.name);

@@ -68,10 +68,30 @@ check('events', wantsEvent, [
     /^count went from 1 to 2$/,
   ],
   ['of another type', seen({}), seen({ events: [event({ reason: 'NetworkingReady' })] }), undefined],
-  ['of another reason', seen({}), seen({ events: [event({ message: 'AppBlocked: stuck for 23s' })] }), undefined],
-  ['a longer reason', seen({}), seen({ events: [event({ message: 'SoftLockupX: stuck for 23s' })] }), undefined],
-  ['of another drill', seen({}), seen({ events: [event({ message: 'SoftLockup: CPU stuck for 99s' })] }), undefined],
-  ['combined', seen({}), seen({ events: [event({ message: `${combinedPrefix}SoftLockup: CPU stuck for 23s` })] }), /new/],
+  [
+    'of another reason',
+    seen({}),
+    seen({ events: [event({ message: 'AppBlocked: stuck for 23s' })] }),
+    undefined,
+  ],
+  [
+    'a longer reason',
+    seen({}),
+    seen({ events: [event({ message: 'SoftLockupX: stuck for 23s' })] }),
+    undefined,
+  ],
+  [
+    'of another drill',
+    seen({}),
+    seen({ events: [event({ message: 'SoftLockup: CPU stuck for 99s' })] }),
+    undefined,
+  ],
+  [
+    'combined',
+    seen({}),
+    seen({ events: [event({ message: `${combinedPrefix}SoftLockup: CPU stuck for 23s` })] }),
+    /new/,
+  ],
   [
     'one of several',
     seen({ events: [event({ uid: 'old' })] }),
@@ -97,7 +117,12 @@ check('conditions', wantsCondition, [
     seen({ conditions: [condition({ reason: 'DCGMHealthCode95', message: 'detected XID-79, health 95' })] }),
     /^True → False$/,
   ],
-  ['already False with the same', seen({ conditions: [condition()] }), seen({ conditions: [condition()] }), undefined],
+  [
+    'already False with the same',
+    seen({ conditions: [condition()] }),
+    seen({ conditions: [condition()] }),
+    undefined,
+  ],
   [
     'a newer heartbeat is no reaction',
     seen({ conditions: [condition()] }),

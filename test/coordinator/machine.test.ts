@@ -71,7 +71,11 @@ t.test('where an experiment goes from each state', async (t) => {
   t.strictSame(step(spec, undefined), { step: 'select' });
   t.strictSame(step(spec, { phase: 'Pending' }), { step: 'select' });
   t.strictSame(step(spec, running(['a', 'b'])), { step: 'create', nodes: ['a', 'b'] });
-  t.strictSame(step(spec, running(['a', 'b']), [state('a')]), { step: 'create', nodes: ['b'] }, 'what is missing');
+  t.strictSame(
+    step(spec, running(['a', 'b']), [state('a')]),
+    { step: 'create', nodes: ['b'] },
+    'what is missing',
+  );
   t.strictSame(step(spec, running(['a', 'b']), [ended('a', 'pass'), state('b')]), {
     step: 'work',
     injections: ['i-b'],
@@ -86,12 +90,18 @@ t.test('where an experiment goes from each state', async (t) => {
     { step: 'conclude', summary: { phase: 'Completed', verdict: 'error' } },
     'what was never begun is no pass',
   );
-  t.match(step(spec, running(['a'], earlier), [ended('a', 'pass')]), { step: 'conclude', summary: { verdict: 'pass' } });
+  t.match(step(spec, running(['a'], earlier), [ended('a', 'pass')]), {
+    step: 'conclude',
+    summary: { verdict: 'pass' },
+  });
   t.strictSame(step(abort, running(['a']), [state('a')]), { step: 'abort', injections: ['i-a'] });
   t.match(step(abort, undefined), { step: 'conclude', summary: { phase: 'Aborted', verdict: 'aborted' } });
   t.match(
     step(abort, running(['a', 'b']), [ended('a', 'fail', 'arm64-gate'), ended('b', 'aborted', 'aborted')]),
-    { step: 'conclude', summary: { verdict: 'aborted', explanation: { code: 'aborted' }, counts: { fail: 1, other: 1 } } },
+    {
+      step: 'conclude',
+      summary: { verdict: 'aborted', explanation: { code: 'aborted' }, counts: { fail: 1, other: 1 } },
+    },
     'told by what was cut short',
   );
   for (const phase of ['Completed', 'Aborted'] as const)
@@ -169,15 +179,21 @@ t.test('from every state it comes to rest within a few steps', async () => {
     .subarray(['a', 'b', 'c'])
     .chain((nodes) => fc.tuple(...nodes.map((node) => injectionStatus.map((row) => state(node, row)))));
   fc.assert(
-    fc.property(status, injections, fc.boolean(), fc.constantFrom(...verdicts), (first, rows, abort, verdict) => {
-      let at = { status: first as ExperimentStatus | undefined, injections: rows as InjectionState[] };
-      for (let left = 6; left > 0; left -= 1) {
-        const step = nextExperimentStep({ ...spec, abort }, at.status, at.injections, now);
-        if (step.step === 'rest') return true;
-        at = perform(at, step, verdict);
-      }
-      return false;
-    }),
+    fc.property(
+      status,
+      injections,
+      fc.boolean(),
+      fc.constantFrom(...verdicts),
+      (first, rows, abort, verdict) => {
+        let at = { status: first as ExperimentStatus | undefined, injections: rows as InjectionState[] };
+        for (let left = 6; left > 0; left -= 1) {
+          const step = nextExperimentStep({ ...spec, abort }, at.status, at.injections, now);
+          if (step.step === 'rest') return true;
+          at = perform(at, step, verdict);
+        }
+        return false;
+      },
+    ),
   );
 });
 

@@ -66,7 +66,10 @@ t.test('what each fault orders, and what must follow', async (t) => {
     const planned = plan(spec);
     t.match(planned.order, { orderId: 'order-1', ...order }, name);
     t.match(planned.expectation, expectation, `${name}: expectation`);
-    t.ok(planned.writes.length > 0 && planned.undo !== '' && planned.risk !== '', `${name}: says what it does`);
+    t.ok(
+      planned.writes.length > 0 && planned.undo !== '' && planned.risk !== '',
+      `${name}: says what it does`,
+    );
   }
 });
 
@@ -106,8 +109,18 @@ t.test('what cannot be injected or judged names its field', async (t) => {
     ['fault_unknown', { fault: { name: 'nope' } }, 'fault.name', 'unknown fault'],
     ['parameter_invalid', { fault: { name: 'xid' } }, 'fault.parameters.xid', 'missing'],
     ['parameter_invalid', { fault: { name: 'xid', parameters: { xid: 0 } } }, 'fault.parameters.xid', 'low'],
-    ['parameter_invalid', { fault: { name: 'xid', parameters: { xid: 999 } } }, 'fault.parameters.xid', 'high'],
-    ['parameter_invalid', { fault: { name: 'xid', parameters: { xid: 1, y: 1 } } }, 'fault.parameters.y', 'extra'],
+    [
+      'parameter_invalid',
+      { fault: { name: 'xid', parameters: { xid: 999 } } },
+      'fault.parameters.xid',
+      'high',
+    ],
+    [
+      'parameter_invalid',
+      { fault: { name: 'xid', parameters: { xid: 1, y: 1 } } },
+      'fault.parameters.y',
+      'extra',
+    ],
     [
       'parameter_invalid',
       { fault: { name: 'kernel-bug', parameters: { text: 'two\nlines' } } },
@@ -150,7 +163,11 @@ t.test('what cannot be injected or judged names its field', async (t) => {
       plan(spec);
       t.fail(`${name} was planned`);
     } catch (thrown) {
-      t.match(thrown instanceof Refusal && { reason: thrown.reason, field: thrown.details.field }, { reason, field }, name);
+      t.match(
+        thrown instanceof Refusal && { reason: thrown.reason, field: thrown.details.field },
+        { reason, field },
+        name,
+      );
     }
   }
 });

@@ -39,13 +39,28 @@ t.test('one cluster, every kind of request', async (t) => {
       ['out of range', xid({ xid: 999 }), 'parameter_invalid', 'fault.parameters.xid'],
       ['not a number', xid({ xid: '79' }), 'parameter_invalid', 'fault.parameters.xid'],
       ['unknown parameter', xid({ xid: 79, xxid: 1 }), 'parameter_invalid', 'fault.parameters.xxid'],
-      ['bad surface', xid({ xid: 79, surfaces: ['dmesg'] }), 'parameter_invalid', 'fault.parameters.surfaces'],
+      [
+        'bad surface',
+        xid({ xid: 79, surfaces: ['dmesg'] }),
+        'parameter_invalid',
+        'fault.parameters.surfaces',
+      ],
       ['unknown mode', { fault, target: { mode: 'many' } }, 'malformed_request', 'target.mode'],
       ['mode without value', { fault, target: { mode: 'fixed' } }, 'target_invalid', 'target.value'],
       ['value without mode', { fault, target: { value: 2 } }, 'target_invalid', 'target.value'],
-      ['over 100 %', { fault, target: { mode: 'fixed-percent', value: 101 } }, 'target_invalid', 'target.value'],
+      [
+        'over 100 %',
+        { fault, target: { mode: 'fixed-percent', value: 101 } },
+        'target_invalid',
+        'target.value',
+      ],
       ['unknown node', { fault, target: only('nobody') }, 'node_unknown', 'target.selector.names', 404],
-      ['two GPU names', xid({ xid: 79 }, { gpu: { index: 0, uuid: 'x' } }), 'malformed_request', 'target.gpu'],
+      [
+        'two GPU names',
+        xid({ xid: 79 }, { gpu: { index: 0, uuid: 'x' } }),
+        'malformed_request',
+        'target.gpu',
+      ],
       ['bad address', xid({ xid: 79 }, { gpu: { pci: 'there' } }), 'gpu_address_malformed', 'target.gpu.pci'],
       ['bad deadline', { fault, deadline: 'soon' }, 'malformed_request', 'deadline'],
       ['no deadline at all', { fault, deadline: '0s' }, 'deadline_invalid', 'deadline'],
@@ -58,7 +73,10 @@ t.test('one cluster, every kind of request', async (t) => {
     for (const [name, body, code, field, status = 400] of rows) {
       const answer = await post(body);
       t.match(answer, { status, body: { code, status, title: String, detail: String } }, name);
-      t.ok(answer.body.errors?.some((error) => error.field === field), `${name}: names ${field}`);
+      t.ok(
+        answer.body.errors?.some((error) => error.field === field),
+        `${name}: names ${field}`,
+      );
       t.match(answer.headers.get('content-type'), /^application\/problem\+json/);
     }
     const headers: readonly (readonly [Record<string, string>, string])[] = [
@@ -69,7 +87,10 @@ t.test('one cluster, every kind of request', async (t) => {
     ];
     for (const [given, field] of headers)
       t.match(await post({ fault }, given), { status: 400, body: { errors: [{ field }] } }, field);
-    t.match(await post({ fault }, {}, '?dryRun=Some'), { status: 400, body: { errors: [{ field: 'querystring.dryRun' }] } });
+    t.match(await post({ fault }, {}, '?dryRun=Some'), {
+      status: 400,
+      body: { errors: [{ field: 'querystring.dryRun' }] },
+    });
     t.match((await post(xid({ xid: 'x', y: 1 }))).body.errors?.length, 2, 'everything wrong at once');
     const other = await post({ fault: { name: 'dcgm-field', parameters: { field: 150, value: 48 } } });
     t.match(other.body, { explanation: { code: 'field-is-another-quantity' }, remedy: /230/ });
@@ -156,11 +177,23 @@ t.test('one cluster, every kind of request', async (t) => {
     const created = await post<ExperimentAnswer>({ name: 'plain', fault, target: only('cpu') });
     t.match(created, { status: 202, body: { name: 'plain', verdict: null, explanation: null } });
     t.equal(created.headers.get('location'), '/api/v1/experiments/plain');
-    const held = await rest.ask<ExperimentAnswer>('GET', '/api/v1/experiments/plain', undefined, { prefer: 'wait=25' });
-    t.match(held, { status: 200, body: { phase: 'Completed', verdict: 'pass', explanation: { code: 'reacted' } } });
+    const held = await rest.ask<ExperimentAnswer>('GET', '/api/v1/experiments/plain', undefined, {
+      prefer: 'wait=25',
+    });
+    t.match(held, {
+      status: 200,
+      body: { phase: 'Completed', verdict: 'pass', explanation: { code: 'reacted' } },
+    });
     t.equal(held.headers.get('preference-applied'), 'wait=25');
-    t.match(await post({ name: 'plain', fault }), { status: 409, body: { code: 'object_exists', errors: [{ field: 'name' }] } });
-    t.match(await post({ name: 'plain', fault }, {}, '?dryRun=All'), { status: 409 }, 'a dry run says so as well');
+    t.match(await post({ name: 'plain', fault }), {
+      status: 409,
+      body: { code: 'object_exists', errors: [{ field: 'name' }] },
+    });
+    t.match(
+      await post({ name: 'plain', fault }, {}, '?dryRun=All'),
+      { status: 409 },
+      'a dry run says so as well',
+    );
     const waited = await post<ExperimentAnswer>({ fault, target: only('cpu') }, { prefer: 'wait=25' });
     t.match(waited, { status: 200, body: { verdict: 'pass', latency: { clock: 'coordinator' } } });
     t.match(waited.body.explanation?.evidence, [{ source: /receipt/, observed: /^sequence \d+: / }, {}]);
@@ -176,7 +209,11 @@ t.test('one cluster, every kind of request', async (t) => {
       status: {
         phase: 'Completed',
         receipt: { state: 'ended', surfaces: [{ outcome: 'injected', readBack: { sequence: Number } }] },
-        timeline: [{ kind: 'ordered', clock: 'coordinator' }, { kind: 'injected', clock: 'node' }, { kind: 'event', match: true }],
+        timeline: [
+          { kind: 'ordered', clock: 'coordinator' },
+          { kind: 'injected', clock: 'node' },
+          { kind: 'event', match: true },
+        ],
       },
     });
   });
@@ -185,14 +222,19 @@ t.test('one cluster, every kind of request', async (t) => {
     const body = { fault, target: only('cpu') };
     const key = { 'idempotency-key': 'pipeline-7' };
     const before = recordsWith(rig, 'cpu', 'conntrack');
-    const answers = await Promise.all([1, 2, 3].map(() => post<ExperimentAnswer>(body, { ...key, prefer: 'wait=25' })));
+    const answers = await Promise.all(
+      [1, 2, 3].map(() => post<ExperimentAnswer>(body, { ...key, prefer: 'wait=25' })),
+    );
     const names = new Set(answers.map((answer) => answer.body.name));
     t.equal(names.size, 1, 'three at once are one');
     for (const answer of answers) t.match(answer, { status: 200, body: { verdict: 'pass' } });
     t.equal(recordsWith(rig, 'cpu', 'conntrack'), before + 1, 'one injection');
     const again = await post<ExperimentAnswer>({ target: only('cpu'), fault }, key);
     t.equal(again.body.name, [...names][0], 'also later, and in another order of its members');
-    const conflict = { status: 409, body: { code: 'idempotency_key_reused', errors: [{ field: 'idempotency-key' }] } };
+    const conflict = {
+      status: 409,
+      body: { code: 'idempotency_key_reused', errors: [{ field: 'idempotency-key' }] },
+    };
     t.match(await post({ fault: { name: 'task-blocked' } }, key), conflict);
     t.match(await post({ ...body, name: 'other-name' }, key), conflict, 'another name is another body');
     t.match(
@@ -216,9 +258,16 @@ t.test('one cluster, every kind of request', async (t) => {
     t.equal(kinds.at(-1), 'end');
     t.equal(kinds.filter((kind) => kind === 'end').length, 1);
     const last = live.findLast((block) => block.startsWith('event: experiment')) ?? '';
-    t.match(JSON.parse(last.split('data: ')[1] ?? ''), { name, verdict: 'pass', injections: [{ node: 'cpu' }] });
+    t.match(JSON.parse(last.split('data: ')[1] ?? ''), {
+      name,
+      verdict: 'pass',
+      injections: [{ node: 'cpu' }],
+    });
     const after = await follow();
-    t.match(after.map((block) => block.split('\n')[0]), ['event: experiment', 'event: injection', 'event: end']);
+    t.match(
+      after.map((block) => block.split('\n')[0]),
+      ['event: experiment', 'event: injection', 'event: end'],
+    );
   });
 
   await t.test('nodes and preflight', async (t) => {
@@ -231,7 +280,9 @@ t.test('one cluster, every kind of request', async (t) => {
     const preflight = await rest.ask('GET', '/api/v1/nodes/gpu/preflight');
     t.match(preflight, { status: 200, body: { node: 'gpu', checks: Array, blocking: null } });
     const { body: catalogue } = await rest.ask<{ items: Json[] }>('GET', '/api/v1/faults');
-    t.ok(catalogue.items.length >= 6 && catalogue.items.every(({ name, risk, undo }) => name && risk && undo));
+    t.ok(
+      catalogue.items.length >= 6 && catalogue.items.every(({ name, risk, undo }) => name && risk && undo),
+    );
   });
 
   await t.test('the document has every route', async (t) => {

@@ -5,7 +5,11 @@ import { createHttpAgents } from '../../coordinator/agents/http.ts';
 import type { Agents } from '../../coordinator/agents/port.ts';
 import { createCoordinator } from '../../coordinator/app.ts';
 import type { Cluster } from '../../coordinator/cluster/port.ts';
-import { namespace, type RehearsalCluster, startRehearsalCluster } from '../../coordinator/rehearsal/cluster.ts';
+import {
+  namespace,
+  type RehearsalCluster,
+  startRehearsalCluster,
+} from '../../coordinator/rehearsal/cluster.ts';
 import type { NodeRow } from '../../coordinator/rehearsal/objects.ts';
 import type { ExperimentAnswer, InjectionAnswer } from '../../coordinator/routes/answers.ts';
 import { type Clock, createScaledClock } from '../../shared/clock.ts';
@@ -19,7 +23,12 @@ export type Answer<T> = { readonly status: number; readonly headers: Headers; re
 
 /** The coordinator as a pipeline sees it. */
 export type Rest = {
-  ask<T = Json>(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer<T>>;
+  ask<T = Json>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<Answer<T>>;
   /** Creates an experiment and waits for its end. */
   drill(body: object): Promise<ExperimentAnswer>;
   create(body: object): Promise<ExperimentAnswer>;
@@ -56,7 +65,10 @@ const allowed = { 'xidrill.dev/drill': 'allowed' };
 
 /** A node with one GPU of its own; names say nothing. */
 export function gpuNode(name: string, labels: Readonly<Record<string, string>> = allowed): NodeRow {
-  const byte = [...name].reduce((sum, letter) => (sum + letter.charCodeAt(0)) % 256, 0).toString(16).padStart(2, '0');
+  const byte = [...name]
+    .reduce((sum, letter) => (sum + letter.charCodeAt(0)) % 256, 0)
+    .toString(16)
+    .padStart(2, '0');
   return {
     name,
     instanceType: `g5.${name}`,
@@ -102,11 +114,14 @@ export async function startRig(
     });
     if (row.gpu !== undefined)
       await until(t, `watchers on ${row.name}`, async () => {
-        const response = await fetch(`${cluster.node(row.name).url}/xidrill.agent.v1.AgentService/ListHostEngines`, {
-          method: 'POST',
-          headers: { 'content-type': 'application/json' },
-          body: '{}',
-        });
+        const response = await fetch(
+          `${cluster.node(row.name).url}/xidrill.agent.v1.AgentService/ListHostEngines`,
+          {
+            method: 'POST',
+            headers: { 'content-type': 'application/json' },
+            body: '{}',
+          },
+        );
         const { engines } = (await response.json()) as { engines: { nma: { listening: boolean } }[] };
         return engines.some((engine) => engine.nma.listening);
       });
@@ -210,7 +225,10 @@ export function createPlug(cluster: Cluster): { readonly cluster: Cluster; pull(
 }
 
 export function recordsWith(rig: RehearsalCluster, node: string, text: string): number {
-  return rig.node(node).kernelLog.records().filter((record) => record.text.includes(text)).length;
+  return rig
+    .node(node)
+    .kernelLog.records()
+    .filter((record) => record.text.includes(text)).length;
 }
 
 export function only(...names: readonly string[]) {

@@ -1,0 +1,214 @@
+import t from 'tap';
+import { faults } from '../../shared/faults/catalogue.ts';
+import { channelOf, expectationOf, type Work } from '../../shared/faults/channels.ts';
+import {
+  findFault,
+  markerNumber,
+  type Parameters,
+  resolveParameters,
+} from '../../shared/faults/parameters.ts';
+import { encodeKmsgWrite } from '../../shared/kmsg-record.ts';
+import { findNmaVersion } from '../../shared/nma/versions.ts';
+import type { GpuSelector } from '../../shared/schemas/order.ts';
+
+const marker = 'a1b2c3';
+
+/** What a fault without defaults needs to be given. */
+const given: Readonly<Record<string, Parameters>> = {
+  xid: { xid: 79 },
+  'dcgm-field': { field: 230, value: 79 },
+  'kernel-message': { text: 'a line of their own' },
+};
+
+function work(name: string, parameters: Parameters = given[name] ?? {}, gpu?: GpuSelector): Work {
+  const row = findFault(name);
+  return { channel: row.channel, parameters: resolveParameters(row, parameters, marker), gpu, marker };
+}
+
+const order = (made: Work) => channelOf(made.channel).order(made);
+const preview = (made: Work) => channelOf(made.channel).preview(made);
+
+t.test('every row of the catalogue is whole, and its defaults make an order', (t) => {
+  t.equal(new Set(faults.map(({ name }) => name)).size, faults.length, 'no name twice');
+  for (const row of faults) {
+    t.match(row.name, /^[a-z]+(-[a-z]+)*$/);
+    for (const text of [row.title, row.risk, row.undo, ...row.sources]) t.match(text, /\S{2}/, row.name);
+    t.not(row.surfaces.length, 0);
+    for (const [name, parameter] of Object.entries(row.parameters))
+      t.match(parameter.help, /\S/, `${row.name}.${name}`);
+    const made = work(row.name);
+    const { method, body } = order(made);
+    t.match(method, /^(InjectXid|InjectDcgmField|WriteKernelMessage)$/);
+    t.not(preview(made).length, 0);
+    if (method === 'WriteKernelMessage') {
+      const { text } = body as { text: string };
+      t.notMatch(text, /[{}]/, `${row.name}: every placeholder is filled in`);
+      t.doesNotThrow(() => encodeKmsgWrite('err', text));
+    }
+    t.equal(row.needsGpu, method !== 'WriteKernelMessage');
+  }
+  t.throws(() => findFault('xids'), { name: 'Refusal', reason: 'fault_unknown', message: /^fault\.name: / });
+  t.end();
+});
+
+t.test('parameters are checked, and everything wrong is told', (t) => {
+  const rows: readonly (readonly [string, Parameters, readonly string[]])[] = [
+    ['xid', {}, ['fault.parameters.xid is required: Xid number']],
+    ['xid', { xid: null }, ['fault.parameters.xid is required: Xid number']],
+    ['xid', { xid: 0 }, ['fault.parameters.xid must be at least 1']],
+    ['xid', { xid: 256 }, ['fault.parameters.xid must be at most 255']],
+    ['xid', { xid: '79' }, ['fault.parameters.xid must be a whole number']],
+    [
+      'xid',
+      { xid: 1.5, acceptRisk: 1, more: 1 },
+      [
+        'fault.parameters.more is no parameter of this fault',
+        'fault.parameters.xid must be a whole number',
+        'fault.parameters.acceptRisk must be true or false',
+      ],
+    ],
+    [
+      'xid',
+      { xid: 79, surfaces: [] },
+      ['fault.parameters.surfaces must be a list of kernel-log and dcgm, each once'],
+    ],
+    [
+      'xid',
+      { xid: 79, surfaces: ['dcgm', 'dcgm'] },
+      ['fault.parameters.surfaces must be a list of kernel-log and dcgm, each once'],
+    ],
+    [
+      'xid',
+      { xid: 79, surfaces: 'dcgm' },
+      ['fault.parameters.surfaces must be a list of kernel-log and dcgm, each once'],
+    ],
+    [
+      'xid',
+      { xid: 79, process: { pid: 1 } },
+      ['fault.parameters.process must be {pid: whole number, name: text of letters, digits and ._:/-}'],
+    ],
+    [
+      'xid',
+      { xid: 79, process: { pid: 1, name: 'a b' } },
+      ['fault.parameters.process must be {pid: whole number, name: text of letters, digits and ._:/-}'],
+    ],
+    [
+      'xid',
+      { xid: 79, engine: { pid: 1, address: 'x' } },
+      ['fault.parameters.engine must be {pid: whole number} or {address: text}'],
+    ],
+    [
+      'xid',
+      { xid: 79, engine: {} },
+      ['fault.parameters.engine must be {pid: whole number} or {address: text}'],
+    ],
+    ['xid', { xid: 79, toString: 1 }, ['fault.parameters.toString is no parameter of this fault']],
+    ['dcgm-field', { field: 230, value: true }, ['fault.parameters.value must be a number or text']],
+    [
+      'dcgm-field',
+      { field: 230, value: 79, offsetSeconds: 601 },
+      ['fault.parameters.offsetSeconds must be at most 600'],
+    ],
+    ['task-blocked', { process: 'a b' }, ['fault.parameters.process must match ^[A-Za-z0-9._/-]{1,15}$']],
+    ['task-blocked', { process: 'a\n' }, ['fault.parameters.process must match ^[A-Za-z0-9._/-]{1,15}$']],
+    ['kernel-bug', { text: 'a\nb' }, ['fault.parameters.text must match ^[\\x20-\\x7e]{1,200}$']],
+  ];
+  for (const [name, parameters, messages] of rows) {
+    t.throws(
+      () => work(name, parameters),
+      { name: 'Refusal', reason: 'parameter_invalid', message: messages.join('; ') },
+      `${name} ${JSON.stringify(parameters)}`,
+    );
+  }
+  t.end();
+});
+
+t.test('defaults make each order a new one', (t) => {
+  t.same(work('task-blocked').parameters, { process: 'xidrill-a1b2c3', pid: 4321, seconds: 120 });
+  t.same(work('xid').parameters, { xid: 79, surfaces: ['dcgm'] });
+  t.equal(work('soft-lockup').parameters['seconds'], markerNumber(marker));
+  for (const text of ['000000', 'zzzzzz', marker]) {
+    t.ok(markerNumber(text) >= 1000 && markerNumber(text) <= 9999, text);
+  }
+  t.equal(
+    (order(work('task-blocked', { process: 'nvidia-smi', seconds: 300 })).body as { text: string }).text,
+    'INFO: task nvidia-smi:4321 blocked for more than 300 seconds.',
+  );
+  t.match(
+    order(work('kernel-bug', { text: '{marker} stays as it was given' })).body,
+    { text: '[12345.678901] BUG: {marker} stays as it was given (xidrill a1b2c3)' },
+    'a parameter is not filled in a second time',
+  );
+  t.end();
+});
+
+t.test('an Xid becomes an order to the agent', (t) => {
+  const pci = { pci: '00000000:3B:00.0' };
+  t.same(order(work('xid')), {
+    method: 'InjectXid',
+    body: { xid: 79, surfaces: ['dcgm'], gpu: { index: 0 } },
+  });
+  t.same(order(work('xid', { xid: 31, surfaces: ['kernel-log'], detail: 'x' }, pci)), {
+    method: 'InjectXid',
+    body: { xid: 31, surfaces: ['kernel-log'], detail: 'x', gpu: pci },
+  });
+  t.same(preview(work('xid', { xid: 43, surfaces: ['kernel-log', 'dcgm'] }, pci)), [
+    '/dev/kmsg ← <3>NVRM: Xid (PCI:0000:3b:00): 43, Ch 00000008',
+    'host engine of the monitoring agent ← dcgmi test --inject --gpuid (of the GPU) -f 230 -v 43',
+  ]);
+  t.match(preview(work('xid', { xid: 43, surfaces: ['kernel-log'] })), [/PCI:\(address of the GPU\)\): 43/]);
+  for (const [detail, reason] of [
+    ['a\nb', 'text_has_newline'],
+    ['é', 'text_not_ascii'],
+    ['x'.repeat(973), 'text_too_long'],
+  ] as const) {
+    t.throws(
+      () => order(work('xid', { xid: 31, surfaces: ['kernel-log'], detail })),
+      { name: 'Refusal', reason, message: /^fault\.parameters\.detail: / },
+      'refused before any agent is asked',
+    );
+  }
+  t.end();
+});
+
+t.test('a field becomes an order only where its value does something', (t) => {
+  t.same(order(work('dcgm-field', { field: 'xid_errors', value: '79', offsetSeconds: 5 })), {
+    method: 'InjectDcgmField',
+    body: { field: 'xid_errors', value: '79', offsetSeconds: 5, gpu: { index: 0 } },
+  });
+  const refused = [
+    [{ field: 150, value: 79 }, 'field_value_no_effect'],
+    [{ field: 'nonsense', value: 1 }, 'field_unknown'],
+    [{ field: 230, value: 'abc' }, 'field_value_type'],
+  ] as const;
+  for (const [parameters, reason] of refused) {
+    t.throws(() => order(work('dcgm-field', parameters)), {
+      name: 'Refusal',
+      reason,
+      message: /^fault\.parameters\.(field|value): /,
+    });
+  }
+  t.match(order(work('dcgm-field', { field: 150, value: 79, force: true })).body, { force: true });
+  t.end();
+});
+
+t.test('what is expected follows from the version of the monitoring agent', (t) => {
+  const { row } = findNmaVersion('1.6.4');
+  const rows = [
+    ['xid', { xid: 79 }, { kind: 'condition', type: 'AcceleratedHardwareReady', reason: 'NvidiaXID79Error' }],
+    ['xid', { xid: 31 }, { kind: 'event' }],
+    ['dcgm-field', { field: 230, value: 79 }, { kind: 'condition', reason: 'NvidiaXID79Error' }],
+    ['task-blocked', {}, { kind: 'event', type: 'KernelReady' }],
+    ['conntrack-full', {}, { type: 'KernelReady' }],
+  ] as const;
+  for (const [name, parameters, expected] of rows) {
+    const made = work(name, parameters);
+    const found = channelOf(made.channel).reaction(made, row);
+    if (found === undefined) t.fail(`${name}: no reaction`);
+    else {
+      t.match(expectationOf(found), expected, name);
+      t.ok(expectationOf(found).withinSeconds > 30);
+    }
+  }
+  t.end();
+});

@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto';
+import t from 'tap';
+import { storyNodes } from '../../coordinator/rehearsal/accounts.ts';
+import { startRehearsalCluster } from '../../coordinator/rehearsal/cluster.ts';
+import { faultsOf, type Told, tellStory } from '../../coordinator/rehearsal/story.ts';
+import { createScaledClock } from '../../shared/clock.ts';
+import { createSilentLog } from '../../shared/log.ts';
+
+t.test('one user’s story, each step with its cause, its proof and its remedy', async (t) => {
+  const cluster = await startRehearsalCluster({
+    rows: Object.values(storyNodes),
+    clock: createScaledClock({ factor: 60, startAt: Date.parse('2025-12-09T03:05:00Z') }),
+    random: () => 0.5,
+    newId: randomUUID,
+    coordinatorPort: 0,
+    firstAgentPort: 0,
+    log: createSilentLog(),
+  });
+  t.teardown(() => cluster.close());
+  const told: Told[] = [];
+  for await (const step of tellStory(cluster)) told.push(step);
+  for (const step of told) t.strictSame(faultsOf(step), [], `step ${step.step}: ${step.explanation.code}`);
+
+  const { arm } = storyNodes;
+  /** Everything that the last column of the story asks for, in the words of evidence, summary or remedy. */
+  const rows: readonly (readonly [step: RegExp, wants: readonly RegExp[]])[] = [
+    [
+      /^1/,
+      [
+        /eks\.amazonaws\.com\/role-arn/,
+        /heartbeat|has not written a condition for 33 min/,
+        /annotate serviceaccount .* eks\.amazonaws\.com\/role-arn-/,
+        /rollout restart/,
+        /ClusterRole is not the cause/,
+      ],
+    ],
+    [
+      /^2/,
+      [
+        /No NMA version reads Xid lines/,
+        /gpud .*NVSentinel/,
+        /sequence \d+: 11,/,
+        /"surfaces": \["dcgm"\]/,
+        /event since 1\.6\.4/,
+      ],
+    ],
+    [
+      /^3a/,
+      [
+        /field 150 is the GPU temperature/,
+        /48 °C is healthy/,
+        /Did you mean.*230 = 48|did you mean 230 = 48/i,
+      ],
+    ],
+    [
+      /^3b$|^3c$/,
+      [/Nobody listens/, /pid 3310/, /NMA’s engine is pid 2201 in pod kube-system\/dcgm-server/, /watchers/],
+    ],
+    [/^4/, [/Nobody listens/, /pid 3402/, /field group "watch"/, /watchers: nobody/]],
+    [/^5/, [/arm64/, /no GPU fault can ever be seen/, /v1\.7\.2 or later/, /amd64 GPU node/]],
+    [/^6/, [/NodeRepair/, /default is off/, /karpenter/i]],
+    [/^(again|then)$/, [/NvidiaXID79Error/, /True → False/, /-f 230 -v 79/]],
+  ];
+  for (const [name, wants] of rows) {
+    const steps = told.filter(({ step }) => name.test(step));
+    t.ok(steps.length > 0, `step ${name.source} is told`);
+    const text = JSON.stringify(steps).replaceAll('\\"', '"');
+    for (const want of wants) t.match(text, want, `step ${name.source} says ${want.source}`);
+  }
+  for (const { step, explanation } of told) t.not(explanation.remedy, '', `step ${step} says what to do`);
+  t.match(told.at(-1), { verdict: 'pass', node: arm.name });
+  t.ok((told.at(-1)?.latencySeconds ?? 0) > 0);
+  t.notOk(
+    told.slice(0, -1).some(({ verdict }) => verdict === 'pass'),
+    'none of the silent failures passes',
+  );
+  t.equal(
+    cluster
+      .node(arm.name)
+      .kernelLog.records()
+      .filter((record) => record.text.includes('NVRM')).length,
+    0,
+    'nothing was injected where the preflight had found the cause',
+  );
+});
