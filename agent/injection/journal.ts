@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
@@ -37,6 +37,8 @@ export function openJournal(options: {
   const fileOf = (orderId: string) => join(folder, `${orderId}.json`);
 
   function read(orderId: string): Receipt | undefined {
+    // The usual answer, without the cost of an error.
+    if (!existsSync(fileOf(orderId))) return undefined;
     let text: string;
     try {
       text = readFileSync(fileOf(orderId), 'utf8');

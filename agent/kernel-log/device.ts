@@ -41,7 +41,7 @@ export function createDeviceKernelLog(options: { readonly path: string }): Kerne
     unavailable: () =>
       refusalOf(() => {
         closeSync(openChecked(path, constants.O_WRONLY));
-        closeSync(openChecked(path, constants.O_RDONLY | constants.O_NONBLOCK));
+        reader ??= openChecked(path, constants.O_RDONLY | constants.O_NONBLOCK);
       }),
     // Synchronous from the drained reader to the read-back, so that orders cannot come between one another.
     async write(level, text) {
