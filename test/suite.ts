@@ -95,7 +95,8 @@ function failuresIn(lines: readonly string[]): readonly string[] {
     else if (/^\s*(# Subtest|\d+\.\.\d+)/.test(line)) isFailure = false;
     if (isFailure) told.push(line);
   }
-  return [...told.slice(0, 400), ...lines.slice(-15)];
+  const coverage = lines.filter((line) => /^All files|^ERROR: Coverage/.test(line));
+  return [...told.slice(0, 400), ...coverage, ...lines.slice(-15)];
 }
 
 export function add(left: Counts, right: Counts): Counts {

@@ -7,6 +7,8 @@ import { Refusal } from '../../shared/errors.ts';
 const slotMs = 6000;
 
 export type AlertSlots = {
+  /** Refuses, with the time to wait, where `take` would; takes nothing. */
+  assertFree(target: AlertTarget, sampleMs: number): void;
   /** Takes the slots for a sample at `sampleMs`, or refuses with the time to wait. */
   take(target: AlertTarget, sampleMs: number): TakenSlots;
 };
@@ -27,27 +29,27 @@ export type AlertTarget = {
 /** Remembers what this agent injected; an engine that was restarted has a new pid and an empty memory. */
 export function createAlertSlots(): AlertSlots {
   const last = new Map<string, number>();
+
+  function assertFree({ pid, gpuId, policies }: AlertTarget, sampleMs: number): void {
+    for (const policy of policies) {
+      const earlier = last.get(keyOf(pid, gpuId, policy));
+      if (earlier === undefined || sampleMs - earlier >= slotMs) continue;
+      const waitMs = earlier + slotMs - sampleMs;
+      const seconds = Math.ceil(waitMs / 1000);
+      throw new Refusal(
+        'alert_slot_busy',
+        `the engine would drop this ${policy} alert: the last one on GPU ${gpuId} is less than ${slotMs / 1000} s of ` +
+          `sample time before it; wait ${seconds} s`,
+        { policy, gpuId, enginePid: pid, waitMs, retryAfterSeconds: seconds },
+      );
+    }
+  }
+
   return {
+    assertFree,
     take(target, sampleMs) {
-      const keys = [...new Set(target.policies)].map((policy) => `${target.pid}/${target.gpuId}/${policy}`);
-      for (const key of keys) {
-        const earlier = last.get(key);
-        if (earlier === undefined || sampleMs - earlier >= slotMs) continue;
-        const waitMs = earlier + slotMs - sampleMs;
-        const policy = key.split('/')[2];
-        throw new Refusal(
-          'alert_slot_busy',
-          `the engine would drop this ${policy} alert: the last one on GPU ${target.gpuId} is less than ` +
-            `${slotMs / 1000} s of sample time before it; wait ${Math.ceil(waitMs / 1000)} s`,
-          {
-            policy,
-            gpuId: target.gpuId,
-            enginePid: target.pid,
-            waitMs,
-            retryAfterSeconds: Math.ceil(waitMs / 1000),
-          },
-        );
-      }
+      assertFree(target, sampleMs);
+      const keys = [...new Set(target.policies)].map((policy) => keyOf(target.pid, target.gpuId, policy));
       const before = keys.map((key) => [key, last.get(key)] as const);
       for (const key of keys) last.set(key, sampleMs);
       return {
@@ -63,4 +65,8 @@ export function createAlertSlots(): AlertSlots {
       };
     },
   };
+}
+
+function keyOf(pid: number, gpuId: number, policy: string): string {
+  return `${pid}/${gpuId}/${policy}`;
 }

@@ -7,7 +7,7 @@ import type { EngineFinder } from '../engines/port.ts';
 import { createAlertSlots } from './alert-slots.ts';
 import { chooseEngine, gpuIdFor } from './choose.ts';
 import { describeEngine } from './describe.ts';
-import { type Injected, type Injection, injectField, introspect } from './inject.ts';
+import { assertInjectable, type Injected, type Injection, injectField, introspect } from './inject.ts';
 import type { Dcgmi } from './port.ts';
 
 /** All that the agent does with DCGM. Refuses with what was seen; never reports an effect that was not read back. */
@@ -26,6 +26,8 @@ export type Dcgm = {
     fieldId: number,
     signal?: AbortSignal,
   ): Promise<Introspection | null>;
+  /** Refuses what `inject` would refuse at this moment, before it writes anything. Takes nothing. */
+  assertInjectable(order: Injection): Promise<void>;
   inject(order: Injection, signal?: AbortSignal): Promise<Injected>;
   /** DCGM's number of a GPU, joined by UUID or PCI address. */
   gpuIdFor(
@@ -52,13 +54,17 @@ export function createDcgm(deps: {
     return described;
   }
 
+  const parts = { dcgmi, clock, slots, list };
   return {
     list,
     async choose(selector, options = {}) {
       return chooseEngine(await list(options.signal), selector, options.force === true);
     },
     introspect: (engine, gpuId, fieldId, signal) => introspect(dcgmi, engine, gpuId, fieldId, signal),
-    inject: (order, signal) => injectField({ dcgmi, clock, slots, list }, order, signal),
+    async assertInjectable(order) {
+      await assertInjectable(parts, order);
+    },
+    inject: (order, signal) => injectField(parts, order, signal),
     gpuIdFor,
   };
 }

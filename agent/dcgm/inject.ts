@@ -5,7 +5,7 @@ import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { Introspection } from '../../shared/schemas/receipt.ts';
-import type { AlertSlots, TakenSlots } from './alert-slots.ts';
+import type { AlertSlots, AlertTarget, TakenSlots } from './alert-slots.ts';
 import { assertListened, gpuMissing } from './choose.ts';
 import { parseInjection } from './codecs/injection.ts';
 import { parseIntrospection } from './codecs/introspection.ts';
@@ -66,6 +66,30 @@ export async function introspect(
   return parseIntrospection(await dcgmi.run(engine, args, limits(signal)));
 }
 
+type Checked = {
+  readonly value: string;
+  readonly offset: number;
+  readonly notes: string[];
+  /** The alerts that the engine would send for it. */
+  readonly target: AlertTarget;
+};
+
+/** Refuses what can be known to be in vain at this moment, an alert that the engine would drop among it. */
+export async function assertInjectable(deps: InjectDeps, order: Injection): Promise<Checked> {
+  const { engine, gpuId, field } = order;
+  const offset = assertOffset(order.offsetSeconds ?? defaultOffsetSeconds);
+  const value = assertFieldValue(field, order.value);
+  const notes = assertEffect(field, value, order.force === true);
+  assertGpu(engine, gpuId);
+  if (!engine.nma.listening) {
+    if (order.force !== true) assertListened(engine, await deps.list());
+    notes.push(`forced although nobody listens on this engine (${engine.nma.evidence})`);
+  }
+  const target = { pid: engine.pid, gpuId, policies: policiesOf(field).map((entry) => entry.policy) };
+  deps.slots.assertFree(target, stampFor(deps.clock.now(), offset));
+  return { value, offset, notes, target };
+}
+
 /**
  * Writes a value into the engine's cache and proves it. Everything that can be known before is checked before, and
  * "Successfully injected" alone is not believed: the newest sample has to carry the second of this injection.
@@ -76,16 +100,8 @@ export async function injectField(
   signal?: AbortSignal,
 ): Promise<Injected> {
   const { engine, gpuId, field } = order;
-  const offset = assertOffset(order.offsetSeconds ?? defaultOffsetSeconds);
-  const value = assertFieldValue(field, order.value);
-  const notes = assertEffect(field, value, order.force === true);
-  assertGpu(engine, gpuId);
-  if (!engine.nma.listening) {
-    if (order.force !== true) assertListened(engine, await deps.list());
-    notes.push(`forced although nobody listens on this engine (${engine.nma.evidence})`);
-  }
-  const policies = policiesOf(field).map((entry) => entry.policy);
-  const slot = deps.slots.take({ pid: engine.pid, gpuId, policies }, stampFor(deps.clock.now(), offset));
+  const { value, offset, notes, target } = await assertInjectable(deps, order);
+  const slot = deps.slots.take(target, stampFor(deps.clock.now(), offset));
   const written = await holdingSlot(slot, async (startWriting) => {
     const before = await introspect(deps.dcgmi, engine, gpuId, field.id, signal);
     if (needsBaseline(field, engine, before, value)) {

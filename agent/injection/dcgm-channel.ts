@@ -37,15 +37,18 @@ export function createDcgmChannel(options: {
         uuid: gpu.uuid,
         pci: gpu.pci === undefined ? undefined : pciToNvml(gpu.pci),
       });
+      const order = {
+        engine,
+        gpuId,
+        field,
+        value: options.value,
+        offsetSeconds: options.offsetSeconds,
+        force: options.force,
+      };
+      // Refused here, the same order may be given again; once it is begun, its receipt stands.
+      await dcgm.assertInjectable(order);
       return async () => {
-        const done = await dcgm.inject({
-          engine,
-          gpuId,
-          field,
-          value: options.value,
-          offsetSeconds: options.offsetSeconds,
-          force: options.force,
-        });
+        const done = await dcgm.inject(order);
         return {
           written: done.commandLine.join(' '),
           readBack: { before: done.before, after: done.after },

@@ -98,9 +98,13 @@ export function explainRefusal(
   seenAt: { readonly source: string; readonly at: string },
 ): Explanation {
   const { remedy } = refusal.details;
+  const code = codeOfRefusal[refusal.reason] ?? 'injection-refused';
+  const said = perhapsInjected.has(code)
+    ? 'Whether anything was injected is not known'
+    : 'Refused, nothing was injected';
   return {
-    code: codeOfRefusal[refusal.reason] ?? 'injection-refused',
-    summary: `Refused, nothing was injected: ${refusal.message}.`.replace(/\.\.$/, '.'),
+    code,
+    summary: `${said}: ${refusal.message}.`.replace(/\.\.$/, '.'),
     evidence: [{ source: seenAt.source, observed: `${refusal.reason}: ${refusal.message}`, at: seenAt.at }],
     remedy: typeof remedy === 'string' ? remedy : 'Correct what the message names, then drill again.',
     refuted: [],
@@ -108,6 +112,7 @@ export function explainRefusal(
   };
 }
 
+/** As the rules name them: `injection-not-proven` only where the reason itself says that it was tried. */
 const codeOfRefusal: Readonly<Record<string, string>> = {
   agent_unknown: 'agent-unknown',
   agent_unreachable: 'agent-unreachable',
@@ -119,8 +124,9 @@ const codeOfRefusal: Readonly<Record<string, string>> = {
   read_back_failed: 'injection-not-proven',
   injection_not_visible: 'injection-not-proven',
   order_interrupted: 'injection-not-proven',
-  dcgmi_timeout: 'injection-not-proven',
 };
+
+const perhapsInjected: ReadonlySet<string> = new Set(['injection-not-proven', 'agent-unreachable']);
 
 function judgeAll(facts: Facts, rules: readonly Rule[]): readonly Judged[] {
   return rules.map((rule) => ({ rule, judgement: rule.judge(facts) }));

@@ -4,12 +4,8 @@ import { findFault } from '../../shared/faults/parameters.ts';
 import type { ExperimentStatus } from '../../shared/schemas/experiment.ts';
 import type { Explanation } from '../../shared/schemas/explanation.ts';
 import { createReflector } from '../cluster/reflector.ts';
-import {
-  createInjectionDriver,
-  type DriverDeps,
-  type InjectionDriver,
-  injectionEvidence,
-} from './injection-driver.ts';
+import { injectionEvidence } from './ending.ts';
+import { createInjectionDriver, type DriverDeps, type InjectionDriver } from './injection-driver.ts';
 import { isEnded, nextExperimentStep } from './machine.ts';
 import { deadlineMillis, type Planner } from './planner.ts';
 import { explainRequest, mayPass } from './refused.ts';

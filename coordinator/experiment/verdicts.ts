@@ -1,5 +1,6 @@
-import type { Reason } from '../../shared/errors.ts';
-import type { TimelineEntry, Verdict } from '../../shared/schemas/expectation.ts';
+import { isReason, type Reason } from '../../shared/errors.ts';
+import type { Verdict } from '../../shared/schemas/expectation.ts';
+import type { InjectionStatus } from '../../shared/schemas/experiment.ts';
 import type { Explanation } from '../../shared/schemas/explanation.ts';
 
 /**
@@ -21,10 +22,12 @@ const unproven: readonly Reason[] = [
   'injection_not_visible',
   'agent_unreachable',
 ];
+/** Of other reasons, only the diagnosis can tell whether something may have been written. */
+const notProven = 'injection-not-proven';
 
-export function verdictOfRefusal(reason: Reason): Verdict {
-  if (brokenLinks.includes(reason)) return 'fail';
-  return unproven.includes(reason) ? 'inconclusive' : 'error';
+export function verdictOfRefusal(reason: Reason, { code }: Pick<Explanation, 'code'>): Verdict {
+  if (code === notProven || unproven.includes(reason)) return 'inconclusive';
+  return brokenLinks.includes(reason) ? 'fail' : 'error';
 }
 
 /** Found before the order: nothing could be injected, which says nothing about the node's reaction. */
@@ -41,10 +44,9 @@ export function verdictOfBlocking({ code }: Explanation): Verdict {
   return undrillable.includes(code) ? 'error' : 'fail';
 }
 
-/** Causes that hide a reaction rather than prevent it. */
+/** Causes that hide a reaction rather than prevent it. What a gap in the watch hides stands in the timeline. */
 const hiding: readonly string[] = [
   'already-false',
-  'observation-gap',
   'event-combined',
   'node-replaced',
   'reason-replaced',
@@ -52,8 +54,17 @@ const hiding: readonly string[] = [
   'nma-just-started',
 ];
 
-export function verdictAfterWait(explanation: Explanation, timeline: readonly TimelineEntry[]): Verdict {
-  if (hiding.includes(explanation.code)) return 'inconclusive';
+export function verdictAfterWait(
+  explanation: Explanation,
+  { timeline = [], receipt }: Pick<InjectionStatus, 'timeline' | 'receipt'>,
+): Verdict {
+  const { code } = explanation;
+  if (code === notProven || hiding.includes(code)) return 'inconclusive';
+  // Only what came late is no gap: nothing of it is missing.
   const isLost = timeline.some(({ kind, text }) => kind === 'gap' && text.includes('is lost'));
-  return isLost ? 'inconclusive' : 'fail';
+  if (isLost) return 'inconclusive';
+  if (code !== 'injection-refused') return 'fail';
+  // One surface took the fault and another did not: no word about the node.
+  const refused = receipt?.surfaces.find(({ outcome }) => outcome !== 'injected')?.code;
+  return refused !== undefined && isReason(refused) ? verdictOfRefusal(refused, explanation) : 'error';
 }

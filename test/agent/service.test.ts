@@ -206,12 +206,39 @@ t.test('the second alert of a kind within 5 s would be dropped, so it is refused
   const rig = await startRig(t);
   const dcgm = { ...both, surfaces: ['dcgm'] };
   t.equal((await rig.call('InjectXid', dcgm)).status, 200);
-  t.match(await rig.call('InjectXid', dcgm), {
+  const second = { ...dcgm, orderId: 'second', xid: 43 };
+  t.match(await rig.call('InjectXid', second), {
     status: 429,
-    body: { details: { reason: 'alert_slot_busy', retryAfterSeconds: 6 } },
+    body: {
+      details: {
+        reason: 'alert_slot_busy',
+        waitMs: 6000,
+        retryAfterSeconds: 6,
+        receipt: { surfaces: [{ outcome: 'refused', undo: 'nothing was written' }] },
+      },
+    },
   });
+  t.same(rig.journalFiles(), ['made-1.json'], 'nothing was begun');
   await rig.clock.advance(6000);
-  t.equal((await rig.call('InjectXid', dcgm)).status, 200);
+  t.match(
+    await rig.call('InjectXid', second),
+    { status: 200, body: { orderId: 'second', replayed: false } },
+    'so the same order may be given again',
+  );
+  t.match(await rig.call('InjectXid', second), { status: 200, body: { replayed: true } });
+  t.match(rig.engine.facts(1, 230), { samples: 2 });
+});
+
+t.test('two alerts of a kind at once: one is injected, the other one says why not', async (t) => {
+  const rig = await startRig(t);
+  const dcgm = { ...both, surfaces: ['dcgm'] };
+  const answers = await Promise.all(
+    ['one', 'two'].map((orderId) => rig.call('InjectXid', { ...dcgm, orderId })),
+  );
+  t.strictSame(answers.map(({ status }) => status).toSorted(), [200, 429]);
+  const late = answers.find(({ status }) => status === 429)?.body.details;
+  t.match(late, { reason: 'alert_slot_busy', waitMs: 6000, receipt: { surfaces: [{ surface: 'dcgm' }] } });
+  t.match(rig.engine.facts(1, 230), { samples: 1 });
 });
 
 t.test('nothing is left to be stopped, and the answer says what stays', async (t) => {

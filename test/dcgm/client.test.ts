@@ -52,6 +52,12 @@ t.test('a second alert of one kind has to wait, another GPU and another kind hav
   const refusal = await refusalOf(dcgm.inject({ engine, gpuId: 0, field: xid, value: 48 }));
   t.match(refusal, { reason: 'alert_slot_busy', details: { policy: 'XID', gpuId: 0, waitMs: Number } });
   t.ok(Number(refusal.details.waitMs) > 3000 && Number(refusal.details.waitMs) <= 6000);
+  t.match(
+    await refusalOf(dcgm.assertInjectable({ engine, gpuId: 0, field: xid, value: 48 })),
+    { reason: 'alert_slot_busy', details: { waitMs: Number } },
+    'known before anything is begun',
+  );
+  await dcgm.assertInjectable({ engine, gpuId: 1, field: xid, value: 48 });
   await dcgm.inject({ engine, gpuId: 1, field: xid, value: 48 });
   await dcgm.inject({ engine, gpuId: 0, field: findField(150), value: 101 });
   await dcgm.inject({ engine, gpuId: 0, field: xid, value: 48, offsetSeconds: 30 });
@@ -104,9 +110,11 @@ t.test('what cannot work is refused before dcgmi is run', async (t) => {
     [{ ...order, field: findField(237), value: 0 }, 'field_not_injectable', /is never set to 0/],
   ];
   for (const [asked, reason, message] of rows) {
-    const refusal = await refusalOf(dcgm.inject(asked));
-    t.equal(refusal.reason, reason);
-    t.match(refusal.message, message);
+    for (const attempt of [dcgm.inject(asked), dcgm.assertInjectable(asked)]) {
+      const refusal = await refusalOf(attempt);
+      t.equal(refusal.reason, reason);
+      t.match(refusal.message, message);
+    }
   }
   t.match(await refusalOf(() => dcgm.gpuIdFor(engine, { pci: '0000:3b:00.0' })), {
     reason: 'gpu_not_in_engine',

@@ -244,7 +244,14 @@ t.test('versions', async (t) => {
 t.test('alert slots go by sample time', async (t) => {
   const slots = createAlertSlots();
   const target = { pid: 1, gpuId: 0, policies: ['NVLink', 'NVLink'] };
+  slots.assertFree(target, 10_000);
   slots.take(target, 10_000);
+  t.match(
+    await refusalOf(() => slots.assertFree(target, 15_000)),
+    { reason: 'alert_slot_busy', details: { waitMs: 1000 } },
+    'asked before anything is taken',
+  );
+  slots.assertFree(target, 16_000);
   t.match(await refusalOf(() => slots.take(target, 15_000)), {
     reason: 'alert_slot_busy',
     details: { waitMs: 1000, retryAfterSeconds: 1, policy: 'NVLink' },

@@ -1,23 +1,36 @@
+import { isReason } from '../../../shared/errors.ts';
 import { injectedOn, type Problem, problemsOf, seenInjection, seenProblem } from '../drill.ts';
 import type { Facts } from '../facts.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
+import { agentDisarmed, agentUnknown, agentUnreachable } from './agent.ts';
+import { dcgmServerMissing, engineLost } from './dcgm-server.ts';
+import { nobodyListens, wrongEngine } from './engine.ts';
+import { fieldIsAnotherQuantity } from './field.ts';
 
-/** Reasons that have a rule of their own. */
-const explainedElsewhere: ReadonlySet<string> = new Set([
-  'agent_unknown',
-  'agent_unreachable',
-  'disarmed',
-  'field_value_no_effect',
-  'nobody_listens',
-  'engine_unreachable',
-]);
+/** Reasons that other rules say more about, where they find their cause in them. */
+const explainedBy: Readonly<Record<string, readonly Rule[]>> = {
+  agent_unknown: [agentUnknown],
+  agent_unreachable: [agentUnreachable],
+  disarmed: [agentDisarmed],
+  field_value_no_effect: [fieldIsAnotherQuantity],
+  nobody_listens: [wrongEngine, nobodyListens],
+  engine_not_found: [dcgmServerMissing],
+  engine_unreachable: [engineLost],
+};
 
 /** It was tried, and nothing shows that it took effect. */
 const unproven: ReadonlySet<string> = new Set([
   'read_back_failed',
   'injection_not_visible',
   'order_interrupted',
+]);
+
+/** Something broke: where the surface had begun, it may have been before the write or after it. */
+const broken: ReadonlySet<string> = new Set([
   'dcgmi_timeout',
+  'dcgmi_failed',
+  'engine_unreachable',
+  'internal',
 ]);
 
 export const injectionNotProven: Rule = {
@@ -25,7 +38,7 @@ export const injectionNotProven: Rule = {
   title: 'The injection was tried and did not come back',
   link: 'reaction',
   judge(facts) {
-    const problem = problemsOf(facts).find(isUnproven);
+    const problem = unexplained(facts).find(isUnproven);
     if (problem === undefined) return injectionStands(facts);
     return proven({
       summary: `The injection is not proven: ${problem.message}. Without the read-back a silent node says nothing about NMA.`,
@@ -43,17 +56,14 @@ export const injectionRefused: Rule = {
   title: 'The agent refused the injection',
   link: 'reaction',
   judge(facts) {
-    const problem = problemsOf(facts).find(
-      (candidate) => !isUnproven(candidate) && !explainedElsewhere.has(candidate.reason),
-    );
+    const problem = unexplained(facts).find((candidate) => !isUnproven(candidate));
     if (problem === undefined) return injectionStands(facts);
     const where = problem.surface === undefined ? '' : ` on surface ${problem.surface}`;
-    const what = problem.refused ? 'refused, and nothing was written' : 'failed';
+    const what = problem.refused
+      ? 'was refused, and nothing was written'
+      : 'failed before anything was written';
     return proven({
-      summary: `The injection${where} was ${what}: ${problem.message} (${problem.reason}).`.replace(
-        'was failed',
-        'failed',
-      ),
+      summary: `The injection${where} ${what}: ${problem.message} (${problem.reason}).`,
       evidence: [
         seenProblem(problem),
         ...injectedOn(facts.drill).map((result) => seenInjection(facts, result)),
@@ -69,9 +79,27 @@ function injectionStands(facts: Facts): Judgement {
   return refuted(`written and read back on ${injected.map(({ surface }) => surface).join(' and ')}`);
 }
 
-function isUnproven(problem: Problem): boolean {
-  if (explainedElsewhere.has(problem.reason)) return false;
-  return unproven.has(problem.reason) || (!problem.refused && problem.surface !== undefined);
+/** What no other rule explains. An order’s own refusal is that of one of its surfaces, if it has any. */
+function unexplained(facts: Facts): readonly Problem[] {
+  const problems = problemsOf(facts);
+  const isRepeated = ({ reason, surface }: Problem) =>
+    surface === undefined && problems.some((other) => other.surface !== undefined && other.reason === reason);
+  return problems.filter((problem) => !isRepeated(problem) && !isExplained(facts, problem));
+}
+
+function isExplained(facts: Facts, { reason }: Problem): boolean {
+  return (explainedBy[reason] ?? []).some((rule) => {
+    const judgement = rule.judge(facts);
+    return judgement.is === 'cause' && judgement.certainty === 'proven';
+  });
+}
+
+function isUnproven({ reason, surface, refused }: Problem): boolean {
+  if (unproven.has(reason)) return true;
+  // Without a receipt, an unexpected failure does not say how far the order came.
+  if (surface === undefined) return reason === 'internal';
+  // A reason that is not ours is one of an agent that is newer than we are.
+  return !refused && (broken.has(reason) || !isReason(reason));
 }
 
 function remedyOf({ details }: Problem): string | undefined {

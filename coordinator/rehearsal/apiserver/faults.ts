@@ -31,6 +31,8 @@ export type Faults = {
   endWatches(resource?: string): number;
   /** Open watches stay connected and say nothing more; new ones speak. */
   silenceWatches(resource?: string): number;
+  /** The same, and so do new ones, until `clear`. */
+  muteWatches(resource: string): number;
   /** Raw text into open watches: garbage, half lines, ERROR events. */
   sendToWatches(text: string, resource?: string): number;
   /** History up to this version (default: all of it) is forgotten: older watches and continued lists get 410. */
@@ -73,6 +75,10 @@ export function createFaults(deps: {
       cutWatches: (resource) => each(resource, (watch) => watch.cut()),
       endWatches: (resource) => each(resource, (watch) => watch.end()),
       silenceWatches: (resource) => each(resource, (watch) => watch.silence()),
+      muteWatches: (resource) => {
+        watches.muted.add(resource);
+        return each(resource, (watch) => watch.silence());
+      },
       sendToWatches: (text, resource) => each(resource, (watch) => watch.send(text)),
       compact: (version) => {
         forgetPages();
@@ -80,6 +86,7 @@ export function createFaults(deps: {
       },
       clear: () => {
         pending = [];
+        watches.muted.clear();
       },
     },
     take: (verb, kind) => {

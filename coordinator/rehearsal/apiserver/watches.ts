@@ -29,7 +29,12 @@ export type OpenWatch = {
   cut(): void;
 };
 
-export type Watches = { serve(request: WatchRequest): void; open(): readonly OpenWatch[] };
+export type Watches = {
+  serve(request: WatchRequest): void;
+  open(): readonly OpenWatch[];
+  /** Kinds whose watches say nothing from their beginning on. */
+  readonly muted: Set<string>;
+};
 
 /** As often as the real one sends them. */
 const bookmarkEveryMs = 60_000;
@@ -38,10 +43,11 @@ const lastBookmarkMs = 2_000;
 export function createWatches(deps: { readonly store: Store; readonly clock: Clock }): Watches {
   const { store, clock } = deps;
   const open = new Set<OpenWatch>();
+  const muted = new Set<string>();
 
   function serve(request: WatchRequest): void {
     const { kind, matches, response, from } = request;
-    let silent = false;
+    let silent = muted.has(kind.plural);
     const write = (text: string) => {
       if (!silent && !response.writableEnded) response.write(text);
     };
@@ -117,7 +123,7 @@ export function createWatches(deps: { readonly store: Store; readonly clock: Clo
     }
   }
 
-  return { serve, open: () => [...open] };
+  return { serve, muted, open: () => [...open] };
 }
 
 /** Entering or leaving a selector is an appearance or a disappearance to who watches with it. */
