@@ -8,12 +8,12 @@ import { version } from '../shared/version.ts';
 import type { Agents } from './agents/port.ts';
 import { assertCrdsInstalled } from './cluster/crds.ts';
 import type { Cluster } from './cluster/port.ts';
-import { createCollector } from './diagnosis/collect.ts';
 import { holdLease } from './experiment/lease.ts';
 import { createRunnerMetrics } from './experiment/metrics.ts';
 import { createPlanner } from './experiment/planner.ts';
 import { runExperiments } from './experiment/runner.ts';
 import { createStore } from './experiment/store.ts';
+import { createCollector } from './facts/collect.ts';
 import { createWatcher } from './reaction/watcher.ts';
 import { registerCatalogueRoutes } from './routes/catalogue.ts';
 import { registerExperimentRoutes } from './routes/experiments.ts';
@@ -67,7 +67,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       },
     },
     refResolver: {
-      buildLocalReference: (schema, _base, _fragment, index) => String(schema['$id'] ?? `schema-${index}`),
+      buildLocalReference: (schema, _base, _fragment, index) => String(schema.$id ?? `schema-${index}`),
     },
     transformObject: (document) =>
       'openapiObject' in document ? completed(document.openapiObject) : document.swaggerObject,

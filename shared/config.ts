@@ -51,7 +51,7 @@ export function readConfig<const T extends OptionTable>(
 ): ConfigOutcome<ConfigOf<T>> {
   const help = renderHelp(program, table);
   const { values, faults } = readFlags(table, argv);
-  if (values['help'] === true) return { help };
+  if (values.help === true) return { help };
 
   const config: Record<string, unknown> = {};
   for (const [name, row] of Object.entries(table)) {
@@ -85,7 +85,7 @@ function readFlags(table: OptionTable, argv: readonly string[]) {
   for (const token of tokens) {
     if (token.kind === 'positional') faults.push(`"${token.value}" is no option; options start with --`);
     if (token.kind !== 'option') continue;
-    if (token.name === 'help') values['help'] = true;
+    if (token.name === 'help') values.help = true;
     else takeFlag(table, token, values, faults);
   }
   return { values, faults };

@@ -167,11 +167,16 @@ async function prepareAll(
     } catch (thrown) {
       const refusal = refusalFromUnknown(thrown);
       metrics.count(channel.surface, 'refused');
-      if (refusal.code === 'invalid_argument' || refusal.reason === 'internal') throw thrown;
+      if (isAboutOrder(refusal)) throw thrown;
       prepared.push({ refused: negative(channel, 'refused', refusal) });
     }
   }
   return prepared;
+}
+
+/** Wrong in itself, or only too early: then no surface is written, and the same order may come again. */
+function isAboutOrder({ code, reason }: Refusal): boolean {
+  return code === 'invalid_argument' || code === 'resource_exhausted' || reason === 'internal';
 }
 
 function negative(channel: Channel, outcome: 'refused' | 'failed', refusal: Refusal): SurfaceResult {

@@ -1,4 +1,3 @@
-import type { NodeCondition } from '../diagnosis/facts.ts';
 import type { KubeObject } from './port.ts';
 
 /** Readers for the parts of core objects that we look at. Absent parts read as empty: other writers leave them out. */
@@ -28,6 +27,16 @@ export function textMap(object: unknown, ...path: readonly string[]): Readonly<R
     Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
   );
 }
+
+export type NodeCondition = {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+  /** RFC 3339, the node's clock; whole seconds. */
+  readonly lastHeartbeatTime: string | null;
+  readonly lastTransitionTime: string | null;
+};
 
 export function conditionsOf(node: KubeObject): readonly NodeCondition[] {
   return list(node, 'status', 'conditions').map((condition) => ({

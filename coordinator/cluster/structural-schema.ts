@@ -35,7 +35,7 @@ export function structuralFrom(schema: object): Schema {
       : { ...kept, type: 'object', additionalProperties: inner };
   }
   if (items !== undefined) return { ...kept, type: 'array', items: structuralFrom(items as object) };
-  return kept['type'] === undefined ? { ...kept, 'x-kubernetes-preserve-unknown-fields': true } : kept;
+  return kept.type === undefined ? { ...kept, 'x-kubernetes-preserve-unknown-fields': true } : kept;
 }
 
 const keywords = [
@@ -58,13 +58,13 @@ function keep(schema: Schema): Record<string, unknown> {
 }
 
 function isOpen(schema: Schema): boolean {
-  return schema['x-kubernetes-preserve-unknown-fields'] === true && schema['type'] === undefined;
+  return schema['x-kubernetes-preserve-unknown-fields'] === true && schema.type === undefined;
 }
 
 function fromUnion(members: readonly Schema[], kept: Schema): Schema {
-  const real = members.filter((member) => member['type'] !== 'null');
+  const real = members.filter((member) => member.type !== 'null');
   const nullable = real.length < members.length ? { nullable: true } : {};
-  const literals = real.map((member) => member['const']);
+  const literals = real.map((member) => member.const);
   if (literals.every((literal) => typeof literal === 'string'))
     return { ...kept, ...nullable, type: 'string', enum: literals };
   const [only] = real;

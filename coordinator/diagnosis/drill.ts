@@ -7,8 +7,8 @@ import type { TimelineEntry } from '../../shared/schemas/expectation.ts';
 import type { Evidence } from '../../shared/schemas/explanation.ts';
 import type { KernelLogReadBack, Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
 import { parseXidLine } from '../../shared/xid/line.ts';
+import type { DrillFacts, Facts } from '../facts/facts.ts';
 import { ageSeconds, millis } from './evidence.ts';
-import type { DrillFacts, Facts } from './facts.ts';
 
 /** A refusal or failure, of the whole order or of one surface. */
 export type Problem = {

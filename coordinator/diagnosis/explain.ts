@@ -1,7 +1,7 @@
 import type { Evidence, Explanation } from '../../shared/schemas/explanation.ts';
+import { type Facts, isUnread } from '../facts/facts.ts';
 import { hasReacted, injectedOn, seenInjection } from './drill.ts';
 import { renderPod, seen, seenCondition } from './evidence.ts';
-import { type Facts, isUnread } from './facts.ts';
 import { conditionOf } from './liveness.ts';
 import type { Cause, Judgement, Rule } from './rule.ts';
 import { rules as allRules } from './rules.ts';

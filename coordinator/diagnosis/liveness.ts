@@ -1,8 +1,9 @@
 import { eventSource, monitors } from '../../shared/nma/conditions.ts';
 import { heartbeatStaleMs, reactionWindows } from '../../shared/nma/timing.ts';
+import type { NodeCondition } from '../cluster/node-view.ts';
+import type { Facts, PodFacts } from '../facts/facts.ts';
 import { injectedAt, isAfterInjection } from './drill.ts';
 import { ageSeconds, millis, renderAge } from './evidence.ts';
-import type { Facts, NodeCondition, PodFacts } from './facts.ts';
 
 const managedTypes: ReadonlySet<string> = new Set(monitors.map((monitor) => monitor.conditionType));
 const kubeletTypes: ReadonlySet<string> = new Set(['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure']);

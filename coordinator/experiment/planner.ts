@@ -4,7 +4,7 @@ import type { FoundNmaVersion } from '../../shared/nma/versions.ts';
 import type { ExperimentSpec, InjectionSpec } from '../../shared/schemas/experiment.ts';
 import { isReady } from '../cluster/node-view.ts';
 import type { KubeObject } from '../cluster/port.ts';
-import type { Collector } from '../diagnosis/collect.ts';
+import type { Collector } from '../facts/collect.ts';
 import { planTarget, type TargetPlan } from '../plan/plan.ts';
 import {
   type Candidate,

@@ -223,9 +223,7 @@ async function concludeRefused(
     startedAt: isoFromMillis(startedAt),
     endedAt: at,
     counts: { total: 0, pass: 0, fail: 0, other: 0 },
-    ...(Array.isArray(refusal.details['skipped'])
-      ? { skipped: refusal.details['skipped'].slice(0, 100) }
-      : {}),
+    ...(Array.isArray(refusal.details.skipped) ? { skipped: refusal.details.skipped.slice(0, 100) } : {}),
   };
   await deps.store.writeExperimentStatus(experiment, status);
   deps.metrics.ended(experiment.spec.fault.name, 'error', refusal.reason);

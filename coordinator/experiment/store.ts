@@ -151,15 +151,15 @@ export function shortHash(text: string, length: number): string {
 export function experimentFrom(object: KubeObject): Experiment {
   return {
     metadata: object.metadata,
-    spec: object['spec'] as ExperimentSpec,
-    status: object['status'] as ExperimentStatus | undefined,
+    spec: object.spec as ExperimentSpec,
+    status: object.status as ExperimentStatus | undefined,
   };
 }
 
 export function injectionFrom(object: KubeObject): Injection {
   return {
     metadata: object.metadata,
-    spec: object['spec'] as InjectionSpec,
-    status: object['status'] as InjectionStatus | undefined,
+    spec: object.spec as InjectionSpec,
+    status: object.status as InjectionStatus | undefined,
   };
 }

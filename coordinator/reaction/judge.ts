@@ -1,8 +1,7 @@
 import { combinedPrefix } from '../../shared/nma/conditions.ts';
 import type { Expectation, TimelineEntry } from '../../shared/schemas/expectation.ts';
 import type { Baseline } from '../../shared/schemas/experiment.ts';
-import type { NodeEvent } from '../cluster/node-view.ts';
-import type { NodeCondition } from '../diagnosis/facts.ts';
+import type { NodeCondition, NodeEvent } from '../cluster/node-view.ts';
 
 /** What a node looks like now, as far as a reaction can show there. */
 export type Observation = {

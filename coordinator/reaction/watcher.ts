@@ -149,6 +149,6 @@ export function createWatcher(options: {
 
 function taints(node: KubeObject): string {
   const found =
-    (node['spec'] as { taints?: readonly { key: string; effect: string }[] } | undefined)?.taints ?? [];
+    (node.spec as { taints?: readonly { key: string; effect: string }[] } | undefined)?.taints ?? [];
   return found.map(({ key, effect }) => `${key}:${effect}`).join(', ');
 }

@@ -51,7 +51,7 @@ async function story(): Promise<number> {
     coordinatorPort: 0,
     firstAgentPort: 0,
   });
-  const paint = createPaint(process.stdout.isTTY && process.env['NO_COLOR'] === undefined);
+  const paint = createPaint(process.stdout.isTTY && process.env.NO_COLOR === undefined);
   const width = Math.min(Math.max(process.stdout.columns ?? 140, 80), 160);
   const steps: Told[] = [];
   const startedAt = performance.now();

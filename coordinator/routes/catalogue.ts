@@ -5,8 +5,8 @@ import { Explanation } from '../../shared/schemas/explanation.ts';
 import type { Agents } from '../agents/port.ts';
 import { conditionsOf, isReady } from '../cluster/node-view.ts';
 import type { KubeObject } from '../cluster/port.ts';
-import type { Collector } from '../diagnosis/collect.ts';
 import { preflight } from '../diagnosis/explain.ts';
+import type { Collector } from '../facts/collect.ts';
 import { forecastRepair } from '../repair/forecast.ts';
 import { optInLabel, optInValue } from '../selection/select.ts';
 

@@ -81,7 +81,7 @@ function recordText({ channel, parameters, marker }: Work<'kernel-message'>): st
 
 const xid: ChannelWork<'xid'> = {
   order({ parameters, gpu }) {
-    if ((parameters['surfaces'] as readonly string[]).includes('kernel-log')) {
+    if ((parameters.surfaces as readonly string[]).includes('kernel-log')) {
       // The agent refuses it as well; a person hears of it before any node is asked.
       encodeKmsgWrite('err', xidLine(parameters, gpu), 'fault.parameters.detail');
     }
@@ -89,14 +89,14 @@ const xid: ChannelWork<'xid'> = {
   },
   // What the fault means for the node, on whichever surface it is written: that a surface reaches nobody is a finding,
   // not an expectation.
-  reaction: ({ parameters }, nma) => fromPolicy(xidReaction(nma, Number(parameters['xid']))),
+  reaction: ({ parameters }, nma) => fromPolicy(xidReaction(nma, Number(parameters.xid))),
   preview({ parameters, gpu }) {
-    const surfaces = parameters['surfaces'] as readonly string[];
+    const surfaces = parameters.surfaces as readonly string[];
     const line = xidLine(parameters, gpu);
     return surfaces.map((surface) =>
       surface === 'kernel-log'
         ? `/dev/kmsg ← <3>${gpu?.pci === undefined ? line.replace('0000:00:00', '(address of the GPU)') : line}`
-        : `host engine of the monitoring agent ← dcgmi test --inject --gpuid (of the GPU) -f 230 -v ${String(parameters['xid'])}`,
+        : `host engine of the monitoring agent ← dcgmi test --inject --gpuid (of the GPU) -f 230 -v ${String(parameters.xid)}`,
     );
   },
 };
@@ -104,14 +104,14 @@ const xid: ChannelWork<'xid'> = {
 /** With an address of zeros where the GPU is not known by its own. */
 function xidLine(parameters: Parameters, gpu: GpuSelector | undefined): string {
   const pci = parsePci(gpu?.pci ?? '0000:00:00.0', 'target.gpu.pci');
-  return renderXidLine({ ...(parameters as object), pci, xid: Number(parameters['xid']) });
+  return renderXidLine({ ...(parameters as object), pci, xid: Number(parameters.xid) });
 }
 
 const dcgmField: ChannelWork<'dcgm-field'> = {
   order({ parameters, gpu }) {
-    const field = findField(scalar(parameters['field']), 'fault.parameters.field');
-    const value = assertFieldValue(field, scalar(parameters['value']), 'fault.parameters.value');
-    const nothing = parameters['force'] === true ? undefined : explainNoEffect(field, value);
+    const field = findField(scalar(parameters.field), 'fault.parameters.field');
+    const value = assertFieldValue(field, scalar(parameters.value), 'fault.parameters.value');
+    const nothing = parameters.force === true ? undefined : explainNoEffect(field, value);
     if (nothing !== undefined) {
       throw new Refusal('field_value_no_effect', `fault.parameters.value: ${nothing.summary}`, {
         field: 'fault.parameters.value',
@@ -123,11 +123,9 @@ const dcgmField: ChannelWork<'dcgm-field'> = {
     return { method: 'InjectDcgmField', body: { ...parameters, gpu: gpu ?? firstGpu } };
   },
   reaction({ parameters }, nma) {
-    const field = findField(scalar(parameters['field']));
-    const value = Number(parameters['value']);
-    const matching = (field.effects ?? []).filter((effect) =>
-      isMatch(effect.rule, String(parameters['value'])),
-    );
+    const field = findField(scalar(parameters.field));
+    const value = Number(parameters.value);
+    const matching = (field.effects ?? []).filter((effect) => isMatch(effect.rule, String(parameters.value)));
     for (const effect of matching) {
       if (effect.kind === 'policy') {
         const found = policyReaction(nma, violationOf(effect.policy, field, value));
@@ -144,9 +142,9 @@ const dcgmField: ChannelWork<'dcgm-field'> = {
     return { reaction: found, via: found.appearsAs === 'event' ? 'health-event' : 'health-condition' };
   },
   preview({ parameters }) {
-    const field = findField(scalar(parameters['field']));
+    const field = findField(scalar(parameters.field));
     return [
-      `host engine of the monitoring agent ← dcgmi test --inject --gpuid (of the GPU) -f ${field.id} -v ${String(parameters['value'])}  (${field.name}, ${field.what})`,
+      `host engine of the monitoring agent ← dcgmi test --inject --gpuid (of the GPU) -f ${field.id} -v ${String(parameters.value)}  (${field.name}, ${field.what})`,
     ];
   },
 };

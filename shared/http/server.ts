@@ -229,13 +229,13 @@ type Fault = NonNullable<FastifyError['validation']>[number];
 function refusalFromValidation(thrown: FastifyError): Refusal {
   const faults = (thrown.validation ?? []).map((fault) => {
     const params = fault.params as Record<string, unknown>;
-    const extra = params['additionalProperty'] ?? params['missingProperty'];
+    const extra = params.additionalProperty ?? params.missingProperty;
     const path = `${thrown.validationContext ?? 'body'}${fault.instancePath.replaceAll('/', '.')}`;
     const field = extra === undefined ? path : `${path}.${String(extra)}`;
     return {
       field: field.replace(/^body\./, ''),
       message: messageOf(fault),
-      allowed: params['allowedValues'] ?? params['allowedValue'],
+      allowed: params.allowedValues ?? params.allowedValue,
     };
   });
   const unique = mergeAlternatives(faults);

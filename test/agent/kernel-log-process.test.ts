@@ -60,7 +60,7 @@ t.test('200 at full speed are 200 records', real, async (t) => {
     for (let text = left.pop(); text !== undefined; text = left.pop()) {
       const { status, body } = await agent.call('WriteKernelMessage', { level: 'err', text });
       if (status !== 200) t.fail(body.message);
-      sequences.push(Number(readBackOf(body)['sequence']));
+      sequences.push(Number(readBackOf(body).sequence));
       log.records();
     }
   }
@@ -156,7 +156,7 @@ t.test('a tail over HTTP has what is injected while it stands', real, async (t) 
     lines.map((line) => JSON.parse(line) as object),
     [
       ...receipts.map(({ body }, index) => ({
-        sequence: readBackOf(body)['sequence'],
+        sequence: readBackOf(body).sequence,
         text: `${mark} ${index + 1}`,
       })),
       { end: 'the limit is reached', records: 2 },

@@ -65,7 +65,7 @@ export async function runAgent(
 /** Without the options that tap gives to every Node below it: its loader more than doubles the time to start. */
 function spawnAgent(flags: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
   return spawn('/usr/bin/env', ['-u', 'NODE_OPTIONS', process.execPath, main, ...flags], {
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+    env: { PATH: process.env.PATH ?? '', ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
 }

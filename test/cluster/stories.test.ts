@@ -106,11 +106,7 @@ t.test('a dry run shows the plan and changes nothing', async (t) => {
     skipped: [{ node: 'drilled-other' }],
   });
   const after = await rig.getJson('-n', namespace, 'experiments,injections');
-  t.equal(
-    (after['items'] as unknown[]).length,
-    (before['items'] as unknown[]).length,
-    'no object was created',
-  );
+  t.equal((after.items as unknown[]).length, (before.items as unknown[]).length, 'no object was created');
   t.equal(recordsWith(plan.targets[0]?.order.body.text ?? 'none'), 0, 'nothing was written');
 });
 

@@ -1,6 +1,5 @@
 import t from 'tap';
-import type { NodeEvent } from '../../coordinator/cluster/node-view.ts';
-import type { NodeCondition } from '../../coordinator/diagnosis/facts.ts';
+import type { NodeCondition, NodeEvent } from '../../coordinator/cluster/node-view.ts';
 import { baselineOf, findReaction, type Observation } from '../../coordinator/reaction/judge.ts';
 import { combinedPrefix } from '../../shared/nma/conditions.ts';
 import type { Expectation } from '../../shared/schemas/expectation.ts';

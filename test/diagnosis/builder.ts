@@ -1,4 +1,5 @@
-import type { DrillFacts, Facts, NodeCondition, PodFacts } from '../../coordinator/diagnosis/facts.ts';
+import type { NodeCondition } from '../../coordinator/cluster/node-view.ts';
+import type { DrillFacts, Facts, PodFacts } from '../../coordinator/facts/facts.ts';
 import { findNmaVersion } from '../../shared/nma/versions.ts';
 import type { TimelineEntry } from '../../shared/schemas/expectation.ts';
 import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { Compile } from 'typebox/compile';
 import { explain, preflight } from '../../coordinator/diagnosis/explain.ts';
-import type { Facts } from '../../coordinator/diagnosis/facts.ts';
+import type { Facts } from '../../coordinator/facts/facts.ts';
 import { forecastRepair } from '../../coordinator/repair/forecast.ts';
 import { Explanation } from '../../shared/schemas/explanation.ts';
 import {

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { explain, explainRefusal } from '../../coordinator/diagnosis/explain.ts';
-import type { Facts } from '../../coordinator/diagnosis/facts.ts';
 import { rules } from '../../coordinator/diagnosis/rules.ts';
+import type { Facts } from '../../coordinator/facts/facts.ts';
 import { type Reason, reasons } from '../../shared/errors.ts';
 import { dcgmResult, facts, inventory, planned, receipt } from './builder.ts';
 

@@ -1,4 +1,4 @@
-import type { Facts } from '../../coordinator/diagnosis/facts.ts';
+import type { Facts } from '../../coordinator/facts/facts.ts';
 import {
   before,
   condition,

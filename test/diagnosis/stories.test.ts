@@ -1,6 +1,6 @@
 import t from 'tap';
 import { explain, preflight } from '../../coordinator/diagnosis/explain.ts';
-import type { Facts } from '../../coordinator/diagnosis/facts.ts';
+import type { Facts } from '../../coordinator/facts/facts.ts';
 import { forecastRepair } from '../../coordinator/repair/forecast.ts';
 import type { Explanation } from '../../shared/schemas/explanation.ts';
 import {

@@ -126,7 +126,7 @@ t.test('parameters are checked, and everything wrong is told', (t) => {
 t.test('defaults make each order a new one', (t) => {
   t.same(work('task-blocked').parameters, { process: 'xidrill-a1b2c3', pid: 4321, seconds: 120 });
   t.same(work('xid').parameters, { xid: 79, surfaces: ['dcgm'] });
-  t.equal(work('soft-lockup').parameters['seconds'], markerNumber(marker));
+  t.equal(work('soft-lockup').parameters.seconds, markerNumber(marker));
   for (const text of ['000000', 'zzzzzz', marker]) {
     t.ok(markerNumber(text) >= 1000 && markerNumber(text) <= 9999, text);
   }

@@ -1,6 +1,6 @@
+import { type Facts, isUnread } from '../../facts/facts.ts';
 import { problemsOf, seenProblem } from '../drill.ts';
 import { seen } from '../evidence.ts';
-import { type Facts, isUnread } from '../facts.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 export const agentUnknown: Rule = {

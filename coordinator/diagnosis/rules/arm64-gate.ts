@@ -1,6 +1,6 @@
+import type { Facts } from '../../facts/facts.ts';
 import { isAboutGpus, needsHostEngine } from '../drill.ts';
 import { podSource, present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
-import type { Facts } from '../facts.ts';
 import { conditionOf, isFresh } from '../liveness.ts';
 import { firstWith, nmaName, nmaTag } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';

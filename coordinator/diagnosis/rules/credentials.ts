@@ -1,6 +1,6 @@
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
+import type { Facts } from '../../facts/facts.ts';
 import { podSource, present, renderAge, renderPod, seen, seenHeartbeat, seenInLog } from '../evidence.ts';
-import type { Facts } from '../facts.ts';
 import { managedConditions, writingOf } from '../liveness.ts';
 import { nmaNamespace, restartAllNma } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';

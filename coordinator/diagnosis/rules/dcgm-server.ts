@@ -1,8 +1,8 @@
 import { policiesListenMaxMs } from '../../../shared/nma/timing.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
+import { type Facts, isUnread } from '../../facts/facts.ts';
 import { injectedAt, isAboutGpus, needsHostEngine, problemsOf, seenProblem, surfacesOf } from '../drill.ts';
 import { millis, podSource, present, renderPod, seen, seenCondition, seenInLog } from '../evidence.ts';
-import { type Facts, isUnread } from '../facts.ts';
 import { conditionOf, runningPod } from '../liveness.ts';
 import { nmaNamespace, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';

@@ -1,6 +1,7 @@
 import { reconcileTickMs } from '../../../shared/nma/timing.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import type { HostEngineFacts } from '../../../shared/schemas/inventory.ts';
+import { type Facts, isUnread } from '../../facts/facts.ts';
 import {
   injectedOn,
   needsHostEngine,
@@ -11,7 +12,6 @@ import {
   surfacesOf,
 } from '../drill.ts';
 import { renderPod, seen } from '../evidence.ts';
-import { type Facts, isUnread } from '../facts.ts';
 import { runningPod } from '../liveness.ts';
 import { nmaNamespace } from '../names.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted, unknown } from '../rule.ts';

@@ -2,9 +2,9 @@ import { explainNoEffect, type NoEffect, type Suggestion } from '../../../shared
 import { findField } from '../../../shared/dcgm-fields/find.ts';
 import { assertFieldValue } from '../../../shared/dcgm-fields/value.ts';
 import { Refusal } from '../../../shared/errors.ts';
+import type { DrillFacts, Facts } from '../../facts/facts.ts';
 import { injectedOn, problemsOf, seenInjection, seenProblem } from '../drill.ts';
 import { seen } from '../evidence.ts';
-import type { DrillFacts, Facts } from '../facts.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 
 /** `dcgmi` says "Successfully injected" to every number, whatever it measures (dcgm-measured.md §2). */

@@ -1,6 +1,6 @@
 import { isReason } from '../../../shared/errors.ts';
+import type { Facts } from '../../facts/facts.ts';
 import { injectedOn, type Problem, problemsOf, seenInjection, seenProblem } from '../drill.ts';
-import type { Facts } from '../facts.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 import { agentDisarmed, agentUnknown, agentUnreachable } from './agent.ts';
 import { dcgmServerMissing, engineLost } from './dcgm-server.ts';

@@ -2,6 +2,7 @@ import { xidReaction } from '../../../shared/nma/reactions.ts';
 import { nmaVersions } from '../../../shared/nma/versions.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import { parseXidLine } from '../../../shared/xid/line.ts';
+import type { DrillFacts, Facts } from '../../facts/facts.ts';
 import {
   injectedOn,
   kernelReadBack,
@@ -14,7 +15,6 @@ import {
   xidOf,
 } from '../drill.ts';
 import { seen } from '../evidence.ts';
-import type { DrillFacts, Facts } from '../facts.ts';
 import { driverSpelling, judgeLine } from '../kernel-log-readers.ts';
 import { nmaName } from '../names.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';

@@ -1,7 +1,8 @@
 import { xidHealthIncident } from '../../../shared/nma/health-codes.ts';
+import type { NodeCondition } from '../../cluster/node-view.ts';
+import type { Facts } from '../../facts/facts.ts';
 import { injectedOn, isSilent, reactionEntry, seenInjection, usualReaction } from '../drill.ts';
 import { present, seenCondition } from '../evidence.ts';
-import type { Facts, NodeCondition } from '../facts.ts';
 import { conditionOf } from '../liveness.ts';
 import { nmaNamespace, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';

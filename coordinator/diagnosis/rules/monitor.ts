@@ -1,7 +1,7 @@
 import { monitors, type PluginName } from '../../../shared/nma/conditions.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
+import { type Facts, isUnread } from '../../facts/facts.ts';
 import { present, seen, seenHeartbeat, seenInLog } from '../evidence.ts';
-import { type Facts, isUnread } from '../facts.ts';
 import { conditionOf, isFresh, runningPod, writingOf } from '../liveness.ts';
 import { nmaNamespace, restartAllNma, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';

@@ -1,5 +1,6 @@
 import { heartbeatStaleMs, policiesListenMaxMs } from '../../../shared/nma/timing.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
+import type { Facts, PodFacts } from '../../facts/facts.ts';
 import {
   gapsOf,
   hasWaitedLongEnough,
@@ -22,7 +23,6 @@ import {
   seen,
   seenHeartbeat,
 } from '../evidence.ts';
-import type { Facts, PodFacts } from '../facts.ts';
 import { runningPod, signOfLife, writingOf } from '../liveness.ts';
 import { nmaDaemonSet, nmaNamespace, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';

@@ -1,8 +1,8 @@
+import type { Facts } from '../../facts/facts.ts';
 import { conditionRows } from '../../repair/actions.ts';
 import { type BlockCode, forecastRepair, type RepairForecast } from '../../repair/forecast.ts';
 import { reactionEntry } from '../drill.ts';
 import { ageSeconds, renderAge, seen, seenCondition } from '../evidence.ts';
-import type { Facts } from '../facts.ts';
 import { conditionOf } from '../liveness.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted } from '../rule.ts';
 import { seenEntry } from './severity.ts';

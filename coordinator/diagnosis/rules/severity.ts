@@ -2,9 +2,9 @@ import { combinedPrefix } from '../../../shared/nma/conditions.ts';
 import { eventAggregateLimit, eventBurst } from '../../../shared/nma/timing.ts';
 import type { TimelineEntry } from '../../../shared/schemas/expectation.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
+import type { Facts } from '../../facts/facts.ts';
 import { isSilent, usualReaction, xidOf } from '../drill.ts';
 import { present, seen, seenInLog } from '../evidence.ts';
-import type { Facts } from '../facts.ts';
 import { nmaName } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 

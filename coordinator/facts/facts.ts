@@ -2,6 +2,7 @@ import type { NmaVersion } from '../../shared/nma/versions.ts';
 import type { Expectation, TimelineEntry } from '../../shared/schemas/expectation.ts';
 import type { Inventory } from '../../shared/schemas/inventory.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
+import type { NodeCondition } from '../cluster/node-view.ts';
 
 /**
  * Everything that a diagnosis may look at, as it was read at one moment. Plain data: rules are pure.
@@ -19,16 +20,6 @@ export type Facts = {
 };
 
 export type Unread = { readonly unread: string };
-
-export type NodeCondition = {
-  readonly type: string;
-  readonly status: string;
-  readonly reason: string;
-  readonly message: string;
-  /** RFC 3339, the node's clock; whole seconds. */
-  readonly lastHeartbeatTime: string | null;
-  readonly lastTransitionTime: string | null;
-};
 
 export type NodeFacts = {
   readonly name: string;
