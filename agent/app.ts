@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { isoFromMillis } from '../shared/clock.ts';
+import { Refusal } from '../shared/errors.ts';
 import { createServer, formatConnectError } from '../shared/http/server.ts';
 import type { Log } from '../shared/log.ts';
 import { openJournal } from './injection/journal.ts';
@@ -7,6 +8,9 @@ import { createInjectionMetrics } from './injection/metrics.ts';
 import { createOrders, interruptedReceipt } from './injection/orders.ts';
 import { type AgentParts, createMethods } from './service.ts';
 import { registerTail } from './tail.ts';
+
+/** The node that a caller means; an agent of another one refuses. */
+const nodeHeader = 'xidrill-node';
 
 export const servicePath = '/xidrill.agent.v1.AgentService';
 
@@ -41,6 +45,17 @@ export function createAgent(options: AgentOptions): FastifyInstance {
         reply.type('application/json').send(JSON.stringify(await method.call(request.body as never))),
     );
   }
+  // Whoever means a node says so: behind a stale address there may be the agent of one that never opted in.
+  app.addHook('preValidation', async (request) => {
+    const meant = request.headers[nodeHeader];
+    if (meant === undefined || meant === options.node) return;
+    throw new Refusal('wrong_node', `this is the agent of node ${options.node}, not of ${String(meant)}`, {
+      field: `header ${nodeHeader}`,
+      value: meant,
+      allowed: options.node,
+      remedy: 'correct --agent NODE=URL of the coordinator, or the --node of this agent',
+    });
+  });
   registerTail(app, `${servicePath}/TailKernelLog`, options.kernelLog);
   app.addHook('onClose', async () => {
     options.kernelLog.close();

@@ -5,8 +5,9 @@ import { Refusal } from '../shared/errors.ts';
 import { createServer } from '../shared/http/server.ts';
 import type { Log } from '../shared/log.ts';
 import { version } from '../shared/version.ts';
+import { registerAgentsUp } from './agents/metrics.ts';
 import type { Agents } from './agents/port.ts';
-import { assertCrdsInstalled } from './cluster/crds.ts';
+import { assertCrdsInstalled, assertNamespaceExists } from './cluster/crds.ts';
 import type { Cluster } from './cluster/port.ts';
 import { holdLease } from './experiment/lease.ts';
 import { createRunnerMetrics } from './experiment/metrics.ts';
@@ -20,6 +21,7 @@ import { registerExperimentRoutes } from './routes/experiments.ts';
 import { createExperimentFeed } from './routes/feed.ts';
 import { completed } from './routes/openapi.ts';
 import { formatProblem } from './routes/problem.ts';
+import { optInLabel, optInValue } from './selection/select.ts';
 
 export type CoordinatorOptions = {
   readonly cluster: Cluster;
@@ -57,6 +59,12 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     ...(options.tokenFile === undefined ? {} : { tokenFile: options.tokenFile }),
     notReady: () => because,
   });
+  registerAgentsUp(metrics, agents, () =>
+    watcher
+      .nodes()
+      .filter(({ metadata }) => metadata.labels?.[optInLabel] === optInValue)
+      .map(({ metadata }) => metadata.name),
+  );
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -91,6 +99,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     app,
     async run(signal) {
       await assertCrdsInstalled(cluster);
+      await assertNamespaceExists(cluster, namespace);
       watcher.start(signal);
       feed.start(signal);
       ready().then(

@@ -106,6 +106,7 @@ export const reasons = {
   experiment_ended: { code: 'failed_precondition', title: 'The experiment has ended' },
   idempotency_key_reused: { code: 'aborted', title: 'The key was used for another experiment' },
   agent_unknown: { code: 'not_found', title: 'No agent is known for that node' },
+  wrong_node: { code: 'failed_precondition', title: 'This is the agent of another node' },
   agent_unreachable: { code: 'unavailable', title: 'The agent does not answer' },
 } as const satisfies Record<string, ReasonRow>;
 

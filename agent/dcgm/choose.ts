@@ -49,7 +49,24 @@ function chooseListened(engines: readonly HostEngineFacts[], force: boolean): Ho
   if (force && single !== undefined && other === undefined) return single;
   if (force)
     throw refuse('engine_ambiguous', 'nobody listens on any host engine; name one to force it', engines);
+  if (engines.every(({ gpus, version }) => gpus.length === 0 && version === null)) throw unasked(engines);
   throw refuse('nobody_listens', 'the node monitoring agent listens on no host engine of this node', engines);
+}
+
+/** Where no engine could be asked, who listens is not known: that is another finding than that nobody does. */
+function unasked(engines: readonly HostEngineFacts[]): Refusal {
+  const hasClient = engines.some(({ dcgmi }) => dcgmi !== null);
+  const seen = engines.map((engine) => `pid ${engine.pid} ${whereIs(engine)}: ${engine.problems.join(', ')}`);
+  return new Refusal(
+    hasClient ? 'engine_unreachable' : 'dcgmi_not_found',
+    `no host engine of this node could be asked who listens on it. ${seen.join('; ')}`,
+    {
+      engines: engines.map(({ pid, podUid, address, problems }) => ({ pid, podUid, address, problems })),
+      remedy: hasClient
+        ? 'see why the host engine does not answer its own dcgmi, or name it and force'
+        : 'give the agent --dcgmi PATH with a dcgmi of the same version',
+    },
+  );
 }
 
 /** Refuses an engine on which an injected value would change nothing, and says where it would. */

@@ -12,6 +12,9 @@ const servicePath = '/xidrill.agent.v1.AgentService';
 /** An order runs dcgmi several times at the most, each within its own limit. */
 const timeoutMs = 60_000;
 
+/** A scrape must not wait longer for a node that hangs. */
+const healthMs = 2_000;
+
 export function createHttpAgents(options: {
   readonly directory: AgentDirectory;
   readonly tokenFile?: string;
@@ -33,7 +36,7 @@ export function createHttpAgents(options: {
     try {
       response = await fetch(`${url}${servicePath}/${method}`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', ...authorization(tokenFile) },
+        headers: { 'content-type': 'application/json', 'xidrill-node': node, ...authorization(tokenFile) },
         body: JSON.stringify(body),
         signal: AbortSignal.any(limits),
       });
@@ -49,6 +52,16 @@ export function createHttpAgents(options: {
     find: directory,
     order: async (node, order, signal) =>
       (await call(node, order.method, { ...order.body, orderId: order.orderId }, signal)) as Receipt,
+    async isUp(node) {
+      try {
+        const url = await directory(node);
+        return (
+          url !== undefined && (await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(healthMs) })).ok
+        );
+      } catch {
+        return false;
+      }
+    },
     inventory: async (node, signal) => (await call(node, 'GetInventory', {}, signal)) as Inventory,
   };
 }

@@ -12,4 +12,6 @@ export interface Agents {
    */
   order(node: string, order: AgentOrder, signal?: AbortSignal): Promise<Receipt>;
   inventory(node: string, signal?: AbortSignal): Promise<Inventory>;
+  /** Whether the node's agent answers at all. Never throws. */
+  isUp(node: string): Promise<boolean>;
 }

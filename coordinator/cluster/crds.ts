@@ -95,6 +95,22 @@ export function customResourceDefinitions(): readonly KubeObject[] {
   }));
 }
 
+/** A coordinator without its namespace would look healthy and find nothing, for ever. */
+export async function assertNamespaceExists(cluster: Cluster, namespace: string): Promise<void> {
+  try {
+    if ((await cluster.read('namespaces', { name: namespace })) !== undefined) return;
+  } catch (thrown) {
+    // Reading namespaces is a right of its own; without it the first write will tell.
+    if (thrown instanceof Refusal && thrown.reason === 'cluster_refused') return;
+    throw thrown;
+  }
+  throw new Refusal('object_missing', `there is no namespace "${namespace}"`, {
+    field: '--namespace',
+    value: namespace,
+    remedy: `kubectl create namespace ${namespace}`,
+  });
+}
+
 /** Throws `crds_missing` with what to do, or returns. */
 export async function assertCrdsInstalled(cluster: Cluster): Promise<void> {
   const found = await Promise.all(

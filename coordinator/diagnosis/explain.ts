@@ -68,7 +68,10 @@ export function explainPass(
         ? 'Nothing to do: an event leaves nothing on the node.'
         : `Restore the node, or let it be repaired: ${condition.type} stays False until NMA restarts.`,
     refuted: [],
-    alsoFound: causesOf(judgeAll(withReaction(facts, what), rules)).map(furtherOf),
+    // What would explain a silence is no finding where there was none.
+    alsoFound: causesOf(judgeAll(withReaction(facts, what), rules))
+      .filter(({ rule, cause }) => rule.link === 'repair' || cause.aside)
+      .map(furtherOf),
   };
 }
 
@@ -115,6 +118,7 @@ export function explainRefusal(
 /** As the rules name them: `injection-not-proven` only where the reason itself says that it was tried. */
 const codeOfRefusal: Readonly<Record<string, string>> = {
   agent_unknown: 'agent-unknown',
+  wrong_node: 'agent-unknown',
   agent_unreachable: 'agent-unreachable',
   disarmed: 'agent-disarmed',
   field_value_no_effect: 'field-is-another-quantity',
@@ -236,5 +240,6 @@ function checkOf(rule: Rule, judgement: Judgement): PreflightCheck[] {
 
 /** Below ten seconds the fraction matters. */
 function renderLatency(seconds: number): string {
+  if (seconds < 0.05) return 'less than 0.1 s';
   return `${seconds < 10 ? Number(seconds.toFixed(1)) : Math.round(seconds)} s`;
 }

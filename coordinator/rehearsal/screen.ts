@@ -23,13 +23,13 @@ export function renderTold(told: Told, paint: Paint, width: number): string {
   const latency = told.latencySeconds === null ? '' : ` after ${told.latencySeconds.toFixed(1)} s`;
   const also = explanation.alsoFound.map(({ code }) => code);
   const proofs = explanation.evidence.slice(0, shownProofs);
-  const [first = '', ...more] = wrap(`${explanation.code}${latency}: ${explanation.summary}`, width - 12, 4);
+  const [first = '', ...more] = wrap(`${explanation.code}${latency}: ${explanation.summary}`, width - 12, 6);
   return [
     paint.bold(cut(`${told.step.padEnd(5)}${told.did}  →  ${told.saw}`, width)),
     `${indent}${paint.verdict(told.verdict.padEnd(6))} ${first}`,
     ...more.map((line) => `${indent}${' '.repeat(7)}${line}`),
     ...proofs.map((proof) => paint.dim(`${indent}proof  ${renderProof(proof, width - 12)}`)),
-    ...wrap(explanation.remedy, width - 12, 2).map(
+    ...wrap(explanation.remedy, width - 12, 6).map(
       (line, index) => `${indent}${index === 0 ? 'next' : '    '}   ${line}`,
     ),
     ...(also.length > 0 ? [paint.dim(cut(`${indent}also   ${also.join(', ')}`, width))] : []),

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { createHttpAgents } from '../../coordinator/agents/http.ts';
 import type { Agents } from '../../coordinator/agents/port.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { AgentOrder } from '../../shared/schemas/experiment.ts';
@@ -29,6 +30,7 @@ t.test('agents that are not as they should be, and nodes that go', async (t) => 
       if (down.has(node)) throw unreachable();
       return real.order(node, order, signal);
     },
+    isUp: real.isUp,
     async inventory(node, signal) {
       if (down.has(node)) throw unreachable();
       const inventory = await real.inventory(node, signal);
@@ -215,4 +217,30 @@ t.test('who may be drilled, and one at a time', async (t) => {
       before + verdicts.filter((verdict) => verdict === 'pass').length,
     );
   });
+});
+
+t.test('the agent of another node writes nothing, whoever mixed up their addresses', async (t) => {
+  const rig = await startRig(t, { rows: [cpuNode('meant'), cpuNode('shy', {})] });
+  await rig.cluster.create('namespaces', {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: 'crossed' },
+  });
+  const crossed = createHttpAgents({ directory: async () => rig.node('shy').url });
+  const { rest } = await startCoordinator(t, rig, { namespace: 'crossed', agents: crossed });
+  const answer = await rest.drill({
+    name: 'crossed',
+    fault: { name: 'task-blocked' },
+    target: only('meant'),
+  });
+  t.match(answer, {
+    verdict: 'error',
+    explanation: { code: 'agent-unknown', evidence: [{ observed: /agent of node shy, not of meant/ }] },
+  });
+  t.equal(recordsWith(rig, 'shy', 'blocked for more than'), 0, 'a node that did not opt in stays untouched');
+  t.match(
+    await (await fetch(`${rig.url}/metrics`)).text(),
+    /^xidrill_agents_up 1$/m,
+    'of those that opted in',
+  );
 });

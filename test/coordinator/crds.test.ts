@@ -1,7 +1,11 @@
 import t, { type Test } from 'tap';
 import Type from 'typebox';
 import { createClusterClient } from '../../coordinator/cluster/client.ts';
-import { assertCrdsInstalled, customResourceDefinitions } from '../../coordinator/cluster/crds.ts';
+import {
+  assertCrdsInstalled,
+  assertNamespaceExists,
+  customResourceDefinitions,
+} from '../../coordinator/cluster/crds.ts';
 import { structuralFrom } from '../../coordinator/cluster/structural-schema.ts';
 import { createStore } from '../../coordinator/experiment/store.ts';
 import { startApiServer } from '../../coordinator/rehearsal/apiserver/server.ts';
@@ -97,7 +101,12 @@ t.test('the API server takes them, and holds objects to them', async (t) => {
   for (const definition of customResourceDefinitions())
     await cluster.create('customresourcedefinitions', definition);
   await assertCrdsInstalled(cluster);
+  await t.rejects(
+    assertNamespaceExists(cluster, 'drills'),
+    refusal({ reason: 'object_missing', details: { remedy: 'kubectl create namespace drills' } }),
+  );
   await cluster.create('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'drills' } });
+  await assertNamespaceExists(cluster, 'drills');
 
   const create = (spec: object, name = 'a') =>
     cluster.create('experiments', {

@@ -116,6 +116,7 @@ t.test('one cluster, every kind of request', async (t) => {
     const real = httpAgents(rig);
     const agents: Agents = {
       find: real.find,
+      isUp: real.isUp,
       order: async (node, order) => {
         calls.push(`order ${node}`);
         return real.order(node, order);

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap';
+import { chooseEngine } from '../../agent/dcgm/choose.ts';
 import { createDcgm } from '../../agent/dcgm/client.ts';
 import type { Dcgmi } from '../../agent/dcgm/port.ts';
 import { createPtyDcgmi } from '../../agent/dcgm/pty.ts';
@@ -193,4 +194,31 @@ t.test('an aborted order says so and leaves the slot as it was', async (t) => {
     dcgm.inject({ engine, gpuId: 0, field: xid, value: 79 }, AbortSignal.abort(reason)),
     reason,
   );
+});
+
+t.test('an engine that could not be asked is not one that nobody listens on', async (t) => {
+  const silent = {
+    pid: 7,
+    commandLine: ['nv-hostengine'],
+    executable: '/usr/bin/nv-hostengine',
+    container: null,
+    podUid: null,
+    address: '127.0.0.1:5555',
+    listening: true,
+    version: null,
+    dcgmi: null,
+    gpus: [],
+    nma: { listening: false, evidence: 'not known: the engine could not be asked' },
+    problems: ['dcgmi: there is none beside /usr/bin/nv-hostengine'],
+  };
+  const reasonFor = (engine: typeof silent | (Omit<typeof silent, 'dcgmi'> & { dcgmi: string })) => {
+    try {
+      chooseEngine([engine]);
+    } catch (thrown) {
+      return thrown;
+    }
+    return undefined;
+  };
+  t.match(reasonFor(silent), { reason: 'dcgmi_not_found', details: { remedy: /--dcgmi PATH/ } });
+  t.match(reasonFor({ ...silent, dcgmi: '/usr/bin/dcgmi' }), { reason: 'engine_unreachable' });
 });

@@ -54,6 +54,7 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['nothing_to_stop', 'injection-refused', 'never'],
   // Of the way to the agent.
   ['agent_unknown', 'agent-unknown', 'never'],
+  ['wrong_node', 'agent-unknown', 'never'],
   ['agent_unreachable', 'agent-unreachable', 'never'],
 ];
 

@@ -8,7 +8,7 @@ export const agentUnknown: Rule = {
   title: 'No agent runs on the node',
   link: 'reaction',
   judge(facts) {
-    const problem = problemFor(facts, 'agent_unknown');
+    const problem = problemFor(facts, 'agent_unknown') ?? problemFor(facts, 'wrong_node');
     if (facts.agent.url !== undefined && problem === undefined)
       return refuted(`the agent is at ${facts.agent.url}`);
     if (problem === undefined && hasAnswered(facts)) return irrelevant;
@@ -23,7 +23,7 @@ export const agentUnknown: Rule = {
             )
           : seenProblem(problem),
       ],
-      remedy: `See why the agent’s DaemonSet has no ready pod there: kubectl get pods -A -o wide --field-selector spec.nodeName=${facts.node.name}; compare its nodeSelector and tolerations with kubectl describe node ${facts.node.name}.`,
+      remedy: `Give the coordinator --agent ${facts.node.name}=URL, or see why the agent’s DaemonSet has no ready pod there: kubectl get pods -A -o wide --field-selector spec.nodeName=${facts.node.name}; compare its nodeSelector and tolerations with kubectl describe node ${facts.node.name}.`,
       blocks: facts.drill !== undefined,
     });
   },

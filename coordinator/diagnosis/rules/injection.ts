@@ -10,6 +10,7 @@ import { fieldIsAnotherQuantity } from './field.ts';
 /** Reasons that other rules say more about, where they find their cause in them. */
 const explainedBy: Readonly<Record<string, readonly Rule[]>> = {
   agent_unknown: [agentUnknown],
+  wrong_node: [agentUnknown],
   agent_unreachable: [agentUnreachable],
   disarmed: [agentDisarmed],
   field_value_no_effect: [fieldIsAnotherQuantity],
