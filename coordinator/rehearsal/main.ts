@@ -26,6 +26,8 @@ const config = configOrExit(
 );
 const stop = new AbortController();
 onStop(() => stop.abort());
+// `npm start | head` is no failure: who reads has seen enough.
+process.stdout.on('error', () => process.exit());
 
 const options = {
   clock: createScaledClock({ factor: config.speed, startAt: Date.now() }),

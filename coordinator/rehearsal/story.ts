@@ -76,8 +76,9 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
       expected: ['kernel-log-not-read'],
     },
     await rest.drill({
-      fault: { name: 'xid', parameters: { xid: 31, surfaces: ['kernel-log'] } },
+      fault: { name: 'kernel-message', parameters: { text: handWritten } },
       target: only(amd),
+      expectation: { kind: 'condition', type: 'AcceleratedHardwareReady', reason: 'NvidiaXID31Error' },
     }),
   );
 
