@@ -30,6 +30,14 @@ export function createDeviceKernelLog(options: { readonly path: string }): Kerne
   // Kept open: Node has no lseek, and reading the whole ring to its end before every write would take milliseconds.
   let reader: number | undefined;
 
+  // Opened by the check before an order and used up by its record: still one open file a record.
+  let spare: number | undefined;
+
+  function closeSpare(): void {
+    if (spare !== undefined) closeSync(spare);
+    spare = undefined;
+  }
+
   function closeReader(): void {
     if (reader !== undefined) closeSync(reader);
     reader = undefined;
@@ -40,13 +48,15 @@ export function createDeviceKernelLog(options: { readonly path: string }): Kerne
     // Both ways: writing needs no right of its own, reading one's own record back needs CAP_SYSLOG on some nodes.
     unavailable: () =>
       refusalOf(() => {
-        closeSync(openChecked(path, constants.O_WRONLY));
+        closeSpare();
+        spare = openChecked(path, constants.O_WRONLY);
         reader ??= openChecked(path, constants.O_RDONLY | constants.O_NONBLOCK);
       }),
     // Synchronous from the drained reader to the read-back, so that orders cannot come between one another.
     async write(level, text) {
       const bytes = encodeKmsgWrite(level, text);
-      const writer = openChecked(path, constants.O_WRONLY);
+      const writer = spare ?? openChecked(path, constants.O_WRONLY);
+      spare = undefined;
       try {
         reader ??= openChecked(path, constants.O_RDONLY | constants.O_NONBLOCK);
         readToEnd(reader, path);
@@ -60,7 +70,10 @@ export function createDeviceKernelLog(options: { readonly path: string }): Kerne
       }
     },
     tail: ({ from, signal }) => tail(path, from, signal),
-    close: closeReader,
+    close: () => {
+      closeSpare();
+      closeReader();
+    },
   };
 }
 
