@@ -36,7 +36,9 @@ const { config } = outcome;
 const nodesKnown = 100;
 const nodesPlanned = 1000;
 
-const folder = mkdtempSync(join(tmpdir(), 'xidrill-bench-'));
+// Not /tmp where it can be helped: ext4 searches long for a free inode where thousands were deleted lately, and that
+// would be measured (0.75 ms a file instead of 0.03).
+const folder = mkdtempSync(join(existsSync('/var/tmp') ? '/var/tmp' : tmpdir(), 'xidrill-bench-'));
 try {
   const loadBefore = loadavg()[0] ?? 0;
   say('bundling');
@@ -71,7 +73,7 @@ async function injectionRows(made: Bundle): Promise<readonly Row[]> {
     return [
       { name: 'order → receipt with the record, p50', value: null, unit: 'ms', target: { below: 1 }, note },
       { name: 'order → receipt with the record, p99', value: null, unit: 'ms', target: { below: 5 }, note },
-      { name: 'a shell per record ÷ agent, p50', value: null, unit: 'times', target: { atLeast: 20 }, note },
+      { name: 'a script per record ÷ agent, p50', value: null, unit: 'times', target: { atLeast: 20 }, note },
     ];
   }
   say(`writing ${config.records} records through the agent, and some by shell, into ${kernelLog}`);
@@ -108,7 +110,12 @@ async function injectionRows(made: Bundle): Promise<readonly Row[]> {
         note: 'sh writes, a reader kept open reads back: no check, no journal, no receipt',
       },
       { name: 'a shell per record, p99', value: percentile(took.shell, 99), unit: 'ms' },
-      { name: 'a shell per record ÷ agent, p50', value: shell / p50, unit: 'times', target: { atLeast: 20 } },
+      {
+        name: 'a shell per record ÷ agent, p50',
+        value: shell / p50,
+        unit: 'times',
+        note: 'no target: only half of the work is done by the shell',
+      },
       {
         name: 'a script per record, p50',
         value: script,
