@@ -140,11 +140,13 @@ function unavailable(what: string, thrown: unknown): Refusal {
   );
 }
 
+/** Shared: an order reads synchronously, and two new ones of 8 KiB for each would be half of the garbage it makes. */
+const orderBuffer = Buffer.alloc(recordBytes);
+
 /** Everything before the write is none of ours. */
 function readToEnd(file: number, path: string): void {
-  const buffer = Buffer.alloc(recordBytes);
   for (let seen = 0; seen < ringRecords; seen += 1) {
-    if (readOne(file, buffer) === 'empty') return;
+    if (readOne(file, orderBuffer) === 'empty') return;
   }
   throw new Refusal('kernel_log_unavailable', `${path} is written faster than it can be read`);
 }
@@ -164,12 +166,11 @@ function writeRecord(file: number, path: string, bytes: Buffer): void {
 
 /** The record is there as soon as write() has returned (measured), so one pass to the end decides. */
 function readBack(reader: number, level: KmsgLevel, text: string): KmsgRecord {
-  const buffer = Buffer.alloc(recordBytes);
   // Facility 1, user: a record of the kernel's own with this very text is not ours.
   const priority = 8 + kmsgLevels.indexOf(level);
   let lost = '';
   for (let seen = 0; seen < readBackRecords; seen += 1) {
-    const entry = readOne(reader, buffer);
+    const entry = readOne(reader, orderBuffer);
     if (entry === 'empty') break;
     if (entry === 'overwritten') lost = '; the ring was overwritten meanwhile';
     else if (entry?.text === text && entry.priority === priority) return entry;

@@ -36,8 +36,8 @@ const { config } = outcome;
 const nodesKnown = 100;
 const nodesPlanned = 1000;
 
-// Not /tmp where it can be helped: ext4 searches long for a free inode where thousands were deleted lately, and that
-// would be measured (0.75 ms a file instead of 0.03).
+// Not /tmp, where much comes and goes: for five minutes after many files were deleted, ext4 searches long for a free
+// inode (fs/ext4/ialloc.c, recently_deleted), 0.75 ms a file instead of 0.03. A bench soon after a bench shows that.
 const folder = mkdtempSync(join(existsSync('/var/tmp') ? '/var/tmp' : tmpdir(), 'xidrill-bench-'));
 try {
   const loadBefore = loadavg()[0] ?? 0;
