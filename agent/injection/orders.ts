@@ -1,3 +1,4 @@
+import { canonicalJson } from '../../shared/canonical-json.ts';
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { isReason, Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
@@ -216,11 +217,7 @@ export function interruptedReceipt(receipt: Receipt, endedAt: string): Receipt {
 
 /** Key order does not make another order. */
 function canonical(order: Pick<OrderRequest, 'method' | 'asked'>): string {
-  return JSON.stringify([order.method, order.asked], (_key, value: unknown) =>
-    value !== null && typeof value === 'object' && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1)))
-      : value,
-  );
+  return canonicalJson([order.method, order.asked]);
 }
 
 function assertSameOrder(orderId: string, earlier: string, now: string): void {

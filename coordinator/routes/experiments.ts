@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import Type, { type Static } from 'typebox';
+import { canonicalJson } from '../../shared/canonical-json.ts';
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { Expectation } from '../../shared/schemas/expectation.ts';
@@ -341,10 +341,5 @@ function assertSameRequest(earlier: Experiment, key: string, body: ExperimentReq
 
 /** Key order does not make another request. */
 function hashOf(body: unknown): string {
-  const canonical = JSON.stringify(body, (_key, value: unknown) =>
-    value !== null && typeof value === 'object' && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1)))
-      : value,
-  );
-  return createHash('sha256').update(canonical).digest('hex').slice(0, 32);
+  return shortHash(canonicalJson(body), 32);
 }

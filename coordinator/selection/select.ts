@@ -37,11 +37,15 @@ export function selectNodes(nodes: readonly Candidate[], target: Target, seed: n
     .toSorted((left, right) => (left.name < right.name ? -1 : 1))
     .map((node) => ({ node, because: exclusion(node, target) }));
   const eligible = judged.filter(({ because }) => because === undefined).map(({ node }) => node);
-  const ranked = eligible.toSorted((left, right) => rank(seed, left.name) - rank(seed, right.name));
+  const ranked = eligible
+    .map((node) => ({ node, rank: rank(seed, node.name) }))
+    .toSorted((left, right) => left.rank - right.rank)
+    .map(({ node }) => node);
   const wanted = count(mode, value ?? 1, eligible.length, seed);
   const chosen = ranked.slice(0, wanted);
+  const isChosen = new Set(chosen);
   const skipped = judged.flatMap(({ node, because }) => {
-    if (chosen.includes(node)) return [];
+    if (isChosen.has(node)) return [];
     return [
       {
         node: node.name,
