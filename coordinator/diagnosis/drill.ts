@@ -83,6 +83,7 @@ export function seenInjection(facts: Facts, result: SurfaceResult): Evidence {
   if (readBack === undefined) return { source, observed: `${written}; not read back`, at };
   if (isKernelLog(readBack))
     return { source, observed: `sequence ${readBack.sequence}: ${readBack.record}`, at };
+  if (!('after' in readBack)) return { source, observed: `${written}; ${JSON.stringify(readBack)}`, at };
   const { newest, samples, watchers } = readBack.after;
   const engine =
     result.engine === undefined ? '' : `; engine pid ${result.engine.pid} at ${result.engine.address}`;

@@ -66,5 +66,6 @@ export function proofOf(surface: Receipt['surfaces'][number]): string {
   const proof = surface.readBack;
   if (proof === undefined) return surface.written ?? '';
   if ('sequence' in proof) return `record ${proof.sequence}: ${proof.record}`;
+  if (!('after' in proof)) return `${surface.written ?? ''}; ${JSON.stringify(proof)}`;
   return `${surface.written ?? ''}; newest sample ${proof.after.newest ?? 'none'}, ${proof.after.watchers} watchers`;
 }

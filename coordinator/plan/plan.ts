@@ -5,6 +5,7 @@ import { channelOf, expectationOf } from '../../shared/faults/channels.ts';
 import { findFault, type Parameters, resolveParameters } from '../../shared/faults/parameters.ts';
 import type { FaultRow } from '../../shared/faults/row.ts';
 import { type FoundNmaVersion, findNmaVersion, nmaVersions } from '../../shared/nma/versions.ts';
+import { scriptOf } from '../../shared/orders/script.ts';
 import { parsePci } from '../../shared/pci.ts';
 import type { Expectation } from '../../shared/schemas/expectation.ts';
 import type { AgentOrder, ExpectationInput, ExperimentSpec } from '../../shared/schemas/experiment.ts';
@@ -44,12 +45,12 @@ export function planTarget(input: PlanInput, rows: readonly FaultRow[] = faults)
   const version = input.nmaVersion ?? newestKnown();
   // First, because it checks the parameters by their own names.
   const order = channel.order(work);
-  const found = channel.reaction(work, version.row);
+  const [found] = channel.reactions(work, { nma: version.row, engineVersion: undefined });
   return {
     node,
     order: { orderId, ...order },
     parameters,
-    writes: channel.preview(work),
+    writes: scriptOf(order, {}).map((part) => JSON.stringify(part)),
     expectation: resolveExpectation(spec.expectation ?? {}, found && expectationOf(found), row),
     confidence: version.exact
       ? `by what version ${version.row.version} of the monitoring agent does`

@@ -1,4 +1,7 @@
+import type { TSchema } from 'typebox';
+import { Check, Errors } from 'typebox/value';
 import { Refusal } from '../errors.ts';
+import { InjectCascade, InjectSxid, InjectXid } from '../schemas/order.ts';
 import { faults } from './catalogue.ts';
 import type { FaultRow, ParameterRow } from './row.ts';
 
@@ -57,13 +60,17 @@ function missing(parameter: ParameterRow): string | undefined {
   return parameter.required === true ? `is required: ${parameter.help}` : undefined;
 }
 
-const checks: Readonly<Record<ParameterRow['type'], (value: unknown) => string | undefined>> = {
+const checks: Readonly<
+  Record<ParameterRow['type'], (value: unknown, parameter: ParameterRow) => string | undefined>
+> = {
   integer: (value) => (Number.isSafeInteger(value) ? undefined : 'must be a whole number'),
   number: (value) => (Number.isFinite(value) ? undefined : 'must be a number'),
   text: (value) => (typeof value === 'string' ? undefined : 'must be text'),
   boolean: (value) => (typeof value === 'boolean' ? undefined : 'must be true or false'),
   scalar: (value) =>
     typeof value === 'string' || Number.isFinite(value) ? undefined : 'must be a number or text',
+  choice: (value, { allowed = [] }) =>
+    allowed.some((choice) => choice === value) ? undefined : `must be one of ${allowed.join(', ')}`,
   surfaces: (value) =>
     Array.isArray(value) &&
     value.length > 0 &&
@@ -74,7 +81,20 @@ const checks: Readonly<Record<ParameterRow['type'], (value: unknown) => string |
   engine: (value) => (isEngine(value) ? undefined : 'must be {pid: whole number} or {address: text}'),
   process: (value) =>
     isProcess(value) ? undefined : 'must be {pid: whole number, name: text of letters, digits and ._:/-}',
+  nvlink: shaped(InjectXid.properties.nvlink, 'must be {unit, severity, crossbar, injected, link, words}'),
+  mig: shaped(InjectXid.properties.mig, 'must be {gpuInstance, computeInstance}'),
+  switch: shaped(InjectSxid.properties.switch, 'must be {index, pci}'),
+  steps: shaped(InjectCascade.properties.steps, 'must be a list of {xid, afterSeconds, …}'),
 };
+
+/** By the schema that the agent checks with. */
+function shaped(schema: TSchema, wanted: string): (value: unknown) => string | undefined {
+  return (value) => {
+    if (Check(schema, value)) return undefined;
+    const [first] = Errors(schema, value);
+    return `${wanted}${first === undefined ? '' : `: ${first.instancePath} ${first.message}`}`;
+  };
+}
 
 function isProcess(value: unknown): boolean {
   if (value === null || typeof value !== 'object') return false;
@@ -91,7 +111,7 @@ function isEngine(value: unknown): boolean {
 }
 
 function check(parameter: ParameterRow, value: unknown): string | undefined {
-  const wrong = checks[parameter.type](value);
+  const wrong = checks[parameter.type](value, parameter);
   if (wrong !== undefined) return wrong;
   const number = Number(value);
   if (parameter.minimum !== undefined && number < parameter.minimum)

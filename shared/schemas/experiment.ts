@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { Expectation, Latency, TimelineEntry, VerdictSchema } from './expectation.ts';
 import { Explanation } from './explanation.ts';
-import { GpuSelector } from './order.ts';
+import { GpuSelector, type OrderMethod, orderMethods } from './order.ts';
 import { Receipt } from './receipt.ts';
 
 /** RFC 1123 label, short enough for the names that are derived from it. */
@@ -142,7 +142,7 @@ export type ExperimentStatus = Static<typeof ExperimentStatus>;
 export const AgentOrder = Type.Object(
   {
     orderId: Type.String(),
-    method: Type.Enum(['WriteKernelMessage', 'InjectXid', 'InjectDcgmField']),
+    method: Type.Enum(Object.keys(orderMethods) as OrderMethod[]),
     body: Type.Record(Type.String(), Type.Unknown()),
   },
   { additionalProperties: false },

@@ -1,6 +1,5 @@
 import Type, { type Static } from 'typebox';
 import { kmsgLevels } from '../kmsg-record.ts';
-import { Surface } from './receipt.ts';
 
 /** Letters, digits, dot, dash and underscore: the id is a file name in the journal. */
 export const OrderId = Type.String({
@@ -54,31 +53,148 @@ const force = Type.Optional(
   Type.Boolean({ description: 'inject although nobody listens or nobody reacts; the receipt says so' }),
 );
 
+/** How long something lasts; it ends earlier by StopInjection, and when the agent starts again. */
+export const longestSustainSeconds = 3600;
+const forSeconds = Type.Integer({
+  minimum: 1,
+  maximum: longestSustainSeconds,
+  description: 'lasts so long at the most; StopInjection ends it earlier',
+});
+
+/** The surfaces of an Xid. */
+export const XidSurface = Type.Enum(['kernel-log', 'dcgm']);
+const xidSurfaces = Type.Array(XidSurface, { minItems: 1, maxItems: 2, uniqueItems: true });
+
+/** What an Xid line says beside address, number and text; all of it has a default that a driver would print. */
+const xidDetails = {
+  process: Type.Optional(
+    Type.Object(
+      {
+        pid: Type.Integer({ minimum: 0, maximum: 4194304 }),
+        name: Type.String({ minLength: 1, maxLength: 64 }),
+      },
+      { additionalProperties: false, description: 'the process the driver would name' },
+    ),
+  ),
+  detail: Type.Optional(
+    Type.String({ maxLength: 600, description: 'text after the number; default: a driver’s own' }),
+  ),
+  previousXid: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 255, description: 'Xid 45: "caused by previous Xid N"' }),
+  ),
+  recoveryAction: Type.Optional(
+    Type.Enum(['none', 'gpu-reset', 'node-reboot', 'drain-p2p', 'drain-and-reset'], {
+      description: 'Xid 154: the action that it changes to',
+    }),
+  ),
+  nvlink: Type.Optional(
+    Type.Object(
+      {
+        unit: Type.Optional(Type.String({ minLength: 1, maxLength: 48, pattern: '^[A-Z0-9_/]+$' })),
+        severity: Type.Optional(Type.Enum(['Fatal', 'Nonfatal'])),
+        crossbar: Type.Optional(Type.Integer({ minimum: 0, maximum: 1, description: 'XC0 or XC1' })),
+        injected: Type.Optional(
+          Type.Boolean({ description: 'default true: i1, the driver’s own mark of an injected error' }),
+        ),
+        link: Type.Optional(Type.Integer({ minimum: -1, maximum: 71 })),
+        words: Type.Optional(
+          Type.Array(Type.Integer({ minimum: 0, maximum: 4294967295 }), { minItems: 2, maxItems: 6 }),
+        ),
+      },
+      { additionalProperties: false, description: 'Xid 144 to 150' },
+    ),
+  ),
+};
+
+/** The driver whose text is written; NVML's own by default. */
+const driver = Type.Optional(
+  Type.String({ pattern: '^\\d{3}(\\.\\d+){0,2}$', description: 'driver version, such as 580.105.08' }),
+);
+const mig = Type.Optional(
+  Type.Object(
+    {
+      gpuInstance: Type.Integer({ minimum: 0, maximum: 99 }),
+      computeInstance: Type.Optional(Type.Integer({ minimum: 0, maximum: 99 })),
+    },
+    { additionalProperties: false, description: 'GPU-I and GPU-CI of a MIG device' },
+  ),
+);
+const acceptRisk = Type.Optional(Type.Boolean({ description: 'yes to Xid 79 or 120 in the kernel log' }));
+
 export const InjectXid = Type.Object(
   {
     orderId: Type.Optional(OrderId),
     gpu: GpuSelector,
     xid: Type.Integer({ minimum: 1, maximum: 65535 }),
-    surfaces: Type.Array(Surface, { minItems: 1, maxItems: 2, uniqueItems: true }),
-    process: Type.Optional(
-      Type.Object(
-        {
-          pid: Type.Integer({ minimum: 0, maximum: 4194304 }),
-          name: Type.String({ minLength: 1, maxLength: 64 }),
-        },
-        { additionalProperties: false, description: 'the process the driver would name' },
-      ),
-    ),
-    detail: Type.Optional(
-      Type.String({ maxLength: 600, description: 'text after the number; default: a driver’s own' }),
+    surfaces: xidSurfaces,
+    ...xidDetails,
+    driver,
+    mig,
+    companions: Type.Optional(
+      Type.Boolean({ description: 'kernel log: also the lines that a driver prints beside this Xid' }),
     ),
     engine: Type.Optional(EngineSelector),
-    acceptRisk: Type.Optional(Type.Boolean({ description: 'yes to Xid 79 or 120 in the kernel log' })),
+    acceptRisk,
     force,
   },
   { $id: 'InjectXid', additionalProperties: false },
 );
 export type InjectXid = Static<typeof InjectXid>;
+
+/** Xids in order. On the dcgm surface they need 6 s between them: the engine drops alerts that come sooner. */
+export const InjectCascade = Type.Object(
+  {
+    orderId: Type.Optional(OrderId),
+    gpu: GpuSelector,
+    surfaces: xidSurfaces,
+    steps: Type.Array(
+      Type.Object(
+        {
+          xid: Type.Integer({ minimum: 1, maximum: 65535 }),
+          afterSeconds: Type.Number({
+            minimum: 0,
+            maximum: longestSustainSeconds,
+            description: 'after the order was accepted; not before the step in front of it',
+          }),
+          ...xidDetails,
+        },
+        { additionalProperties: false },
+      ),
+      { minItems: 1, maxItems: 32 },
+    ),
+    driver,
+    mig,
+    engine: Type.Optional(EngineSelector),
+    acceptRisk,
+    force,
+  },
+  { $id: 'InjectCascade', additionalProperties: false },
+);
+export type InjectCascade = Static<typeof InjectCascade>;
+
+/** An error of an NVSwitch: three lines of the kernel log, as its driver prints them (Hopper and earlier). */
+export const InjectSxid = Type.Object(
+  {
+    orderId: Type.Optional(OrderId),
+    sxid: Type.Integer({ minimum: 10000, maximum: 99999 }),
+    switch: Type.Object(
+      {
+        index: Type.Integer({ minimum: 0, maximum: 63 }),
+        pci: Type.String({ minLength: 1, maxLength: 32, description: 'with its function' }),
+      },
+      { additionalProperties: false },
+    ),
+    severity: Type.Optional(Type.Enum(['Fatal', 'Non-fatal'])),
+    link: Type.Optional(Type.Integer({ minimum: 0, maximum: 99 })),
+    detail: Type.Optional(Type.String({ maxLength: 600 })),
+  },
+  { $id: 'InjectSxid', additionalProperties: false },
+);
+export type InjectSxid = Static<typeof InjectSxid>;
+
+/** Who is to react to a value; it decides how the value is written. */
+export const Reach = Type.Enum(['policy', 'health', 'watch']);
+export type Reach = Static<typeof Reach>;
 
 export const InjectDcgmField = Type.Object(
   {
@@ -94,12 +210,72 @@ export const InjectDcgmField = Type.Object(
     offsetSeconds: Type.Optional(
       Type.Integer({ minimum: 0, description: 'seconds into the future for the sample; 1 by default' }),
     ),
+    reach: Type.Optional(Reach),
+    forSeconds: Type.Optional(forSeconds),
     engine: Type.Optional(EngineSelector),
     force,
   },
   { $id: 'InjectDcgmField', additionalProperties: false },
 );
 export type InjectDcgmField = Static<typeof InjectDcgmField>;
+
+/** Repeated lines, for reactions that need several of them. */
+const times = {
+  times: Type.Optional(Type.Integer({ minimum: 1, maximum: 20, description: 'how often; 1 by default' })),
+  gapSeconds: Type.Optional(
+    Type.Number({ minimum: 0, maximum: 600, description: 'between them; 0 by default' }),
+  ),
+};
+
+/** Journal lines are selected by their identifier, which journald takes from the head of a kernel record. */
+export const WriteJournalMessage = Type.Object(
+  {
+    orderId: Type.Optional(OrderId),
+    identifier: Type.Enum(['kubelet', 'systemd']),
+    text: Type.String({ maxLength: 900, description: 'one line of printable ASCII' }),
+    ...times,
+  },
+  { $id: 'WriteJournalMessage', additionalProperties: false },
+);
+export type WriteJournalMessage = Static<typeof WriteJournalMessage>;
+
+/** Files of the node that the monitoring agent tails; nothing else is ever appended to. */
+export const logFiles = {
+  ipamd: '/var/log/aws-routed-eni/ipamd.log',
+  messages: '/var/log/messages',
+  cron: '/var/log/cron.log',
+} as const;
+export type LogFileName = keyof typeof logFiles;
+
+export const AppendLogLine = Type.Object(
+  {
+    orderId: Type.Optional(OrderId),
+    file: Type.Enum(['ipamd', 'messages', 'cron'], { description: 'ipamd.log, messages or cron.log' }),
+    text: Type.String({ maxLength: 900, description: 'one line of printable ASCII' }),
+    ...times,
+  },
+  { $id: 'AppendLogLine', additionalProperties: false },
+);
+export type AppendLogLine = Static<typeof AppendLogLine>;
+
+export const PauseHostEngine = Type.Object(
+  { orderId: Type.Optional(OrderId), forSeconds, engine: Type.Optional(EngineSelector), force },
+  { $id: 'PauseHostEngine', additionalProperties: false },
+);
+export type PauseHostEngine = Static<typeof PauseHostEngine>;
+
+/** Methods that write something; the others only read. */
+export const orderMethods = {
+  WriteKernelMessage,
+  InjectXid,
+  InjectCascade,
+  InjectSxid,
+  InjectDcgmField,
+  WriteJournalMessage,
+  AppendLogLine,
+  PauseHostEngine,
+} as const;
+export type OrderMethod = keyof typeof orderMethods;
 
 export const IntrospectDcgmField = Type.Object(
   {

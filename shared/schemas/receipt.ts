@@ -1,7 +1,12 @@
 import Type, { type Static } from 'typebox';
 
-export const Surface = Type.Union([Type.Literal('kernel-log'), Type.Literal('dcgm')], {
-  description: 'where a fault is written: the node’s kernel log, or the cache of a DCGM host engine',
+/**
+ * Where a fault is written. `journal`: a kernel record `identifier: text`, which journald files under that identifier.
+ * `host-engine`: the process of a DCGM host engine is paused.
+ */
+export const surfaces = ['kernel-log', 'dcgm', 'journal', 'log-file', 'host-engine'] as const;
+export const Surface = Type.Enum([...surfaces], {
+  description: 'where a fault is written: a log of the node, the cache of a DCGM host engine, or its process',
 });
 export type Surface = Static<typeof Surface>;
 
@@ -61,7 +66,43 @@ export const EngineIdentity = Type.Object(
 );
 export type EngineIdentity = Static<typeof EngineIdentity>;
 
-/** What happened on one surface. `refused`: nothing was written. `failed`: it was tried and is not proven. */
+/** What was read back of a line that was appended to a file. */
+export const LogFileReadBack = Type.Object(
+  {
+    path: Type.String({ description: 'on the node' }),
+    offset: Type.Integer({ description: 'bytes before the line' }),
+    line: Type.String({ description: 'as it stands there' }),
+  },
+  { additionalProperties: false },
+);
+export type LogFileReadBack = Static<typeof LogFileReadBack>;
+
+/** What /proc said of the process after it was signalled. */
+export const ProcessReadBack = Type.Object(
+  { pid: Type.Integer(), state: Type.String({ description: 'of /proc/PID/stat: T is stopped' }) },
+  { additionalProperties: false },
+);
+export type ProcessReadBack = Static<typeof ProcessReadBack>;
+
+/** A part that lasts: a value that is written again and again, a sample that is held, a process that is paused. */
+export const Sustained = Type.Object(
+  {
+    everySeconds: Type.Union([Type.Number(), Type.Null()], { description: 'null: held, not repeated' }),
+    until: Timestamp,
+    beats: Type.Integer({ description: 'how often it was written, the first time included' }),
+    failures: Type.Integer({
+      description: 'beats that did not come back; the last one says why in `message`',
+    }),
+    lastAt: Timestamp,
+    ended: Type.Union([Type.Enum(['deadline', 'stopped', 'agent-restarted', 'failed']), Type.Null()], {
+      description: 'null: it still lasts',
+    }),
+  },
+  { additionalProperties: false },
+);
+export type Sustained = Static<typeof Sustained>;
+
+/** What happened on one surface; one entry per write of an order. `refused`: nothing was written. `failed`: it was tried and is not proven. */
 export const SurfaceResult = Type.Object(
   {
     surface: Surface,
@@ -70,7 +111,11 @@ export const SurfaceResult = Type.Object(
     message: Type.Optional(Type.String()),
     details: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
     written: Type.Optional(Type.String({ description: 'the record text, or the dcgmi command line' })),
-    readBack: Type.Optional(Type.Union([KernelLogReadBack, DcgmReadBack])),
+    readBack: Type.Optional(Type.Union([KernelLogReadBack, DcgmReadBack, LogFileReadBack, ProcessReadBack])),
+    afterSeconds: Type.Optional(
+      Type.Number({ description: 'planned time after the order was accepted; absent: at once' }),
+    ),
+    sustained: Type.Optional(Sustained),
     engine: Type.Optional(EngineIdentity),
     at: Type.Optional(Type.String({ description: "RFC 3339, the node's clock, when it was written" })),
     undo: Type.String({ description: 'what takes it back, or until when it stays' }),
@@ -84,7 +129,7 @@ export const Receipt = Type.Object(
   {
     orderId: Type.String(),
     node: Type.String(),
-    method: Type.String({ description: 'WriteKernelMessage, InjectXid or InjectDcgmField' }),
+    method: Type.String({ description: 'of the agent, such as InjectXid' }),
     asked: Type.Record(Type.String(), Type.Unknown(), { description: 'the request as it was accepted' }),
     state: Type.Union([Type.Literal('running'), Type.Literal('ended'), Type.Literal('interrupted')]),
     acceptedAt: Timestamp,

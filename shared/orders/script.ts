@@ -1,0 +1,149 @@
+import { findField } from '../dcgm-fields/find.ts';
+import type { KmsgLevel } from '../kmsg-record.ts';
+import type { PciAddress } from '../pci.ts';
+import type {
+  AppendLogLine,
+  InjectCascade,
+  InjectDcgmField,
+  InjectSxid,
+  InjectXid,
+  OrderMethod,
+  PauseHostEngine,
+  Reach,
+  WriteJournalMessage,
+  WriteKernelMessage,
+} from '../schemas/order.ts';
+import { logFiles } from '../schemas/order.ts';
+import { xidRecords } from '../xid/records.ts';
+import { sxidRecords } from '../xid/sxid.ts';
+
+/**
+ * What an order writes, part by part: the agent carries exactly this out, and a plan shows exactly this. One part is
+ * one entry of the receipt. `afterMs` counts from the acceptance of the order.
+ */
+export type Part =
+  | {
+      readonly surface: 'kernel-log';
+      readonly afterMs: number;
+      readonly level: KmsgLevel;
+      readonly text: string;
+      /** The request field that a refusal of the text names. */
+      readonly field: string;
+    }
+  | {
+      /** In the kernel log it stands as `identifier: text`. */
+      readonly surface: 'journal';
+      readonly afterMs: number;
+      readonly identifier: string;
+      readonly text: string;
+    }
+  | {
+      readonly surface: 'log-file';
+      readonly afterMs: number;
+      /** On the node. */
+      readonly path: string;
+      readonly text: string;
+    }
+  | {
+      readonly surface: 'dcgm';
+      readonly afterMs: number;
+      readonly field: number;
+      readonly value: number | string;
+      readonly offsetSeconds: number | undefined;
+      readonly reach: Reach | undefined;
+      /** Set: written until then, by the recipe of the field (shared/dcgm-fields/recipe.ts). */
+      readonly forMs: number | undefined;
+    }
+  | { readonly surface: 'host-engine'; readonly afterMs: number; readonly forMs: number };
+
+/** What has to be known of the node to write as its driver would. */
+export type ScriptContext = {
+  readonly gpu?: { readonly pci?: PciAddress; readonly uuid?: string };
+  /** As NVML reports it; undefined: unknown, the newest known shape is taken. */
+  readonly driverVersion?: string;
+};
+
+/** Pure: the same order on the same node gives the same parts, here and there. */
+export function scriptOf(
+  order: { readonly method: OrderMethod; readonly body: object },
+  context: ScriptContext,
+): readonly Part[] {
+  const script = scripts[order.method] as (body: object, context: ScriptContext) => readonly Part[];
+  return script(order.body, context);
+}
+
+type Ordered<T> = Omit<T, 'orderId'>;
+
+const scripts: { readonly [M in OrderMethod]: (body: never, context: ScriptContext) => readonly Part[] } = {
+  WriteKernelMessage: (body: Ordered<WriteKernelMessage>) => [
+    { surface: 'kernel-log', afterMs: 0, level: body.level ?? 'err', text: body.text, field: 'text' },
+  ],
+  InjectXid: (body: Ordered<InjectXid>, context) => xidParts(body, body, 0, context),
+  InjectCascade: (body: Ordered<InjectCascade>, context) =>
+    body.steps.flatMap((step) => xidParts(step, body, step.afterSeconds * 1000, context)),
+  InjectSxid: (body: Ordered<InjectSxid>) =>
+    sxidRecords(body).map((text) => ({
+      surface: 'kernel-log',
+      afterMs: 0,
+      level: 'err',
+      text,
+      field: 'detail',
+    })),
+  InjectDcgmField: (body: Ordered<InjectDcgmField>) => [
+    {
+      surface: 'dcgm',
+      afterMs: 0,
+      field: findField(body.field).id,
+      value: body.value,
+      offsetSeconds: body.offsetSeconds,
+      reach: body.reach,
+      forMs: body.forSeconds === undefined ? undefined : body.forSeconds * 1000,
+    },
+  ],
+  WriteJournalMessage: (body: Ordered<WriteJournalMessage>) =>
+    repeated(body, (afterMs) => ({
+      surface: 'journal',
+      afterMs,
+      identifier: body.identifier,
+      text: body.text,
+    })),
+  AppendLogLine: (body: Ordered<AppendLogLine>) =>
+    repeated(body, (afterMs) => ({
+      surface: 'log-file',
+      afterMs,
+      path: logFiles[body.file],
+      text: body.text,
+    })),
+  PauseHostEngine: (body: Ordered<PauseHostEngine>) => [
+    { surface: 'host-engine', afterMs: 0, forMs: body.forSeconds * 1000 },
+  ],
+};
+
+type XidStep = Omit<InjectCascade['steps'][number], 'afterSeconds'>;
+type XidOrder = Pick<InjectXid, 'surfaces' | 'driver' | 'mig' | 'companions'>;
+
+const xidField = 230;
+
+function xidParts(step: XidStep, order: XidOrder, afterMs: number, context: ScriptContext): readonly Part[] {
+  return order.surfaces.flatMap((surface): readonly Part[] => {
+    if (surface === 'dcgm') {
+      const once = { offsetSeconds: undefined, reach: undefined, forMs: undefined } as const;
+      return [{ surface, afterMs, field: xidField, value: step.xid, ...once }];
+    }
+    return xidRecords(step, order, context).map((text) => ({
+      surface,
+      afterMs,
+      level: 'err',
+      text,
+      field: step.detail === undefined ? 'process.name' : 'detail',
+    }));
+  });
+}
+
+function repeated(
+  body: { readonly times?: number; readonly gapSeconds?: number },
+  make: (afterMs: number) => Part,
+): readonly Part[] {
+  const { times = 1, gapSeconds = 0 } = body;
+  return Array.from({ length: times }, (_, index) => make(index * gapSeconds * 1000));
+}
