@@ -5,7 +5,9 @@ import { createServer, formatConnectError } from '../shared/http/server.ts';
 import type { Log } from '../shared/log.ts';
 import { openJournal } from './injection/journal.ts';
 import { createInjectionMetrics } from './injection/metrics.ts';
-import { createOrders, interruptedReceipt } from './injection/orders.ts';
+import { createOrders } from './injection/orders.ts';
+import { interruptedReceipt } from './injection/receipts.ts';
+import { createRecover } from './injection/recovery.ts';
 import { type AgentParts, createMethods } from './service.ts';
 import { registerTail } from './tail.ts';
 
@@ -14,7 +16,7 @@ const nodeHeader = 'xidrill-node';
 
 export const servicePath = '/xidrill.agent.v1.AgentService';
 
-export type AgentOptions = Omit<AgentParts, 'orders'> & {
+export type AgentOptions = Omit<AgentParts, 'orders' | 'recover'> & {
   readonly stateDir: string;
   readonly newId: () => string;
   readonly tokenFile?: string;
@@ -33,11 +35,12 @@ export function createAgent(options: AgentOptions): FastifyInstance {
   });
   const journal = openJournal({
     stateDir: options.stateDir,
-    interrupted: (receipt) => interruptedReceipt(receipt, isoFromMillis(clock.now())),
+    interrupted: (line) => interruptedReceipt(line, isoFromMillis(clock.now())),
   });
-  const orders = createOrders({ ...options, journal, metrics: createInjectionMetrics(metrics) });
+  const recover = createRecover(options);
+  const orders = createOrders({ ...options, journal, recover, metrics: createInjectionMetrics(metrics) });
 
-  for (const method of createMethods({ ...options, orders })) {
+  for (const method of createMethods({ ...options, orders, recover })) {
     app.post(
       `${servicePath}/${method.name}`,
       { schema: { body: method.request }, serializerCompiler: () => JSON.stringify },
@@ -57,6 +60,12 @@ export function createAgent(options: AgentOptions): FastifyInstance {
     });
   });
   registerTail(app, `${servicePath}/TailKernelLog`, options.kernelLog);
+  // Not waited for: an engine that does not answer must not keep the agent from serving.
+  const recovered = orders.recover();
+  app.addHook('preClose', async () => {
+    await orders.close();
+    await recovered;
+  });
   app.addHook('onClose', async () => {
     options.kernelLog.close();
     await options.nvml.close();

@@ -7,7 +7,9 @@ import { version } from '../shared/version.ts';
 import { createAgent } from './app.ts';
 import { createDcgm } from './dcgm/client.ts';
 import { createPtyDcgmi } from './dcgm/pty.ts';
+import { createEngineProcesses } from './engine-process/signals.ts';
 import { createProcEngineFinder } from './engines/proc.ts';
+import { createHostFiles } from './host-files/device.ts';
 import { readBootId } from './inventory/inventory.ts';
 import { createDeviceKernelLog } from './kernel-log/device.ts';
 import { createForkedNvml } from './nvml/forked.ts';
@@ -35,6 +37,13 @@ const { config, log, address, token } = serverProgram(name, {
     env: 'XIDRILL_KERNEL_LOG',
     default: '/dev/kmsg',
     help: 'the kernel log device',
+  },
+  'host-root': {
+    kind: 'text',
+    value: 'DIR',
+    env: 'XIDRILL_HOST_ROOT',
+    default: '/proc/1/root',
+    help: 'the host’s root directory, for its log files',
   },
   dcgmi: {
     kind: 'text',
@@ -65,6 +74,8 @@ try {
     newId: randomUUID,
     clock,
     log,
+    hostFiles: createHostFiles({ root: config['host-root'] }),
+    engineProcesses: createEngineProcesses(),
     kernelLog: createDeviceKernelLog({ path: config['kernel-log'] }),
     nvml: createForkedNvml({ libraryPath: config.nvml, clock, log, ...bundledChild() }),
     dcgm: createDcgm({

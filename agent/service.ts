@@ -5,35 +5,24 @@ import { findField } from '../shared/dcgm-fields/find.ts';
 import { Refusal } from '../shared/errors.ts';
 import { pciToNvml } from '../shared/pci.ts';
 import { GpuFacts, HostEngineFacts, Inventory } from '../shared/schemas/inventory.ts';
-import type { GpuSelector } from '../shared/schemas/order.ts';
 import {
   Empty,
-  InjectDcgmField,
-  InjectXid,
   IntrospectDcgmField,
+  type OrderMethod,
   OrderReference,
-  WriteKernelMessage,
+  orderMethods,
 } from '../shared/schemas/order.ts';
 import { Introspection, Receipt } from '../shared/schemas/receipt.ts';
-import { renderXidLine } from '../shared/xid/line.ts';
-import type { Dcgm } from './dcgm/client.ts';
-import { createDcgmChannel } from './injection/dcgm-channel.ts';
-import { addressIsGpu, type GpuIdentity, identifyGpu } from './injection/gpu-identity.ts';
-import { createKernelLogChannel } from './injection/kernel-log-channel.ts';
-import type { Channel, Orders } from './injection/orders.ts';
+import type { Orders } from './injection/orders.ts';
+import { type ChannelParts, channelsFor, identify } from './injection/parts.ts';
 import { createInventory } from './inventory/inventory.ts';
-import type { KernelLog } from './kernel-log/port.ts';
-import type { Nvml } from './nvml/port.ts';
 
-export type AgentParts = {
+export type AgentParts = ChannelParts & {
   readonly node: string;
   readonly agentVersion: string;
   readonly armed: boolean;
   readonly architecture: string;
   readonly bootId: string | null;
-  readonly kernelLog: KernelLog;
-  readonly nvml: Nvml;
-  readonly dcgm: Dcgm;
   readonly orders: Orders;
   readonly clock: Clock;
 };
@@ -47,62 +36,8 @@ export type Method = {
   call(body: never): Promise<object>;
 };
 
-const xidField = 230;
-
 export function createMethods(parts: AgentParts): readonly Method[] {
-  const { kernelLog, nvml, dcgm, orders } = parts;
-
-  async function identify(selector: GpuSelector): Promise<GpuIdentity> {
-    const answer = await nvml.list();
-    const engines = answer.available ? [] : await dcgm.list();
-    return identifyGpu(selector, answer, engines);
-  }
-
-  async function kernelLogChannel(options: {
-    text: string;
-    level: NonNullable<WriteKernelMessage['level']>;
-    field: string;
-    xidField: 'xid' | 'text';
-    acceptRisk: boolean;
-    notes: readonly string[];
-  }): Promise<Channel> {
-    const answer = /Xid/.test(options.text) ? await nvml.list() : undefined;
-    return createKernelLogChannel({
-      ...options,
-      kernelLog,
-      isGpu: (address) => (answer === undefined ? 'unknown' : addressIsGpu(address, answer)),
-    });
-  }
-
-  async function xidChannels(body: InjectXid): Promise<readonly Channel[]> {
-    const gpu = await identify(body.gpu);
-    const channels: Record<InjectXid['surfaces'][number], () => Promise<Channel>> = {
-      'kernel-log': () =>
-        kernelLogChannel({
-          text: renderXidLine({
-            pci: pciOf(gpu, body.gpu),
-            xid: body.xid,
-            ...(body.process === undefined ? {} : { process: body.process }),
-            ...(body.detail === undefined ? {} : { detail: body.detail }),
-          }),
-          level: 'err',
-          field: body.detail === undefined ? 'process.name' : 'detail',
-          xidField: 'xid',
-          acceptRisk: body.acceptRisk ?? false,
-          notes: gpu.notes,
-        }),
-      dcgm: async () =>
-        createDcgmChannel({
-          dcgm,
-          gpu,
-          field: findField(xidField),
-          value: body.xid,
-          engine: body.engine,
-          force: body.force ?? false,
-        }),
-    };
-    return Promise.all(body.surfaces.map((surface) => channels[surface]()));
-  }
+  const { nvml, dcgm, orders } = parts;
 
   return [
     {
@@ -132,49 +67,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
       response: Type.Object({ engines: Type.Array(HostEngineFacts) }),
       call: async () => ({ engines: await dcgm.list() }),
     },
-    {
-      name: 'WriteKernelMessage',
-      request: WriteKernelMessage,
-      response: Receipt,
-      call: ({ orderId, ...asked }: WriteKernelMessage) =>
-        orders.carryOut({ ...named(orderId), method: 'WriteKernelMessage', asked }, async () => [
-          await kernelLogChannel({
-            text: asked.text,
-            level: asked.level ?? 'err',
-            field: 'text',
-            xidField: 'text',
-            acceptRisk: asked.acceptRisk ?? false,
-            notes: [],
-          }),
-        ]),
-    },
-    {
-      name: 'InjectXid',
-      request: InjectXid,
-      response: Receipt,
-      call: ({ orderId, ...asked }: InjectXid) =>
-        orders.carryOut({ ...named(orderId), method: 'InjectXid', asked }, () => xidChannels(asked)),
-    },
-    {
-      name: 'InjectDcgmField',
-      request: InjectDcgmField,
-      response: Receipt,
-      call: ({ orderId, ...asked }: InjectDcgmField) =>
-        orders.carryOut({ ...named(orderId), method: 'InjectDcgmField', asked }, async () => {
-          const field = findField(asked.field);
-          return [
-            createDcgmChannel({
-              dcgm,
-              gpu: await identify(asked.gpu),
-              field,
-              value: asked.value,
-              offsetSeconds: asked.offsetSeconds,
-              engine: asked.engine,
-              force: asked.force ?? false,
-            }),
-          ];
-        }),
-    },
+    ...writingMethods(parts),
     {
       name: 'IntrospectDcgmField',
       request: IntrospectDcgmField,
@@ -186,7 +79,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
       }),
       call: async (body: IntrospectDcgmField) => {
         const field = findField(body.field);
-        const gpu = await identify(body.gpu);
+        const gpu = await identify(parts, body.gpu);
         const engine = await dcgm.choose(body.engine, { force: true });
         const gpuId = dcgm.gpuIdFor(engine, {
           uuid: gpu.uuid,
@@ -205,30 +98,20 @@ export function createMethods(parts: AgentParts): readonly Method[] {
       name: 'StopInjection',
       request: OrderReference,
       response: Receipt,
-      call: async ({ orderId }: { orderId: string }) => {
-        const receipt = orders.receipt(orderId);
-        throw new Refusal(
-          'nothing_to_stop',
-          `orderId: ${orderId} has ${receipt.state}; a single injection leaves nothing running`,
-          {
-            field: 'orderId',
-            remedy: receipt.surfaces.map(({ surface, undo }) => `${surface}: ${undo}`).join('; '),
-            receipt,
-          },
-        );
-      },
+      call: ({ orderId }: { orderId: string }) => orders.stop(orderId),
     },
   ];
 }
 
-function named(orderId: string | undefined): { orderId?: string } {
-  return orderId === undefined ? {} : { orderId };
-}
-
-function pciOf(gpu: GpuIdentity, selector: GpuSelector): NonNullable<GpuIdentity['pci']> {
-  if (gpu.pci !== undefined) return gpu.pci;
-  throw new Refusal('gpu_unknown', 'gpu: its PCI address is not known, and the kernel log names GPUs by it', {
-    field: 'gpu',
-    value: selector,
-  });
+/** Each writes what its script says (shared/orders/script.ts). */
+function writingMethods(parts: AgentParts): readonly Method[] {
+  return (Object.keys(orderMethods) as OrderMethod[]).map((name) => ({
+    name,
+    request: orderMethods[name],
+    response: Receipt,
+    call: ({ orderId, ...asked }: { orderId?: string }) =>
+      parts.orders.carryOut({ ...(orderId === undefined ? {} : { orderId }), method: name, asked }, () =>
+        channelsFor(parts, name, asked),
+      ),
+  }));
 }

@@ -2,6 +2,9 @@ import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../shared/clock.ts';
 import { Refusal } from '../shared/errors.ts';
+import { faults, notOffered } from '../shared/faults/catalogue.ts';
+import type { FaultRow } from '../shared/faults/row.ts';
+import { assertCatalogue } from '../shared/faults/validate.ts';
 import { createServer } from '../shared/http/server.ts';
 import type { Log } from '../shared/log.ts';
 import { version } from '../shared/version.ts';
@@ -16,9 +19,10 @@ import { runExperiments } from './experiment/runner.ts';
 import { createStore } from './experiment/store.ts';
 import { createCollector } from './facts/collect.ts';
 import { createWatcher } from './reaction/watcher.ts';
-import { registerCatalogueRoutes } from './routes/catalogue.ts';
 import { registerExperimentRoutes } from './routes/experiments.ts';
+import { registerFaultRoutes } from './routes/faults.ts';
 import { createExperimentFeed } from './routes/feed.ts';
+import { registerNodeRoutes } from './routes/nodes.ts';
 import { completed } from './routes/openapi.ts';
 import { formatProblem } from './routes/problem.ts';
 import { optInLabel, optInValue } from './selection/select.ts';
@@ -33,6 +37,8 @@ export type CoordinatorOptions = {
   readonly random: () => number;
   readonly newName: () => string;
   readonly tokenFile?: string;
+  /** The catalogue, if it is another. */
+  readonly rows?: readonly FaultRow[];
   readonly log: Log;
 };
 
@@ -44,12 +50,13 @@ export type Coordinator = {
 
 /** The coordinator without its process: everything real comes in as an argument. */
 export async function createCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
-  const { cluster, agents, namespace, clock, log } = options;
+  const { cluster, agents, namespace, clock, log, rows = faults } = options;
+  assertCatalogue(rows, notOffered);
   const store = createStore(cluster, namespace);
   const collector = createCollector({ cluster, agents, clock });
   const watcher = createWatcher({ ...options });
   const feed = createExperimentFeed({ ...options });
-  const planner = createPlanner({ nodes: watcher.nodes, collector, store });
+  const planner = createPlanner({ nodes: watcher.nodes, collector, store, rows });
   let because: string | undefined = 'the first list of nodes has not come yet';
 
   const { app, metrics } = createServer({
@@ -91,7 +98,8 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       ready: readySoon,
       clock,
     });
-    registerCatalogueRoutes(routes, { nodes: watcher.nodes, collector, agents, ready: readySoon });
+    registerFaultRoutes(routes, { rows, collector, ready: readySoon });
+    registerNodeRoutes(routes, { nodes: watcher.nodes, collector, agents, ready: readySoon });
   });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
 
@@ -108,7 +116,15 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
         },
         () => undefined,
       );
-      const deps = { ...options, store, watcher, collector, planner, metrics: createRunnerMetrics(metrics) };
+      const deps = {
+        ...options,
+        rows,
+        store,
+        watcher,
+        collector,
+        planner,
+        metrics: createRunnerMetrics(metrics),
+      };
       await holdLease(
         { cluster, namespace, identity: options.identity, seconds: options.leaseSeconds, clock, log },
         async (held) => {

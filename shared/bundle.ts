@@ -1,7 +1,8 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, type Metafile } from 'esbuild';
+import { Refusal } from './errors.ts';
 
 /** What `bundle` leaves in a folder that runs by itself, wherever it is copied to. */
 export type Bundle = {
@@ -34,26 +35,34 @@ export const nodeFlags = {
 /** Goes with the flags: glibc would otherwise reserve an arena per thread, 3 MiB more. */
 export const nodeEnvironment = { MALLOC_ARENA_MAX: '1' } as const;
 
-const root = fileURLToPath(new URL('..', import.meta.url));
+export const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** CommonJS dependencies ask for these; an ES module has none of them. */
 const commonJsNames =
   "import{createRequire as c}from'module';import{fileURLToPath as f}from'url';import{dirname as d}from'path';" +
   'const require=c(import.meta.url),__filename=f(import.meta.url),__dirname=d(__filename);';
 
-/** Both are loaded by these names at run time, for the machine that the bundle is made on. */
-const nativePackages = [`@yuuang/ffi-rs-linux-${process.arch}-gnu`, `@lydell/node-pty-linux-${process.arch}`];
+/** The files that a program is made of, each with its source. The agent looks for its NVML child beside itself. */
+const entryPoints = {
+  agent: { agent: 'agent/main.ts', 'nvml-child': 'agent/nvml/child.ts' },
+  coordinator: { coordinator: 'coordinator/main.ts' },
+} as const;
 
-/** Writes agent.mjs, nvml-child.mjs, coordinator.mjs and the native packages into the folder. */
-export async function bundle(outDir: string): Promise<Bundle> {
-  const folder = resolve(outDir);
-  await build({
+export type ProgramName = keyof typeof entryPoints;
+
+export const programNames = Object.keys(entryPoints) as ProgramName[];
+
+/** Compiled code, which no bundler can take in: the package that asks for it, and where it lies by architecture. */
+const compiled: Readonly<Record<string, (arch: string) => string>> = {
+  'ffi-rs': (arch) => `@yuuang/ffi-rs-linux-${arch}-gnu`,
+  'node-pty': (arch) => `@lydell/node-pty-linux-${arch}`,
+};
+
+/** One file for each entry point of the programs, minified; tells what went into them. */
+export async function compile(programs: readonly ProgramName[], folder: string): Promise<Metafile> {
+  const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: {
-      agent: 'agent/main.ts',
-      'nvml-child': 'agent/nvml/child.ts',
-      coordinator: 'coordinator/main.ts',
-    },
+    entryPoints: Object.assign({}, ...programs.map((program) => entryPoints[program])),
     outdir: folder,
     outExtension: { '.js': '.mjs' },
     bundle: true,
@@ -65,9 +74,49 @@ export async function bundle(outDir: string): Promise<Bundle> {
     keepNames: true,
     external: ['@yuuang/*', '@lydell/*', '*.node'],
     banner: { js: commonJsNames },
+    // Gathered by the image's tree, in one file.
+    legalComments: 'none',
+    metafile: true,
     logLevel: 'warning',
   });
-  for (const name of nativePackages) copyPackage(name, folder);
+  return metafile;
+}
+
+/** Folders of the npm packages that went into a bundle, below the repository's root. */
+export function bundledPackages({ inputs }: Metafile): readonly string[] {
+  const folders = Object.keys(inputs).flatMap(
+    (path) => /^(.*\bnode_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? [],
+  );
+  return [...new Set(folders)].toSorted();
+}
+
+/** The packages with compiled code that a bundle loads at run time on this architecture (`x64`, `arm64`). */
+export function nativePackages(metafile: Metafile, arch: string): readonly string[] {
+  const bundled = bundledPackages(metafile).map((folder) => folder.split('node_modules/').at(-1) ?? '');
+  return bundled.flatMap((name) => (Object.hasOwn(compiled, name) ? (compiled[name]?.(arch) ?? []) : []));
+}
+
+/** Copies what is loaded of such a package; its page for npm stays behind. */
+export function copyNative(name: string, from: string, folder: string): void {
+  if (!existsSync(from)) {
+    throw new Refusal('package_missing', `${name} is not installed`, {
+      field: 'package',
+      value: name,
+      remedy: 'run npm ci on Linux with glibc, with optional dependencies',
+    });
+  }
+  const to = join(folder, 'node_modules', name);
+  mkdirSync(to, { recursive: true });
+  for (const file of readdirSync(from)) {
+    if (file === 'package.json' || file.endsWith('.node')) cpSync(join(from, file), join(to, file));
+  }
+}
+
+/** Writes agent.mjs, nvml-child.mjs, coordinator.mjs and the native packages of this machine into the folder. */
+export async function bundle(outDir: string): Promise<Bundle> {
+  const folder = resolve(outDir);
+  const native = nativePackages(await compile(programNames, folder), process.arch);
+  for (const name of native) copyNative(name, join(root, 'node_modules', name), folder);
   const at = (name: string) => join(folder, name);
   const files = {
     agent: at('agent.mjs'),
@@ -80,24 +129,12 @@ export async function bundle(outDir: string): Promise<Bundle> {
       agent: bytesOf(files.agent),
       nvmlChild: bytesOf(files.nvmlChild),
       coordinator: bytesOf(files.coordinator),
-      native: nativePackages.reduce((sum, name) => sum + bytesOf(join(folder, 'node_modules', name)), 0),
+      native: native.reduce((sum, name) => sum + bytesOf(join(folder, 'node_modules', name)), 0),
     },
   };
 }
 
-function copyPackage(name: string, folder: string): void {
-  const from = join(root, 'node_modules', name);
-  if (!existsSync(from)) {
-    throw new Error(
-      `${name} is not installed: a bundle is made on Linux with glibc, with optional dependencies`,
-    );
-  }
-  const to = join(folder, 'node_modules', name);
-  mkdirSync(to, { recursive: true });
-  cpSync(from, to, { recursive: true, dereference: true });
-}
-
-function bytesOf(path: string): number {
+export function bytesOf(path: string): number {
   const found = statSync(path);
   if (!found.isDirectory()) return found.size;
   return readdirSync(path).reduce((sum, name) => sum + bytesOf(join(path, name)), 0);

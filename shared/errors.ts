@@ -32,8 +32,14 @@ export const reasons = {
   method_unknown: { code: 'not_found', title: 'No such method or route' },
   body_too_large: { code: 'resource_exhausted', title: 'The request body is larger than the limit' },
   unauthenticated: { code: 'unauthenticated', title: 'No valid token was given' },
+  permission_denied: { code: 'permission_denied', title: 'The caller may not do this' },
+  tls_unusable: { code: 'failed_precondition', title: 'The certificate or its key cannot be used' },
   internal: { code: 'internal', title: 'An unexpected failure' },
   shutting_down: { code: 'unavailable', title: 'The process is shutting down' },
+
+  // images
+  folder_not_empty: { code: 'failed_precondition', title: 'The folder has something in it' },
+  package_missing: { code: 'unavailable', title: 'A package with compiled code cannot be had' },
 
   // kernel log
   text_empty: { code: 'invalid_argument', title: 'The record text is empty' },
@@ -44,6 +50,11 @@ export const reasons = {
   not_a_kernel_log: { code: 'failed_precondition', title: 'The path is not the kernel log device' },
   kernel_log_unavailable: { code: 'unavailable', title: 'The kernel log cannot be opened' },
   read_back_failed: { code: 'unavailable', title: 'The record was written but did not come back' },
+  log_file_missing: { code: 'failed_precondition', title: 'This node has no such log file' },
+  log_file_unusable: {
+    code: 'failed_precondition',
+    title: 'The log file is no regular file that can be appended to',
+  },
 
   // Xids and GPUs
   xid_wedges_engine: { code: 'failed_precondition', title: 'This line would blind the host engine' },
@@ -62,6 +73,7 @@ export const reasons = {
   field_unknown: { code: 'invalid_argument', title: 'No such DCGM field' },
   field_not_injectable: { code: 'invalid_argument', title: 'This DCGM field cannot be injected' },
   field_value_type: { code: 'invalid_argument', title: 'The value does not fit the type of the field' },
+  field_value_range: { code: 'invalid_argument', title: 'No hardware has this value of the field' },
   field_value_no_effect: { code: 'failed_precondition', title: 'Nobody reacts to this value of this field' },
   offset_too_large: { code: 'invalid_argument', title: 'The offset would mute real alerts for too long' },
   engine_not_found: { code: 'not_found', title: 'No such host engine on this node' },
@@ -73,6 +85,11 @@ export const reasons = {
   dcgmi_timeout: { code: 'deadline_exceeded', title: 'dcgmi did not end in time' },
   gpu_not_in_engine: { code: 'failed_precondition', title: 'The host engine does not know this GPU' },
   alert_slot_busy: { code: 'resource_exhausted', title: 'The host engine would drop this alert' },
+  alert_gap_too_short: {
+    code: 'invalid_argument',
+    title: 'The host engine would drop alerts that come so soon',
+  },
+  process_not_paused: { code: 'unavailable', title: 'The process did not stop' },
   injection_not_visible: { code: 'unavailable', title: 'The value was accepted but did not come back' },
 
   // orders
@@ -80,6 +97,8 @@ export const reasons = {
   order_id_reused: { code: 'aborted', title: 'The order id was used for another order' },
   order_unknown: { code: 'not_found', title: 'No such order' },
   order_interrupted: { code: 'internal', title: 'The agent stopped in the middle of this order' },
+  order_stopped: { code: 'aborted', title: 'The order was stopped before this was done' },
+  too_many_running: { code: 'resource_exhausted', title: 'This agent keeps no more orders running' },
   journal_unwritable: { code: 'unavailable', title: 'The journal cannot be written' },
   nothing_to_stop: {
     code: 'failed_precondition',
@@ -95,6 +114,7 @@ export const reasons = {
   object_missing: { code: 'not_found', title: 'No such object' },
   resource_expired: { code: 'aborted', title: 'The resource version is too old' },
   crds_missing: { code: 'failed_precondition', title: 'Our custom resource definitions are not installed' },
+  fault_missing: { code: 'not_found', title: 'The catalogue has no such fault' },
   fault_unknown: { code: 'invalid_argument', title: 'No such fault in the catalogue' },
   parameter_invalid: { code: 'invalid_argument', title: 'A fault parameter is not usable' },
   target_invalid: { code: 'invalid_argument', title: 'The target cannot be selected as asked' },

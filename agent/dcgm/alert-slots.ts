@@ -1,16 +1,13 @@
 import { Refusal } from '../../shared/errors.ts';
-
-/**
- * The engine sends at most one alert a policy kind, GPU and listener in 5 s of *sample time* and drops the others
- * (DCGM, modules/policy/DcgmPolicyManager.cpp; measured). One second more, because dcgmi stamps whole seconds.
- */
-const slotMs = 6000;
+import { alertGapMs as slotMs } from '../../shared/orders/alert-gaps.ts';
 
 export type AlertSlots = {
   /** Refuses, with the time to wait, where `take` would; takes nothing. */
   assertFree(target: AlertTarget, sampleMs: number): void;
   /** Takes the slots for a sample at `sampleMs`, or refuses with the time to wait. */
   take(target: AlertTarget, sampleMs: number): TakenSlots;
+  /** Takes them in any case: a value that is written again has to be there, whether or not it is told once more. */
+  occupy(target: AlertTarget, sampleMs: number): TakenSlots;
 };
 
 export type TakenSlots = {
@@ -45,24 +42,29 @@ export function createAlertSlots(): AlertSlots {
     }
   }
 
+  function occupy(target: AlertTarget, sampleMs: number): TakenSlots {
+    const keys = [...new Set(target.policies)].map((policy) => keyOf(target.pid, target.gpuId, policy));
+    const before = keys.map((key) => [key, last.get(key)] as const);
+    for (const key of keys) last.set(key, sampleMs);
+    return {
+      release() {
+        for (const [key, earlier] of before) {
+          if (earlier === undefined) last.delete(key);
+          else last.set(key, earlier);
+        }
+      },
+      moveTo(movedMs) {
+        for (const key of keys) last.set(key, movedMs);
+      },
+    };
+  }
+
   return {
     assertFree,
+    occupy,
     take(target, sampleMs) {
       assertFree(target, sampleMs);
-      const keys = [...new Set(target.policies)].map((policy) => keyOf(target.pid, target.gpuId, policy));
-      const before = keys.map((key) => [key, last.get(key)] as const);
-      for (const key of keys) last.set(key, sampleMs);
-      return {
-        release() {
-          for (const [key, earlier] of before) {
-            if (earlier === undefined) last.delete(key);
-            else last.set(key, earlier);
-          }
-        },
-        moveTo(movedMs) {
-          for (const key of keys) last.set(key, movedMs);
-        },
-      };
+      return occupy(target, sampleMs);
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/clock.ts';
+import type { Recipe } from '../../shared/dcgm-fields/recipe.ts';
 import type { Log } from '../../shared/log.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { EngineSelector } from '../../shared/schemas/order.ts';
@@ -7,8 +8,10 @@ import type { EngineFinder } from '../engines/port.ts';
 import { createAlertSlots } from './alert-slots.ts';
 import { chooseEngine, gpuIdFor } from './choose.ts';
 import { describeEngine } from './describe.ts';
-import { assertInjectable, type Injected, type Injection, injectField, introspect } from './inject.ts';
+import { endHold, type Hold } from './hold.ts';
+import { assertInjectable, type Injected, injectField, introspect, type Repetition } from './inject.ts';
 import type { Dcgmi } from './port.ts';
+import type { Injection } from './steps.ts';
 
 /** All that the agent does with DCGM. Refuses with what was seen; never reports an effect that was not read back. */
 export type Dcgm = {
@@ -26,9 +29,11 @@ export type Dcgm = {
     fieldId: number,
     signal?: AbortSignal,
   ): Promise<Introspection | null>;
-  /** Refuses what `inject` would refuse at this moment, before it writes anything. Takes nothing. */
-  assertInjectable(order: Injection): Promise<void>;
-  inject(order: Injection, signal?: AbortSignal): Promise<Injected>;
+  /** Refuses what `inject` would refuse at this moment, and answers with how it would write. Takes nothing. */
+  assertInjectable(order: Injection): Promise<Recipe>;
+  inject(order: Injection, signal?: AbortSignal, repetition?: Repetition): Promise<Injected>;
+  /** Takes the sample of a recipe's `hold` back, where it still holds; says what was done. */
+  endHold(hold: Hold, signal?: AbortSignal): Promise<string>;
   /** DCGM's number of a GPU, joined by UUID or PCI address. */
   gpuIdFor(
     engine: HostEngineFacts,
@@ -61,10 +66,9 @@ export function createDcgm(deps: {
       return chooseEngine(await list(options.signal), selector, options.force === true);
     },
     introspect: (engine, gpuId, fieldId, signal) => introspect(dcgmi, engine, gpuId, fieldId, signal),
-    async assertInjectable(order) {
-      await assertInjectable(parts, order);
-    },
-    inject: (order, signal) => injectField(parts, order, signal),
+    assertInjectable: (order) => assertInjectable(parts, order),
+    inject: (order, signal, repetition) => injectField(parts, order, signal, repetition),
+    endHold: (hold, signal) => endHold(parts, hold, signal),
     gpuIdFor,
   };
 }

@@ -1,5 +1,6 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { explainNoEffect, notesOn, policiesOf, reactionsTo } from '../../shared/dcgm-fields/effect.ts';
+import type { Recipe } from '../../shared/dcgm-fields/recipe.ts';
 import type { FieldRow } from '../../shared/dcgm-fields/row.ts';
 import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
 import { Refusal } from '../../shared/errors.ts';
@@ -7,31 +8,33 @@ import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { Introspection } from '../../shared/schemas/receipt.ts';
 import type { AlertSlots, AlertTarget, TakenSlots } from './alert-slots.ts';
 import { assertListened, gpuMissing } from './choose.ts';
-import { parseInjection } from './codecs/injection.ts';
 import { parseIntrospection } from './codecs/introspection.ts';
-import { isVersionAtLeast } from './codecs/versions.ts';
 import type { Dcgmi } from './port.ts';
+import {
+  defaultOffsetSeconds,
+  type Injection,
+  limits,
+  recipeOf,
+  renderStep,
+  stampFor,
+  stampOf,
+  writeSteps,
+} from './steps.ts';
 
-/** dcgmi's own default: it stamps a sample one second ahead (measured, every version). */
-export const defaultOffsetSeconds = 1;
 /** A sample in the future stops the real polling of its field and mutes its alerts until then. */
 const longestOffsetSeconds = 600;
-/** dcgmi tries for 5 s to reach an engine. */
-const runMs = 10_000;
-/** From this version on a counter policy compares with the sample before (absent up to 4.5.3). */
-const deltaSince = '4.6.0';
-/** Rules that need an earlier sample. */
-const comparing = new Set(['increase', 'change']);
+/**
+ * A step of a script that is due may find its slot taken for a moment: dcgmi stamps whole seconds, so that six seconds
+ * of the clock can be five of the samples.
+ */
+const slotPatienceMs = 2000;
 
-export type Injection = {
-  readonly engine: HostEngineFacts;
-  /** The engine's number of the GPU, from `gpuIdFor`. */
-  readonly gpuId: number;
-  readonly field: FieldRow;
-  readonly value: number | string;
-  readonly offsetSeconds?: number | undefined;
-  /** Although nobody listens, or nobody reacts to the value. */
-  readonly force?: boolean | undefined;
+/** How one writing of several stands among them. */
+export type Repetition = {
+  /** The entry as it was read last; undefined: this is the first one. */
+  readonly before?: Introspection | undefined;
+  /** It was promised for this moment, so a slot that is free in a moment is waited for. */
+  readonly isDue?: boolean;
 };
 
 export type Injected = {
@@ -42,6 +45,8 @@ export type Injected = {
   readonly commandLine: readonly string[];
   /** When it was written, on the clock that was given; the sample is stamped whole seconds later. */
   readonly at: string;
+  /** When the first step of the recipe was written, in milliseconds of that clock. */
+  readonly startedAt: number;
   readonly notes: readonly string[];
 };
 
@@ -68,16 +73,22 @@ export async function introspect(
 
 type Checked = {
   readonly value: string;
-  readonly offset: number;
   readonly notes: string[];
   /** The alerts that the engine would send for it. */
   readonly target: AlertTarget;
 };
 
 /** Refuses what can be known to be in vain at this moment, an alert that the engine would drop among it. */
-export async function assertInjectable(deps: InjectDeps, order: Injection): Promise<Checked> {
+export async function assertInjectable(deps: InjectDeps, order: Injection): Promise<Recipe> {
+  const { value, target } = await check(deps, order);
+  const recipe = recipeOf(order, value, undefined);
+  deps.slots.assertFree(target, stampOf(recipe, order, deps.clock.now() + (order.dueMs ?? 0)));
+  return recipe;
+}
+
+async function check(deps: InjectDeps, order: Injection): Promise<Checked> {
   const { engine, gpuId, field } = order;
-  const offset = assertOffset(order.offsetSeconds ?? defaultOffsetSeconds);
+  assertOffset(order.offsetSeconds ?? defaultOffsetSeconds);
   const value = assertFieldValue(field, order.value);
   const notes = assertEffect(field, value, order.force === true);
   assertGpu(engine, gpuId);
@@ -86,8 +97,7 @@ export async function assertInjectable(deps: InjectDeps, order: Injection): Prom
     notes.push(`forced although nobody listens on this engine (${engine.nma.evidence})`);
   }
   const target = { pid: engine.pid, gpuId, policies: policiesOf(field).map((entry) => entry.policy) };
-  deps.slots.assertFree(target, stampFor(deps.clock.now(), offset));
-  return { value, offset, notes, target };
+  return { value, notes, target };
 }
 
 /**
@@ -98,40 +108,70 @@ export async function injectField(
   deps: InjectDeps,
   order: Injection,
   signal?: AbortSignal,
+  repetition: Repetition = {},
 ): Promise<Injected> {
   const { engine, gpuId, field } = order;
-  const { value, offset, notes, target } = await assertInjectable(deps, order);
-  const slot = deps.slots.take(target, stampFor(deps.clock.now(), offset));
-  const written = await holdingSlot(slot, async (startWriting) => {
-    const before = await introspect(deps.dcgmi, engine, gpuId, field.id, signal);
-    if (needsBaseline(field, engine, before, value)) {
-      await writeValue(deps, order, '0', offset, signal);
-      // Past the next whole second: two samples of one second are compared as one.
-      await deps.clock.sleep(1050, signal);
-      notes.push('the engine had no sample to compare with, so 0 was injected one second before the value');
-    }
-    const from = deps.clock.now();
-    startWriting();
-    return { before, from, commandLine: await writeValue(deps, order, value, offset, signal) };
+  const { value, notes, target } = await check(deps, order);
+  const slot = await takeSlot(deps, { order, value, target, repetition }, signal);
+  const written = await holdingSlot(slot, signal, async (startWriting) => {
+    const before = repetition.before ?? (await introspect(deps.dcgmi, engine, gpuId, field.id, signal));
+    const recipe = recipeOf(order, value, hasValue(before));
+    return { before, recipe, ...(await writeSteps(deps, order, recipe, startWriting, signal)) };
   });
-  const { before, from, commandLine } = written;
-  const to = deps.clock.now();
-  slot.moveTo(stampFor(to, offset));
+  const { before, recipe, main, from, to } = written;
+  slot.moveTo(stampFor(to, main.offsetSeconds));
   const after = await introspect(deps.dcgmi, engine, gpuId, field.id, signal);
-  const expected = { from: stampFor(from, offset), to: stampFor(to, offset) };
+  const expected = { from: stampFor(from, main.offsetSeconds), to: stampFor(to, main.offsetSeconds) };
   assertVisible(order, before, after, expected);
-  return { before, after, value, commandLine, at: isoFromMillis(from), notes };
+  return {
+    before,
+    after,
+    value: main.value,
+    commandLine: written.commandLine,
+    at: isoFromMillis(from),
+    startedAt: written.startedAt,
+    notes: [...notes, ...recipe.because, ...recipe.steps.filter((step) => step !== main).map(renderStep)],
+  };
+}
+
+type Slot = {
+  readonly order: Injection;
+  readonly value: string;
+  readonly target: AlertTarget;
+  readonly repetition: Repetition;
+};
+
+async function takeSlot(
+  deps: InjectDeps,
+  { order, value, target, repetition }: Slot,
+  signal: AbortSignal | undefined,
+): Promise<TakenSlots> {
+  const stamp = () => stampOf(recipeOf(order, value, undefined), order, deps.clock.now());
+  if (repetition.before !== undefined) return deps.slots.occupy(target, stamp());
+  try {
+    return deps.slots.take(target, stamp());
+  } catch (thrown) {
+    const waitMs = thrown instanceof Refusal ? Number(thrown.details.waitMs) : Number.NaN;
+    if (repetition.isDue !== true || !(waitMs <= slotPatienceMs)) throw thrown;
+    await deps.clock.sleep(waitMs, signal);
+    return deps.slots.take(target, stamp());
+  }
 }
 
 /** The slot is given back when nothing was injected; a run that was killed may have done it before. */
-async function holdingSlot<T>(slot: TakenSlots, work: (startWriting: () => void) => Promise<T>): Promise<T> {
+async function holdingSlot<T>(
+  slot: TakenSlots,
+  signal: AbortSignal | undefined,
+  work: (startWriting: () => void) => Promise<T>,
+): Promise<T> {
   let isWriting = false;
   try {
     return await work(() => {
       isWriting = true;
     });
   } catch (thrown) {
-    const isAnswered = thrown instanceof Refusal && thrown.reason !== 'dcgmi_timeout';
+    const isKilled = signal?.aborted === true;
+    const isAnswered = thrown instanceof Refusal && thrown.reason !== 'dcgmi_timeout' && !isKilled;
     if (!isWriting || isAnswered) slot.release();
     throw thrown;
   }
@@ -168,32 +208,9 @@ function assertGpu(engine: HostEngineFacts, gpuId: number): void {
   if (!engine.gpus.some((gpu) => gpu.id === gpuId)) throw gpuMissing(engine, String(gpuId));
 }
 
-function needsBaseline(
-  field: FieldRow,
-  engine: HostEngineFacts,
-  before: Introspection | null,
-  value: string,
-): boolean {
-  if (Number(value) <= 0 || (before !== null && before.samples > 0)) return false;
-  const rules = policiesOf(field).map((entry) => entry.rule.op);
-  // Health checks compare over a minute, in every version; for a field that has both, the policy decides.
-  if (rules.length === 0) return (field.effects ?? []).some(({ rule }) => comparing.has(rule.op));
-  return rules.includes('increase') && isVersionAtLeast(engine.version, deltaSince);
-}
-
-async function writeValue(
-  deps: InjectDeps,
-  { engine, gpuId, field }: Injection,
-  value: string,
-  offset: number,
-  signal: AbortSignal | undefined,
-): Promise<readonly string[]> {
-  const args = ['test', '--inject', '--gpuid', String(gpuId), '-f', String(field.id), '-v', value];
-  const more = offset === defaultOffsetSeconds ? [] : ['--offset', String(offset)];
-  const run = await deps.dcgmi.run(engine, [...args, ...more], limits(signal));
-  const refusal = parseInjection(run);
-  if (refusal !== undefined) throw refusal;
-  return run.commandLine;
+/** What the GPU does not support is read as well, and its samples are blanks that nothing can be compared with. */
+function hasValue(entry: Introspection | null): boolean {
+  return entry !== null && entry.samples > 0 && entry.lastStatus === 0;
 }
 
 function assertVisible(
@@ -225,13 +242,4 @@ function assertVisible(
         'compare the clocks of the agent and the engine, and whether another engine answers at this address',
     },
   );
-}
-
-/** dcgmi takes the whole second of its clock and adds the offset. */
-function stampFor(milliseconds: number, offsetSeconds: number): number {
-  return (Math.floor(milliseconds / 1000) + offsetSeconds) * 1000;
-}
-
-function limits(signal: AbortSignal | undefined): { timeoutMs: number; signal?: AbortSignal } {
-  return signal === undefined ? { timeoutMs: runMs } : { timeoutMs: runMs, signal };
 }

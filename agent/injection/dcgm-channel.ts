@@ -1,13 +1,17 @@
-import type { FieldRow } from '../../shared/dcgm-fields/row.ts';
+import { fieldById } from '../../shared/dcgm-fields/find.ts';
+import type { Recipe } from '../../shared/dcgm-fields/recipe.ts';
 import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
+import { Refusal } from '../../shared/errors.ts';
+import type { Part } from '../../shared/orders/script.ts';
 import { pciToNvml } from '../../shared/pci.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
-import type { EngineSelector } from '../../shared/schemas/order.ts';
-import type { EngineIdentity } from '../../shared/schemas/receipt.ts';
+import type { EngineIdentity, Introspection } from '../../shared/schemas/receipt.ts';
 import type { Dcgm } from '../dcgm/client.ts';
-import { assertEffect, assertOffset, defaultOffsetSeconds } from '../dcgm/inject.ts';
+import { assertEffect, assertOffset } from '../dcgm/inject.ts';
+import { defaultOffsetSeconds, type Injection } from '../dcgm/steps.ts';
+import type { Channel, Lasting } from './channel.ts';
 import type { GpuIdentity } from './gpu-identity.ts';
-import type { Channel } from './orders.ts';
+import type { Recover } from './recovery.ts';
 
 /** DcgmHealthWatch.cpp: the Xid history of an engine is only ever added to (dcgm.md §4). */
 const xidUndo =
@@ -15,52 +19,74 @@ const xidUndo =
   'restart the engine, then the monitoring agent';
 const fieldUndo = 'lasts until the next real reading of the field (10 to 30 s), longer with a greater offset';
 
-/** Puts one value into the cache of the host engine that the monitoring agent listens on. */
+/** Puts one value into the cache of the host engine that the monitoring agent listens on, once or again and again. */
 export function createDcgmChannel(options: {
   readonly dcgm: Dcgm;
+  readonly part: Extract<Part, { surface: 'dcgm' }>;
   readonly gpu: GpuIdentity;
-  readonly field: FieldRow;
-  readonly value: number | string;
-  readonly offsetSeconds?: number | undefined;
-  readonly engine?: EngineSelector | undefined;
+  readonly engine: () => Promise<HostEngineFacts>;
+  readonly recover: Recover;
   readonly force: boolean;
 }): Channel {
-  const { dcgm, gpu, field } = options;
+  const { dcgm, part, gpu, force } = options;
+  const field = fieldById(part.field);
   return {
     surface: 'dcgm',
+    afterMs: part.afterMs,
     undo: field.tag === 'xid_errors' ? xidUndo : fieldUndo,
     async prepare() {
-      assertOffset(options.offsetSeconds ?? defaultOffsetSeconds);
-      assertEffect(field, assertFieldValue(field, options.value, 'value'), options.force);
-      const engine = await dcgm.choose(options.engine, { force: options.force });
+      assertOffset(part.offsetSeconds ?? defaultOffsetSeconds);
+      assertEffect(field, assertFieldValue(field, part.value, 'value'), force);
+      assertBeat(part);
+      const engine = await options.engine();
       const gpuId = dcgm.gpuIdFor(engine, {
         uuid: gpu.uuid,
         pci: gpu.pci === undefined ? undefined : pciToNvml(gpu.pci),
       });
-      const order = {
-        engine,
-        gpuId,
-        field,
-        value: options.value,
-        offsetSeconds: options.offsetSeconds,
-        force: options.force,
-      };
+      const order: Injection = { ...part, engine, gpuId, field, force, dueMs: part.afterMs };
       // Refused here, the same order may be given again; once it is begun, its receipt stands.
-      await dcgm.assertInjectable(order);
-      return async () => {
-        const done = await dcgm.inject(order);
-        return {
-          written: done.commandLine.join(' '),
-          readBack: { before: done.before, after: done.after },
-          engine: engineIdentity(engine),
-          notes: [...gpu.notes, ...done.notes],
-        };
+      const recipe = await dcgm.assertInjectable(order);
+      let before: Introspection | undefined;
+      return {
+        ...lastingBy(recipe, { engine, gpuId, field: field.id }, options.recover),
+        async write(signal) {
+          const done = await dcgm.inject(order, signal, { before, isDue: part.afterMs > 0 });
+          before = done.after;
+          return {
+            written: done.commandLine.join(' '),
+            readBack: { before: done.before, after: done.after },
+            engine: engineIdentity(engine),
+            startedAt: done.startedAt,
+            notes: [...gpu.notes, ...done.notes],
+          };
+        },
       };
     },
   };
 }
 
-function engineIdentity(engine: HostEngineFacts): EngineIdentity {
+function lastingBy(
+  { repeat, hold }: Recipe,
+  held: { readonly engine: HostEngineFacts; readonly gpuId: number; readonly field: number },
+  recover: Recover,
+): { readonly lasting?: Lasting } {
+  if (repeat !== undefined) return { lasting: repeat };
+  if (hold === undefined) return {};
+  const { engine, gpuId, field } = held;
+  const recovery = { kind: 'hold', pid: engine.pid, gpuId, field, undo: hold.undo } as const;
+  return { lasting: { forMs: hold.forMs, everyMs: null, recovery, end: () => recover(recovery, engine) } };
+}
+
+function assertBeat({ everyMs, forMs }: Extract<Part, { surface: 'dcgm' }>): void {
+  if (everyMs === undefined || forMs !== undefined) return;
+  throw new Refusal('malformed_request', 'everySeconds: how often, without forSeconds, which says how long', {
+    field: 'everySeconds',
+    value: everyMs / 1000,
+    remedy: 'send forSeconds as well',
+  });
+}
+
+export function engineIdentity(engine: HostEngineFacts): EngineIdentity {
   return {
     pid: engine.pid,
     podUid: engine.podUid,

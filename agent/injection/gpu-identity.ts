@@ -9,12 +9,13 @@ import type { AddressIsGpu } from './guard.ts';
 export type GpuIdentity = {
   readonly pci?: PciAddress;
   readonly uuid?: string;
+  readonly name?: string;
   readonly driverVersion?: string;
   /** What a reader of the receipt should know about how the GPU was found. */
   readonly notes: readonly string[];
 };
 
-type Known = { readonly index?: number; readonly uuid: string; readonly pci: string };
+type Known = { readonly index?: number; readonly uuid: string; readonly pci: string; readonly name?: string };
 
 /**
  * Finds the GPU that is meant: in NVML, else in what the host engines list. With neither, an address is taken as it is
@@ -33,6 +34,7 @@ export function identifyGpu(
     return {
       pci: parsePci(found.pci),
       uuid: found.uuid,
+      ...(found.name === undefined || found.name === '' ? {} : { name: found.name }),
       ...(nvml.available ? { driverVersion: nvml.driverVersion } : {}),
       notes: nvml.available ? [] : [`GPU taken from a host engine's list: ${nvml.because}`],
     };

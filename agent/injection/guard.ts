@@ -25,7 +25,7 @@ export function assertKernelLogRisk(
     readonly acceptRisk: boolean;
     readonly isGpu: (address: string) => AddressIsGpu;
     /** The request field that carries the Xid. */
-    readonly xidField: 'xid' | 'text';
+    readonly xidField: string;
   },
 ): void {
   const suspects = xidReadings(text).filter(({ address }) => options.isGpu(address) !== 'no');

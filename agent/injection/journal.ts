@@ -1,13 +1,34 @@
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
-import type { Receipt } from '../../shared/schemas/receipt.ts';
+import type { Receipt, Surface } from '../../shared/schemas/receipt.ts';
+import type { Recovery } from './channel.ts';
 
-/** Receipts on disk, one file an order: a line before the first effect, another after the last. The last one counts. */
+/** A receipt, and what the next process has to know of it should this one die. */
+export type JournalLine = Receipt & {
+  /** Parts that have no entry yet. */
+  readonly remaining?: readonly RemainingPart[];
+  /** What has to be taken back, by the part that has left it. */
+  readonly recovery?: readonly (Recovery & { readonly part: number })[];
+};
+
+export type RemainingPart = {
+  /** Its place among all parts of the order. */
+  readonly part: number;
+  readonly surface: Surface;
+  readonly afterMs: number;
+  readonly undo: string;
+};
+
+/** Receipts on disk, one file an order: a line before the first effect, others as it goes on. The last one counts. */
 export interface Journal {
   read(orderId: string): Receipt | undefined;
-  /** Throws `journal_unwritable`; then nothing may be injected. */
-  write(receipt: Receipt): void;
+  /** The first line of an order. Throws `journal_unwritable`; then nothing may be injected. */
+  begin(line: JournalLine): void;
+  /** Throws as well. */
+  write(line: JournalLine): void;
+  /** Orders that an earlier process died in and that have left something to take back. */
+  readonly unfinished: readonly JournalLine[];
 }
 
 /** About 20 MiB; a node sees a handful of drills a day. */
@@ -23,7 +44,7 @@ const pruneEvery = 1000;
  */
 export function openJournal(options: {
   readonly stateDir: string;
-  readonly interrupted: (receipt: Receipt) => Receipt;
+  readonly interrupted: (line: JournalLine) => JournalLine;
   readonly keep?: number;
   readonly pruneEvery?: number;
 }): Journal {
@@ -37,6 +58,13 @@ export function openJournal(options: {
   const fileOf = (orderId: string) => join(folder, `${orderId}.json`);
 
   function read(orderId: string): Receipt | undefined {
+    const line = readLine(orderId);
+    if (line === undefined) return undefined;
+    const { remaining: _, recovery: __, ...receipt } = line;
+    return receipt;
+  }
+
+  function readLine(orderId: string): JournalLine | undefined {
     // The usual answer, without the cost of an error.
     if (!existsSync(fileOf(orderId))) return undefined;
     let text: string;
@@ -47,7 +75,7 @@ export function openJournal(options: {
       throw unwritable(folder, thrown);
     }
     try {
-      return lastReceipt(text);
+      return lastLine(text);
     } catch (thrown) {
       throw new Refusal(
         'journal_unwritable',
@@ -60,25 +88,30 @@ export function openJournal(options: {
 
   let newOrders = 0;
 
-  function write(receipt: Receipt): void {
-    const file = fileOf(receipt.orderId);
+  function begin(line: JournalLine): void {
+    newOrders += 1;
     try {
-      if (receipt.state === 'running') {
-        newOrders += 1;
-        if (newOrders % (options.pruneEvery ?? pruneEvery) === 0) prune(folder, keep);
-      }
+      if (newOrders % (options.pruneEvery ?? pruneEvery) === 0) prune(folder, keep);
+    } catch (thrown) {
+      throw unwritable(folder, thrown);
+    }
+    write(line);
+  }
+
+  function write(line: JournalLine): void {
+    try {
       // What was left behind may end in the middle of a line.
-      const start = receipt.state === 'interrupted' ? '\n' : '';
-      appendFileSync(file, `${start}${JSON.stringify(receipt)}\n`, { mode: 0o600 });
+      const start = line.state === 'interrupted' ? '\n' : '';
+      appendFileSync(fileOf(line.orderId), `${start}${JSON.stringify(line)}\n`, { mode: 0o600 });
     } catch (thrown) {
       throw unwritable(folder, thrown);
     }
   }
 
   /** A receipt that cannot be read is refused when somebody asks for it; it must not keep the agent from starting. */
-  function readIfReadable(orderId: string): Receipt | undefined {
+  function readIfReadable(orderId: string): JournalLine | undefined {
     try {
-      return read(orderId);
+      return readLine(orderId);
     } catch {
       return undefined;
     }
@@ -92,19 +125,24 @@ export function openJournal(options: {
     }
   }
 
+  const unfinished: JournalLine[] = [];
   for (const orderId of leftBehind()) {
-    const receipt = readIfReadable(orderId);
-    if (receipt?.state === 'running') write(options.interrupted(receipt));
+    const found = readIfReadable(orderId);
+    const line = found?.state === 'running' ? options.interrupted(found) : found;
+    if (line === undefined) continue;
+    if (found?.state === 'running') write(line);
+    // Also those that another process has found before this one, and died before all was taken back.
+    if ((line.recovery ?? []).length > 0) unfinished.push(line);
   }
-  return { read, write };
+  return { read, begin, write, unfinished };
 }
 
 /** A line that was cut off by the end of the process is not there; the one before it holds. */
-function lastReceipt(text: string): Receipt {
+function lastLine(text: string): JournalLine {
   const lines = text.split('\n').filter((line) => line !== '');
   const [last = '', earlier] = lines.toReversed();
   const isCut = !text.endsWith('\n') && earlier !== undefined;
-  return JSON.parse(isCut ? earlier : last) as Receipt;
+  return JSON.parse(isCut ? earlier : last) as JournalLine;
 }
 
 /** Removes the oldest beyond the limit; returns the ids that stay. */

@@ -1,11 +1,13 @@
-import { Counter, Histogram, type Registry } from 'prom-client';
-import type { Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { type Surface, type SurfaceResult, surfaces } from '../../shared/schemas/receipt.ts';
 
 export type InjectionMetrics = {
   count(surface: Surface, result: SurfaceResult['outcome']): void;
   readBackFailed(surface: Surface): void;
   /** Starts a measurement; call the result at the end. */
   time(surface: Surface): () => void;
+  /** Orders that go on in the background. */
+  running(count: number): void;
 };
 
 export function createInjectionMetrics(registry: Registry): InjectionMetrics {
@@ -28,8 +30,13 @@ export function createInjectionMetrics(registry: Registry): InjectionMetrics {
     buckets: [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30],
     registers: [registry],
   });
+  const running = new Gauge({
+    name: 'xidrill_running_orders',
+    help: 'Orders that go on after their answer: scripts with later parts, and injections that last',
+    registers: [registry],
+  });
   // A series that first appears with its first failure is one that no alert on an increase can see.
-  for (const surface of ['kernel-log', 'dcgm']) {
+  for (const surface of surfaces) {
     readBackFailures.inc({ surface }, 0);
     for (const result of ['injected', 'refused', 'failed']) injections.inc({ surface, result }, 0);
   }
@@ -37,5 +44,6 @@ export function createInjectionMetrics(registry: Registry): InjectionMetrics {
     count: (surface, result) => injections.inc({ surface, result }),
     readBackFailed: (surface) => readBackFailures.inc({ surface }),
     time: (surface) => seconds.startTimer({ surface }),
+    running: (count) => running.set(count),
   };
 }

@@ -1,20 +1,18 @@
 import { canonicalJson } from '../../shared/canonical-json.ts';
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
-import { isReason, Refusal, refusalFromUnknown } from '../../shared/errors.ts';
+import { Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import type { Receipt, Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
+import type { Receipt } from '../../shared/schemas/receipt.ts';
+import { type Channel, negative } from './channel.ts';
 import { assertArmed } from './guard.ts';
-import type { Journal } from './journal.ts';
+import type { Journal, JournalLine } from './journal.ts';
+import { firstLine, type LiveOrder, type PlannedPart, startLiveOrder } from './live-order.ts';
 import type { InjectionMetrics } from './metrics.ts';
+import { brief, conclude, interruptedReceipt, isLasting, noted, nothingToStop } from './receipts.ts';
+import type { Recover } from './recovery.ts';
 
-/** A surface's part of an order. `prepare` may refuse and has no effect; what it returns injects and reads back. */
-export type Channel = {
-  readonly surface: Surface;
-  readonly undo: string;
-  prepare(): Promise<() => Promise<InjectedPart>>;
-};
-
-export type InjectedPart = Pick<SurfaceResult, 'written' | 'readBack' | 'engine' | 'notes'>;
+/** Each keeps timers and runs processes; a node has a handful of GPUs. */
+const mostRunning = 16;
 
 export type OrderRequest = {
   readonly orderId?: string;
@@ -26,6 +24,12 @@ export type Orders = {
   /** Carries an order out, or answers with the receipt of the same id. */
   carryOut(request: OrderRequest, plan: () => Promise<readonly Channel[]>): Promise<Receipt>;
   receipt(orderId: string): Receipt;
+  /** Ends what goes on, takes back what can be, and answers with the last receipt. */
+  stop(orderId: string): Promise<Receipt>;
+  /** Takes back what orders of an earlier process have left. */
+  recover(): Promise<void>;
+  /** Ends everything that goes on, as the end of this process does. */
+  close(): Promise<void>;
 };
 
 type OrdersOptions = {
@@ -35,6 +39,7 @@ type OrdersOptions = {
   readonly clock: Clock;
   readonly newId: () => string;
   readonly metrics: InjectionMetrics;
+  readonly recover: Recover;
   readonly log: Log;
 };
 
@@ -43,12 +48,17 @@ export function createOrders(options: OrdersOptions): Orders {
   const { journal, clock, log, metrics } = options;
   // Ended orders that the journal did not take: what was injected is told all the same, for as long as we live.
   const unsaved = new Map<string, Receipt>();
-  const running = new Map<string, { readonly asked: string; readonly receipt: Promise<Receipt> }>();
+  // Until they are answered.
+  const answering = new Map<string, { readonly asked: string; readonly receipt: Promise<Receipt> }>();
+  // Until they end.
+  const live = new Map<string, LiveOrder>();
+  const inBackground = new Set<string>();
+  let isClosing = false;
 
   async function carryOut(request: OrderRequest, plan: () => Promise<readonly Channel[]>): Promise<Receipt> {
     const orderId = request.orderId ?? options.newId();
     const asked = canonical(request);
-    const sameNow = running.get(orderId);
+    const sameNow = answering.get(orderId);
     if (sameNow !== undefined) {
       assertSameOrder(orderId, sameNow.asked, asked);
       return { ...(await sameNow.receipt), replayed: true };
@@ -59,11 +69,11 @@ export function createOrders(options: OrdersOptions): Orders {
       return conclude({ ...earlier, replayed: true });
     }
     const receipt = execute({ ...request, orderId }, plan);
-    running.set(orderId, { asked, receipt });
+    answering.set(orderId, { asked, receipt });
     try {
       return await receipt;
     } finally {
-      running.delete(orderId);
+      answering.delete(orderId);
     }
   }
 
@@ -72,8 +82,9 @@ export function createOrders(options: OrdersOptions): Orders {
     plan: () => Promise<readonly Channel[]>,
   ): Promise<Receipt> {
     assertArmed(options.armed);
-    const prepared = await prepareAll(await plan(), metrics);
-    const begun: Receipt = {
+    const parts = await prepareAll(await plan(), metrics);
+    if (isClosing) throw new Refusal('shutting_down', 'this agent is stopping');
+    const accepted: Receipt = {
       orderId: request.orderId,
       node: options.node,
       method: request.method,
@@ -82,76 +93,123 @@ export function createOrders(options: OrdersOptions): Orders {
       acceptedAt: isoFromMillis(clock.now()),
       endedAt: null,
       replayed: false,
-      surfaces: prepared.flatMap((part) => ('refused' in part ? [part.refused] : [])),
+      surfaces: parts.flatMap(({ refused }) => (refused === undefined ? [] : [refused])),
     };
     // Nothing to remember: without an effect, the same order may be tried again.
-    if (prepared.every((part) => 'refused' in part)) return conclude(endedReceipt(begun, begun.surfaces));
-    journal.write(begun);
-
-    const surfaces: SurfaceResult[] = [];
-    for (const part of prepared) surfaces.push('refused' in part ? part.refused : await perform(part));
-    const ended = endedReceipt(begun, surfaces);
-    save(ended);
-    log.info(
-      { orderId: ended.orderId, method: ended.method, surfaces: surfaces.map(brief) },
-      'order carried out',
+    if (parts.every(({ refused }) => refused !== undefined)) {
+      return conclude({ ...accepted, state: 'ended', endedAt: accepted.acceptedAt });
+    }
+    const goesOn = parts.some(
+      ({ channel, prepared }) =>
+        prepared !== undefined && (channel.afterMs > 0 || prepared.lasting !== undefined),
     );
-    return conclude(ended);
+    if (goesOn) takePlace(request.orderId);
+    try {
+      journal.begin(firstLine(accepted, parts));
+    } catch (thrown) {
+      leavePlace(request.orderId);
+      throw thrown;
+    }
+    const order = startLiveOrder({ accepted, parts, clock, metrics, log, save });
+    live.set(request.orderId, order);
+    const ended = order.ended.then(finish, (thrown) => fail(accepted, thrown));
+    if (!goesOn) return conclude(await ended);
+    await order.begun;
+    // A part that failed at once leaves nothing that goes on.
+    const isOver = order.receipt().surfaces.length === parts.length && !isLasting(order.receipt());
+    return conclude(isOver ? await ended : order.receipt());
   }
 
-  function endedReceipt(receipt: Receipt, surfaces: SurfaceResult[]): Receipt {
-    return { ...receipt, state: 'ended', endedAt: isoFromMillis(clock.now()), surfaces };
+  function finish(receipt: Receipt): Receipt {
+    save(receipt);
+    live.delete(receipt.orderId);
+    leavePlace(receipt.orderId);
+    const told = { orderId: receipt.orderId, method: receipt.method, surfaces: receipt.surfaces.map(brief) };
+    log.info({ ...told, state: receipt.state }, 'order carried out');
+    return receipt;
+  }
+
+  /** A defect of ours: the order is over, and what is known of it is kept. */
+  function fail(accepted: Receipt, thrown: unknown): Receipt {
+    log.error({ err: thrown, orderId: accepted.orderId }, 'an order ended by a defect');
+    const known = live.get(accepted.orderId)?.receipt() ?? accepted;
+    return finish({ ...interruptedReceipt(known, isoFromMillis(clock.now())) });
+  }
+
+  function takePlace(orderId: string): void {
+    if (inBackground.size >= mostRunning) {
+      throw new Refusal(
+        'too_many_running',
+        `${inBackground.size} orders go on already, and this agent keeps ${mostRunning} at most`,
+        {
+          allowed: { maximum: mostRunning },
+          running: [...inBackground],
+          remedy: 'StopInjection ends one of them; or wait for their ends',
+        },
+      );
+    }
+    inBackground.add(orderId);
+    metrics.running(inBackground.size);
+  }
+
+  function leavePlace(orderId: string): void {
+    inBackground.delete(orderId);
+    metrics.running(inBackground.size);
   }
 
   /** What has happened has happened: a journal that fails now does not make it an error. */
-  function save(receipt: Receipt): void {
+  function save(line: JournalLine): void {
     try {
-      journal.write(receipt);
+      journal.write(line);
     } catch (thrown) {
-      unsaved.set(receipt.orderId, receipt);
-      log.error({ err: thrown, orderId: receipt.orderId }, 'the receipt could not be written down');
+      if (line.state !== 'running') unsaved.set(line.orderId, line);
+      log.error({ err: thrown, orderId: line.orderId }, 'the receipt could not be written down');
     }
   }
 
   function recall(orderId: string): Receipt | undefined {
-    return unsaved.get(orderId) ?? journal.read(orderId);
+    return live.get(orderId)?.receipt() ?? unsaved.get(orderId) ?? journal.read(orderId);
   }
 
-  async function perform(part: Prepared): Promise<SurfaceResult> {
-    const { surface, undo } = part.channel;
-    const at = isoFromMillis(clock.now());
-    const stop = metrics.time(surface);
-    try {
-      const done = await part.inject();
-      metrics.count(surface, 'injected');
-      return { surface, outcome: 'injected', ...done, at, undo };
-    } catch (thrown) {
-      const refusal = refusalFromUnknown(thrown);
-      if (refusal.reason === 'internal') log.error({ err: thrown, surface }, 'injection failed');
-      metrics.count(surface, 'failed');
-      if (refusal.reason === 'read_back_failed' || refusal.reason === 'injection_not_visible') {
-        metrics.readBackFailed(surface);
+  function receipt(orderId: string): Receipt {
+    const found = recall(orderId);
+    if (found !== undefined) return { ...found, replayed: true };
+    throw new Refusal('order_unknown', `orderId: no order "${orderId}" on this node`, {
+      field: 'orderId',
+      value: orderId,
+    });
+  }
+
+  async function stop(orderId: string): Promise<Receipt> {
+    const order = live.get(orderId);
+    if (order === undefined) throw nothingToStop(receipt(orderId));
+    order.cut('stopped');
+    return { ...(await order.ended), replayed: true };
+  }
+
+  async function recover(): Promise<void> {
+    for (const { recovery = [], remaining: _, ...left } of journal.unfinished) {
+      let told: Receipt = left;
+      for (const { part, ...one } of recovery) {
+        const note = `after the restart of the agent: ${await options.recover(one)}`;
+        log.warn({ orderId: left.orderId, note }, 'taken back what an interrupted order had left');
+        told = {
+          ...told,
+          surfaces: told.surfaces.map((entry, at) => (at === part ? noted(entry, note) : entry)),
+        };
       }
-      return { ...negative(part.channel, 'failed', refusal), at };
-    } finally {
-      stop();
+      save(told);
     }
   }
 
-  return {
-    carryOut,
-    receipt(orderId) {
-      const receipt = recall(orderId);
-      if (receipt !== undefined) return { ...receipt, replayed: true };
-      throw new Refusal('order_unknown', `orderId: no order "${orderId}" on this node`, {
-        field: 'orderId',
-        value: orderId,
-      });
-    },
-  };
-}
+  async function close(): Promise<void> {
+    isClosing = true;
+    for (const order of live.values()) order.cut('agent-restarted');
+    await Promise.allSettled([...live.values()].map((order) => order.ended));
+  }
 
-type Prepared = { readonly channel: Channel; readonly inject: () => Promise<InjectedPart> };
+  return { carryOut, receipt, stop, recover, close };
+}
 
 /**
  * What is wrong with the request itself refuses the whole order; what is wrong with one surface's surroundings is told
@@ -160,59 +218,35 @@ type Prepared = { readonly channel: Channel; readonly inject: () => Promise<Inje
 async function prepareAll(
   channels: readonly Channel[],
   metrics: InjectionMetrics,
-): Promise<readonly (Prepared | { readonly refused: SurfaceResult })[]> {
-  const prepared: (Prepared | { readonly refused: SurfaceResult })[] = [];
+): Promise<readonly PlannedPart[]> {
+  const prepared: PlannedPart[] = [];
   for (const channel of channels) {
     try {
-      prepared.push({ channel, inject: await channel.prepare() });
+      prepared.push({ channel, prepared: await channel.prepare() });
     } catch (thrown) {
       const refusal = refusalFromUnknown(thrown);
       metrics.count(channel.surface, 'refused');
       if (isAboutOrder(refusal)) throw thrown;
-      prepared.push({ refused: negative(channel, 'refused', refusal) });
+      prepared.push({ channel, refused: negative(channel, 'refused', refusal), because: refusal });
     }
   }
+  assertWholeSurfaces(prepared);
   return prepared;
+}
+
+/** A script of which one surface would be written in part is another one than was asked for. */
+function assertWholeSurfaces(parts: readonly PlannedPart[]): void {
+  const partial = parts.find(
+    ({ channel, because }) =>
+      because !== undefined &&
+      parts.some((other) => other.channel.surface === channel.surface && other.prepared !== undefined),
+  );
+  if (partial?.because !== undefined) throw partial.because;
 }
 
 /** Wrong in itself, or only too early: then no surface is written, and the same order may come again. */
 function isAboutOrder({ code, reason }: Refusal): boolean {
   return code === 'invalid_argument' || code === 'resource_exhausted' || reason === 'internal';
-}
-
-function negative(channel: Channel, outcome: 'refused' | 'failed', refusal: Refusal): SurfaceResult {
-  return {
-    surface: channel.surface,
-    outcome,
-    code: refusal.reason,
-    message: refusal.message,
-    details: { ...refusal.details },
-    undo: outcome === 'refused' ? 'nothing was written' : channel.undo,
-    notes: [],
-  };
-}
-
-/** Nothing injected is an error, with the receipt in its details: a caller that only looks at the status is not misled. */
-function conclude(receipt: Receipt): Receipt {
-  if (receipt.surfaces.some(({ outcome }) => outcome === 'injected')) return receipt;
-  if (receipt.state !== 'ended') {
-    throw new Refusal(
-      'order_interrupted',
-      `the agent stopped while carrying out ${receipt.orderId}; it may or may not have been written`,
-      {
-        remedy: 'look for it in the kernel log or the host engine; send a new order id to inject again',
-        receipt,
-      },
-    );
-  }
-  // One that was tried may have left something behind, so it is the one to hear of.
-  const first = receipt.surfaces.find(({ outcome }) => outcome === 'failed') ?? receipt.surfaces[0];
-  const reason = first?.code !== undefined && isReason(first.code) ? first.code : 'internal';
-  throw new Refusal(reason, first?.message ?? 'nothing was injected', { ...first?.details, receipt });
-}
-
-export function interruptedReceipt(receipt: Receipt, endedAt: string): Receipt {
-  return { ...receipt, state: 'interrupted', endedAt };
 }
 
 /** Key order does not make another order. */
@@ -227,8 +261,4 @@ function assertSameOrder(orderId: string, earlier: string, now: string): void {
     value: orderId,
     remedy: 'a new order needs a new id',
   });
-}
-
-function brief(result: SurfaceResult): string {
-  return `${result.surface} ${result.outcome}${result.code === undefined ? '' : ` (${result.code})`}`;
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Capability, HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
 import type { KernelLog } from '../kernel-log/port.ts';
 import type { NvmlAnswer } from '../nvml/port.ts';
+import { joinGpus } from './gpu-join.ts';
 
 /** What this node can be drilled with; everything that is missing says why. */
 export function createInventory(parts: {
@@ -29,6 +30,7 @@ export function createInventory(parts: {
     ],
     gpus: nvml.available ? [...nvml.gpus] : [],
     engines: [...engines],
+    identities: joinGpus(nvml, engines),
   };
 }
 

@@ -76,6 +76,7 @@ function readGpu(call: NvmlCall, announce: (calling: string) => void, index: num
     index,
     uuid: noted('uuid', readText(ask, 'nvmlDeviceGetUUID', handle, size.uuid)) ?? '',
     pci: noted('pci', readBusId(ask, handle)) ?? '',
+    minor: noted('minor', readMinor(ask, handle)),
     name: noted('name', readText(ask, 'nvmlDeviceGetName', handle, size.name)) ?? '',
     temperatureCelsius: noted(
       'temperatureCelsius',
@@ -97,6 +98,7 @@ function unopenedGpu(index: number, because: string): GpuReading {
     index,
     uuid: '',
     pci: '',
+    minor: null,
     name: '',
     temperatureCelsius: null,
     powerWatts: null,
@@ -122,6 +124,11 @@ function readBusId(ask: Ask, handle: bigint): Read<string> {
 function readUint(ask: Ask, name: string, handle: bigint, selector: number): Read<number> {
   const out = Buffer.alloc(4);
   return ask(name, handle, selector, out) ?? { value: out.readUInt32LE(0) };
+}
+
+function readMinor(ask: Ask, handle: bigint): Read<number> {
+  const minor = Buffer.alloc(4);
+  return ask('nvmlDeviceGetMinorNumber', handle, minor) ?? { value: minor.readUInt32LE(0) };
 }
 
 function readWatts(ask: Ask, handle: bigint): Read<number> {

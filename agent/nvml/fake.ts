@@ -11,6 +11,7 @@ export type FakeNvml = Nvml & {
 };
 
 const readings = [
+  'minor',
   'temperatureCelsius',
   'powerWatts',
   'smClockMhz',

@@ -52,6 +52,10 @@ export function createHttpAgents(options: {
     find: directory,
     order: async (node, order, signal) =>
       (await call(node, order.method, { ...order.body, orderId: order.orderId }, signal)) as Receipt,
+    receipt: async (node, orderId, signal) =>
+      (await call(node, 'GetReceipt', { orderId }, signal)) as Receipt,
+    stop: async (node, orderId, signal) =>
+      (await call(node, 'StopInjection', { orderId }, signal)) as Receipt,
     async isUp(node) {
       try {
         const url = await directory(node);

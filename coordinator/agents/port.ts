@@ -11,6 +11,13 @@ export interface Agents {
    * `agent_unknown`, or with `agent_unreachable` where it is not known whether the order arrived.
    */
   order(node: string, order: AgentOrder, signal?: AbortSignal): Promise<Receipt>;
+  /** What became of an order. Refuses with `order_unknown`, or as `order` does. */
+  receipt(node: string, orderId: string, signal?: AbortSignal): Promise<Receipt>;
+  /**
+   * Ends what lasts of an order, and answers with its receipt. Refuses with `nothing_to_stop` where it has ended before,
+   * with `order_unknown`, or as `order` does.
+   */
+  stop(node: string, orderId: string, signal?: AbortSignal): Promise<Receipt>;
   inventory(node: string, signal?: AbortSignal): Promise<Inventory>;
   /** Whether the node's agent answers at all. Never throws. */
   isUp(node: string): Promise<boolean>;

@@ -1,5 +1,6 @@
 import { gpuConditionType } from '../../shared/nma/conditions.ts';
 import { kernelRules, matchKernelRules } from '../../shared/nma/kernel-rules.ts';
+import { logRules } from '../../shared/nma/log-rules.ts';
 import { type Reaction, xidReaction } from '../../shared/nma/reactions.ts';
 import { type ReactionChannel, reactionWindows } from '../../shared/nma/timing.ts';
 import { nmaVersions } from '../../shared/nma/versions.ts';
@@ -153,8 +154,11 @@ export function channelOf({ kind, reason }: DrillFacts['expectation']): Reaction
   if (/^DCGMHealthCode/.test(reason)) return `health-${via}`;
   if (/^(FabricManagerNotRunning|NvidiaFabricError)/.test(reason)) return 'fields-condition';
   if (reason === 'NvidiaDeviceCountMismatch') return 'device-count-condition';
-  if (reason === 'DCGMError') return 'engine-loss-condition';
-  return kernelRules.some((rule) => rule.reason === reason) ? `kernel-log-${via}` : `policy-${via}`;
+  // The longer of the two: a drill pauses the engine.
+  if (reason === 'DCGMError') return 'engine-pause-condition';
+  return [...kernelRules, ...logRules].some((rule) => rule.reason === reason)
+    ? `kernel-log-${via}`
+    : `policy-${via}`;
 }
 
 /** Seconds between injection and end of the wait. The ends are on two clocks, a second or two apart. */

@@ -83,7 +83,7 @@ function withReaction(facts: Facts, what: { readonly text: string; readonly sour
   const entry = {
     at: facts.at,
     clock: 'coordinator',
-    kind: drill.expectation.kind,
+    kind: drill.expectation.kind === 'condition' ? 'condition' : 'event',
     source,
     text,
     match: true,

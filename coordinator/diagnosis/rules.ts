@@ -5,7 +5,9 @@ import { credentialsBroken } from './rules/credentials.ts';
 import { dcgmServerMissing, engineLost, engineWithoutGpus } from './rules/dcgm-server.ts';
 import { nobodyListens, wrongEngine } from './rules/engine.ts';
 import { fieldIsAnotherQuantity } from './rules/field.ts';
+import { gpuMissing } from './rules/gpu-missing.ts';
 import { injectionNotProven, injectionRefused } from './rules/injection.ts';
+import { injectionInterrupted } from './rules/interrupted.ts';
 import { kernelLogNotRead } from './rules/kernel-log.ts';
 import { alreadyFalse, reasonReplaced } from './rules/latched.ts';
 import { conditionAbsent, monitorDisabled } from './rules/monitor.ts';
@@ -34,6 +36,7 @@ export const rules: readonly Rule[] = [
   nobodyListens,
   injectionNotProven,
   injectionRefused,
+  injectionInterrupted,
   kernelLogNotRead,
 
   observationGap,
@@ -53,6 +56,7 @@ export const rules: readonly Rule[] = [
   dcgmServerMissing,
   engineLost,
   engineWithoutGpus,
+  gpuMissing,
   alreadyFalse,
   nmaJustStarted,
   waitTooShort,

@@ -2,18 +2,21 @@ import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { Verdict } from '../../shared/schemas/expectation.ts';
 import type { InjectionStatus } from '../../shared/schemas/experiment.ts';
-import type { Evidence, Explanation } from '../../shared/schemas/explanation.ts';
+import type { Explanation } from '../../shared/schemas/explanation.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import { explain, explainPass } from '../diagnosis/explain.ts';
 import type { Collector } from '../facts/collect.ts';
 import type { DrillFacts, Facts } from '../facts/facts.ts';
+import { nodeGone, passOnGoneNode } from './gone.ts';
+import type { Stopping } from './stopping.ts';
 import type { Injection, Store } from './store.ts';
-import { type Attempt, orderEntries, proofOf, shortened, timelineEntry } from './timeline.ts';
+import { type Attempt, orderEntries, shortened, timelineEntry } from './timeline.ts';
 import { verdictAfterWait, verdictOfRefusal } from './verdicts.ts';
 import type { Detection } from './witness.ts';
 
-/** How an injection ends; each of these is its last write. */
+/** How an injection ends: what lasts is ended first, then comes its last write. */
 export type Endings = {
+  /** The last write, and nothing before it. */
   end(injection: Injection, verdict: Verdict, explanation: Explanation): Promise<Injection>;
   passed(injection: Injection, detection: Detection, since: number, signal: AbortSignal): Promise<Injection>;
   /** The wait is over, and nothing came. */
@@ -24,24 +27,30 @@ export type Endings = {
     attempts: readonly Attempt[],
     signal: AbortSignal,
   ): Promise<Injection>;
-  /** The node is gone before anything was ordered. */
+  /** The node is gone before the fault was ordered. */
   gone(injection: Injection): Promise<Injection>;
+  /** undefined: the node is gone, and there is nothing left to ask. */
+  factsOf(injection: Injection, signal: AbortSignal): Promise<Facts | undefined>;
 };
 
 export function createEndings(deps: {
   readonly store: Store;
   readonly collector: Collector;
+  readonly stopping: Stopping;
   readonly clock: Clock;
   readonly onDetection: (fault: string, seconds: number) => void;
 }): Endings {
-  const { store, collector, clock } = deps;
+  const { store, collector, stopping, clock } = deps;
+
+  const goneNow = (injection: Injection) => nodeGone(injection, isoFromMillis(clock.now()));
 
   async function passed(
-    injection: Injection,
+    start: Injection,
     { match, at, to }: Detection,
     since: number,
     signal: AbortSignal,
   ): Promise<Injection> {
+    const injection = await stopping.settle(start, signal);
     const { spec, status } = injection;
     const seconds = Math.max(0, at - since) / 1000;
     const from = status?.receipt?.replayed
@@ -67,10 +76,12 @@ export function createEndings(deps: {
     return ended;
   }
 
-  async function unanswered(injection: Injection, signal: AbortSignal): Promise<Injection> {
+  async function unanswered(start: Injection, signal: AbortSignal): Promise<Injection> {
+    const injection = await stopping.settle(start, signal);
     const facts = await factsOf(injection, signal);
-    const explanation = facts === undefined ? nodeGone(injection) : explain(facts);
-    return end(injection, verdictAfterWait(explanation, bare(injection)), explanation);
+    const explanation = facts === undefined ? goneNow(injection) : explain(facts);
+    const verdict = verdictAfterWait(explanation, bare(injection));
+    return end(injection, withoutBlame(injection, verdict), explanation);
   }
 
   async function end(injection: Injection, verdict: Verdict, explanation: Explanation): Promise<Injection> {
@@ -86,7 +97,6 @@ export function createEndings(deps: {
     return store.writeInjectionStatus(injection, status);
   }
 
-  /** undefined: the node is gone, and there is nothing left to ask. */
   async function factsOf(injection: Injection, signal: AbortSignal): Promise<Facts | undefined> {
     const { spec, status } = injection;
     try {
@@ -118,36 +128,10 @@ export function createEndings(deps: {
         timelineEntry(clock.now(), 'note', `agent of ${spec.node}`, said),
       ],
     };
-    const told = { ...injection, status };
+    const told = await stopping.settle({ ...injection, status }, signal);
     const facts = await factsOf(told, signal);
-    const explanation = facts === undefined ? nodeGone(told) : explain(facts);
-    return end(told, verdictOfRefusal(refusal.reason, explanation), explanation);
-  }
-
-  function nodeGone(injection: Injection): Explanation {
-    const { spec, status } = injection;
-    const isInjected = injectionEvidence(injection).length > 0;
-    const nodeEntries = (status?.timeline ?? []).filter(({ kind }) => kind === 'node');
-    return {
-      code: 'node-replaced',
-      summary: isInjected
-        ? `Node ${spec.node} went away or was replaced after the injection, before a reaction was seen.`
-        : `Node ${spec.node} is gone or was replaced before anything was injected.`,
-      evidence: [
-        ...injectionEvidence(injection),
-        {
-          source: `nodes/${spec.node} metadata.uid`,
-          observed: `not ${spec.nodeUid || 'that of a node'} any more`,
-          at: isoFromMillis(clock.now()),
-        },
-        ...nodeEntries.map(({ source, text, at }) => ({ source, observed: text, at })),
-      ],
-      remedy: isInjected
-        ? `See who removed it: kubectl get events -A --field-selector involvedObject.name=${spec.node}; then run the experiment again.`
-        : 'Run the experiment again: it selects among the nodes of now.',
-      refuted: [],
-      alsoFound: [],
-    };
+    const explanation = facts === undefined ? goneNow(told) : explain(facts);
+    return end(told, withoutBlame(told, verdictOfRefusal(refusal.reason, explanation)), explanation);
   }
 
   return {
@@ -155,37 +139,14 @@ export function createEndings(deps: {
     passed,
     unanswered,
     refused,
-    gone: (injection) => end(injection, 'error', nodeGone(injection)),
+    gone: (injection) => end(injection, 'error', goneNow(injection)),
+    factsOf,
   };
 }
 
-/** A reaction that was seen on a node that could not be asked any more. */
-function passOnGoneNode(
-  injection: Injection,
-  what: { readonly text: string; readonly latencySeconds: number; readonly source: string },
-): Explanation {
-  const { spec, status } = injection;
-  const at = status?.timeline?.at(-1)?.at ?? status?.injectedAt ?? '';
-  return {
-    code: 'reacted',
-    summary: `NMA reacted on node ${spec.node} after ${what.latencySeconds.toFixed(1)} s: ${spec.expectation.reason}. The node is gone since.`,
-    evidence: [...injectionEvidence(injection), { source: what.source, observed: what.text, at }],
-    remedy: 'Nothing to do: the node is gone.',
-    refuted: [],
-    alsoFound: [],
-  };
-}
-
-/** What was written, by the receipt's own read-back. */
-export function injectionEvidence({ spec, status }: Injection): readonly Evidence[] {
-  const { receipt } = status ?? {};
-  return (receipt?.surfaces ?? [])
-    .filter(({ outcome }) => outcome === 'injected')
-    .map((surface) => ({
-      source: `agent ${spec.node} receipt ${spec.order.orderId} surfaces[${surface.surface}].readBack`,
-      observed: proofOf(surface),
-      at: surface.at ?? receipt?.acceptedAt ?? '',
-    }));
+/** A negative drill fails by a reaction only: a way that is broken keeps it from being decided. */
+function withoutBlame({ spec }: Injection, verdict: Verdict): Verdict {
+  return spec.expectation.kind === 'none' && verdict === 'fail' ? 'inconclusive' : verdict;
 }
 
 /** The status as it stands, to be written with changes. */
@@ -207,6 +168,7 @@ export function drillFacts(
     refusal: status?.refusal,
     conditionBefore,
     timeline: status?.timeline ?? [],
-    waitedUntil: status?.phase === 'Verifying' ? status.waitUntil : undefined,
+    waitedUntil:
+      status?.phase === 'Verifying' || status?.phase === 'ControlAfter' ? status.waitUntil : undefined,
   };
 }

@@ -9,13 +9,23 @@ import { preflight } from '../diagnosis/explain.ts';
 import type { Collector } from '../facts/collect.ts';
 import { baselineOf } from '../reaction/judge.ts';
 import type { Watcher } from '../reaction/watcher.ts';
+import { createControls } from './controls.ts';
 import { bare, createEndings, drillFacts } from './ending.ts';
-import { nextInjectionStep } from './machine.ts';
-import { createOrdering, slotWaitMs } from './ordering.ts';
+import { nextControlStep, nextInjectionStep } from './machine.ts';
+import { createNegativeEndings } from './negative-ending.ts';
+import { createOrdering, isAboutCluster, slotWaitMs } from './ordering.ts';
+import { createStopping, scheduledMs } from './stopping.ts';
 import type { Injection, Store } from './store.ts';
 import { type Attempt, orderEntries, receiptEntries, shortened, timelineEntry } from './timeline.ts';
 import { verdictOfBlocking } from './verdicts.ts';
-import { createWitnesses, unwatched, type Witness } from './witness.ts';
+import {
+  createWitnesses,
+  type Detection,
+  ownEvent,
+  soughtFault,
+  unwatched,
+  type Witness,
+} from './witness.ts';
 
 export type DriverDeps = {
   readonly store: Store;
@@ -29,14 +39,21 @@ export type DriverDeps = {
 };
 
 const retryPauseMs = 1_000;
+/** After the last part of an order is due: the agent writes it down, and its clock is not ours. */
+const scriptMarginMs = 2_000;
+
+/** Tells the end of an injection that is cut short, from what came of ending what lasted. */
+export type TellEnd = (settled: Injection) => Explanation;
 
 export type InjectionDriver = {
   /** Takes one injection from where it stands to its verdict. Throws what the signal was aborted with. */
   drive(injection: Injection, signal: AbortSignal): Promise<void>;
-  /** Ends an injection that will not be driven on. */
-  end(injection: Injection, verdict: Verdict, explanation: Explanation): Promise<Injection>;
+  /** Ends an injection that will not be driven on: first what lasts of it, then with its verdict. */
+  end(injection: Injection, verdict: Verdict, tell: TellEnd, signal: AbortSignal): Promise<Injection>;
   /** Ends an injection whose time is over; a reaction that is there by now counts all the same. */
-  expire(injection: Injection, explanation: Explanation): Promise<Injection>;
+  expire(injection: Injection, tell: TellEnd, signal: AbortSignal): Promise<Injection>;
+  /** Ends what lasts of an experiment that was deleted. */
+  abandon(experiment: string, signal: AbortSignal): Promise<void>;
   /** What kept an injection from going on, if anything did. */
   troubleWith(injection: string): string | undefined;
 };
@@ -46,7 +63,11 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
   const troubles = new Map<string, string>();
   const ordering = createOrdering(deps);
   const witnesses = createWitnesses(deps);
-  const endings = createEndings(deps);
+  const stopping = createStopping(deps);
+  const endings = createEndings({ ...deps, stopping });
+  const negative = createNegativeEndings({ endings, stopping, clock });
+  const onWait = (name: string, because: string) => troubles.set(name, because);
+  const controls = createControls({ store, ordering, witnesses, watcher, negative, clock, onWait });
 
   async function drive(start: Injection, signal: AbortSignal): Promise<void> {
     const { name } = start.metadata;
@@ -62,6 +83,7 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
           const step = nextInjectionStep(injection?.status);
           if (injection === undefined || step === 'rest') return;
           log.debug({ injection: name, step }, 'step');
+          stopping.track(injection);
           injection = await steps[step](injection, witness, signal);
           troubles.delete(name);
         } catch (thrown) {
@@ -79,9 +101,12 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     }
   }
 
-  const steps = { prepare, inject, verify };
+  const steps = { prepare, control, inject, verify };
 
-  /** Baseline, then preflight: what blocks the reaction for sure is a verdict before anything is written. */
+  /**
+   * Baseline, then preflight: what blocks the reaction for sure, or the ways of a negative drill, is a verdict before
+   * anything is written.
+   */
   async function prepare(injection: Injection, witness: Witness, signal: AbortSignal): Promise<Injection> {
     const { spec, status } = injection;
     const seen = await witnesses.observeNow(spec);
@@ -89,20 +114,63 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     const baseline = baselineOf(spec.expectation, seen, isoFromMillis(clock.now()));
     const facts = await collector.facts(spec.node, drillFacts(injection, baseline.condition), signal);
     signal.throwIfAborted();
+    const isNegative = spec.expectation.kind === 'none';
+    const looked = { ...injection, status: { ...bare(injection), baseline } };
     const { blocking } = preflight(facts);
-    if (blocking !== undefined) {
-      const note = `nothing was ordered: ${blocking.summary}`;
+    const verdicted = isNegative
+      ? negative.brokenWay(looked, facts)
+      : blocking && { verdict: verdictOfBlocking(blocking), explanation: blocking };
+    if (verdicted !== undefined) {
+      const note = `nothing was ordered: ${verdicted.explanation.summary}`;
       const timeline = [...(status?.timeline ?? []), timelineEntry(clock.now(), 'note', 'preflight', note)];
       const told = { ...injection, status: { phase: 'Selected', baseline, timeline } as const };
-      return endings.end(told, verdictOfBlocking(blocking), blocking);
+      return endings.end(told, verdicted.verdict, verdicted.explanation);
     }
-    witness.compareWith(baseline);
+    if (isNegative)
+      return store.writeInjectionStatus(injection, { ...bare(injection), phase: 'ControlBefore' });
+    witness.seek(soughtFault(spec, baseline));
     return store.writeInjectionStatus(injection, { ...bare(injection), phase: 'Injecting', baseline });
   }
 
-  async function inject(injection: Injection, _witness: Witness, signal: AbortSignal): Promise<Injection> {
+  async function control(injection: Injection, witness: Witness, signal: AbortSignal): Promise<Injection> {
+    const { spec } = injection;
+    const status = bare(injection);
+    const next = nextControlStep(spec, status);
+    switch (next.step) {
+      case 'observe':
+        return controls.observe({ injection, next, witness, signal });
+      case 'order':
+        return controls.order({ injection, next, witness, signal });
+      case 'await':
+        return controls.await({ injection, next, witness, signal });
+      case 'proceed':
+        return status.phase === 'ControlBefore' ? beginFault(injection) : concludeNegative(injection, signal);
+    }
+  }
+
+  /** The ways are alive: what stands on the node now is what must not change. */
+  async function beginFault(injection: Injection): Promise<Injection> {
+    const { spec } = injection;
+    const seen = await witnesses.observeNow(spec);
+    if (seen.isGone) return endings.gone(injection);
+    const baseline = baselineOf(spec.expectation, seen, isoFromMillis(clock.now()));
+    return store.writeInjectionStatus(injection, { ...bare(injection), phase: 'Injecting', baseline });
+  }
+
+  /** Once more, because a condition may be written up to 15 s after it was found. */
+  async function concludeNegative(injection: Injection, signal: AbortSignal): Promise<Injection> {
+    const { spec } = injection;
+    const late = await witnesses.lookOnce(spec, soughtFault(spec, baselineIn(injection)));
+    if (late !== undefined) return negative.violated(injection, late, signal);
+    return negative.concluded(injection, signal);
+  }
+
+  async function inject(injection: Injection, witness: Witness, signal: AbortSignal): Promise<Injection> {
     const { spec, status } = injection;
     const attempts: Attempt[] = [];
+    witness.seek(soughtFault(spec, baselineIn(injection)));
+    // A negative drill watches from the last write on; what is awaited has the time to it in its window.
+    const toLastMs = spec.expectation.kind === 'none' ? scheduledMs(spec.order) : 0;
     try {
       const receipt = await ordering.give(spec, attempts, signal);
       const orderedAt = isoFromMillis(attempts.at(-1)?.at ?? clock.now());
@@ -112,7 +180,7 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
         receipt,
         // An order that had been carried out when it was asked again: the baseline is the last time known before it.
         injectedAt: receipt.replayed ? (status?.baseline?.at ?? orderedAt) : orderedAt,
-        waitUntil: isoFromMillis(clock.now() + spec.expectation.withinSeconds * 1000),
+        waitUntil: isoFromMillis(clock.now() + toLastMs + spec.expectation.withinSeconds * 1000),
         timeline: [...(status?.timeline ?? []), ...orderEntries(spec, attempts), ...receiptEntries(receipt)],
       });
     } catch (thrown) {
@@ -134,8 +202,9 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     const { metadata, spec, status } = injection;
     const said = `${refusal.reason}: ${refusal.message}; nothing was written, the same order is given again`;
     const note = timelineEntry(clock.now(), 'note', `agent of ${spec.node}`, said);
+    const kept = status?.controls;
     const again = await store.writeInjectionStatus(injection, {
-      phase: 'Selected',
+      ...(kept === undefined ? { phase: 'Selected' } : { phase: 'ControlBefore', controls: kept }),
       timeline: shortened([...(status?.timeline ?? []), note]),
     });
     // Should the deadline pass meanwhile, this is what kept it.
@@ -147,54 +216,91 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
 
   async function verify(injection: Injection, witness: Witness, signal: AbortSignal): Promise<Injection> {
     const { spec, status } = injection;
-    const baseline = status?.baseline;
-    if (status?.waitUntil === undefined || baseline === undefined) {
-      throw new Refusal(
-        'internal',
-        `injection ${injection.metadata.name} is being verified without a baseline`,
-      );
-    }
-    const since = Date.parse(status.injectedAt ?? baseline.at);
-    witness.compareWith(baseline);
+    const baseline = baselineIn(injection);
+    const since = Date.parse(status?.injectedAt ?? baseline.at);
+    const sought = soughtFault(spec, baseline);
+    witness.seek(sought);
     const found =
-      (await witnesses.waitForReaction(witness, Date.parse(status.waitUntil), signal)) ??
-      (await witnesses.lookOnce(spec, baseline));
+      (await witnesses.waitForReaction(witness, Date.parse(status?.waitUntil ?? baseline.at), signal)) ??
+      (await witnesses.lookOnce(spec, sought));
     const timeline = [
-      ...(status.timeline ?? []),
+      ...(status?.timeline ?? []),
       ...unwatched(since, witness),
       ...witness.entriesSince(since),
       ...watcher.gapsSince(since),
     ];
-    const told = { ...injection, status: { ...status, timeline } };
+    const told = { ...injection, status: { ...bare(injection), timeline } };
+    if (spec.expectation.kind === 'none') return watched(told, found, witness, signal);
+    // A reaction to the first part of a script does not cut off the rest of it.
+    if (status?.receipt?.state === 'running' && !witness.isGone())
+      await clock.sleep(since + scheduledMs(spec.order) + scriptMarginMs - clock.now(), signal);
     return found === undefined
       ? endings.unanswered(told, signal)
       : endings.passed(told, found, since, signal);
   }
 
-  async function end(injection: Injection, verdict: Verdict, explanation: Explanation): Promise<Injection> {
-    const ended = await endings.end(injection, verdict, explanation);
+  /** The watch of a negative drill is over. What lasts is ended before the control, which needs the way for itself. */
+  async function watched(
+    injection: Injection,
+    found: Detection | undefined,
+    witness: Witness,
+    signal: AbortSignal,
+  ): Promise<Injection> {
+    if (found !== undefined) return negative.violated(injection, found, signal);
+    if (witness.isGone()) return endings.unanswered(injection, signal);
+    const settled = await stopping.settle(injection, signal);
+    const event = ownEvent(settled.spec, baselineIn(settled), await witnesses.observeNow(settled.spec));
+    // The watch's own entry for it may say how many times as well.
+    const others = (settled.status?.timeline ?? []).filter(
+      ({ kind, text }) => kind !== 'event' || event === undefined || !text.startsWith(event.entry.text),
+    );
+    return store.writeInjectionStatus(settled, {
+      ...bare(settled),
+      phase: 'ControlAfter',
+      timeline: shortened([...others, ...(event === undefined ? [] : [event.entry])]),
+    });
+  }
+
+  async function end(
+    injection: Injection,
+    verdict: Verdict,
+    tell: TellEnd,
+    signal: AbortSignal,
+  ): Promise<Injection> {
+    const settled = await stopping.settle(injection, signal);
+    const ended = await endings.end(settled, verdict, tell(settled));
     troubles.delete(injection.metadata.name);
     return ended;
   }
 
-  async function expire(injection: Injection, explanation: Explanation): Promise<Injection> {
+  async function expire(injection: Injection, tell: TellEnd, signal: AbortSignal): Promise<Injection> {
     const { spec, status } = injection;
-    if (status?.phase === 'Verifying' && status.baseline !== undefined) {
-      const found = await witnesses.lookOnce(spec, status.baseline);
-      const since = Date.parse(status.injectedAt ?? status.baseline.at);
-      if (found !== undefined) {
-        const ended = await endings.passed(injection, found, since, new AbortController().signal);
-        troubles.delete(injection.metadata.name);
-        return ended;
-      }
-    }
-    return end(injection, 'error', explanation);
+    if (status?.phase !== 'Verifying' || status.baseline === undefined)
+      return end(injection, 'error', tell, signal);
+    const found = await witnesses.lookOnce(spec, soughtFault(spec, status.baseline));
+    if (found === undefined) return end(injection, 'error', tell, signal);
+    const since = Date.parse(status.injectedAt ?? status.baseline.at);
+    const ended =
+      spec.expectation.kind === 'none'
+        ? await negative.violated(injection, found, signal)
+        : await endings.passed(injection, found, since, signal);
+    troubles.delete(injection.metadata.name);
+    return ended;
   }
 
-  return { drive, end, expire, troubleWith: (name) => troubles.get(name) };
+  return {
+    drive,
+    end,
+    expire,
+    abandon: stopping.abandon,
+    troubleWith: (name) => troubles.get(name),
+  };
 }
 
-/** The API server's own troubles pass: the step is made again. */
-function isAboutCluster(refusal: Refusal): boolean {
-  return refusal.reason.startsWith('cluster_') || refusal.reason.startsWith('object_');
+function baselineIn({
+  metadata,
+  status,
+}: Injection): NonNullable<NonNullable<Injection['status']>['baseline']> {
+  if (status?.baseline !== undefined) return status.baseline;
+  throw new Refusal('internal', `injection ${metadata.name} is being worked on without a baseline`);
 }

@@ -1,5 +1,7 @@
 import type { Verdict } from '../../shared/schemas/expectation.ts';
 import type {
+  Control,
+  ControlStatus,
   ExperimentSpec,
   ExperimentStatus,
   InjectionSpec,
@@ -22,7 +24,16 @@ export type ExperimentStep =
   | { readonly step: 'rest' };
 
 /** `Selected`: baseline and preflight come next. `Injecting`: the order may or may not have been given. */
-export type InjectionStep = 'prepare' | 'inject' | 'verify' | 'rest';
+export type InjectionStep = 'prepare' | 'control' | 'inject' | 'verify' | 'rest';
+
+/** Where a negative drill goes next in a phase of controls; they are made one after the other. */
+export type ControlStep =
+  | { readonly step: 'observe'; readonly control: Control }
+  /** The order may or may not have been given. */
+  | { readonly step: 'order'; readonly control: Control; readonly made: ControlStatus }
+  | { readonly step: 'await'; readonly control: Control; readonly made: ControlStatus }
+  /** Each has been answered. */
+  | { readonly step: 'proceed' };
 
 export type InjectionState = {
   readonly name: string;
@@ -66,6 +77,9 @@ export function nextInjectionStep(status: InjectionStatus | undefined): Injectio
     case undefined:
     case 'Selected':
       return 'prepare';
+    case 'ControlBefore':
+    case 'ControlAfter':
+      return 'control';
     case 'Injecting':
       return 'inject';
     case 'Verifying':
@@ -73,6 +87,20 @@ export function nextInjectionStep(status: InjectionStatus | undefined): Injectio
     case 'Completed':
       return 'rest';
   }
+}
+
+export function nextControlStep(
+  { controls = [] }: Pick<InjectionSpec, 'controls'>,
+  status: Pick<InjectionStatus, 'phase' | 'controls'>,
+): ControlStep {
+  const when = status.phase === 'ControlBefore' ? 'before' : 'after';
+  for (const control of controls.filter((candidate) => candidate.when === when)) {
+    const made = status.controls?.find(({ orderId }) => orderId === control.order.orderId);
+    if (made === undefined) return { step: 'observe', control };
+    if (made.receipt === undefined) return { step: 'order', control, made };
+    if (made.seen === undefined) return { step: 'await', control, made };
+  }
+  return { step: 'proceed' };
 }
 
 export function isEnded(status: Pick<ExperimentStatus, 'phase'> | undefined): boolean {

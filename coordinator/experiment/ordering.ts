@@ -21,7 +21,11 @@ const usualSlotWaitMs = 6_000;
 
 export type Ordering = {
   /** Gives the order until the agent answers; every try is added to `attempts`. */
-  give(spec: InjectionSpec, attempts: Attempt[], signal: AbortSignal): Promise<Receipt>;
+  give(
+    target: Pick<InjectionSpec, 'node' | 'order'>,
+    attempts: Attempt[],
+    signal: AbortSignal,
+  ): Promise<Receipt>;
 };
 
 export function createOrdering(deps: {
@@ -91,4 +95,9 @@ export function slotWaitMs(refusal: Refusal): number | undefined {
   if (isBegun === true) return undefined;
   const asked = typeof waitMs === 'number' && waitMs > 0 ? waitMs : usualSlotWaitMs;
   return Math.min(asked + slotMarginMs, longestSlotWaitMs);
+}
+
+/** The API server's own troubles pass: the step is made again. */
+export function isAboutCluster(refusal: Refusal): boolean {
+  return refusal.reason.startsWith('cluster_') || refusal.reason.startsWith('object_');
 }

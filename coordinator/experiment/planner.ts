@@ -1,11 +1,14 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
-import type { FoundNmaVersion } from '../../shared/nma/versions.ts';
-import type { ExperimentSpec, InjectionSpec } from '../../shared/schemas/experiment.ts';
+import type { FaultRow } from '../../shared/faults/row.ts';
+import type { InjectionSpec } from '../../shared/schemas/experiment.ts';
 import { isReady } from '../cluster/node-view.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import type { Collector } from '../facts/collect.ts';
-import { planTarget, type TargetPlan } from '../plan/plan.ts';
+import { contextFromFacts, contextFromLabels } from '../plan/context.ts';
+import { type PlanInput, planTarget } from '../plan/plan.ts';
+import { previewTarget, type TargetPreview } from '../plan/preview.ts';
+import type { Confidence, TargetPlan } from '../plan/schema.ts';
 import {
   type Candidate,
   optInLabel,
@@ -17,23 +20,28 @@ import {
 import { isEnded, nextInjectionStep } from './machine.ts';
 import { type Experiment, markerOf, orderIdOf, type Store } from './store.ts';
 
-export type ExperimentPlan = {
+export type ExperimentPlan<Target = TargetPlan> = {
   readonly seed: number;
-  readonly targets: readonly TargetPlan[];
+  readonly targets: readonly Target[];
   readonly skipped: Selection['skipped'];
 };
 
+type Asked = Pick<Experiment, 'metadata' | 'spec'>;
+
 /** Selection and plans for an experiment, from the cluster as it is now; changes nothing. */
 export type Planner = {
-  plan(experiment: Pick<Experiment, 'metadata' | 'spec'>): Promise<ExperimentPlan>;
+  plan(experiment: Asked): Promise<ExperimentPlan>;
+  /** The same with all that can be known of each node; its agent is asked what it has, and nothing is ordered. */
+  preview(experiment: Asked): Promise<ExperimentPlan<TargetPreview>>;
   /** The specs of the Injection objects for nodes that were selected earlier. */
   injections(experiment: Experiment, nodes: readonly string[]): Promise<readonly InjectionSpec[]>;
 };
 
 export function createPlanner(deps: {
   readonly nodes: () => readonly KubeObject[];
-  readonly collector: Collector;
-  readonly store: Store;
+  readonly collector: Pick<Collector, 'facts' | 'nmaVersions'>;
+  readonly store: Pick<Store, 'listInjections' | 'listExperiments'>;
+  readonly rows: readonly FaultRow[];
 }): Planner {
   /** Nodes that another experiment works on, or has selected and not come to yet. */
   async function busyNodes(experiment: string): Promise<ReadonlyMap<string, string>> {
@@ -54,55 +62,107 @@ export function createPlanner(deps: {
     return new Map([...open, ...awaited].filter(([, name]) => name !== experiment));
   }
 
-  function target(
-    spec: ExperimentSpec,
-    uid: string,
-    node: string,
-    versions: ReadonlyMap<string, FoundNmaVersion>,
-  ): TargetPlan {
-    const orderId = orderIdOf(uid, node);
-    const nmaVersion = versions.get(node) ?? versions.get('');
-    return planTarget({ spec, node, orderId, marker: markerOf(orderId), nmaVersion });
+  function inputFor({ metadata, spec }: Asked, node: string): Omit<PlanInput, 'context'> {
+    const orderId = orderIdOf(metadata.uid ?? metadata.name, node);
+    return { spec, node, orderId, marker: markerOf(orderId), rows: deps.rows };
+  }
+
+  /** Plans by what the API server shows: an experiment on a thousand nodes asks no agent for it. */
+  async function createTargets(experiment: Asked): Promise<(node: string) => TargetPlan> {
+    const versions = await deps.collector.nmaVersions();
+    const objects = new Map(deps.nodes().map((node) => [node.metadata.name, node]));
+    return (node) => {
+      const labels = objects.get(node)?.metadata.labels ?? {};
+      const context = contextFromLabels(labels, versions.get(node) ?? versions.get(''));
+      return planTarget({ ...inputFor(experiment, node), context });
+    };
+  }
+
+  /** What a health check makes of a value depends on the engine, which only the agent can name. */
+  async function byItsEngine(experiment: Asked, planned: TargetPlan): Promise<TargetPlan> {
+    const { node, expectation } = planned;
+    if (!expectation.reason.startsWith('DCGMHealthCode')) return planned;
+    try {
+      const context = contextFromFacts(await deps.collector.facts(node));
+      return planTarget({ ...inputFor(experiment, node), context });
+    } catch (thrown) {
+      // Judged by the version alone then, and the plan's confidence says so.
+      if (thrown instanceof Refusal) return planned;
+      throw thrown;
+    }
+  }
+
+  async function select({ metadata, spec }: Asked): Promise<Selection & { readonly seed: number }> {
+    const busy = await busyNodes(metadata.name);
+    const candidates = deps.nodes().map((node) => candidateFrom(node, busy));
+    const seed = spec.target?.seed ?? seedFromName(metadata.name);
+    const selection = selectNodes(candidates, spec.target ?? {}, seed);
+    if (selection.chosen.length === 0) throw noTarget(selection);
+    return { ...selection, seed };
+  }
+
+  async function plan(experiment: Asked): Promise<ExperimentPlan> {
+    // Everything about the request itself is checked before nodes are looked at.
+    assertName(experiment.metadata.name);
+    if (experiment.spec.deadline !== undefined) deadlineMillis(experiment.spec.deadline);
+    const target = await createTargets(experiment);
+    target('');
+    const { seed, chosen, skipped } = await select(experiment);
+    return { seed, targets: chosen.map(({ name }) => target(name)), skipped };
   }
 
   return {
-    async plan({ metadata, spec }) {
-      const uid = metadata.uid ?? metadata.name;
-      const versions = await deps.collector.nmaVersions();
-      // Everything about the request itself is checked before nodes are looked at.
-      assertName(metadata.name);
-      if (spec.deadline !== undefined) deadlineMillis(spec.deadline);
-      target(spec, uid, '', versions);
-      const busy = await busyNodes(metadata.name);
-      const candidates = deps.nodes().map((node) => candidateFrom(node, busy));
-      const seed = spec.target?.seed ?? seedFromName(metadata.name);
-      const selection = selectNodes(candidates, spec.target ?? {}, seed);
-      if (selection.chosen.length === 0) throw noTarget(selection);
-      return {
-        seed,
-        targets: selection.chosen.map(({ name }) => target(spec, uid, name, versions)),
-        skipped: selection.skipped,
-      };
+    plan,
+    async preview(experiment) {
+      const { seed, targets, skipped } = await plan(experiment);
+      const previews = await inParallel(targets, async ({ node }) => {
+        const { node: _, ...input } = inputFor(experiment, node);
+        return previewTarget(await deps.collector.facts(node), input);
+      });
+      return { seed, targets: previews, skipped };
     },
-    async injections({ metadata, spec }, nodes) {
-      const versions = await deps.collector.nmaVersions();
+    async injections(experiment, nodes) {
+      const target = await createTargets(experiment);
       const uids = new Map(deps.nodes().map((node) => [node.metadata.name, node.metadata.uid ?? '']));
-      return nodes.map((node) => {
-        const plan = target(spec, metadata.uid ?? metadata.name, node, versions);
+      return inParallel(nodes, async (node) => {
+        const planned = await byItsEngine(experiment, target(node));
+        const { order, parameters, expectation, controls, confidence } = planned;
         return {
-          experiment: metadata.name,
+          experiment: experiment.metadata.name,
           node,
           // A node that vanished since it was selected has no uid: the next step sees that it is gone.
           nodeUid: uids.get(node) ?? '',
-          fault: spec.fault.name,
-          parameters: { ...plan.parameters },
-          order: plan.order,
-          expectation: plan.expectation,
-          confidence: plan.confidence,
+          fault: experiment.spec.fault.name,
+          parameters,
+          order,
+          expectation,
+          ...(controls.length === 0 ? {} : { controls }),
+          confidence: renderConfidence(confidence),
         };
       });
     },
   };
+}
+
+function renderConfidence({ level, because }: Confidence): string {
+  return `${level}: ${because.join('; ')}`;
+}
+
+/** Agents that are asked at the same time: each starts a few dcgmi. */
+const parallel = 16;
+
+/** In the order of the items; the first failure ends it. */
+async function inParallel<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  const worker = async () => {
+    for (let index = next++; index < items.length; index = next++) {
+      const item = items[index];
+      if (item !== undefined) results[index] = await work(item);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(parallel, items.length) }, worker));
+  return results;
 }
 
 function remedyFor(skipped: Selection['skipped']): string {

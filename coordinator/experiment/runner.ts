@@ -1,18 +1,25 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal, refusalFromUnknown } from '../../shared/errors.ts';
-import { findFault } from '../../shared/faults/parameters.ts';
+import type { FaultRow } from '../../shared/faults/row.ts';
 import type { ExperimentStatus } from '../../shared/schemas/experiment.ts';
-import type { Explanation } from '../../shared/schemas/explanation.ts';
 import { createReflector } from '../cluster/reflector.ts';
-import { injectionEvidence } from './ending.ts';
-import { createInjectionDriver, type DriverDeps, type InjectionDriver } from './injection-driver.ts';
+import { controlsSeconds } from './controls.ts';
+import { endedBy } from './cut-short.ts';
+import {
+  createInjectionDriver,
+  type DriverDeps,
+  type InjectionDriver,
+  type TellEnd,
+} from './injection-driver.ts';
 import { isEnded, nextExperimentStep } from './machine.ts';
-import { deadlineMillis, type Planner } from './planner.ts';
+import { deadlineMillis, type ExperimentPlan, type Planner } from './planner.ts';
 import { explainRequest, mayPass } from './refused.ts';
+import { scheduledMs } from './stopping.ts';
 import { type Experiment, experimentFrom, type Injection } from './store.ts';
 
 export type RunnerDeps = Omit<DriverDeps, 'onDetection'> & {
   readonly planner: Planner;
+  readonly rows: readonly FaultRow[];
   readonly random: () => number;
   readonly metrics: RunnerMetrics;
 };
@@ -112,8 +119,11 @@ async function driveExperiment(
     } catch (thrown) {
       stop.throwIfAborted();
       if (cut.signal.aborted) {
-        // Abort and deletion are seen at the next look.
+        // Abort and deletion are seen at the next look; what lasts on a node is not seen then.
+        const { reason } = cut.signal;
         cut = new AbortController();
+        if (reason instanceof Refusal && reason.reason === 'experiment_unknown')
+          await deps.driver.abandon(name, stop);
         continue;
       }
       const refusal = refusalFromUnknown(thrown);
@@ -134,7 +144,7 @@ async function perform(
   next: Exclude<Step, { step: 'rest' }>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { store, clock, driver } = deps;
+  const { store, clock, driver, rows } = deps;
   const at = isoFromMillis(clock.now());
   const named = (names: readonly string[]) =>
     injections.filter(({ metadata }) => names.includes(metadata.name));
@@ -157,20 +167,25 @@ async function perform(
     }
     case 'abort':
       return inParallel(named(next.injections), async (injection) => {
-        await driver.end(injection, 'aborted', endedBy('aborted', experiment, { injection, at }));
+        const tell: TellEnd = (settled) => endedBy('aborted', experiment, { injection: settled, at, rows });
+        await driver.end(injection, 'aborted', tell, signal);
       });
     case 'expire':
       return inParallel(named(next.injections), async (injection) => {
         const trouble = driver.troubleWith(injection.metadata.name);
-        await driver.expire(
-          injection,
-          endedBy('deadline-passed', experiment, { injection, at, ...(trouble && { trouble }) }),
-        );
+        const tell: TellEnd = (settled) =>
+          endedBy('deadline-passed', experiment, {
+            injection: settled,
+            at,
+            rows,
+            ...(trouble && { trouble }),
+          });
+        await driver.expire(injection, tell, signal);
       });
     case 'conclude': {
       const { verdict } = next.summary;
       const code = verdict === 'aborted' ? 'aborted' : 'deadline-passed';
-      const explanation = next.summary.explanation ?? endedBy(code, experiment, { at });
+      const explanation = next.summary.explanation ?? endedBy(code, experiment, { at, rows });
       await store.writeExperimentStatus(experiment, {
         ...(experiment.status ?? {}),
         ...next.summary,
@@ -187,7 +202,7 @@ async function select(deps: RunnerDeps, experiment: Experiment): Promise<void> {
   const startedAt = clock.now();
   try {
     const plan = await planner.plan(experiment);
-    const longest = Math.max(...plan.targets.map(({ expectation }) => expectation.withinSeconds * 1000));
+    const longest = Math.max(...plan.targets.map(longestMs));
     const { deadline } = experiment.spec;
     const allowed = deadline === undefined ? longest + deadlineMarginMs : deadlineMillis(deadline);
     await store.writeExperimentStatus(experiment, {
@@ -205,6 +220,11 @@ async function select(deps: RunnerDeps, experiment: Experiment): Promise<void> {
       deps.log.error({ err: thrown, experiment: experiment.metadata.name }, 'selection failed');
     await concludeRefused(deps, experiment, refusal, startedAt);
   }
+}
+
+/** Waiting alone: for the last part of the order, for what must follow, for the controls of a negative drill. */
+function longestMs({ order, expectation, controls }: ExperimentPlan['targets'][number]): number {
+  return scheduledMs(order) + (expectation.withinSeconds + controlsSeconds(controls)) * 1000;
 }
 
 /** A request that cannot be carried out ends with its reason: `kubectl apply` has no other way to answer. */
@@ -234,62 +254,6 @@ async function create(deps: RunnerDeps, experiment: Experiment, nodes: readonly 
   await inParallel(specs, async (spec) => {
     await deps.store.createInjection(experiment, spec);
   });
-}
-
-const tellings = {
-  aborted: {
-    nothing: 'The experiment was aborted before anything was written.',
-    ordering: 'The experiment was aborted while the order was on its way: it may have been carried out.',
-    written: 'The experiment was aborted after the injection.',
-  },
-  'deadline-passed': {
-    nothing: 'The experiment’s deadline passed before anything was written.',
-    ordering:
-      'The experiment’s deadline passed while the order was on its way: it may have been carried out.',
-    written: 'The experiment’s deadline passed while the reaction was awaited.',
-  },
-} as const;
-
-/** Why an experiment was ended from outside, and what stays on the node. */
-function endedBy(
-  code: keyof typeof tellings,
-  experiment: Experiment,
-  about: { readonly at: string; readonly injection?: Injection; readonly trouble?: string },
-): Explanation {
-  const { at, injection, trouble } = about;
-  const { name } = experiment.metadata;
-  const written = injection === undefined ? [] : injectionEvidence(injection);
-  const isOrdering = injection?.status?.phase === 'Injecting';
-  const stage = written.length > 0 ? 'written' : isOrdering ? 'ordering' : 'nothing';
-  const cause =
-    code === 'aborted'
-      ? { source: `experiments/${name} spec.abort`, observed: 'true', at }
-      : {
-          source: `experiments/${name} status.deadlineAt`,
-          observed: experiment.status?.deadlineAt ?? 'none',
-          at,
-        };
-  return {
-    code,
-    summary: tellings[code][stage],
-    evidence: [
-      cause,
-      ...written,
-      ...(trouble === undefined ? [] : [{ source: 'last failure', observed: trouble, at }]),
-    ],
-    remedy: remedyOf(stage, injection),
-    refuted: [],
-    alsoFound: [],
-  };
-}
-
-function remedyOf(stage: 'nothing' | 'ordering' | 'written', injection: Injection | undefined): string {
-  if (stage === 'nothing' || injection === undefined) return 'Nothing to undo.';
-  const { fault, node, order } = injection.spec;
-  const undo = `undo: ${findFault(fault).undo}`;
-  return stage === 'written'
-    ? `What was injected stays; ${undo}.`
-    : `Ask the agent of ${node} for the receipt of ${order.orderId} (GetReceipt); what it injected stays; ${undo}.`;
 }
 
 /** Each begins when the one before it has ended, however that was. */

@@ -25,7 +25,7 @@ export function shortened(timeline: readonly TimelineEntry[]): TimelineEntry[] {
 }
 
 export function orderEntries(
-  { node, order }: InjectionSpec,
+  { node, order }: Pick<InjectionSpec, 'node' | 'order'>,
   attempts: readonly Attempt[],
 ): readonly TimelineEntry[] {
   const source = `agent of ${node}`;

@@ -52,6 +52,7 @@ const hiding: readonly string[] = [
   'reason-replaced',
   'wait-too-short',
   'nma-just-started',
+  'injection-interrupted',
 ];
 
 export function verdictAfterWait(

@@ -1,10 +1,11 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { eventNamespace } from '../../shared/nma/conditions.ts';
 import type { TimelineEntry } from '../../shared/schemas/expectation.ts';
-import type { Baseline, InjectionSpec } from '../../shared/schemas/experiment.ts';
+import type { Baseline, Control, InjectionSpec } from '../../shared/schemas/experiment.ts';
 import { conditionsOf, nodeEventFrom } from '../cluster/node-view.ts';
 import type { Cluster } from '../cluster/port.ts';
 import { findReaction, type Match, type Observation } from '../reaction/judge.ts';
+import { judgeNone } from '../reaction/none.ts';
 import type { Seen, Watcher } from '../reaction/watcher.ts';
 import type { Injection } from './store.ts';
 import { timelineEntry } from './timeline.ts';
@@ -14,14 +15,17 @@ export type Detection = { readonly match: Match; readonly at: number; readonly t
 /** `isGone`: there is no such node, or another one of the same name. */
 type SeenNode = Observation & { readonly isGone: boolean };
 
+/** What is looked for; `id` tells one baseline from another. */
+export type Sought = { readonly id: string; find(seen: SeenNode): Match | undefined };
+
 /** Sees one node from before the order on, so that nothing is missed while the receipt is on its way. */
 export type Witness = {
   /** When it began to watch. */
   readonly since: number;
   entriesSince(from: number): readonly TimelineEntry[];
   /** What was found by another baseline does not count any more. */
-  compareWith(baseline: Baseline): void;
-  /** Keeps the first reaction; `to` says how it was found. */
+  seek(sought: Sought): void;
+  /** Keeps the first that is found; `to` says how. */
   look(at: number, to: string): void;
   found(): Detection | undefined;
   isGone(): boolean;
@@ -36,7 +40,7 @@ export type Witnesses = {
   /** Looks at once, then after each change on the node, until the reaction is there, the node is gone or the time is up. */
   waitForReaction(witness: Witness, until: number, signal: AbortSignal): Promise<Detection | undefined>;
   /** A watch may be silent or behind without knowing it, so that the last word is the API server's own. */
-  lookOnce(spec: InjectionSpec, baseline: Baseline): Promise<Detection | undefined>;
+  lookOnce(spec: InjectionSpec, sought: Sought): Promise<Detection | undefined>;
 };
 
 export function createWitnesses(deps: {
@@ -46,15 +50,15 @@ export function createWitnesses(deps: {
 }): Witnesses {
   const { cluster, watcher, clock } = deps;
 
-  function of({ spec, status }: Injection): Witness {
+  function of({ spec }: Injection): Witness {
     const seen: Seen[] = [];
-    let baseline = status?.baseline;
+    let sought: Sought | undefined;
     let found: Detection | undefined;
     let wake: () => void = () => undefined;
     const isGone = () => watcher.node(spec.node)?.metadata.uid !== spec.nodeUid;
     const look = (at: number, to: string) => {
-      if (baseline === undefined || found !== undefined) return;
-      const match = reactionIn({ ...watcher.observe(spec.node), isGone: isGone() }, spec, baseline);
+      if (sought === undefined || found !== undefined) return;
+      const match = sought.find({ ...watcher.observe(spec.node), isGone: isGone() });
       if (match !== undefined) found = { match, at, to };
     };
     const unsubscribe = watcher.subscribe(spec.node, (news) => {
@@ -65,9 +69,9 @@ export function createWitnesses(deps: {
     return {
       since: clock.now(),
       entriesSince: (from) => seen.filter(({ at }) => at >= from).map(({ entry }) => entry),
-      compareWith: (taken) => {
-        if (taken.at !== baseline?.at) found = undefined;
-        baseline = taken;
+      seek: (next) => {
+        if (next.id !== sought?.id) found = undefined;
+        sought = next;
       },
       look,
       found: () => found,
@@ -101,8 +105,8 @@ export function createWitnesses(deps: {
     return witness.found();
   }
 
-  async function lookOnce(spec: InjectionSpec, baseline: Baseline): Promise<Detection | undefined> {
-    const match = reactionIn(await observeNow(spec), spec, baseline);
+  async function lookOnce(spec: InjectionSpec, sought: Sought): Promise<Detection | undefined> {
+    const match = sought.find(await observeNow(spec));
     return match && { match, at: clock.now(), to: 'reaction found by reading the API server at the end' };
   }
 
@@ -124,10 +128,36 @@ export function createWitnesses(deps: {
   return { of, observeNow, waitForReaction, lookOnce };
 }
 
+/** The expected reaction; of a negative drill, the one that must not come. */
+export function soughtFault(spec: InjectionSpec, baseline: Baseline): Sought {
+  const find = (seen: SeenNode) => {
+    if (spec.expectation.kind !== 'none') return findReaction(spec.expectation, baseline, ours(seen));
+    const judged = judgeNone(spec.expectation, baseline, ours(seen), ownOf(spec));
+    return judged.is === 'violated' ? judged.match : undefined;
+  };
+  return { id: `${spec.order.orderId} ${baseline.at}`, find };
+}
+
+export function soughtControl({ order, expectation }: Control, baseline: Baseline): Sought {
+  return {
+    id: `${order.orderId} ${baseline.at}`,
+    find: (seen) => findReaction(expectation, baseline, ours(seen)),
+  };
+}
+
+/** The fault's own event, where a negative drill may or must see it. */
+export function ownEvent(spec: InjectionSpec, baseline: Baseline, seen: Observation): Match | undefined {
+  const judged = judgeNone(spec.expectation, baseline, seen, ownOf(spec));
+  return judged.is === 'quiet' ? judged.event : undefined;
+}
+
+function ownOf({ controls = [] }: InjectionSpec) {
+  return controls.map(({ expectation }) => expectation);
+}
+
 /** What stands on another node of the same name is no reaction; the events are still those of the one that went. */
-function reactionIn(seen: SeenNode, spec: InjectionSpec, baseline: Baseline): Match | undefined {
-  const ours = seen.isGone ? { ...seen, conditions: [] } : seen;
-  return findReaction(spec.expectation, baseline, ours);
+function ours(seen: SeenNode): Observation {
+  return seen.isGone ? { ...seen, conditions: [] } : seen;
 }
 
 /** From the order until this coordinator began to watch, when another one gave the order. */

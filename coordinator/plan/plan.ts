@@ -1,27 +1,18 @@
-import { parseDuration } from '../../shared/duration.ts';
-import { Refusal } from '../../shared/errors.ts';
 import { faults } from '../../shared/faults/catalogue.ts';
 import { channelOf, expectationOf } from '../../shared/faults/channels.ts';
-import { findFault, type Parameters, resolveParameters } from '../../shared/faults/parameters.ts';
+import { findFault, resolveParameters } from '../../shared/faults/parameters.ts';
 import type { FaultRow } from '../../shared/faults/row.ts';
-import { type FoundNmaVersion, findNmaVersion, nmaVersions } from '../../shared/nma/versions.ts';
-import { scriptOf } from '../../shared/orders/script.ts';
 import { parsePci } from '../../shared/pci.ts';
-import type { Expectation } from '../../shared/schemas/expectation.ts';
-import type { AgentOrder, ExpectationInput, ExperimentSpec } from '../../shared/schemas/experiment.ts';
-
-/** What will be done to one node, and what must follow. */
-export type TargetPlan = {
-  readonly node: string;
-  readonly order: AgentOrder;
-  readonly parameters: Parameters;
-  readonly writes: readonly string[];
-  readonly expectation: Expectation;
-  /** What the expectation rests on, and how surely. */
-  readonly confidence: string;
-  readonly risk: string;
-  readonly undo: string;
-};
+import type { AgentOrder, ExperimentSpec } from '../../shared/schemas/experiment.ts';
+import type { EngineSelector, GpuSelector } from '../../shared/schemas/order.ts';
+import { confidenceOf } from './confidence.ts';
+import { addressOf, engineOf, gpuIdIn, gpuOf, judgingVersion, type TargetContext } from './context.ts';
+import { resolveExpectation } from './expectation.ts';
+import { controlsFor } from './negative.ts';
+import { latchedBy, plannedReactions } from './reactions.ts';
+import { refusalsOf } from './refusals.ts';
+import type { TargetPlan } from './schema.ts';
+import { partsOf, plannedWrites, type WriteContext } from './writes.ts';
 
 export type PlanInput = {
   readonly spec: ExperimentSpec;
@@ -30,72 +21,73 @@ export type PlanInput = {
   readonly orderId: string;
   /** Six characters of [0-9a-z] that are new in each order. */
   readonly marker: string;
-  /** What runs on the node; undefined: not found, judged by the newest known. */
-  readonly nmaVersion: FoundNmaVersion | undefined;
+  readonly context: TargetContext;
+  /** The catalogue, if it is another. */
+  readonly rows?: readonly FaultRow[];
+  /** true: where nothing is known to follow and nothing is said, it is planned as a negative drill, not refused. */
+  readonly orNone?: boolean;
 };
 
-/** Pure: the same input gives the same plan. Refuses what cannot be injected or judged, naming the field. */
-export function planTarget(input: PlanInput, rows: readonly FaultRow[] = faults): TargetPlan {
-  const { spec, node, orderId, marker } = input;
+/** Pure: the same input gives the same plan. Refuses what cannot be injected or judged anywhere, naming the field. */
+export function planTarget(input: PlanInput): TargetPlan {
+  const { spec, node, orderId, marker, context: target, rows = faults, orNone = false } = input;
   const row = findFault(spec.fault.name, rows);
   if (spec.target?.gpu?.pci !== undefined) parsePci(spec.target.gpu.pci, 'target.gpu.pci');
   const parameters = resolveParameters(row, spec.fault.parameters ?? {}, marker);
   const work = { channel: row.channel, parameters, gpu: spec.target?.gpu, marker };
   const channel = channelOf(row.channel);
-  const version = input.nmaVersion ?? newestKnown();
+  const nma = judgingVersion(target).row;
   // First, because it checks the parameters by their own names.
   const order = channel.order(work);
-  const [found] = channel.reactions(work, { nma: version.row, engineVersion: undefined });
+  const writing = writeContext(order, target, nma.engineVersion);
+  const { engine, engineVersion } = writing;
+  const reacting = channel.reactions(work, { nma, engineVersion });
+  const [first] = reacting;
+  const asked = spec.expectation ?? (first === undefined && orNone ? { none: true } : {});
+  const expectation = resolveExpectation(asked, first && expectationOf(first), row);
+  const parts = partsOf(order, writing);
+  const reactions = plannedReactions(reacting, parts);
+  const about = { node, row, order, parts, expectation, target, engine, engineVersion, gpu: writing.gpu };
   return {
     node,
     order: { orderId, ...order },
-    parameters,
-    writes: scriptOf(order, {}).map((part) => JSON.stringify(part)),
-    expectation: resolveExpectation(spec.expectation ?? {}, found && expectationOf(found), row),
-    confidence: version.exact
-      ? `by what version ${version.row.version} of the monitoring agent does`
-      : `by version ${version.row.version} of the monitoring agent (${version.note})`,
+    parameters: { ...parameters },
+    writes: plannedWrites(parts, writing),
+    expectation,
+    controls: expectation.kind === 'none' ? [...controlsFor({ orderId, ...order }, nma, marker)] : [],
+    reactions,
+    latched: latchedBy(reactions, parts, engineVersion),
+    refusals: refusalsOf({ ...about, selector: gpuSelectorOf(order) }),
+    confidence: confidenceOf(about),
     risk: row.risk,
     undo: row.undo,
   };
 }
 
-function newestKnown(): FoundNmaVersion {
-  const newest = nmaVersions.at(-1);
-  if (newest === undefined) throw new RangeError('no version is known');
-  return { ...findNmaVersion(newest.version), exact: false, note: 'its version was not found on the node' };
+/** What the order names on this node: the GPU, the engine, and the GPU's number in it. */
+function writeContext(
+  order: Omit<AgentOrder, 'orderId'>,
+  target: TargetContext,
+  usualEngine: string,
+): WriteContext {
+  const { body } = order;
+  const selector = gpuSelectorOf(order);
+  const gpu = selector === undefined ? undefined : gpuOf(target, selector);
+  const engine = engineOf(target, {
+    selector: body.engine as EngineSelector | undefined,
+    force: body.force === true,
+  });
+  return {
+    target,
+    gpu,
+    givenPci: addressOf(selector?.pci),
+    driverVersion: target.inventory?.driverVersion ?? undefined,
+    engine,
+    gpuId: engine === undefined || gpu === undefined ? undefined : gpuIdIn(engine, gpu),
+    engineVersion: engine?.version ?? usualEngine,
+  };
 }
 
-/** The caller's word wins; what it leaves out comes from catalogue and version. */
-function resolveExpectation(
-  given: ExpectationInput,
-  usual: Expectation | undefined,
-  row: FaultRow,
-): Expectation {
-  const withinSeconds =
-    given.within === undefined
-      ? (usual?.withinSeconds ?? 60)
-      : parseDuration(given.within, 'expectation.within') / 1000;
-  if (withinSeconds < 1 || withinSeconds > 3600) {
-    throw new Refusal('expectation_invalid', 'expectation.within: must be from 1 s to 1 h', {
-      field: 'expectation.within',
-      value: given.within,
-      allowed: '1s to 1h',
-    });
-  }
-  const type = given.type ?? usual?.type;
-  const reason = given.reason ?? usual?.reason;
-  const kind = given.kind ?? usual?.kind;
-  if (kind === undefined || type === undefined || reason === undefined) {
-    throw new Refusal(
-      'expectation_invalid',
-      `expectation: no version-known reaction to fault ${row.name} with these parameters; say kind, type and reason`,
-      { field: 'expectation', allowed: '{kind: event|condition, type, reason, within}' },
-    );
-  }
-  // A reason of the caller's own makes the usual message meaningless.
-  const message =
-    given.message ??
-    (given.reason === undefined || given.reason === usual?.reason ? usual?.message : undefined);
-  return { kind, type, reason, ...(message === undefined ? {} : { message }), withinSeconds };
+function gpuSelectorOf({ body }: Omit<AgentOrder, 'orderId'>): GpuSelector | undefined {
+  return body.gpu as GpuSelector | undefined;
 }

@@ -35,7 +35,12 @@ export function findReaction(
     : findCondition(expectation, baseline, seen);
 }
 
-function findEvent(expectation: Expectation, baseline: Baseline, seen: Observation): Match | undefined {
+/** An event that is new, or has come once more, since the baseline. */
+export function findEvent(
+  expectation: Expectation,
+  baseline: Baseline,
+  seen: Observation,
+): Match | undefined {
   const event = eventsOf(expectation, seen).find(
     (candidate) =>
       candidate.count > (baseline.events[candidate.uid] ?? 0) &&
@@ -57,10 +62,13 @@ function findEvent(expectation: Expectation, baseline: Baseline, seen: Observati
   };
 }
 
-/** The message is `<Reason>: <Message>`; from ten different ones in ten minutes it is put behind a prefix. */
-function isExpectedText(expectation: Expectation, message: string): boolean {
-  const plain = message.startsWith(combinedPrefix) ? message.slice(combinedPrefix.length) : message;
-  return plain.startsWith(`${expectation.reason}:`) && plain.includes(expectation.message ?? '');
+/**
+ * The message is `<Reason>: <Message>`; from ten different ones in ten minutes it is put behind a prefix. Without a
+ * reason (a negative drill of a fault that no version reacts to) any will do.
+ */
+export function isExpectedText({ reason, message = '' }: Expectation, text: string): boolean {
+  const plain = text.startsWith(combinedPrefix) ? text.slice(combinedPrefix.length) : text;
+  return (reason === '' || plain.startsWith(`${reason}:`)) && plain.includes(message);
 }
 
 function eventsOf(expectation: Expectation, seen: Observation): readonly NodeEvent[] {
@@ -71,10 +79,13 @@ function findCondition(expectation: Expectation, baseline: Baseline, seen: Obser
   const now = seen.conditions.find(({ type }) => type === expectation.type);
   if (now === undefined || now.status !== 'False') return undefined;
   const how = conditionChange(expectation, baseline, now);
-  if (how === undefined) return undefined;
+  return how === undefined ? undefined : conditionMatch(now, baseline, how);
+}
+
+export function conditionMatch(now: NodeCondition, { at }: Baseline, how: string): Match {
   return {
     entry: {
-      at: now.lastHeartbeatTime ?? now.lastTransitionTime ?? baseline.at,
+      at: now.lastHeartbeatTime ?? now.lastTransitionTime ?? at,
       clock: 'node',
       kind: 'condition',
       source: `status.conditions[${now.type}]`,

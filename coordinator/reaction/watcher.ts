@@ -4,7 +4,7 @@ import type { Log } from '../../shared/log.ts';
 import { eventNamespace } from '../../shared/nma/conditions.ts';
 import type { TimelineEntry } from '../../shared/schemas/expectation.ts';
 import type { Change } from '../cluster/known-objects.ts';
-import { conditionsOf, nodeEventFrom } from '../cluster/node-view.ts';
+import { conditionsOf, type NodeEvent, nodeEventFrom } from '../cluster/node-view.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
 import { createReflector, type Reflector } from '../cluster/reflector.ts';
 import type { Observation } from './judge.ts';
@@ -33,6 +33,8 @@ export function createWatcher(options: {
   readonly log: Log;
 }): Watcher {
   const listeners = new Map<string, Set<(seen: Seen) => void>>();
+  // By node, then by the event's name: each change on a node looks at all of its events.
+  const eventsOf = new Map<string, Map<string, NodeEvent>>();
 
   const nodes = createReflector({
     ...options,
@@ -47,7 +49,8 @@ export function createWatcher(options: {
     query: { namespace: eventNamespace, fieldSelector: 'involvedObject.kind=Node' },
     onChange: (change) => {
       const event = nodeEventFrom(change.object);
-      if (change.type !== 'deleted') tell(event.node, change.at, eventEntry(change.object, change.at));
+      keep(change, event);
+      if (change.type !== 'deleted') tell(event.node, change.at, eventEntry(event, change.at));
     },
   });
   const reflectors: readonly Reflector[] = [nodes, events];
@@ -70,10 +73,7 @@ export function createWatcher(options: {
       const node = nodes.store.get({ name });
       return {
         conditions: node === undefined ? [] : conditionsOf(node),
-        events: events.store
-          .list()
-          .map(nodeEventFrom)
-          .filter((event) => event.node === name),
+        events: [...(eventsOf.get(name)?.values() ?? [])],
       };
     },
     subscribe(node, listener) {
@@ -100,8 +100,14 @@ export function createWatcher(options: {
       ),
   };
 
-  function eventEntry(object: KubeObject, at: number): TimelineEntry {
-    const event = nodeEventFrom(object);
+  function keep({ type, object }: Change, event: NodeEvent): void {
+    const own = eventsOf.get(event.node) ?? new Map<string, NodeEvent>();
+    if (type === 'deleted') own.delete(object.metadata.name);
+    else eventsOf.set(event.node, own.set(object.metadata.name, event));
+    if (own.size === 0) eventsOf.delete(event.node);
+  }
+
+  function eventEntry(event: NodeEvent, at: number): TimelineEntry {
     return {
       at: event.lastTimestamp ?? isoFromMillis(at),
       clock: event.lastTimestamp === null ? 'coordinator' : 'node',

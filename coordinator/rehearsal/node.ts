@@ -2,11 +2,14 @@ import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { createAgent } from '../../agent/app.ts';
 import { createDcgm } from '../../agent/dcgm/client.ts';
+import { createFakeEngineProcesses } from '../../agent/engine-process/fake.ts';
+import { createFakeHostFiles, type FakeHostFiles } from '../../agent/host-files/fake.ts';
 import { createFakeKernelLog, type FakeKernelLog } from '../../agent/kernel-log/fake.ts';
 import { createFakeNvml } from '../../agent/nvml/fake.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
 import { findNmaVersion, type NmaVersion } from '../../shared/nma/versions.ts';
+import { logFiles } from '../../shared/schemas/order.ts';
 import { version } from '../../shared/version.ts';
 import type { Cluster } from '../cluster/port.ts';
 import { createFakeDcgmi, createFakeEngineFinder } from './host-engine/dcgmi.ts';
@@ -20,6 +23,7 @@ export type RehearsalNode = {
   readonly row: NodeRow;
   readonly url: string;
   readonly kernelLog: FakeKernelLog;
+  readonly hostFiles: FakeHostFiles;
   readonly engines: HostEngine[];
   /** Another engine beside that of the monitoring agent, as a debug container or an exporter starts one. */
   addEngine(engine: {
@@ -56,6 +60,7 @@ const nmaEnginePid = 2201;
 export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
   const { row, clock, log } = options;
   const kernelLog = createFakeKernelLog({ clock });
+  const hostFiles = createFakeHostFiles({ files: Object.values(logFiles) });
   const engines: HostEngine[] = [];
   let nma: Nma | undefined;
 
@@ -89,6 +94,8 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
     log,
     kernelLog,
     nvml: createFakeNvml({ driverVersion: row.gpu?.driver ?? '580.105.08', gpus: gpuFacts(row) }),
+    hostFiles,
+    engineProcesses: createFakeEngineProcesses({ engines: () => engines }),
     dcgm: createDcgm({
       finder: createFakeEngineFinder({ engines: () => engines }),
       dcgmi: createFakeDcgmi({ clock, engines: () => engines }),
@@ -108,6 +115,7 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
     row,
     url,
     kernelLog,
+    hostFiles,
     engines,
     addEngine,
     async startNma({ version: text, credentials, enginePodUid }) {
@@ -120,6 +128,7 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
         version: nmaVersion,
         arch: row.arch,
         kernelLog,
+        files: hostFiles,
         engine: () => engines.find((engine) => engine.process().pid === nmaEnginePid),
         accelerator: row.gpu === undefined ? 'none' : 'nvidia',
         deviceFiles: () => (row.gpu === undefined ? 0 : 1),

@@ -191,6 +191,7 @@ export function gpuFacts(row: NodeRow): readonly GpuFacts[] {
     {
       index: 0,
       ...identity,
+      minor: 0,
       driverVersion: driver,
       temperatureCelsius: 34,
       powerWatts: 21.5,

@@ -3,13 +3,13 @@ import Type, { type Static } from 'typebox';
 import { canonicalJson } from '../../shared/canonical-json.ts';
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
-import { Expectation } from '../../shared/schemas/expectation.ts';
 import { ExperimentRequest, type ExperimentSpec } from '../../shared/schemas/experiment.ts';
 import { isEnded } from '../experiment/machine.ts';
-import type { ExperimentPlan, Planner } from '../experiment/planner.ts';
+import type { Planner } from '../experiment/planner.ts';
 import { explainRequest, mayPass } from '../experiment/refused.ts';
 import { type Experiment, type Store, shortHash } from '../experiment/store.ts';
 import { ExperimentAnswer, experimentAnswer, InjectionAnswer, injectionAnswer } from './answers.ts';
+import { TargetPreviewAnswer } from './faults.ts';
 import type { ExperimentFeed } from './feed.ts';
 
 export type ExperimentRouteDeps = {
@@ -36,18 +36,7 @@ export const PlanAnswer = Type.Object(
   {
     dryRun: Type.Literal('All'),
     seed: Type.Integer(),
-    targets: Type.Array(
-      Type.Object({
-        node: Type.String(),
-        order: Type.Unknown(),
-        parameters: Type.Record(Type.String(), Type.Unknown()),
-        writes: Type.Array(Type.String(), { description: 'what will be written, and where' }),
-        expectation: Expectation,
-        confidence: Type.String(),
-        risk: Type.String(),
-        undo: Type.String(),
-      }),
-    ),
+    targets: Type.Array(TargetPreviewAnswer),
     skipped: Type.Array(Type.Object({ node: Type.String(), because: Type.String() })),
   },
   { $id: 'Plan' },
@@ -123,11 +112,13 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
         assertSameRequest(earlier, key, request.body);
         if (!isDryRun) return respond(reply, earlier, waitSeconds, true);
       }
-      const plan = await explained(deps.clock, () => planner.plan({ metadata: { name }, spec }));
+      const planned = { metadata: { name }, spec };
       if (isDryRun) {
+        const plan = await explained(deps.clock, () => planner.preview(planned));
         if (earlier === undefined && (await store.readExperiment(name)) !== undefined) throw nameTaken(name);
-        return reply.send(planAnswer(plan));
+        return reply.send({ dryRun: 'All', ...plan });
       }
+      await explained(deps.clock, () => planner.plan(planned));
       return respond(reply, await createOnce(name, spec, key, request.body), waitSeconds, true);
     },
   );
@@ -280,10 +271,6 @@ async function explained<T>(clock: Clock, work: () => Promise<T>): Promise<T> {
     const explanation = explainRequest(thrown, { source: 'request body', at: isoFromMillis(clock.now()) });
     throw new Refusal(thrown.reason, thrown.message, { ...thrown.details, explanation }, thrown);
   }
-}
-
-function planAnswer(plan: ExperimentPlan): object {
-  return { dryRun: 'All', seed: plan.seed, targets: plan.targets, skipped: plan.skipped };
 }
 
 /** RFC 7240; other preferences are ignored, as it asks for, but a wait that cannot be read is a mistake. */

@@ -44,7 +44,7 @@ export function notesOn(field: FieldRow, value: string): readonly string[] {
   return [...new Set(matching.flatMap((effect) => (effect.note === undefined ? [] : [effect.note])))];
 }
 
-function is(field: FieldRow): string {
+export function is(field: FieldRow): string {
   const unit = field.unit === undefined ? '' : ` in ${field.unit}`;
   return `field ${field.id} is ${field.what}${unit}`;
 }
@@ -60,7 +60,7 @@ function why(field: FieldRow, value: string): string {
   return `${given} is healthy (${conditions.join('; ')})`;
 }
 
-function renderEffect(effect: Effect): string {
+export function renderEffect(effect: Effect): string {
   switch (effect.kind) {
     case 'policy':
       return `the ${effect.policy} policy`;
@@ -71,7 +71,7 @@ function renderEffect(effect: Effect): string {
   }
 }
 
-function suggestions(field: FieldRow, value: string): Suggestion[] {
+export function suggestions(field: FieldRow, value: string): Suggestion[] {
   const named = fieldRows
     .filter((row) => row.id !== field.id && row.wellKnown?.values.includes(Number(value)) === true)
     .map((row) => suggestion(row, value, `${row.wellKnown?.word} ${value}`));

@@ -23,7 +23,7 @@ export function findField(numberOrName: number | string, input = 'field'): Field
       field: input,
       value: numberOrName,
       allowed: suggestions,
-      remedy: 'name a field of the catalogue by number, name or tag',
+      remedy: `did you mean ${suggestions.join(', or ')}? Name a field of the catalogue by number, name or tag`,
     },
   );
 }

@@ -1,4 +1,8 @@
+import { Refusal } from '../errors.ts';
+import { fieldTickMs, firstTickJitter, healthTickMs } from '../nma/timing.ts';
 import type { Reach } from '../schemas/order.ts';
+import { effectOf, explainMiss, firstReach, isSince, type Reached } from './reach.ts';
+import type { NoEffect } from './effect.ts';
 import type { FieldRow } from './row.ts';
 
 export type RecipeStep = {
@@ -15,28 +19,212 @@ export type Recipe = {
   readonly steps: readonly RecipeStep[];
   /** Set where one writing is not enough: the steps again, so often and so long. */
   readonly repeat?: { readonly everyMs: number; readonly forMs: number };
-  /** Set where one sample in the future stands for all: how long it holds, and what ends it early. */
+  /** Set where one sample stands for all: how long it holds, and what ends it early. */
   readonly hold?: { readonly forMs: number; readonly undo: readonly RecipeStep[] };
   /** Why so, one sentence a reason. */
   readonly because: readonly string[];
 };
 
-export type RecipeInput = {
-  readonly field: FieldRow;
-  /** What `assertFieldValue` returned. */
-  readonly value: string;
+export type RecipeInput = Reached & {
   /** undefined: whoever reacts first. */
   readonly reach: Reach | undefined;
-  /** null: unknown, judged as the newest. */
-  readonly engineVersion: string | null;
-  /** Whether the engine has a sample of the field on this GPU; undefined: not asked yet. */
+  /** Whether the engine has a sample with a value of the field on this GPU; undefined: not asked yet. */
   readonly hasSample: boolean | undefined;
   readonly offsetSeconds: number | undefined;
-  /** How long it is to last; undefined: once. */
+  /** How long it is to last; undefined: once, or until a health check has surely come where one is to react. */
   readonly forMs: number | undefined;
+  /** With `forMs`: the beat instead of the recipe's own, and nothing is held. */
+  readonly everyMs?: number | undefined;
+  /** Although it does not reach who is meant: the recipe says so instead of refusing. */
+  readonly force?: boolean | undefined;
 };
 
-/** Pure. */
-export function recipeFor({ field, value, offsetSeconds = 1 }: RecipeInput): Recipe {
-  return { steps: [{ field: field.id, value, afterMs: 0, offsetSeconds }], because: [] };
+/** dcgmi's own default: it stamps a sample one second ahead (measured, every version). */
+const defaultOffsetSeconds = 1;
+/** Two samples of one whole second are compared as one, and dcgmi stamps whole seconds. */
+const nextSecondMs = 1050;
+/** From here on a counter policy compares with the sample before; up to 4.5.3 it wants a value above 0 (measured). */
+const increaseSince = '4.6.0';
+/** From here on the engine keeps what the monitoring agent watches for 600 s, before for about 33 s. */
+const keepsWatchedSince = '4.5.0';
+/** Well inside the 30 s after which the engine reads a field of the health checks itself. */
+const beatMs = 20_000;
+/** How often the engine reads the fields of policies and of health checks itself (dcgm.md §2, §3). */
+const policyPollMs = 10_000;
+const healthPollMs = 30_000;
+/** A sample further ahead than this is refused; the one that takes it back lies a second behind it. */
+const longestHoldSeconds = 599;
+/** The first check after a start of the agent comes last, and the agent takes half a minute to connect. */
+const tickSurelyMs = healthTickMs * (1 + firstTickJitter) + 30_000;
+
+/**
+ * How to write a value so that it is seen. Pure. Where a value does not reach who is meant it refuses, unless forced:
+ * `field_value_no_effect`, with what would reach them.
+ */
+export function recipeFor(input: RecipeInput): Recipe {
+  const { reach = firstReach(input), force = false } = input;
+  const missed = input.reach === undefined ? undefined : explainMiss(input, input.reach);
+  if (missed !== undefined && !force) throw refusal(input, missed);
+  const forced = missed === undefined ? [] : [`forced, although nothing follows: ${missed.summary}`];
+  const { because, ...recipe } = recipes[reach ?? 'nobody'](input);
+  return { ...recipe, because: [...forced, ...because] };
+}
+
+const recipes: Readonly<Record<Reach | 'nobody', (input: RecipeInput) => Recipe>> = {
+  policy: policyRecipe,
+  health: healthRecipe,
+  watch: watchRecipe,
+  nobody: (input) => repeated(input, { steps: [stepOf(input)], because: [] }, input.forMs),
+};
+
+function policyRecipe(input: RecipeInput): Recipe {
+  const { field, engineVersion, hasSample, forMs } = input;
+  const { otherHalf } = field;
+  if (otherHalf !== undefined) {
+    const because = `the policy adds up 390 and 391 and skips both where one has no value, so ${otherHalf} = 0 goes first`;
+    const steps = [stepOf(input, { field: otherHalf, value: '0' }), stepOf(input)];
+    return repeated(input, { steps, because: [because] }, forMs);
+  }
+  const once = { steps: [stepOf(input)], because: [] };
+  if (effectOf(input, 'policy')?.rule.op !== 'increase') return repeated(input, once, forMs);
+  if (!isSince(engineVersion, increaseSince)) {
+    const because = `host engine ${engineVersion}: every value above 0 fires; an increase is needed only from ${increaseSince} on`;
+    return repeated(input, { ...once, because: [because] }, forMs);
+  }
+  const rule = `${engineName(engineVersion)}: the policy wants an increase over the sample before`;
+  if (hasSample === true) {
+    const because = `${rule}, and the engine has one: the value has to be above it`;
+    return repeated(input, { ...once, because: [because] }, forMs);
+  }
+  const steps = [stepOf(input, { value: '0' }), stepOf(input, { afterMs: nextSecondMs })];
+  const which = hasSample === false ? 'and the engine has none' : 'and where the engine has none';
+  const because = `${rule}, ${which}, 0 goes first, a second before the value`;
+  return repeated(input, { steps, because: [because] }, forMs);
+}
+
+function healthRecipe(input: RecipeInput): Recipe {
+  const { field, reach, everyMs, forMs = reach === undefined ? undefined : tickSurelyMs } = input;
+  if (field.sticky === true) {
+    const because = 'an Xid stays in the history of the health checks until the engine restarts: once is enough';
+    return { steps: [stepOf(input)], because: [because] };
+  }
+  const { before, because } = baseline(input);
+  const once = { steps: [...before, stepOf(input)], because };
+  if (forMs === undefined) return once;
+  if (everyMs !== undefined) return repeated(input, { ...once, because: [...because, ...gaps(input)] }, forMs);
+  if (field.polledSeconds !== undefined) return stays(input, once, field.polledSeconds, forMs);
+  if (isPolicyField(field)) return held(input, once, forMs);
+  const rhythm = `the monitoring agent asks every ${healthTickMs / 1000} s and the engine reads the field itself after ${healthPollMs / 1000} s, so it is written again every ${beatMs / 1000} s`;
+  return repeated(input, { ...once, because: [...because, rhythm] }, forMs);
+}
+
+/** What has to stand before the value in the minute that a check looks at. */
+function baseline(input: RecipeInput): { readonly before: readonly RecipeStep[]; readonly because: readonly string[] } {
+  const { field } = input;
+  const effect = effectOf(input, 'health');
+  if (effect?.code === sumOfPages && field.otherHalf !== undefined) {
+    const because = `the check adds up 390 and 391, so ${field.otherHalf} = 0 goes first`;
+    return { before: [stepOf(input, { field: field.otherHalf, value: '0' })], because: [because] };
+  }
+  if (effect?.rule.op !== 'increase' && effect?.rule.op !== 'change') return { before: [], because: [] };
+  // Both in one second: so the minute never begins between the two, and is never looked at with the 0 alone.
+  const because = 'the check compares the first and the last sample of a minute, so 0 goes right before the value';
+  return { before: [stepOf(input, { value: '0' })], because: [because] };
+}
+
+/** RETIRED_PAGES_LIMIT: the one check that looks at both halves. */
+const sumOfPages = 7;
+
+/** Why a beat that was asked for may not be enough. */
+function gaps({ field, everyMs = 0 }: RecipeInput): readonly string[] {
+  const ownMs = isPolicyField(field) ? policyPollMs : healthPollMs;
+  if (everyMs <= ownMs || field.polledSeconds !== undefined) return [];
+  return [`the engine reads the field itself after ${ownMs / 1000} s, so a health check may fall between two beats`];
+}
+
+function watchRecipe(input: RecipeInput): Recipe {
+  const { engineVersion, reach, offsetSeconds = defaultOffsetSeconds, forMs } = input;
+  const when =
+    offsetSeconds > defaultOffsetSeconds
+      ? [`the monitoring agent reads nothing ahead of now, so it sees this only in ${offsetSeconds} s`]
+      : [];
+  const steps = [stepOf(input)];
+  if (isSince(engineVersion, keepsWatchedSince)) {
+    const kept = `${engineName(engineVersion)} keeps the sample for 600 s, and the monitoring agent reads every ${fieldTickMs / 1000} s: once is enough`;
+    return repeated(input, { steps, because: [...when, kept] }, forMs);
+  }
+  const short = `host engine ${engineVersion} keeps a sample for about 33 s, and the monitoring agent reads every ${fieldTickMs / 1000} s, so it is written again every ${beatMs / 1000} s`;
+  const lasting = forMs ?? (reach === undefined ? undefined : tickSurelyMs);
+  return repeated(input, { steps, because: [...when, short] }, lasting);
+}
+
+/** InfoROM: the engine reads it so seldom that one sample stays; only another one takes it back. */
+function stays(input: RecipeInput, once: Recipe, polledSeconds: number, forMs: number): Recipe {
+  const { field } = input;
+  const because = `the engine reads the field itself every ${polledSeconds} s only, so one sample stays; ${field.id} = ${healthy(field)} takes it back`;
+  return {
+    steps: once.steps,
+    hold: { forMs, undo: [stepOf(input, { value: healthy(field) })] },
+    because: [...once.because, because],
+  };
+}
+
+/** A sample ahead of now keeps the engine from reading the field until then. */
+function held(input: RecipeInput, once: Recipe, forMs: number): Recipe {
+  const { field, offsetSeconds = 0 } = input;
+  const wanted = Math.max(Math.ceil(forMs / 1000), offsetSeconds);
+  const ahead = Math.min(wanted, longestHoldSeconds);
+  const last = once.steps.length - 1;
+  const steps = once.steps.map((step, index) => ({
+    ...step,
+    // A second before the value, where both are of one series.
+    offsetSeconds: index < last && step.field === field.id ? ahead - 1 : ahead,
+  }));
+  const because = [
+    `policies have the field read every ${policyPollMs / 1000} s, so one sample ${ahead} s ahead stands for it until then, and real alerts of its kind on this GPU are dropped as long`,
+    ...(wanted > ahead ? [`held for ${ahead} s, not ${wanted} s: no sample is put further ahead`] : []),
+  ];
+  return {
+    steps,
+    hold: {
+      forMs: ahead * 1000,
+      undo: [stepOf(input, { value: healthy(field), offsetSeconds: ahead + 1 })],
+    },
+    because: [...once.because, ...because],
+  };
+}
+
+/** As long as it is to last, where that was said. */
+function repeated(input: RecipeInput, once: Recipe, forMs: number | undefined): Recipe {
+  if (forMs === undefined) return once;
+  return { ...once, repeat: { everyMs: input.everyMs ?? beatMs, forMs } };
+}
+
+function stepOf(input: RecipeInput, other: Partial<RecipeStep> = {}): RecipeStep {
+  const { field, value, offsetSeconds = defaultOffsetSeconds } = input;
+  return { field: field.id, value, afterMs: 0, offsetSeconds, ...other };
+}
+
+function isPolicyField(field: FieldRow): boolean {
+  return (field.effects ?? []).some((effect) => effect.kind === 'policy');
+}
+
+function healthy(field: FieldRow): string {
+  return field.healthy ?? '0';
+}
+
+function engineName(version: string | null): string {
+  return version === null ? 'an engine of unknown version, taken as the newest' : `host engine ${version}`;
+}
+
+function refusal({ field, value }: RecipeInput, { summary, didYouMean }: NoEffect): Refusal {
+  const meant = didYouMean.map((hint) => `${hint.field} = ${hint.value} (${hint.because})`);
+  const question = meant.length === 0 ? '' : `; did you mean ${meant.join(', or ')}?`;
+  return new Refusal('field_value_no_effect', `${summary}${question}`, {
+    field: 'value',
+    value,
+    fieldId: field.id,
+    didYouMean,
+    remedy: 'inject what was meant; or force',
+  });
 }

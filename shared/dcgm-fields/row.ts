@@ -7,18 +7,25 @@ export type PolicyKind = 'XID' | 'DBE' | 'PCIe' | 'NVLink' | 'MaxRtPg' | 'Therma
 export type Rule =
   /** Every value, 0 included. */
   | { readonly op: 'any' }
-  /** More than the sample before it. */
-  | { readonly op: 'increase' }
+  /** More than the sample before it; `by`: at least by so much, `below`: by less than that. */
+  | { readonly op: 'increase'; readonly by?: number; readonly below?: number }
   /** Another value than the first sample of the last minute. */
   | { readonly op: 'change' }
-  /** `truncated`: the fraction is cut off before the comparison. */
-  | { readonly op: '>' | '>=' | '<' | '='; readonly threshold: number; readonly truncated?: boolean }
+  /** `truncated`: the fraction is cut off before the comparison; `below`: from there on it is a blank and counts not. */
+  | {
+      readonly op: '>' | '>=' | '<' | '=';
+      readonly threshold: number;
+      readonly truncated?: boolean;
+      readonly below?: number;
+    }
   | { readonly op: 'in' | 'not-in'; readonly values: readonly number[] }
   | { readonly op: 'not-text'; readonly values: readonly string[] }
   /** Groups of bits as [shift, width, lowest fault, highest fault]; one faulty group is enough. */
   | { readonly op: 'mask'; readonly groups: readonly (readonly [number, number, number, number])[] }
   /** Packed as mantissa × 256 + exponent, read as mantissa × 10^-exponent; `zero`: whether 0 counts as well. */
   | { readonly op: 'error-rate'; readonly above: number; readonly zero: boolean };
+
+export type Range = { readonly minimum: number; readonly maximum: number };
 
 export type Effect =
   | { readonly kind: 'policy'; readonly policy: PolicyKind; readonly rule: Rule; readonly note?: string }
@@ -29,6 +36,8 @@ export type Effect =
       readonly code: number;
       readonly result: 'WARN' | 'FAIL';
       readonly rule: Rule;
+      /** The newest sample counts, however old it is; absent: only samples from a minute ago on. */
+      readonly latest?: true;
       /** The first host engine version that has the check. */
       readonly since?: string;
       readonly note?: string;
@@ -48,8 +57,18 @@ export type FieldRow = {
   readonly tag?: string;
   readonly type: FieldType;
   readonly unit?: string;
+  /** What hardware can have; another value is refused unless it is forced or a rule names it. Absent: a text. */
+  readonly range?: Range;
   /** The quantity, as the end of the sentence "field 150 is …". */
   readonly what: string;
+  /** How often the engine reads it for itself, where that is neither the 10 s of a policy nor the 30 s of health. */
+  readonly polledSeconds?: number;
+  /** The field that the same rules add to this one. */
+  readonly otherHalf?: number;
+  /** The health checks remember every value until the engine restarts. */
+  readonly sticky?: true;
+  /** What takes an injected value back; 0 where absent. */
+  readonly healthy?: string;
   /** Absent: nobody reacts to any value. */
   readonly effects?: readonly Effect[];
   /** Why nobody reacts, where that is surprising. */

@@ -1,4 +1,20 @@
-import type { FieldRow } from './row.ts';
+import type { FieldRow, Range } from './row.ts';
+
+const range = (minimum: number, maximum: number): Range => ({ minimum, maximum });
+
+/** The policies read a counter only within 32 bits (DcgmPolicyManager.cpp, GetCounterDelta). */
+const counter = range(0, 4_294_967_295);
+const checksum = range(0, 4_294_967_295);
+/** Below 2^53, so that a number of JSON holds it. */
+const large = range(0, 9_007_199_254_740_991);
+/** A hundred days. */
+const longTime = range(0, 8_640_000_000_000_000);
+const flag = range(0, 1);
+const percent = range(0, 100);
+const celsius = range(0, 200);
+const megahertz = range(0, 10_000);
+const watts = range(0, 10_000);
+const throughput = range(0, 1_000_000_000);
 
 /**
  * The DCGM fields that can be meant by somebody who injects: what each one is, and who reacts to which value.
@@ -56,6 +72,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_INFOROM_CONFIG_CHECK',
     tag: 'inforom_config_checksum',
     type: 'int64',
+    range: checksum,
     what: 'the checksum of the InfoROM configuration',
   },
   {
@@ -64,10 +81,14 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_INFOROM_CONFIG_VALID',
     tag: 'inforom_config_valid',
     type: 'int64',
+    range: flag,
     what: 'whether the InfoROM is valid (1) or corrupt (0)',
+    polledSeconds: 3600,
+    healthy: '1',
     effects: [
       {
         kind: 'health',
+        latest: true,
         system: 'InfoROM',
         code: 9,
         result: 'WARN',
@@ -89,6 +110,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'sm_clock',
     type: 'int64',
     unit: 'MHz',
+    range: megahertz,
     what: 'the current SM clock',
   },
   {
@@ -97,6 +119,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'memory_clock',
     type: 'int64',
     unit: 'MHz',
+    range: megahertz,
     what: 'the current memory clock',
   },
   {
@@ -105,6 +128,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'sm_app_clock',
     type: 'int64',
     unit: 'MHz',
+    range: megahertz,
     what: 'the application SM clock',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -117,6 +141,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'mem_app_clock',
     type: 'int64',
     unit: 'MHz',
+    range: megahertz,
     what: 'the application memory clock',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -129,6 +154,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_CLOCK_THROTTLE_REASONS',
     tag: 'current_clock_throttle_reasons',
     type: 'int64',
+    range: range(0, 511),
     what: 'the reasons why clocks are lowered',
     blind:
       'the node monitoring agent looks at it, but only at the status of a sample, and an injected sample is always good',
@@ -143,6 +169,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_MEMORY_TEMP',
     type: 'int64',
     unit: '°C',
+    range: celsius,
     what: 'the memory temperature',
     confusedWith: [{ field: 150, because: 'the GPU temperature; the thermal policy' }],
   },
@@ -153,6 +180,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'gpu_temp',
     type: 'int64',
     unit: '°C',
+    range: celsius,
     what: 'the GPU temperature',
     effects: [{ kind: 'policy', policy: 'Thermal', rule: { op: '>', threshold: 100 } }],
     forbidden: [
@@ -169,6 +197,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'gpu_mem_max_op_temp',
     type: 'int64',
     unit: '°C',
+    range: celsius,
     what: 'the highest operating temperature of the memory',
     confusedWith: [{ field: 150, because: 'the GPU temperature; the thermal policy' }],
   },
@@ -179,6 +208,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'gpu_max_op_temp',
     type: 'int64',
     unit: '°C',
+    range: celsius,
     what: 'the highest operating temperature of the GPU',
     confusedWith: [{ field: 150, because: 'the GPU temperature; the thermal policy' }],
   },
@@ -188,6 +218,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_GPU_TEMP_LIMIT',
     type: 'int64',
     unit: '°C',
+    range: range(-100, 200),
     what: 'the distance to the slowdown temperature',
     confusedWith: [{ field: 150, because: 'the GPU temperature; the thermal policy' }],
   },
@@ -198,16 +229,19 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'power_usage',
     type: 'double',
     unit: 'W',
+    range: watts,
     what: 'the board power draw, averaged',
+    healthy: '60',
     effects: [
       {
         kind: 'policy',
         policy: 'Power',
-        rule: { op: '>', threshold: 250, truncated: true },
+        rule: { op: '>', threshold: 250, truncated: true, below: 140737488355328 },
         note: 'a busy data-centre GPU is above this by itself',
       },
       {
         kind: 'health',
+        latest: true,
         system: 'Power',
         code: 11,
         result: 'WARN',
@@ -222,6 +256,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'total_energy_consumption',
     type: 'int64',
     unit: 'mJ',
+    range: large,
     what: 'the energy used since the driver was loaded',
   },
   {
@@ -230,6 +265,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_POWER_USAGE_INSTANT',
     type: 'double',
     unit: 'W',
+    range: watts,
     what: 'the board power draw at this instant',
     confusedWith: [{ field: 155, because: 'the averaged board power; the power policy' }],
   },
@@ -240,6 +276,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'slowdown_temp',
     type: 'int64',
     unit: '°C',
+    range: celsius,
     what: 'the temperature at which the GPU slows down',
     confusedWith: [{ field: 150, because: 'the GPU temperature; the thermal policy' }],
   },
@@ -250,6 +287,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'shutdown_temp',
     type: 'int64',
     unit: '°C',
+    range: celsius,
     what: 'the temperature at which the GPU shuts down',
     confusedWith: [{ field: 150, because: 'the GPU temperature; the thermal policy' }],
   },
@@ -260,6 +298,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'power_management_limit',
     type: 'double',
     unit: 'W',
+    range: watts,
     what: 'the requested power limit',
     confusedWith: [{ field: 155, because: 'the averaged board power; the power policy' }],
   },
@@ -270,6 +309,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'enforced_power_limit',
     type: 'double',
     unit: 'W',
+    range: watts,
     what: 'the enforced power limit',
     confusedWith: [{ field: 155, because: 'the averaged board power; the power policy' }],
   },
@@ -277,11 +317,13 @@ export const fieldRows: readonly FieldRow[] = [
     id: 170,
     name: 'DCGM_FI_DEV_FABRIC_MANAGER_STATUS',
     type: 'int64',
+    range: range(0, 255),
     what: 'the state of the fabric manager registration (3 = success, 4 = failure)',
     effects: [
       { kind: 'watch', reason: 'FabricManagerNotRunning', rule: { op: 'not-in', values: [0, 1, 2, 3] } },
       {
         kind: 'health',
+        latest: true,
         system: 'NVLink',
         code: 123,
         result: 'WARN',
@@ -290,6 +332,7 @@ export const fieldRows: readonly FieldRow[] = [
       },
       {
         kind: 'health',
+        latest: true,
         system: 'NVLink',
         code: 123,
         result: 'FAIL',
@@ -303,6 +346,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_FABRIC_MANAGER_ERROR',
     legacyName: 'DCGM_FI_DEV_FABRIC_MANAGER_ERROR_CODE',
     type: 'int64',
+    range: range(0, 255),
     what: 'the error of the fabric manager',
     confusedWith: [
       { field: 170, because: 'the state of the fabric manager; read by the node monitoring agent' },
@@ -319,12 +363,14 @@ export const fieldRows: readonly FieldRow[] = [
     id: 173,
     name: 'DCGM_FI_DEV_FABRIC_CLIQUE_ID',
     type: 'int64',
+    range: checksum,
     what: 'the clique id in the NVLink cluster',
   },
   {
     id: 174,
     name: 'DCGM_FI_DEV_FABRIC_HEALTH_MASK',
     type: 'int64',
+    range: range(0, 4095),
     what: 'the health mask of the NVLink fabric',
     effects: [
       {
@@ -343,6 +389,7 @@ export const fieldRows: readonly FieldRow[] = [
       },
       {
         kind: 'health',
+        latest: true,
         system: 'NVLink',
         code: 33,
         result: 'FAIL',
@@ -364,6 +411,7 @@ export const fieldRows: readonly FieldRow[] = [
     id: 175,
     name: 'DCGM_FI_DEV_FABRIC_HEALTH_SUMMARY',
     type: 'int64',
+    range: range(0, 3),
     what: 'the health summary of the NVLink fabric',
     confusedWith: [
       { field: 170, because: 'the state of the fabric manager; read by the node monitoring agent' },
@@ -376,6 +424,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_PSTATE',
     tag: 'pstate',
     type: 'int64',
+    range: range(0, 32),
     what: 'the performance state (P-state)',
   },
   {
@@ -384,6 +433,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'fan_speed',
     type: 'int64',
     unit: '%',
+    range: range(0, 200),
     what: 'the fan speed',
   },
   {
@@ -392,6 +442,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'pcie_tx_throughput',
     type: 'int64',
     unit: 'KB/s',
+    range: throughput,
     what: 'the PCIe transmit throughput',
   },
   {
@@ -400,6 +451,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'pcie_rx_throughput',
     type: 'int64',
     unit: 'KB/s',
+    range: throughput,
     what: 'the PCIe receive throughput',
   },
   {
@@ -408,6 +460,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_PCIE_REPLAY_COUNTER',
     tag: 'pcie_replay_counter',
     type: 'int64',
+    range: counter,
     what: 'the PCIe replay counter',
     effects: [
       { kind: 'policy', policy: 'PCIe', rule: { op: 'increase' } },
@@ -428,6 +481,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'gpu_utilization',
     type: 'int64',
     unit: '%',
+    range: percent,
     what: 'the GPU utilisation',
   },
   {
@@ -436,6 +490,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'mem_copy_utilization',
     type: 'int64',
     unit: '%',
+    range: percent,
     what: 'the memory copy utilisation',
   },
   {
@@ -451,7 +506,9 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_XID_ERRORS',
     tag: 'xid_errors',
     type: 'int64',
+    range: range(0, 65_535),
     what: 'the last Xid of the GPU',
+    sticky: true,
     wellKnown: {
       word: 'Xid',
       values: [
@@ -487,6 +544,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_PCIE_MAX_LINK_GEN',
     tag: 'pcie_max_link_gen',
     type: 'int64',
+    range: range(1, 8),
     what: 'the highest PCIe generation',
   },
   {
@@ -494,6 +552,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_PCIE_MAX_LINK_WIDTH',
     tag: 'pcie_max_link_width',
     type: 'int64',
+    range: range(1, 32),
     what: 'the highest PCIe link width',
   },
   {
@@ -501,6 +560,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_PCIE_LINK_GEN',
     tag: 'pcie_link_gen',
     type: 'int64',
+    range: range(1, 8),
     what: 'the current PCIe generation',
     forbidden: [
       {
@@ -514,6 +574,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_PCIE_LINK_WIDTH',
     tag: 'pcie_link_width',
     type: 'int64',
+    range: range(1, 32),
     what: 'the current PCIe link width',
     forbidden: [
       {
@@ -528,6 +589,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'power_violation',
     type: 'int64',
     unit: 'ns',
+    range: longTime,
     what: 'the time throttled by power',
     effects: [{ kind: 'health', system: 'Power', code: 12, result: 'WARN', rule: { op: 'change' } }],
   },
@@ -537,6 +599,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'thermal_violation',
     type: 'int64',
     unit: 'ns',
+    range: longTime,
     what: 'the time throttled by temperature',
     effects: [{ kind: 'health', system: 'Thermal', code: 10, result: 'WARN', rule: { op: 'change' } }],
   },
@@ -546,6 +609,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'sync_boost_violation',
     type: 'int64',
     unit: 'ns',
+    range: longTime,
     what: 'the time throttled by sync boost',
     confusedWith: [
       { field: 240, because: 'the time throttled by power; a health check' },
@@ -558,6 +622,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'board_limit_violation',
     type: 'int64',
     unit: 'ns',
+    range: longTime,
     what: 'the time throttled by the board limit',
     confusedWith: [
       { field: 240, because: 'the time throttled by power; a health check' },
@@ -570,6 +635,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'low_util_violation',
     type: 'int64',
     unit: 'ns',
+    range: longTime,
     what: 'the time throttled by low utilisation',
     confusedWith: [
       { field: 240, because: 'the time throttled by power; a health check' },
@@ -582,6 +648,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'reliability_violation',
     type: 'int64',
     unit: 'ns',
+    range: longTime,
     what: 'the time throttled by the reliability limit',
     confusedWith: [
       { field: 240, because: 'the time throttled by power; a health check' },
@@ -594,6 +661,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'app_clock_violation',
     type: 'int64',
     unit: 'ns',
+    range: longTime,
     what: 'the time below the application clocks',
     confusedWith: [
       { field: 240, because: 'the time throttled by power; a health check' },
@@ -606,6 +674,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'base_clock_violation',
     type: 'int64',
     unit: 'ns',
+    range: longTime,
     what: 'the time below the base clocks',
     confusedWith: [
       { field: 240, because: 'the time throttled by power; a health check' },
@@ -618,6 +687,7 @@ export const fieldRows: readonly FieldRow[] = [
     tag: 'fb_used',
     type: 'int64',
     unit: 'MiB',
+    range: range(0, 10_000_000),
     what: 'the frame buffer memory in use',
   },
   {
@@ -625,6 +695,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ECC_SBE_VOL_TOTAL',
     tag: 'ecc_sbe_volatile_total',
     type: 'int64',
+    range: counter,
     what: 'the single-bit ECC errors since the driver was loaded',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -636,6 +707,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ECC_DBE_VOL_TOTAL',
     tag: 'ecc_dbe_volatile_total',
     type: 'int64',
+    range: counter,
     what: 'the double-bit ECC errors since the driver was loaded, all locations',
     effects: [
       {
@@ -647,12 +719,14 @@ export const fieldRows: readonly FieldRow[] = [
         note: 'not the DBE policy: that one reads 319',
       },
     ],
+    confusedWith: [{ field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' }],
   },
   {
     id: 312,
     name: 'DCGM_FI_DEV_ECC_SBE_AGG_TOTAL',
     tag: 'ecc_sbe_aggregate_total',
     type: 'int64',
+    range: counter,
     what: 'the single-bit ECC errors over the life of the board',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -664,6 +738,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ECC_DBE_AGG_TOTAL',
     tag: 'ecc_dbe_aggregate_total',
     type: 'int64',
+    range: counter,
     what: 'the double-bit ECC errors over the life of the board',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -675,6 +750,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ECC_SBE_VOL_L1',
     tag: 'ecc_sbe_volatile_l1',
     type: 'int64',
+    range: counter,
     what: 'the single-bit ECC errors of the L1 cache',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -686,6 +762,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ECC_DBE_VOL_L1',
     tag: 'ecc_dbe_volatile_l1',
     type: 'int64',
+    range: counter,
     what: 'the double-bit ECC errors of the L1 cache',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -697,6 +774,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ECC_SBE_VOL_L2',
     tag: 'ecc_sbe_volatile_l2',
     type: 'int64',
+    range: counter,
     what: 'the single-bit ECC errors of the L2 cache',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -708,6 +786,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ECC_DBE_VOL_L2',
     tag: 'ecc_dbe_volatile_l2',
     type: 'int64',
+    range: counter,
     what: 'the double-bit ECC errors of the L2 cache',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -719,6 +798,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ECC_SBE_VOL_DEV',
     tag: 'ecc_sbe_volatile_device',
     type: 'int64',
+    range: counter,
     what: 'the single-bit ECC errors of the device memory',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -730,14 +810,17 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ECC_DBE_VOL_DEV',
     tag: 'ecc_dbe_volatile_device',
     type: 'int64',
+    range: counter,
     what: 'the double-bit ECC errors of the device memory',
     effects: [{ kind: 'policy', policy: 'DBE', rule: { op: 'increase' } }],
+    confusedWith: [{ field: 311, because: 'all double-bit ECC errors; the health check of the memory' }],
   },
   {
     id: 320,
     name: 'DCGM_FI_DEV_ECC_SBE_VOL_REG',
     tag: 'ecc_sbe_volatile_register',
     type: 'int64',
+    range: counter,
     what: 'the single-bit ECC errors of the register file',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -749,6 +832,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ECC_DBE_VOL_REG',
     tag: 'ecc_dbe_volatile_register',
     type: 'int64',
+    range: counter,
     what: 'the double-bit ECC errors of the register file',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -760,6 +844,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ECC_SBE_VOL_TEX',
     tag: 'ecc_sbe_volatile_texture',
     type: 'int64',
+    range: counter,
     what: 'the single-bit ECC errors of the texture memory',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -771,6 +856,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ECC_DBE_VOL_TEX',
     tag: 'ecc_dbe_volatile_texture',
     type: 'int64',
+    range: counter,
     what: 'the double-bit ECC errors of the texture memory',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -782,6 +868,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ECC_SBE_AGG_DEV',
     tag: 'ecc_sbe_aggregate_device',
     type: 'int64',
+    range: counter,
     what: 'the single-bit ECC errors of the device memory over the life of the board',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -793,6 +880,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ECC_DBE_AGG_DEV',
     tag: 'ecc_dbe_aggregate_device',
     type: 'int64',
+    range: counter,
     what: 'the double-bit ECC errors of the device memory over the life of the board',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -803,6 +891,7 @@ export const fieldRows: readonly FieldRow[] = [
     id: 342,
     name: 'DCGM_FI_DEV_ECC_SBE_VOL_SRM',
     type: 'int64',
+    range: counter,
     what: 'the single-bit ECC errors of the SRAM',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -813,6 +902,7 @@ export const fieldRows: readonly FieldRow[] = [
     id: 343,
     name: 'DCGM_FI_DEV_ECC_DBE_VOL_SRM',
     type: 'int64',
+    range: counter,
     what: 'the double-bit ECC errors of the SRAM',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -824,6 +914,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_SRAM_EXCEEDED',
     legacyName: 'DCGM_FI_DEV_THRESHOLD_SRM',
     type: 'int64',
+    range: flag,
     what: 'whether the SRAM error threshold was exceeded',
     confusedWith: [
       { field: 319, because: 'the double-bit ECC errors of the device memory; the DBE policy' },
@@ -835,6 +926,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_BANK_REMAP_AVAIL_MAX',
     legacyName: 'DCGM_FI_DEV_BANKS_REMAP_ROWS_AVAIL_MAX',
     type: 'int64',
+    range: range(0, 65_535),
     what: 'the memory banks with all spare rows left',
     confusedWith: [
       { field: 395, because: 'row remapping failed; a health check' },
@@ -846,6 +938,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_BANK_REMAP_AVAIL_HIGH',
     legacyName: 'DCGM_FI_DEV_BANKS_REMAP_ROWS_AVAIL_HIGH',
     type: 'int64',
+    range: range(0, 65_535),
     what: 'the memory banks with many spare rows left',
     confusedWith: [
       { field: 395, because: 'row remapping failed; a health check' },
@@ -857,6 +950,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_BANK_REMAP_AVAIL_PARTIAL',
     legacyName: 'DCGM_FI_DEV_BANKS_REMAP_ROWS_AVAIL_PARTIAL',
     type: 'int64',
+    range: range(0, 65_535),
     what: 'the memory banks with some spare rows left',
     confusedWith: [
       { field: 395, because: 'row remapping failed; a health check' },
@@ -868,6 +962,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_BANK_REMAP_AVAIL_LOW',
     legacyName: 'DCGM_FI_DEV_BANKS_REMAP_ROWS_AVAIL_LOW',
     type: 'int64',
+    range: range(0, 65_535),
     what: 'the memory banks with few spare rows left',
     confusedWith: [
       { field: 395, because: 'row remapping failed; a health check' },
@@ -879,6 +974,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_BANK_REMAP_AVAIL_NONE',
     legacyName: 'DCGM_FI_DEV_BANKS_REMAP_ROWS_AVAIL_NONE',
     type: 'int64',
+    range: range(0, 65_535),
     what: 'the memory banks with no spare row left',
     confusedWith: [
       { field: 395, because: 'row remapping failed; a health check' },
@@ -891,7 +987,9 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_RETIRED_SBE',
     tag: 'retired_pages_sbe',
     type: 'int64',
+    range: range(0, 64),
     what: 'the pages retired for single-bit errors',
+    otherHalf: 391,
     effects: [
       {
         kind: 'policy',
@@ -914,7 +1012,9 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_RETIRED_DBE',
     tag: 'retired_pages_dbe',
     type: 'int64',
+    range: range(0, 64),
     what: 'the pages retired for double-bit errors',
+    otherHalf: 390,
     effects: [
       {
         kind: 'policy',
@@ -938,6 +1038,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_RETIRED_PENDING',
     tag: 'retired_pages_pending',
     type: 'int64',
+    range: flag,
     what: 'whether page retirements are pending',
     effects: [
       { kind: 'health', system: 'Memory', code: 6, result: 'WARN', rule: { op: 'not-in', values: [0] } },
@@ -949,10 +1050,12 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS',
     tag: 'uncorrectable_remapped_rows',
     type: 'int64',
+    range: range(0, 65_535),
     what: 'the rows remapped for uncorrectable errors',
     effects: [
       {
         kind: 'health',
+        latest: true,
         system: 'Memory',
         code: 132,
         result: 'WARN',
@@ -967,6 +1070,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS',
     tag: 'correctable_remapped_rows',
     type: 'int64',
+    range: range(0, 65_535),
     what: 'the rows remapped for correctable errors',
     confusedWith: [
       { field: 395, because: 'row remapping failed; a health check' },
@@ -979,6 +1083,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_ROW_REMAP_FAILURE',
     tag: 'row_remap_failure',
     type: 'int64',
+    range: flag,
     what: 'whether row remapping failed',
     effects: [
       { kind: 'health', system: 'Memory', code: 80, result: 'FAIL', rule: { op: '>', threshold: 0 } },
@@ -989,6 +1094,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_ROW_REMAP_PENDING',
     tag: 'row_remap_pending',
     type: 'int64',
+    range: flag,
     what: 'whether row remapping is pending',
     confusedWith: [
       { field: 395, because: 'row remapping failed; a health check' },
@@ -1001,6 +1107,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_L0',
     tag: 'nvlink_flit_crc_error_count_l0',
     type: 'int64',
+    range: counter,
     what: 'the NVLink CRC flit errors of link 0',
     confusedWith: [
       { field: 409, because: 'CRC flit errors of all links; the NVLink policy' },
@@ -1013,10 +1120,19 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL',
     tag: 'nvlink_flit_crc_error_count_total',
     type: 'int64',
+    range: counter,
     what: 'the NVLink CRC flit errors, all links',
     effects: [
       { kind: 'policy', policy: 'NVLink', rule: { op: 'increase' } },
-      { kind: 'health', system: 'NVLink', code: 13, result: 'WARN', rule: { op: 'increase' } },
+      { kind: 'health', system: 'NVLink', code: 13, result: 'WARN', rule: { op: 'increase', below: 6000 } },
+      {
+        kind: 'health',
+        system: 'NVLink',
+        code: 70,
+        result: 'FAIL',
+        rule: { op: 'increase', by: 6000 },
+        note: '100 a second over the minute that is looked at',
+      },
     ],
   },
   {
@@ -1025,10 +1141,19 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL',
     tag: 'nvlink_data_crc_error_count_total',
     type: 'int64',
+    range: counter,
     what: 'the NVLink CRC data errors, all links',
     effects: [
       { kind: 'policy', policy: 'NVLink', rule: { op: 'increase' } },
-      { kind: 'health', system: 'NVLink', code: 13, result: 'WARN', rule: { op: 'increase' } },
+      { kind: 'health', system: 'NVLink', code: 13, result: 'WARN', rule: { op: 'increase', below: 6000 } },
+      {
+        kind: 'health',
+        system: 'NVLink',
+        code: 70,
+        result: 'FAIL',
+        rule: { op: 'increase', by: 6000 },
+        note: '100 a second over the minute that is looked at',
+      },
     ],
   },
   {
@@ -1037,6 +1162,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL',
     tag: 'nvlink_replay_error_count_total',
     type: 'int64',
+    range: counter,
     what: 'the NVLink replay errors, all links',
     effects: [
       { kind: 'policy', policy: 'NVLink', rule: { op: 'increase' } },
@@ -1049,6 +1175,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL',
     tag: 'nvlink_recovery_error_count_total',
     type: 'int64',
+    range: counter,
     what: 'the NVLink recovery errors, all links',
     effects: [
       { kind: 'policy', policy: 'NVLink', rule: { op: 'increase' } },
@@ -1061,6 +1188,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL',
     type: 'int64',
     unit: 'MB/s',
+    range: throughput,
     what: 'the NVLink throughput, all links',
     confusedWith: [
       { field: 409, because: 'CRC flit errors of all links; the NVLink policy' },
@@ -1072,10 +1200,12 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_CRC_ERROR_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_ERROR_DL_CRC',
     type: 'int64',
+    range: counter,
     what: 'the NVLink data-link CRC errors',
     effects: [
       {
         kind: 'health',
+        latest: true,
         system: 'NVLink',
         code: 71,
         result: 'FAIL',
@@ -1090,10 +1220,12 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_RECOVERY_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_ERROR_DL_RECOVERY',
     type: 'int64',
+    range: counter,
     what: 'the NVLink data-link recoveries',
     effects: [
       {
         kind: 'health',
+        latest: true,
         system: 'NVLink',
         code: 71,
         result: 'FAIL',
@@ -1108,10 +1240,12 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_REPLAY_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_ERROR_DL_REPLAY',
     type: 'int64',
+    range: counter,
     what: 'the NVLink data-link replays',
     effects: [
       {
         kind: 'health',
+        latest: true,
         system: 'NVLink',
         code: 71,
         result: 'FAIL',
@@ -1127,6 +1261,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_VIRTUAL_MODE',
     tag: 'virtualization_mode',
     type: 'int64',
+    range: range(0, 4),
     what: 'the virtualisation mode',
   },
   {
@@ -1142,6 +1277,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVLINK_TX_BANDWIDTH_L13',
     type: 'int64',
     unit: 'MB/s',
+    range: throughput,
     what: 'the NVLink transmit throughput of link 13',
     confusedWith: [
       { field: 409, because: 'CRC flit errors of all links; the NVLink policy' },
@@ -1154,6 +1290,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVLINK_TX_BANDWIDTH_L14',
     type: 'int64',
     unit: 'MB/s',
+    range: throughput,
     what: 'the NVLink transmit throughput of link 14',
     confusedWith: [
       { field: 409, because: 'CRC flit errors of all links; the NVLink policy' },
@@ -1166,6 +1303,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVLINK_TX_BANDWIDTH_L15',
     type: 'int64',
     unit: 'MB/s',
+    range: throughput,
     what: 'the NVLink transmit throughput of link 15',
     confusedWith: [
       { field: 409, because: 'CRC flit errors of all links; the NVLink policy' },
@@ -1178,6 +1316,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVLINK_TX_BANDWIDTH_L16',
     type: 'int64',
     unit: 'MB/s',
+    range: throughput,
     what: 'the NVLink transmit throughput of link 16',
     confusedWith: [
       { field: 409, because: 'CRC flit errors of all links; the NVLink policy' },
@@ -1190,6 +1329,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVLINK_TX_BANDWIDTH_L17',
     type: 'int64',
     unit: 'MB/s',
+    range: throughput,
     what: 'the NVLink transmit throughput of link 17',
     confusedWith: [
       { field: 409, because: 'CRC flit errors of all links; the NVLink policy' },
@@ -1202,6 +1342,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVLINK_TX_BANDWIDTH_TOTAL',
     type: 'int64',
     unit: 'MB/s',
+    range: throughput,
     what: 'the NVLink transmit throughput, all links',
     confusedWith: [
       { field: 409, because: 'CRC flit errors of all links; the NVLink policy' },
@@ -1213,6 +1354,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_SXID_FATAL_ERROR',
     legacyName: 'DCGM_FI_DEV_NVSWITCH_FATAL_ERRORS',
     type: 'int64',
+    range: range(0, 99_999),
     what: 'the fatal SXid of an NVSwitch',
     blind: 'it belongs to a switch; on a GPU nobody looks at the value',
     confusedWith: [
@@ -1225,6 +1367,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_SXID_NON_FATAL_ERROR',
     legacyName: 'DCGM_FI_DEV_NVSWITCH_NON_FATAL_ERRORS',
     type: 'int64',
+    range: range(0, 99_999),
     what: 'the non-fatal SXid of an NVSwitch',
     blind: 'it belongs to a switch; on a GPU nobody looks at the value',
     confusedWith: [
@@ -1238,6 +1381,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVSWITCH_TEMPERATURE_CURRENT',
     type: 'int64',
     unit: '°C',
+    range: celsius,
     what: 'the temperature of an NVSwitch',
     blind: 'it belongs to a switch; dcgmi injects on GPUs only',
     confusedWith: [{ field: 150, because: 'the GPU temperature; the thermal policy' }],
@@ -1247,6 +1391,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO',
     legacyName: 'DCGM_FI_PROF_GR_ENGINE_ACTIVE',
     type: 'double',
+    range: range(0, 1),
     what: 'the share of time in which the graphics engine was active',
   },
   {
@@ -1254,6 +1399,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_TX_PACKET_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_TX_PACKETS',
     type: 'int64',
+    range: large,
     what: 'the NVLink packets sent',
   },
   {
@@ -1262,6 +1408,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_TX_BYTES',
     type: 'int64',
     unit: 'bytes',
+    range: large,
     what: 'the NVLink bytes sent',
   },
   {
@@ -1269,6 +1416,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_RX_PACKET_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_RX_PACKETS',
     type: 'int64',
+    range: large,
     what: 'the NVLink packets received',
   },
   {
@@ -1277,6 +1425,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_RX_BYTES',
     type: 'int64',
     unit: 'bytes',
+    range: large,
     what: 'the NVLink bytes received',
   },
   {
@@ -1284,6 +1433,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_RX_PACKET_MALFORMED_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_RX_MALFORMED_PACKET_ERRORS',
     type: 'int64',
+    range: counter,
     what: 'the malformed NVLink packets received',
     effects: [
       {
@@ -1301,6 +1451,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_RX_PACKET_DROPPED_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_RX_BUFFER_OVERRUN_ERRORS',
     type: 'int64',
+    range: counter,
     what: 'the NVLink packets dropped on receive',
     effects: [
       {
@@ -1318,6 +1469,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_RX_ERROR_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_RX_ERRORS',
     type: 'int64',
+    range: counter,
     what: 'the NVLink receive errors',
     effects: [
       {
@@ -1335,6 +1487,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_RX_REMOTE_ERROR_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_RX_REMOTE_ERRORS',
     type: 'int64',
+    range: counter,
     what: 'the NVLink errors reported by the remote end',
     effects: [
       {
@@ -1352,6 +1505,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_RX_GENERAL_ERROR_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_RX_GENERAL_ERRORS',
     type: 'int64',
+    range: counter,
     what: 'the general NVLink receive errors',
     effects: [
       {
@@ -1369,6 +1523,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_INTEGRITY_ERROR_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_LOCAL_LINK_INTEGRITY_ERRORS',
     type: 'int64',
+    range: counter,
     what: 'the NVLink integrity errors',
     effects: [
       {
@@ -1385,6 +1540,7 @@ export const fieldRows: readonly FieldRow[] = [
     id: 1210,
     name: 'DCGM_FI_DEV_NVLINK_COUNT_TX_DISCARDS',
     type: 'int64',
+    range: counter,
     what: 'the NVLink packets discarded on transmit',
     confusedWith: [
       { field: 409, because: 'CRC flit errors of all links; the NVLink policy' },
@@ -1396,10 +1552,12 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_RECOVERY_SUCCESSFUL_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_SUCCESSFUL_EVENTS',
     type: 'int64',
+    range: counter,
     what: 'the successful NVLink recoveries',
     effects: [
       {
         kind: 'health',
+        latest: true,
         system: 'NVLink',
         code: 71,
         result: 'WARN',
@@ -1414,10 +1572,12 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_RECOVERY_FAILED_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS',
     type: 'int64',
+    range: counter,
     what: 'the failed NVLink recoveries',
     effects: [
       {
         kind: 'health',
+        latest: true,
         system: 'NVLink',
         code: 71,
         result: 'FAIL',
@@ -1432,6 +1592,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_RECOVERY_EVENT_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_EVENTS',
     type: 'int64',
+    range: counter,
     what: 'the NVLink recovery events',
     effects: [
       {
@@ -1449,6 +1610,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_RX_SYMBOL_ERROR_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_RX_SYMBOL_ERRORS',
     type: 'int64',
+    range: counter,
     what: 'the NVLink symbol errors',
     effects: [
       {
@@ -1466,10 +1628,12 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_SYMBOL_BER_RAW',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_SYMBOL_BER',
     type: 'int64',
+    range: range(0, 4095),
     what: 'the NVLink symbol bit error rate, packed as mantissa × 256 + exponent',
     effects: [
       {
         kind: 'health',
+        latest: true,
         system: 'NVLink',
         code: 121,
         result: 'FAIL',
@@ -1483,6 +1647,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_SYMBOL_BER_RATIO',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_SYMBOL_BER_FLOAT',
     type: 'double',
+    range: range(0, 1),
     what: 'the NVLink symbol bit error rate',
     confusedWith: [{ field: 1215, because: 'the packed form; a health check' }],
   },
@@ -1491,10 +1656,12 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_EFFECTIVE_BER_RAW',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_EFFECTIVE_BER',
     type: 'int64',
+    range: range(0, 4095),
     what: 'the effective NVLink bit error rate, packed as mantissa × 256 + exponent',
     effects: [
       {
         kind: 'health',
+        latest: true,
         system: 'NVLink',
         code: 119,
         result: 'FAIL',
@@ -1508,6 +1675,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_EFFECTIVE_BER_RATIO',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_EFFECTIVE_BER_FLOAT',
     type: 'double',
+    range: range(0, 1),
     what: 'the effective NVLink bit error rate',
     confusedWith: [{ field: 1217, because: 'the packed form; a health check' }],
   },
@@ -1516,6 +1684,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_EFFECTIVE_ERROR_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS',
     type: 'int64',
+    range: counter,
     what: 'the effective NVLink errors',
     effects: [
       {
@@ -1533,6 +1702,7 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_NVLINK_ECC_ERROR_TOTAL',
     legacyName: 'DCGM_FI_DEV_NVLINK_ECC_DATA_ERROR_COUNT_TOTAL',
     type: 'int64',
+    range: counter,
     what: 'the NVLink ECC data errors',
     effects: [
       {
@@ -1549,6 +1719,7 @@ export const fieldRows: readonly FieldRow[] = [
     id: 1300,
     name: 'DCGM_FI_DEV_CONNECTX_HEALTH',
     type: 'int64',
+    range: range(0, 255),
     what: 'the health of a ConnectX adapter',
     blind: 'it belongs to a network adapter; dcgmi injects on GPUs only',
   },
@@ -1560,6 +1731,7 @@ export const fieldRows: readonly FieldRow[] = [
     effects: [
       {
         kind: 'health',
+        latest: true,
         system: 'NVLink',
         code: 122,
         result: 'FAIL',
@@ -1573,10 +1745,12 @@ export const fieldRows: readonly FieldRow[] = [
     id: 1503,
     name: 'DCGM_FI_IMEX_DAEMON_STATUS',
     type: 'int64',
+    range: range(-2, 7),
     what: 'the state of the IMEX daemon',
     effects: [
       {
         kind: 'health',
+        latest: true,
         system: 'NVLink',
         code: 122,
         result: 'FAIL',
@@ -1591,10 +1765,12 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_MEMORY_UNREPAIRABLE',
     legacyName: 'DCGM_FI_DEV_MEMORY_UNREPAIRABLE_FLAG',
     type: 'int64',
+    range: flag,
     what: 'whether the memory is beyond repair',
     effects: [
       {
         kind: 'health',
+        latest: true,
         system: 'Memory',
         code: 52,
         result: 'FAIL',
@@ -1607,6 +1783,7 @@ export const fieldRows: readonly FieldRow[] = [
     id: 1508,
     name: 'DCGM_FI_DEV_NVLINK_GET_STATE',
     type: 'int64',
+    range: range(0, 3),
     what: 'the state of an NVLink',
     blind: 'it belongs to a link; dcgmi injects on GPUs only',
     confusedWith: [
@@ -1619,10 +1796,12 @@ export const fieldRows: readonly FieldRow[] = [
     name: 'DCGM_FI_DEV_GPU_RECOVERY_ACTION',
     legacyName: 'DCGM_FI_DEV_GET_GPU_RECOVERY_ACTION',
     type: 'int64',
+    range: range(0, 4),
     what: 'the recovery action that the GPU asks for (0 = none)',
     effects: [
       {
         kind: 'health',
+        latest: true,
         system: 'Driver',
         code: 125,
         result: 'FAIL',
@@ -1631,6 +1810,7 @@ export const fieldRows: readonly FieldRow[] = [
       },
       {
         kind: 'health',
+        latest: true,
         system: 'Driver',
         code: 126,
         result: 'FAIL',
@@ -1639,6 +1819,7 @@ export const fieldRows: readonly FieldRow[] = [
       },
       {
         kind: 'health',
+        latest: true,
         system: 'Driver',
         code: 127,
         result: 'WARN',
@@ -1647,6 +1828,7 @@ export const fieldRows: readonly FieldRow[] = [
       },
       {
         kind: 'health',
+        latest: true,
         system: 'Driver',
         code: 128,
         result: 'FAIL',

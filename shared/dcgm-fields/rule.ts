@@ -9,13 +9,14 @@ export function isMatch(rule: Rule, value: string): boolean {
   if (rule.op === 'not-text') return !rule.values.includes(value);
   const number = Number(value);
   if (Number.isNaN(number)) return false;
+  if ('below' in rule && rule.below !== undefined && number >= rule.below) return false;
   return isNumberMatch(rule, number);
 }
 
 function isNumberMatch(rule: Exclude<Rule, { op: 'any' | 'not-text' }>, number: number): boolean {
   switch (rule.op) {
     case 'increase':
-      return number > 0;
+      return number > 0 && number >= (rule.by ?? 0);
     case 'change':
       return number !== 0;
     case '>':
@@ -53,7 +54,9 @@ export function renderRule(rule: Rule, unit = ''): string {
     case 'any':
       return 'any value';
     case 'increase':
-      return 'an increase, so a value above 0';
+      return rule.by === undefined
+        ? 'an increase, so a value above 0'
+        : `an increase, so a value of at least ${rule.by}`;
     case 'change':
       return 'a change, so a value other than 0';
     case '>':
@@ -99,8 +102,9 @@ export function exampleOf(rule: Rule): string {
     }
     case 'error-rate':
       return '262';
-    case 'any':
     case 'increase':
+      return String(rule.by ?? 1);
+    case 'any':
     case 'change':
       return '1';
   }

@@ -1,4 +1,5 @@
 import { Refusal } from '../errors.ts';
+import { suggestions } from './effect.ts';
 import type { FieldRow, FieldType } from './row.ts';
 import { isMatch } from './rule.ts';
 
@@ -16,9 +17,15 @@ const expected: Record<FieldType, string> = {
 
 /**
  * The value as it is passed to `dcgmi -v`, checked strictly: `dcgmi` reads `abc` as 0 and `12abc` as 12 and says
- * "Successfully injected" (measured), so nothing that is not exactly a value of the field's type gets past here.
+ * "Successfully injected" (measured), so nothing that is not exactly a value of the field's type gets past here. Nor
+ * does one that no hardware has, unless a rule names it or `force` is set.
  */
-export function assertFieldValue(field: FieldRow, value: number | string, input = 'value'): string {
+export function assertFieldValue(
+  field: FieldRow,
+  value: number | string,
+  input = 'value',
+  { force = false }: { readonly force?: boolean | undefined } = {},
+): string {
   const text = encoders[field.type](value);
   if (field.type === 'binary') {
     throw refusal('field_not_injectable', field, value, input, 'is binary, and dcgmi cannot inject that');
@@ -31,7 +38,39 @@ export function assertFieldValue(field: FieldRow, value: number | string, input 
   if (harm !== undefined) {
     throw refusal('field_not_injectable', field, value, input, `is never set to ${text}: ${harm.because}`);
   }
+  if (!force && !isPlausible(field, text)) throw outOfRange(field, text, input);
   return text;
+}
+
+function isPlausible({ range, effects = [] }: FieldRow, text: string): boolean {
+  if (range === undefined) return true;
+  const number = Number(text);
+  if (number >= range.minimum && number <= range.maximum) return true;
+  // Such as the number that stands for "no reading".
+  return effects.some(({ rule }) => rule.op === '=' && rule.threshold === number);
+}
+
+function outOfRange(field: FieldRow, value: string, input: string): Refusal {
+  const { minimum = Number.NaN, maximum = Number.NaN } = field.range ?? {};
+  const unit = field.unit === undefined ? '' : ` ${field.unit}`;
+  const didYouMean = suggestions(field, value).filter((hint) => hint.field !== field.id);
+  const meant = didYouMean.map((hint) => `${hint.field} = ${hint.value} (${hint.because})`);
+  const question = meant.length === 0 ? '' : `; did you mean ${meant.join(', or ')}?`;
+  return new Refusal(
+    'field_value_range',
+    `${input}: field ${field.id} (${field.what}) has values from ${minimum} to ${maximum}${unit}, not ${value}${question}`,
+    {
+      field: input,
+      value,
+      allowed: { minimum, maximum },
+      fieldId: field.id,
+      fieldName: field.name,
+      type: field.type,
+      unit: field.unit ?? null,
+      didYouMean,
+      remedy: 'send a value of this range; force: true injects it all the same',
+    },
+  );
 }
 
 const encoders: Record<FieldType, (value: number | string) => string | undefined> = {

@@ -1,4 +1,10 @@
-import { reactionWindows } from '../nma/timing.ts';
+import {
+  fieldTickMs,
+  firstTickJitter,
+  healthTickMs,
+  type ReactionChannel,
+  reactionWindows,
+} from '../nma/timing.ts';
 import type { Expectation } from '../schemas/expectation.ts';
 import type { ChannelReaction, ChannelWork } from './channels/channel.ts';
 import { dcgmField, dcgmValue } from './channels/dcgm.ts';
@@ -10,14 +16,26 @@ import type { Channel } from './row.ts';
 
 /** What a slow API server may add to the worst case (nma.md §2.3: an event is retried after 10 s). */
 const marginMs = 30_000;
+const longestWaitMs = 3600_000;
 
-export function expectationOf({ reaction, via, afterMs }: ChannelReaction): Expectation {
+/** What the first tick after a start of the monitoring agent comes later than every other (nma.md §1.0). */
+const firstTickMs: Partial<Record<ReactionChannel, number>> = {
+  'health-event': healthTickMs * firstTickJitter,
+  'health-condition': healthTickMs * firstTickJitter,
+  'fields-condition': fieldTickMs * firstTickJitter,
+};
+
+/** Where a tick has to see the cause, the whole time for which it is kept up is waited for. */
+export function expectationOf({ reaction, via, afterMs, sustainedMs = 0 }: ChannelReaction): Expectation {
+  const first = firstTickMs[via];
+  const { worstMs } = reactionWindows[via];
+  const reactsMs = first === undefined ? worstMs : Math.max(worstMs + first, sustainedMs);
   return {
     kind: reaction.appearsAs,
     type: reaction.conditionType,
     reason: reaction.reason,
     message: reaction.message,
-    withinSeconds: (afterMs + reactionWindows[via].worstMs + marginMs) / 1000,
+    withinSeconds: Math.min(afterMs + reactsMs + marginMs, longestWaitMs) / 1000,
   };
 }
 

@@ -43,6 +43,35 @@ export function resolveParameters(row: FaultRow, given: Parameters, marker: stri
   );
 }
 
+/** An example of what a row requires and has no default for, so that it can be shown in use. */
+export function exampleParameters(row: FaultRow): Parameters {
+  return Object.fromEntries(
+    Object.entries(row.parameters)
+      .filter(([, { required, default: usual }]) => required === true && usual === undefined)
+      .map(([name, parameter]) => [name, exampleOf(parameter)]),
+  );
+}
+
+function exampleOf(parameter: ParameterRow): unknown {
+  return parameter.example ?? smallest[parameter.type](parameter);
+}
+
+const smallest: Readonly<Record<ParameterRow['type'], (parameter: ParameterRow) => unknown>> = {
+  integer: ({ minimum = 1 }) => minimum,
+  number: ({ minimum = 1 }) => minimum,
+  text: () => 'xidrill',
+  boolean: () => false,
+  choice: ({ allowed = [] }) => allowed[0],
+  surfaces: () => ['dcgm'],
+  process: () => ({ pid: 4321, name: 'xidrill' }),
+  engine: () => ({ address: '127.0.0.1:5555' }),
+  scalar: () => 1,
+  nvlink: () => ({ link: 0 }),
+  mig: () => ({ gpuInstance: 0 }),
+  switch: () => ({ index: 0, pci: '0000:05:00.0' }),
+  steps: () => [{ xid: 48, afterSeconds: 0 }],
+};
+
 function fillIn(parameter: ParameterRow, marker: string): unknown {
   if (typeof parameter.default !== 'string') return parameter.default;
   const text = parameter.default
@@ -80,7 +109,9 @@ const checks: Readonly<
       : 'must be a list of kernel-log and dcgm, each once',
   engine: (value) => (isEngine(value) ? undefined : 'must be {pid: whole number} or {address: text}'),
   process: (value) =>
-    isProcess(value) ? undefined : 'must be {pid: whole number, name: text of letters, digits and ._:/-}',
+    isProcess(value)
+      ? undefined
+      : 'must be {pid: whole number, name: text of letters, digits and ._:/-}, or what a driver prints for none',
   nvlink: shaped(InjectXid.properties.nvlink, 'must be {unit, severity, crossbar, injected, link, words}'),
   mig: shaped(InjectXid.properties.mig, 'must be {gpuInstance, computeInstance}'),
   switch: shaped(InjectSxid.properties.switch, 'must be {index, pci}'),
@@ -97,10 +128,9 @@ function shaped(schema: TSchema, wanted: string): (value: unknown) => string | u
 }
 
 function isProcess(value: unknown): boolean {
-  if (value === null || typeof value !== 'object') return false;
-  const { pid, name, ...rest } = value as Record<string, unknown>;
-  const isNamed = typeof name === 'string' && /^[A-Za-z0-9._:/-]{1,64}$/.test(name);
-  return Number.isSafeInteger(pid) && Number(pid) >= 0 && isNamed && Object.keys(rest).length === 0;
+  if (!Check(InjectXid.properties.process, value)) return false;
+  const { name } = value as NonNullable<InjectXid['process']>;
+  return name === undefined || name === '<unknown>' || /^[A-Za-z0-9._:/-]{1,64}$/.test(name);
 }
 
 function isEngine(value: unknown): boolean {

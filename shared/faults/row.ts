@@ -83,6 +83,8 @@ export type ParameterRow = {
   readonly required?: boolean;
   /** May hold `{marker}` and `{markerNumber}` (1000 to 9999). */
   readonly default?: unknown;
+  /** Of a required one: what the documentation and the checks at start take. */
+  readonly example?: unknown;
   readonly minimum?: number;
   readonly maximum?: number;
   readonly pattern?: string;

@@ -21,8 +21,8 @@ export type KernelRule = {
   readonly note?: string;
 };
 
-/** Go's %q for what a process name can hold. */
-function quoted(name: string): string {
+/** Go's %q for what the name of a process or a pod can hold. */
+export function quoted(name: string): string {
   return JSON.stringify(name);
 }
 

@@ -59,6 +59,7 @@ export type ReactionChannel =
   | 'fields-condition'
   | 'device-count-condition'
   | 'engine-loss-condition'
+  | 'engine-pause-condition'
   | 'start-without-engine-condition'
   | 'overwritten-condition-restored'
   | 'restart-to-true';
@@ -76,6 +77,8 @@ export const reactionWindows: Readonly<
   'fields-condition': { bestMs: 1 * second, typicalMs: 158 * second, worstMs: 316 * second },
   'device-count-condition': { bestMs: 1 * second, typicalMs: 158 * second, worstMs: 316 * second },
   'engine-loss-condition': { bestMs: 60 * second, typicalMs: 95 * second, worstMs: 140 * second },
+  // Paused, not killed: the request that is under way runs into its own limit first.
+  'engine-pause-condition': { bestMs: 120 * second, typicalMs: 150 * second, worstMs: 200 * second },
   'start-without-engine-condition': { bestMs: 60 * second, typicalMs: 70 * second, worstMs: 96 * second },
   'overwritten-condition-restored': { bestMs: 1 * second, typicalMs: 150 * second, worstMs: 315 * second },
   // The report ticker of a fresh process: conditions start True and dirty (nma.md §2.1).

@@ -220,7 +220,8 @@ export function findNmaVersion(text: string): FoundNmaVersion {
     const older = compareVersions(version, row.version) < 0;
     const which =
       row === v172 ? ', the newest known' : older ? ', the oldest known' : ', the nearest known before it';
-    return guess(row, `${version} is not known; judged as ${row.version}${which}`);
+    const otherwise = row === v143 ? `; what ${row.version} does not tell is judged as ${v160.version}` : '';
+    return guess(row, `${version} is not known; judged as ${row.version}${which}${otherwise}`);
   }
   // `-eksbuild.N` is the packaging of the add-on, the program is the same.
   if (!/^(-eksbuild\.\d+)?$/.test(suffix)) {

@@ -1,4 +1,5 @@
 import { findField } from '../dcgm-fields/find.ts';
+import { Refusal } from '../errors.ts';
 import type { KmsgLevel } from '../kmsg-record.ts';
 import type { PciAddress } from '../pci.ts';
 import type {
@@ -13,7 +14,7 @@ import type {
   WriteJournalMessage,
   WriteKernelMessage,
 } from '../schemas/order.ts';
-import { logFiles } from '../schemas/order.ts';
+import { logFiles, longestSustainSeconds } from '../schemas/order.ts';
 import { xidRecords } from '../xid/records.ts';
 import { sxidRecords } from '../xid/sxid.ts';
 
@@ -53,12 +54,19 @@ export type Part =
       readonly reach: Reach | undefined;
       /** Set: written until then, by the recipe of the field (shared/dcgm-fields/recipe.ts). */
       readonly forMs: number | undefined;
+      /** The beat instead of the recipe's own. */
+      readonly everyMs: number | undefined;
     }
   | { readonly surface: 'host-engine'; readonly afterMs: number; readonly forMs: number };
 
 /** What has to be known of the node to write as its driver would. */
 export type ScriptContext = {
-  readonly gpu?: { readonly pci?: PciAddress; readonly uuid?: string };
+  readonly gpu?: {
+    readonly pci?: PciAddress;
+    readonly uuid?: string;
+    /** As NVML reports it: some texts differ by GPU generation. */
+    readonly name?: string;
+  };
   /** As NVML reports it; undefined: unknown, the newest known shape is taken. */
   readonly driverVersion?: string;
 };
@@ -79,8 +87,10 @@ const scripts: { readonly [M in OrderMethod]: (body: never, context: ScriptConte
     { surface: 'kernel-log', afterMs: 0, level: body.level ?? 'err', text: body.text, field: 'text' },
   ],
   InjectXid: (body: Ordered<InjectXid>, context) => xidParts(body, body, 0, context),
-  InjectCascade: (body: Ordered<InjectCascade>, context) =>
-    body.steps.flatMap((step) => xidParts(step, body, step.afterSeconds * 1000, context)),
+  InjectCascade: (body: Ordered<InjectCascade>, context) => {
+    assertInOrder(body.steps);
+    return body.steps.flatMap((step) => xidParts(step, body, step.afterSeconds * 1000, context));
+  },
   InjectSxid: (body: Ordered<InjectSxid>) =>
     sxidRecords(body).map((text) => ({
       surface: 'kernel-log',
@@ -97,7 +107,8 @@ const scripts: { readonly [M in OrderMethod]: (body: never, context: ScriptConte
       value: body.value,
       offsetSeconds: body.offsetSeconds,
       reach: body.reach,
-      forMs: body.forSeconds === undefined ? undefined : body.forSeconds * 1000,
+      forMs: millis(body.forSeconds),
+      everyMs: millis(body.everySeconds),
     },
   ],
   WriteJournalMessage: (body: Ordered<WriteJournalMessage>) =>
@@ -127,7 +138,12 @@ const xidField = 230;
 function xidParts(step: XidStep, order: XidOrder, afterMs: number, context: ScriptContext): readonly Part[] {
   return order.surfaces.flatMap((surface): readonly Part[] => {
     if (surface === 'dcgm') {
-      const once = { offsetSeconds: undefined, reach: undefined, forMs: undefined } as const;
+      const once = {
+        offsetSeconds: undefined,
+        reach: undefined,
+        forMs: undefined,
+        everyMs: undefined,
+      } as const;
       return [{ surface, afterMs, field: xidField, value: step.xid, ...once }];
     }
     return xidRecords(step, order, context).map((text) => ({
@@ -140,10 +156,36 @@ function xidParts(step: XidStep, order: XidOrder, afterMs: number, context: Scri
   });
 }
 
+function assertInOrder(steps: InjectCascade['steps']): void {
+  const late = steps.findIndex(
+    ({ afterSeconds }, index) => afterSeconds < (steps[index - 1]?.afterSeconds ?? 0),
+  );
+  if (late < 0) return;
+  const field = `steps.${late}.afterSeconds`;
+  const least = steps[late - 1]?.afterSeconds;
+  throw new Refusal('malformed_request', `${field}: before the step in front of it, which is at ${least} s`, {
+    field,
+    value: steps[late]?.afterSeconds,
+    allowed: { minimum: least },
+  });
+}
+
 function repeated(
   body: { readonly times?: number; readonly gapSeconds?: number },
   make: (afterMs: number) => Part,
 ): readonly Part[] {
   const { times = 1, gapSeconds = 0 } = body;
+  if ((times - 1) * gapSeconds > longestSustainSeconds) {
+    const most = longestSustainSeconds / (times - 1);
+    throw new Refusal(
+      'malformed_request',
+      `gapSeconds: ${times} lines would take ${(times - 1) * gapSeconds} s, and an order lasts at most ${longestSustainSeconds} s`,
+      { field: 'gapSeconds', value: gapSeconds, allowed: { maximum: most } },
+    );
+  }
   return Array.from({ length: times }, (_, index) => make(index * gapSeconds * 1000));
+}
+
+function millis(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : seconds * 1000;
 }

@@ -1,17 +1,29 @@
 import Type, { type Static } from 'typebox';
 
+/** What a negative drill makes of the fault's own event. */
+export const EventRule = Type.Enum(['allowed', 'required', 'forbidden'], {
+  description: 'of a negative drill: whether the fault’s own event may, must or must not come',
+});
+
 /** What must follow an injection. Where it says nothing else, the catalogue and the agent's version decide. */
 export const Expectation = Type.Object(
   {
-    kind: Type.Union([Type.Literal('event'), Type.Literal('condition')], {
-      description: 'event: a Warning on the node; condition: status False',
+    kind: Type.Union([Type.Literal('event'), Type.Literal('condition'), Type.Literal('none')], {
+      description:
+        'event: a Warning on the node; condition: status False; none: the condition stays as it is, and the event rule holds',
     }),
     type: Type.String({ description: 'condition type; also the `reason` of the event' }),
     reason: Type.String({
-      description: 'the monitoring agent’s reason: the event message’s prefix, the condition’s reason',
+      description:
+        'the monitoring agent’s reason: the event message’s prefix, the condition’s reason; kind none: of the event, empty for any',
     }),
     message: Type.Optional(Type.String({ description: 'text that the message must contain' })),
-    withinSeconds: Type.Number({ minimum: 1, maximum: 3600, description: 'how long to wait' }),
+    event: Type.Optional(EventRule),
+    withinSeconds: Type.Number({
+      minimum: 1,
+      maximum: 3600,
+      description: 'how long to wait; kind none: for how long nothing may come',
+    }),
   },
   { $id: 'Expectation', additionalProperties: false },
 );

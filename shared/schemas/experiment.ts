@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { Expectation, Latency, TimelineEntry, VerdictSchema } from './expectation.ts';
+import { EventRule, Expectation, Latency, TimelineEntry, VerdictSchema } from './expectation.ts';
 import { Explanation } from './explanation.ts';
 import { GpuSelector, type OrderMethod, orderMethods } from './order.ts';
 import { Receipt } from './receipt.ts';
@@ -73,6 +73,13 @@ export const ExpectationInput = Type.Object(
     reason: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
     message: Type.Optional(Type.String({ maxLength: 1024 })),
     within: Type.Optional(Duration),
+    none: Type.Optional(
+      Type.Literal(true, {
+        description: 'a negative drill: the condition must not change; only `for` and `event` go with it',
+      }),
+    ),
+    for: Type.Optional(Duration),
+    event: Type.Optional(EventRule),
   },
   { additionalProperties: false },
 );
@@ -149,6 +156,21 @@ export const AgentOrder = Type.Object(
 );
 export type AgentOrder = Static<typeof AgentOrder>;
 
+/**
+ * A harmless fault whose event proves that the way is alive. A negative drill has one before the fault and one after it,
+ * on each way that the fault takes.
+ */
+export const Control = Type.Object(
+  {
+    when: Type.Enum(['before', 'after']),
+    path: Type.Enum(['dcgm', 'kernel-log']),
+    order: AgentOrder,
+    expectation: Expectation,
+  },
+  { additionalProperties: false },
+);
+export type Control = Static<typeof Control>;
+
 export const InjectionSpec = Type.Object(
   {
     experiment: Type.String(),
@@ -158,13 +180,24 @@ export const InjectionSpec = Type.Object(
     parameters: Type.Record(Type.String(), Type.Unknown()),
     order: AgentOrder,
     expectation: Expectation,
+    controls: Type.Optional(
+      Type.Array(Control, { description: 'of a negative drill, in the order in which they are made' }),
+    ),
     confidence: Type.String({ description: 'how sure the expectation is, by what is known of the version' }),
   },
   { $id: 'InjectionSpec', additionalProperties: false },
 );
 export type InjectionSpec = Static<typeof InjectionSpec>;
 
-export const injectionPhases = ['Selected', 'Injecting', 'Verifying', 'Completed'] as const;
+/** The two phases of controls are those of negative drills. */
+export const injectionPhases = [
+  'Selected',
+  'ControlBefore',
+  'Injecting',
+  'Verifying',
+  'ControlAfter',
+  'Completed',
+] as const;
 
 /** What stood on the node before anything was written; without it a later state proves nothing. */
 export const Baseline = Type.Object(
@@ -188,6 +221,27 @@ export const Baseline = Type.Object(
 );
 export type Baseline = Static<typeof Baseline>;
 
+const StoredRefusal = Type.Object({
+  reason: Type.String(),
+  message: Type.String(),
+  details: Type.Record(Type.String(), Type.Unknown()),
+});
+
+/** How far a control came. With a baseline only, its order may or may not have been given. */
+const ControlStatus = Type.Object(
+  {
+    orderId: Type.String(),
+    baseline: Baseline,
+    receipt: Type.Optional(Receipt),
+    refusal: Type.Optional(StoredRefusal),
+    orderedAt: Type.Optional(Type.String({ description: 'coordinator’s clock' })),
+    waitUntil: Type.Optional(Type.String()),
+    seen: Type.Optional(TimelineEntry),
+  },
+  { additionalProperties: false },
+);
+export type ControlStatus = Static<typeof ControlStatus>;
+
 export const InjectionStatus = Type.Object(
   {
     phase: Type.Enum([...injectionPhases]),
@@ -195,13 +249,8 @@ export const InjectionStatus = Type.Object(
     explanation: Type.Optional(Explanation),
     baseline: Type.Optional(Baseline),
     receipt: Type.Optional(Receipt),
-    refusal: Type.Optional(
-      Type.Object({
-        reason: Type.String(),
-        message: Type.String(),
-        details: Type.Record(Type.String(), Type.Unknown()),
-      }),
-    ),
+    refusal: Type.Optional(StoredRefusal),
+    controls: Type.Optional(Type.Array(ControlStatus)),
     injectedAt: Type.Optional(Type.String({ description: "coordinator's clock: the receipt was here" })),
     waitUntil: Type.Optional(Type.String()),
     endedAt: Type.Optional(Type.String()),

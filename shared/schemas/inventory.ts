@@ -8,6 +8,9 @@ export const GpuFacts = Type.Object(
     index: Type.Integer({ description: 'NVML index; not the DCGM id, not the minor' }),
     uuid: Type.String({ description: 'GPU-…' }),
     pci: Type.String({ description: 'as NVML spells it: 00000000:3B:00.0' }),
+    minor: Type.Union([Type.Integer(), Type.Null()], {
+      description: 'the number in /dev/nvidiaN; null: NVML does not say, see `notes`',
+    }),
     name: Type.String(),
     driverVersion: Type.String(),
     temperatureCelsius: Type.Union([Type.Integer(), Type.Null()], orNull),
@@ -88,6 +91,24 @@ export const Capability = Type.Object(
 );
 export type Capability = Static<typeof Capability>;
 
+/** One GPU under all the numbers that it goes by, joined by UUID or PCI address; an unknown one of these is empty. */
+export const GpuIdentities = Type.Object(
+  {
+    uuid: Type.String(),
+    pci: Type.String({ description: 'as NVML spells it: 00000000:3B:00.0' }),
+    nvmlIndex: Type.Union([Type.Integer(), Type.Null()], { description: 'null: NVML does not list it' }),
+    minor: Type.Union([Type.Integer(), Type.Null()]),
+    dcgm: Type.Array(Type.Object({ enginePid: Type.Integer(), gpuId: Type.Integer() }), {
+      description: 'its id in each host engine that lists it',
+    }),
+    problem: Type.Optional(
+      Type.String({ description: 'who lacks this GPU, or says something else of it than the others' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type GpuIdentities = Static<typeof GpuIdentities>;
+
 export const Inventory = Type.Object(
   {
     node: Type.String(),
@@ -99,6 +120,7 @@ export const Inventory = Type.Object(
     capabilities: Type.Array(Capability),
     gpus: Type.Array(GpuFacts),
     engines: Type.Array(HostEngineFacts),
+    identities: Type.Array(GpuIdentities),
   },
   { $id: 'Inventory', additionalProperties: false },
 );

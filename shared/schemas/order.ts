@@ -65,13 +65,20 @@ const forSeconds = Type.Integer({
 export const XidSurface = Type.Enum(['kernel-log', 'dcgm']);
 const xidSurfaces = Type.Array(XidSurface, { minItems: 1, maxItems: 2, uniqueItems: true });
 
+/** Behind `pid=` in logs of drivers that did not know the process. */
+const unknownPids = ["'<unknown>'", '<unknown>', "'N/A'"] as const;
+
 /** What an Xid line says beside address, number and text; all of it has a default that a driver would print. */
 const xidDetails = {
   process: Type.Optional(
     Type.Object(
       {
-        pid: Type.Integer({ minimum: 0, maximum: 4194304 }),
-        name: Type.String({ minLength: 1, maxLength: 64 }),
+        pid: Type.Union([Type.Integer({ minimum: 0, maximum: 4194304 }), Type.Enum([...unknownPids])], {
+          description: 'a number, or literally what drivers print for none',
+        }),
+        name: Type.Optional(
+          Type.String({ minLength: 1, maxLength: 64, description: 'absent: no name is printed' }),
+        ),
       },
       { additionalProperties: false, description: 'the process the driver would name' },
     ),
@@ -131,7 +138,10 @@ export const InjectXid = Type.Object(
     driver,
     mig,
     companions: Type.Optional(
-      Type.Boolean({ description: 'kernel log: also the lines that a driver prints beside this Xid' }),
+      Type.Union([Type.Boolean(), Type.Literal('probe')], {
+        description:
+          'kernel log: also the lines that a driver prints beside this Xid; probe: with 79, those of a later load too',
+      }),
     ),
     engine: Type.Optional(EngineSelector),
     acceptRisk,
@@ -212,6 +222,13 @@ export const InjectDcgmField = Type.Object(
     ),
     reach: Type.Optional(Reach),
     forSeconds: Type.Optional(forSeconds),
+    everySeconds: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 20,
+        description: 'with forSeconds: written again so often; default: by the recipe of the field',
+      }),
+    ),
     engine: Type.Optional(EngineSelector),
     force,
   },

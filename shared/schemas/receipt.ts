@@ -37,6 +37,9 @@ export const Introspection = Type.Object(
     watchers: Type.Integer({ description: '0: nobody will react' }),
     monitorIntervalMs: Type.Integer(),
     maxAgeSeconds: Type.Integer(),
+    lastStatus: Type.Integer({
+      description: 'of the last real reading, as NVML numbers it: 0 OK, 3 not supported on this GPU',
+    }),
   },
   { additionalProperties: false },
 );

@@ -1,21 +1,39 @@
 import { type PciAddress, parsePci, pciToXid } from '../pci.ts';
-import { xidTexts } from './texts.ts';
+import type { InjectXid } from '../schemas/order.ts';
+import { generationOf, parseDriverVersion } from './driver.ts';
 
 export type XidLine = {
   readonly pci: PciAddress;
   readonly xid: number;
-  readonly process?: { readonly pid: number; readonly name: string };
-  /** Text behind the number; the driver's own for that Xid if absent. */
-  readonly detail?: string;
+  /** undefined: what this driver prints when it does not know it. */
+  readonly process?: InjectXid['process'];
+  readonly mig?: InjectXid['mig'];
+  /** Text behind number and process. */
+  readonly text: string;
+  /** undefined: the newest known. */
+  readonly driverVersion?: string;
 };
 
-/**
- * An Xid line as R570.86 and later print it: `NVRM: Xid (PCI:%04x:%02x:%02x): %d, [pid=%d, name=%s, ]%s`; pid and name
- * are left out altogether when the process is unknown (open-gpu-kernel-modules 570.86.15 … 590.44.01, kernel_rc.c).
- */
+/** One line, as the driver of that version prints it. */
 export function renderXidLine(line: XidLine): string {
-  const process = line.process === undefined ? '' : `pid=${line.process.pid}, name=${line.process.name}, `;
-  return `NVRM: Xid (PCI:${pciToXid(line.pci)}): ${line.xid}, ${process}${line.detail ?? xidTexts[line.xid] ?? ''}`.trimEnd();
+  const { prefix, unknownProcess } = generationOf(parseDriverVersion(line.driverVersion));
+  const address = `${prefix}${pciToXid(line.pci)}${renderMig(line.mig)}`;
+  const process = line.process === undefined ? unknownProcess : renderProcess(line.process);
+  return `NVRM: Xid (${address}): ${line.xid}, ${process}${line.text}`.trimEnd();
+}
+
+function renderProcess({ pid, name }: NonNullable<XidLine['process']>): string {
+  return `pid=${pid}, ${name === undefined ? '' : `name=${name}, `}`;
+}
+
+function renderMig(mig: XidLine['mig']): string {
+  if (mig === undefined) return '';
+  const compute = mig.computeInstance === undefined ? '' : ` GPU-CI:${twoDigits(mig.computeInstance)}`;
+  return ` GPU-I:${twoDigits(mig.gpuInstance)}${compute}`;
+}
+
+function twoDigits(value: number): string {
+  return String(value).padStart(2, '0');
 }
 
 /** Xid lines in any spelling that some reader takes, wherever they stand in the text. */

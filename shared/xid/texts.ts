@@ -1,33 +1,100 @@
+import { type DriverVersion, isFrom } from './driver.ts';
+
 /**
- * What a 580 driver prints behind the number, for the Xids whose text is known from its open source (kernel_rc.c and
- * the callers of krcReportXid) or from field logs. Data: a new text is a row. An Xid without a row is written without
- * text, as drivers do where firmware gives none.
+ * What stands behind the number. Data: a new text is a row; of several that fit the first is taken.
+ *
+ * From the open source (kernel_rc.c and the callers of krcReportXid), NVIDIA's documents and field logs
+ * (traps-formats-conventions.md §5.3). On GPUs with a GSP many texts are its firmware's and known to nobody outside, so
+ * an Xid without a row is written without text.
  */
-export const xidTexts: Readonly<Record<number, string>> = {
-  13: 'Graphics SM Warp Exception on (GPC 7, TPC 7, SM 0): Illegal Instruction Parameter',
-  16: 'Head 00000000 Count 00001a2b',
-  31: 'Ch 00000008, intr 00000000. MMU Fault: ENGINE GRAPHICS GPCCLIENT_T1_8 faulted @ 0x73ac_1c000000. Fault is of type FAULT_PDE ACCESS_TYPE_VIRT_WRITE',
-  32: 'channel 0x00000007 intr1 00000004 HCE_DBG0 00000300 HCE_DBG1 0000118e',
-  43: 'Ch 00000008',
-  45: 'Ch 00000001',
-  48: 'An uncorrectable double bit error (DBE) has been detected on GPU in the framebuffer at physical address 0x1a2b3c000.',
-  63: 'Row Remapper: New row marked for remapping, reset gpu to activate.',
-  64: 'Row Remapper: Failed to remap row',
-  74: 'NVLink: fatal error detected on link 6(0x10000, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0)',
-  79: 'GPU has fallen off the bus.',
-  94: 'Contained: SM (0x1). RST: No, D-RST: No',
-  95: 'Uncontained: FBHUB (0x1, 0x0). physAddr: 0x0000001234500000 RST: Yes, D-RST: No',
-  108: 'FLA Fault: inst:0x0 dev:0x0 subdev:0x0, faulted @ 0x7f_12340000. Fault is of type FAULT_PTE ACCESS_TYPE_VIRT_READ',
-  109: 'Ch 00000008, errorString CTX SWITCH TIMEOUT, Info 0x58005',
-  110: 'SEC_FAULT: _FUSE_POD',
-  119: 'Timeout after 6s of waiting for RPC response from GPU0 GSP! Expected function 76 (GSP_RM_CONTROL) (0x90cc0301 0xc).',
-  136: 'NVLink: Link training failed for link 5(0x0, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0)',
-  140: 'An uncorrectable ECC error detected (possible firmware handling failure) DRAM:1, LTC:0, MMU:0, PCIE:0',
-  143: 'FSP fuse error check has failed. Status = 0x1.',
-  144: 'SAW_MVB Nonfatal XC0 i1 Link 0 (0x00000001 0x00000008 0x00000000 0x00000000 0x00000000 0x00000000)',
-  145: 'RLW_RXPIPE Nonfatal XC0 i1 Link 13 (0x0409a0c2 0x00000008 0x00000001 0x00000000 0x00100000 0x00000004)',
-  149: 'NETIR_LINK_EVT Fatal XC0 i1 Link 09 (0x004525c6 0x00000000 0x00000000 0x00000000 0x00000000 0x00000000)',
-  150: 'MSE_WATCHDOG Fatal XC0 i1 Link 00 (0x00000000 0x00000000 0x00000000 0x00000000)',
-  154: 'GPU recovery action changed from 0x0 (None) to 0x1 (GPU Reset Required)',
-  172: 'GSP-RISCV, Uncorrectable SRAM error',
+type TextRow = {
+  readonly xid: number;
+  /** First driver that prints this text; absent: all. */
+  readonly from?: string;
+  /** First driver that no longer does. */
+  readonly below?: string;
+  /** GPU generation; absent: all. */
+  readonly gpu?: 'Blackwell';
+  readonly text: string;
 };
+
+export const textRows: readonly TextRow[] = [
+  {
+    xid: 13,
+    text: 'Graphics SM Warp Exception on (GPC 7, TPC 7, SM 0): Illegal Instruction Parameter',
+  },
+  { xid: 14, below: '300', text: 'Channel 00000001' },
+  { xid: 16, text: 'Head 00000000 Count 00001a2b' },
+  { xid: 31, below: '400', text: 'Ch 00000003, engmask 00000101, intr 10000000' },
+  {
+    xid: 31,
+    text: 'Ch 00000008, intr 00000000. MMU Fault: ENGINE GRAPHICS GPCCLIENT_T1_8 faulted @ 0x73ac_1c000000. Fault is of type FAULT_PDE ACCESS_TYPE_VIRT_WRITE',
+  },
+  { xid: 32, below: '400', text: 'Channel ID 00000009 intr 00800000' },
+  { xid: 32, text: 'channel 0x00000007 intr1 00000004 HCE_DBG0 00000300 HCE_DBG1 0000118e' },
+  { xid: 43, text: 'Ch 00000008' },
+  { xid: 45, text: 'Ch 00000001' },
+  {
+    xid: 48,
+    text: 'An uncorrectable double bit error (DBE) has been detected on GPU in the framebuffer at physical address 0x1a2b3c000.',
+  },
+  { xid: 63, text: 'Row Remapper: New row marked for remapping, reset gpu to activate.' },
+  { xid: 64, text: 'Row Remapper: Failed to remap row' },
+  { xid: 74, text: 'NVLink: fatal error detected on link 6(0x10000, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0)' },
+  { xid: 79, text: 'GPU has fallen off the bus.' },
+  { xid: 94, from: '580', text: 'GSP-RISCV instance 0 fatal error' },
+  { xid: 94, text: 'Contained: SM (0x1). RST: No, D-RST: No' },
+  {
+    xid: 95,
+    from: '580',
+    text: 'Uncontained: FBHUB (0x1, 0x0). physAddr: 0x0000001234500000 RST: Yes, D-RST: No',
+  },
+  { xid: 95, text: 'Uncontained: LTC TAG (0x2, 0x1). RST: Yes, D-RST: No' },
+  {
+    xid: 108,
+    text: 'FLA Fault: inst:0x0 dev:0x0 subdev:0x0, faulted @ 0x7f_12340000. Fault is of type FAULT_PTE ACCESS_TYPE_VIRT_READ',
+  },
+  { xid: 109, text: 'Ch 00000008, errorString CTX SWITCH TIMEOUT, Info 0x58005' },
+  { xid: 110, text: 'SEC_FAULT: _FUSE_POD' },
+  {
+    xid: 119,
+    from: '590',
+    text: 'Timeout after 6s of waiting for RPC response from GPU0 GSP! Expected function 76 (GSP_RM_CONTROL) sequence 412 (0x20802a02 0x8).',
+  },
+  {
+    xid: 119,
+    text: 'Timeout after 6s of waiting for RPC response from GPU0 GSP! Expected function 76 (GSP_RM_CONTROL) (0x90cc0301 0xc).',
+  },
+  {
+    xid: 136,
+    gpu: 'Blackwell',
+    text: 'NVLink: Link training failed for links 0x3f (0x0, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0)',
+  },
+  {
+    xid: 136,
+    text: 'NVLink: Link training failed for link 5(0x0, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0)',
+  },
+  {
+    xid: 140,
+    text: 'An uncorrectable ECC error detected (possible firmware handling failure) DRAM:1, LTC:0, MMU:0, PCIE:0',
+  },
+  { xid: 143, text: 'FSP fuse error check has failed. Status = 0x1.' },
+  { xid: 172, text: 'GSP-RISCV, Uncorrectable SRAM error' },
+];
+
+/** Empty where none is known. */
+export function textOf(xid: number, driver: DriverVersion, gpuName: string | undefined): string {
+  const row = textRows.find(
+    (row) =>
+      row.xid === xid &&
+      (row.from === undefined || isFrom(driver, row.from)) &&
+      (row.below === undefined || !isFrom(driver, row.below)) &&
+      (row.gpu === undefined || isBlackwell(gpuName)),
+  );
+  return row?.text ?? '';
+}
+
+/** By the name that NVML reports, such as `NVIDIA B200`. */
+function isBlackwell(gpuName: string | undefined): boolean {
+  return /\bG?B[123]0[0-9]\b|\bBlackwell\b|\bRTX 50[5-9]0\b/.test(gpuName ?? '');
+}

@@ -49,6 +49,43 @@ t.test('an Xid stands in the kernel log, and the receipt has its number', real, 
   });
 });
 
+t.test('a cascade and a line for the journal come at their times', real, async (t) => {
+  const agent = armedAgent();
+  const log = watchKernelLog(t);
+  const text = `xidrill-${process.pid} a text`;
+  const order = { orderId: `journal-${process.pid}`, identifier: 'kubelet', text, times: 3, gapSeconds: 0.5 };
+  t.match(await agent.call('WriteJournalMessage', order), { status: 200, body: { state: 'running' } });
+  const ended = await agent.call('StopInjection', { orderId: order.orderId });
+  t.match(ended.body.surfaces, [
+    { surface: 'journal', outcome: 'injected' },
+    { outcome: 'refused', code: 'order_stopped', afterSeconds: 0.5 },
+    { outcome: 'refused', code: 'order_stopped', afterSeconds: 1 },
+  ]);
+  const found = log.records().filter((record) => record.text.includes(text));
+  t.equal(found.length, 1, 'and not the later ones');
+  t.match(found[0], { priority: 14, text: `kubelet: ${text}` });
+  t.match(readBackOf(ended.body), { sequence: found[0]?.sequence });
+
+  const marks = [0, 1, 2].map((step) => `xidrill-${process.pid} step ${step}`);
+  const steps = marks.map((detail, step) => ({ xid: 31, afterSeconds: step * 0.4, detail }));
+  const orderId = `cascade-${process.pid}`;
+  await agent.call('InjectCascade', { orderId, gpu, surfaces: ['kernel-log'], steps });
+  let receipt = (await agent.call('GetReceipt', { orderId })).body;
+  while (receipt.state === 'running') receipt = (await agent.call('GetReceipt', { orderId })).body;
+  const times = marks.map(
+    (mark) =>
+      log
+        .records()
+        .find((record) => record.text.includes(mark))
+        ?.raw.split(',')[2],
+  );
+  const after = times.map((time) => (Number(time) - Number(times[0])) / 1e6);
+  for (const [step, seconds] of after.entries()) {
+    t.ok(Math.abs(seconds - step * 0.4) < 0.3, `step ${step} after ${seconds} s of the kernel's clock`);
+  }
+  t.equal(receipt.state, 'ended');
+});
+
 t.test('200 at full speed are 200 records', real, async (t) => {
   const agent = armedAgent();
   const log = watchKernelLog(t);

@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { openJournal } from '../../agent/injection/journal.ts';
-import { interruptedReceipt } from '../../agent/injection/orders.ts';
+import { interruptedReceipt } from '../../agent/injection/receipts.ts';
 import { createFakeKernelLog } from '../../agent/kernel-log/fake.ts';
 import type { KernelLog } from '../../agent/kernel-log/port.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
@@ -210,7 +210,7 @@ t.test('the journal keeps the newest, at its start and while it runs', async (t)
   const interrupted = (receipt: Receipt) => interruptedReceipt(receipt, '2026-11-23T03:00:00.000Z');
   const write = (journal: ReturnType<typeof openJournal>, number: number) => {
     const orderId = `o${number}`;
-    journal.write({ ...running, orderId });
+    journal.begin({ ...running, orderId });
     journal.write({ ...running, orderId, state: 'ended' });
     // The age of a file is its time; two of one millisecond have no order.
     utimesSync(join(stateDir, 'orders', `${orderId}.json`), number, number);

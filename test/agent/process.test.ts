@@ -1,6 +1,7 @@
-import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import t from 'tap';
+import { logFiles } from '../../shared/schemas/order.ts';
 import { runAgent, startAgent } from './process.ts';
 import { service, temporaryFolder } from './rig.ts';
 
@@ -84,6 +85,26 @@ t.test('with a token file nobody gets in without the token', async (t) => {
 
   const encoded = `${agent.url}/%78idrill.agent.v1.AgentService/ListHostEngines`;
   t.equal((await fetch(encoded, { method: 'POST' })).status, 401, 'nor by another spelling of the path');
+});
+
+t.test('a line goes into a file below the host root, and into none outside it', async (t) => {
+  const hostRoot = temporaryFolder(t);
+  const file = join(hostRoot, logFiles.ipamd);
+  const flags = ['--arm', '--kernel-log', '/dev/null', '--host-root', hostRoot];
+  const agent = await startAgent(t, { flags });
+  const order = { file: 'ipamd', text: 'Unable to reach API Server' };
+  t.match(await agent.call('AppendLogLine', order), {
+    status: 400,
+    body: { details: { reason: 'log_file_missing', remedy: /mkdir -p/ } },
+  });
+  t.equal(existsSync(file), false, 'nothing is created');
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, 'before\n');
+  t.match(await agent.call('AppendLogLine', order), {
+    status: 200,
+    body: { surfaces: [{ surface: 'log-file', readBack: { path: logFiles.ipamd, offset: 7 } }] },
+  });
+  t.equal(readFileSync(file, 'utf8'), `before\n${order.text}\n`);
 });
 
 t.test('a request as curl makes it', async (t) => {

@@ -5,6 +5,9 @@ const [gpu] = gpus;
 const absent = { pci: '0000:77:00.0' };
 const xid = { gpu: { pci: gpu.pci }, xid: 31, surfaces: ['kernel-log'] };
 const field = { gpu: { index: 0 }, field: 150, value: 101 };
+const cascade = { gpu: { pci: gpu.pci }, surfaces: ['kernel-log'] };
+const step = (xid: number, afterSeconds: number) => ({ xid, afterSeconds });
+const sxid = { sxid: 12028, switch: { index: 0, pci: '0000:05:00.0' } };
 const line = (body: string) => ({ text: `NVRM: Xid (PCI:0000:3b:00): ${body}` });
 
 /** What is sent, and the reason, the field and the status that come back. */
@@ -119,6 +122,138 @@ const rows: readonly (readonly [
   ],
   ['Xid 79 by hand', 'WriteKernelMessage', line('79, x'), 'risk_not_accepted', 'acceptRisk'],
 
+  [
+    'Xid 119 in a cascade',
+    'InjectCascade',
+    { ...cascade, steps: [step(119, 0)] },
+    'xid_wedges_engine',
+    'steps',
+  ],
+  [
+    'Xid 119 as a later step',
+    'InjectCascade',
+    { ...cascade, steps: [step(48, 0), step(119, 60)] },
+    'xid_wedges_engine',
+    'steps',
+  ],
+  [
+    'Xid 79 in a cascade',
+    'InjectCascade',
+    { ...cascade, steps: [step(79, 0)] },
+    'risk_not_accepted',
+    'acceptRisk',
+  ],
+  [
+    'Xid 119 in the text of an SXid',
+    'InjectSxid',
+    { ...sxid, detail: 'NVRM: Xid (PCI:0000:3b:00): 119, x' },
+    'xid_wedges_engine',
+    'detail',
+  ],
+  [
+    'Xid 119 in a line of the journal',
+    'WriteJournalMessage',
+    { identifier: 'kubelet', ...line('119, x') },
+    'xid_wedges_engine',
+    'text',
+  ],
+
+  // scripts
+  [
+    'a step before the one in front of it',
+    'InjectCascade',
+    { ...cascade, steps: [step(48, 7), step(63, 6)] },
+    'malformed_request',
+    'steps.1.afterSeconds',
+  ],
+  [
+    'an alert that would be dropped',
+    'InjectCascade',
+    { ...cascade, surfaces: ['dcgm'], steps: [step(48, 0), step(63, 6), step(94, 11.9)] },
+    'alert_gap_too_short',
+    'steps.2.afterSeconds',
+  ],
+  ['no steps', 'InjectCascade', { ...cascade, steps: [] }, 'malformed_request', 'steps'],
+  [
+    'too many steps',
+    'InjectCascade',
+    { ...cascade, steps: Array.from({ length: 33 }, () => step(48, 0)) },
+    'malformed_request',
+    'steps',
+  ],
+  [
+    'a step after the longest time',
+    'InjectCascade',
+    { ...cascade, steps: [step(48, 3601)] },
+    'malformed_request',
+    'steps.0.afterSeconds',
+  ],
+
+  // what lasts
+  [
+    'longer than allowed',
+    'InjectDcgmField',
+    { ...field, forSeconds: 3601 },
+    'malformed_request',
+    'forSeconds',
+  ],
+  [
+    'a beat without an end',
+    'InjectDcgmField',
+    { ...field, everySeconds: 9 },
+    'malformed_request',
+    'everySeconds',
+  ],
+  [
+    'a beat too slow',
+    'InjectDcgmField',
+    { ...field, forSeconds: 60, everySeconds: 21 },
+    'malformed_request',
+    'everySeconds',
+  ],
+  [
+    'a beat that the engine would not tell',
+    'InjectDcgmField',
+    { ...field, forSeconds: 60, everySeconds: 5 },
+    'alert_gap_too_short',
+    'everySeconds',
+  ],
+  ['a pause without an end', 'PauseHostEngine', {}, 'malformed_request', 'forSeconds'],
+  ['a pause too long', 'PauseHostEngine', { forSeconds: 3601 }, 'malformed_request', 'forSeconds'],
+  [
+    'lines over more than an hour',
+    'AppendLogLine',
+    { file: 'ipamd', text: 'a', times: 20, gapSeconds: 600 },
+    'malformed_request',
+    'gapSeconds',
+  ],
+
+  // logs
+  [
+    'a line break in a log line',
+    'AppendLogLine',
+    { file: 'ipamd', text: 'a\nb' },
+    'text_has_newline',
+    'text',
+  ],
+  ['another file', 'AppendLogLine', { file: '/etc/passwd', text: 'a' }, 'malformed_request', 'file'],
+  ['a file that is not there', 'AppendLogLine', { file: 'cron', text: 'a' }, 'log_file_missing', 'file'],
+  ['a long log line', 'AppendLogLine', { file: 'ipamd', text: 'x'.repeat(901) }, 'malformed_request', 'text'],
+  [
+    'another identifier',
+    'WriteJournalMessage',
+    { identifier: 'sshd', text: 'a' },
+    'malformed_request',
+    'identifier',
+  ],
+  [
+    'a line break for the journal',
+    'WriteJournalMessage',
+    { identifier: 'kubelet', text: 'a\nb' },
+    'text_has_newline',
+    'text',
+  ],
+
   // which GPU
   ['an unknown index', 'InjectXid', { ...xid, gpu: { index: 7 } }, 'gpu_unknown', 'gpu.index', 404],
   ['an unknown uuid', 'InjectXid', { ...xid, gpu: { uuid: 'GPU-0' } }, 'gpu_unknown', 'gpu.uuid', 404],
@@ -151,9 +286,9 @@ const rows: readonly (readonly [
   ['an unknown surface', 'InjectXid', { ...xid, surfaces: ['nvml'] }, 'malformed_request', 'surfaces.0'],
   ['a surface twice', 'InjectXid', { ...xid, surfaces: ['dcgm', 'dcgm'] }, 'malformed_request', 'surfaces'],
   [
-    'a process without a name',
+    'a process with an empty name',
     'InjectXid',
-    { ...xid, process: { pid: 1 } },
+    { ...xid, process: { pid: 1, name: '' } },
     'malformed_request',
     'process.name',
   ],
@@ -215,7 +350,12 @@ t.test('each wrong request is refused with its own code, and nothing is written'
     const answer = await rig.call(method, body);
     t.match(answer, { status, body: { details: { reason, field } } }, name);
     t.notSame(answer.body.message, '', `${name}: says why`);
-    if (reason !== 'body_too_large' && reason !== 'method_unknown' && reason !== 'field_value_no_effect') {
+    if (
+      reason !== 'body_too_large' &&
+      reason !== 'method_unknown' &&
+      reason !== 'field_value_no_effect' &&
+      reason !== 'log_file_missing'
+    ) {
       t.ok(
         answer.body.message.includes(field),
         `${name}: the message names ${field}: ${answer.body.message}`,
@@ -233,6 +373,11 @@ t.test('a disarmed agent refuses every injection', async (t) => {
     ['WriteKernelMessage', { text: 'a' }],
     ['InjectXid', { ...xid, surfaces: ['kernel-log', 'dcgm'] }],
     ['InjectDcgmField', field],
+    ['InjectCascade', { ...cascade, steps: [step(48, 0)] }],
+    ['InjectSxid', sxid],
+    ['WriteJournalMessage', { identifier: 'kubelet', text: 'a' }],
+    ['AppendLogLine', { file: 'ipamd', text: 'a' }],
+    ['PauseHostEngine', { forSeconds: 1 }],
   ] as const;
   for (const [method, body] of orders) {
     t.match(

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { createAgent } from '../../agent/app.ts';
-import { createDcgm } from '../../agent/dcgm/client.ts';
+import { createDcgm, type Dcgm } from '../../agent/dcgm/client.ts';
+import { createFakeEngineProcesses } from '../../agent/engine-process/fake.ts';
+import { createFakeHostFiles } from '../../agent/host-files/fake.ts';
 import { createFakeKernelLog } from '../../agent/kernel-log/fake.ts';
 import type { KernelLog } from '../../agent/kernel-log/port.ts';
 import { createFakeNvml } from '../../agent/nvml/fake.ts';
@@ -11,6 +13,7 @@ import { createFakeDcgmi, createFakeEngineFinder } from '../../coordinator/rehea
 import { createHostEngine } from '../../coordinator/rehearsal/host-engine/engine.ts';
 import { createSilentLog } from '../../shared/log.ts';
 import type { GpuFacts } from '../../shared/schemas/inventory.ts';
+import { logFiles } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import { createManualClock } from '../nma/manual-clock.ts';
 
@@ -39,12 +42,17 @@ export type RigOptions = {
   readonly kernelLog?: KernelLog;
   readonly stateDir?: string;
   readonly tokenFile?: string;
+  /** The process of the engine stands still from the start. */
+  readonly suspended?: boolean;
+  /** Puts something around the agent's DCGM code. */
+  readonly wrap?: (dcgm: Dcgm) => Dcgm;
 };
 
 /** An agent without a process: everything around it is simulated and time stands still. */
 export async function startRig(t: Test, options: RigOptions = {}) {
   const clock = createManualClock();
   const fakeLog = createFakeKernelLog({ clock });
+  const hostFiles = createFakeHostFiles({ files: [logFiles.ipamd, logFiles.messages] });
   const nvml = createFakeNvml({ driverVersion: '580.105.08', gpus: gpus.map(facts) });
   nvml.breakWith(options.nvmlBroken);
   const engine = createHostEngine({
@@ -60,6 +68,7 @@ export async function startRig(t: Test, options: RigOptions = {}) {
     connection.registerPolicies(() => undefined);
     connection.watchFields('watch', [112, 856, 857, 170, 174]);
   }
+  if (options.suspended === true) engine.suspend();
   const engines = () => (kind === 'none' ? [] : [engine]);
   const stateDir = options.stateDir ?? temporaryFolder(t);
   let ids = 0;
@@ -79,12 +88,16 @@ export async function startRig(t: Test, options: RigOptions = {}) {
     log: createSilentLog(),
     kernelLog: options.kernelLog ?? fakeLog,
     nvml,
-    dcgm: createDcgm({
-      finder: createFakeEngineFinder({ engines }),
-      dcgmi: createFakeDcgmi({ clock, engines }),
-      clock,
-      log: createSilentLog(),
-    }),
+    hostFiles,
+    engineProcesses: createFakeEngineProcesses({ engines }),
+    dcgm: (options.wrap ?? ((dcgm) => dcgm))(
+      createDcgm({
+        finder: createFakeEngineFinder({ engines }),
+        dcgmi: createFakeDcgmi({ clock, engines }),
+        clock,
+        log: createSilentLog(),
+      }),
+    ),
   });
   t.teardown(() => app.close());
   await app.ready();
@@ -106,6 +119,7 @@ export async function startRig(t: Test, options: RigOptions = {}) {
     nvml,
     engine,
     stateDir,
+    hostFiles,
     kernelLog: fakeLog,
     /** What a metric shows, by its name with labels. */
     async metric(series: string): Promise<number> {
@@ -134,6 +148,7 @@ function facts({ index, uuid, pci }: (typeof gpus)[number]): GpuFacts {
     index,
     uuid,
     pci,
+    minor: index,
     name: 'NVIDIA A10G',
     driverVersion: '580.105.08',
     temperatureCelsius: 34,

@@ -19,6 +19,11 @@ t.test('every answer has its documented shape', async (t) => {
     WriteKernelMessage: { text: 'a text' },
     InjectXid: order,
     InjectDcgmField: { ...field, value: 101 },
+    InjectCascade: { gpu: both.gpu, surfaces: ['kernel-log'], steps: [{ xid: 48, afterSeconds: 0 }] },
+    InjectSxid: { sxid: 12028, switch: { index: 0, pci: '0000:05:00.0' } },
+    WriteJournalMessage: { identifier: 'kubelet', text: 'a text' },
+    AppendLogLine: { file: 'ipamd', text: 'a text' },
+    PauseHostEngine: { forSeconds: 1 },
     IntrospectDcgmField: field,
     GetReceipt: { orderId: 'o1' },
   };
@@ -27,6 +32,7 @@ t.test('every answer has its documented shape', async (t) => {
     const { status, body } = await rig.call(method.name, calls[method.name]);
     t.equal(status, 200, method.name);
     t.same(Errors(method.response, body), [], `${method.name}: as its schema says`);
+    if (body.state === 'running') await rig.call('StopInjection', { orderId: body.orderId });
   }
 });
 

@@ -1,9 +1,9 @@
 import { planTarget } from '../../coordinator/plan/plan.ts';
 import { type Candidate, optInLabel, optInValue, selectNodes } from '../../coordinator/selection/select.ts';
 import { faults } from '../../shared/faults/catalogue.ts';
-import { resolveParameters } from '../../shared/faults/parameters.ts';
-import { findNmaVersion } from '../../shared/nma/versions.ts';
+import { exampleParameters, resolveParameters } from '../../shared/faults/parameters.ts';
 import type { ExperimentSpec } from '../../shared/schemas/experiment.ts';
+import { knownTarget } from '../coordinator/targets.ts';
 import { median } from './statistics.ts';
 
 /** Milliseconds, medians of many runs. */
@@ -19,24 +19,25 @@ const runs = 21;
 export function measurePlanning(nodes: number): PlanningTimes {
   const candidates = Array.from({ length: nodes }, (_, index) => makeCandidate(index));
   const spec: ExperimentSpec = {
-    fault: { name: 'xid', parameters: { xid: 95, surfaces: ['dcgm'] } },
+    fault: { name: 'xid', parameters: { xid: 95, surfaces: ['kernel-log', 'dcgm'] } },
     target: { mode: 'all', gpu: { index: 0 } },
   };
-  const nmaVersion = findNmaVersion('1.6.4');
+  const contexts = new Map(candidates.map(({ name }) => [name, knownTarget(name)]));
   const plan = ({ name }: Candidate) =>
-    planTarget({ spec, node: name, orderId: `bench-${name}`, marker: 'abc123', nmaVersion });
+    planTarget({
+      spec,
+      node: name,
+      orderId: `bench-${name}`,
+      marker: 'abc123',
+      context: contexts.get(name) ?? {},
+    });
   return {
     selectMs: medianTime(() => selectNodes(candidates, spec.target ?? {}, 1)),
     planMs: medianTime(() => selectNodes(candidates, spec.target ?? {}, 1).chosen.map(plan)),
-    catalogueMs: medianTime(() => faults.map((row) => resolveParameters(row, given(row.name), 'abc123'))),
+    catalogueMs: medianTime(() =>
+      faults.map((row) => resolveParameters(row, exampleParameters(row), 'abc123')),
+    ),
   };
-}
-
-/** The parameters that have no default. */
-function given(name: string): Readonly<Record<string, unknown>> {
-  if (name === 'xid') return { xid: 95 };
-  if (name === 'dcgm-field') return { field: 230, value: 95 };
-  return name === 'kernel-message' ? { text: 'xidrill bench' } : {};
 }
 
 function makeCandidate(index: number): Candidate {

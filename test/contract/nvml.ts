@@ -58,6 +58,12 @@ export async function nvmlContract(t: Test, make: (t: Test) => Promise<NvmlUnder
     }
     t.equal(new Set(gpus.map((gpu) => gpu.uuid)).size, gpus.length, 'UUIDs are unique');
     t.equal(new Set(gpus.map((gpu) => gpu.pci)).size, gpus.length, 'PCI addresses are unique');
+    const minors = gpus.flatMap(({ minor }) => (minor === null ? [] : [minor]));
+    t.equal(new Set(minors).size, minors.length, 'minors are unique');
+    t.ok(
+      minors.every((minor) => minor >= 0 && minor < 256),
+      `minors are device numbers: ${minors}`,
+    );
   });
 
   await t.test('answers the same GPUs again, and to everybody who asks at once', async (t) => {

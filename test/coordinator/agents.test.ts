@@ -30,6 +30,8 @@ t.test('agents that are not as they should be, and nodes that go', async (t) => 
       if (down.has(node)) throw unreachable();
       return real.order(node, order, signal);
     },
+    receipt: real.receipt,
+    stop: real.stop,
     isUp: real.isUp,
     async inventory(node, signal) {
       if (down.has(node)) throw unreachable();

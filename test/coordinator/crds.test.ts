@@ -127,6 +127,18 @@ t.test('the API server takes them, and holds objects to them', async (t) => {
     create({ fault: { name: 'x' }, deadline: 'soon' }),
     refusal({ details: { field: 'spec.deadline' } }),
   );
+  const none = (expectation: object) => ({
+    fault: { name: 'x' },
+    expectation: { none: true, ...expectation },
+  });
+  for (const [expectation, field] of [
+    [{ none: false }, 'none'],
+    [{ for: 'long' }, 'for'],
+    [{ event: 'maybe' }, 'event'],
+  ] as const)
+    await t.rejects(create(none(expectation)), refusal({ details: { field: `spec.expectation.${field}` } }));
+  const negative = await create(none({ for: '90s', event: 'required' }), 'negative');
+  t.match(negative.spec, { expectation: { none: true, for: '90s', event: 'required' } });
   await create({ fault: { name: 'xid', parameters: { xid: 79, engine: { pid: 1 } } } });
 
   const store = createStore(cluster, 'drills');
@@ -185,6 +197,7 @@ t.test('a receipt is kept whole, with its nulls', async (t) => {
     watchers: 0,
     monitorIntervalMs: 0,
     maxAgeSeconds: 0,
+    lastStatus: 0,
   };
   const receipt: Receipt = {
     orderId: 'o',

@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { NodeCondition, NodeEvent } from '../../coordinator/cluster/node-view.ts';
 import { baselineOf, findReaction, type Observation } from '../../coordinator/reaction/judge.ts';
+import { judgeNone } from '../../coordinator/reaction/none.ts';
 import { combinedPrefix } from '../../shared/nma/conditions.ts';
 import type { Expectation } from '../../shared/schemas/expectation.ts';
 
@@ -141,3 +142,128 @@ check('conditions', wantsCondition, [
     /reason became/,
   ],
 ]);
+
+t.test('negative drills', async (t) => {
+  const wantsNone: Expectation = { ...wantsEvent, kind: 'none', withinSeconds: 90 };
+  const forbids: Expectation = { ...wantsNone, event: 'forbidden' };
+  const anyEvent: Expectation = {
+    kind: 'none',
+    type: 'KernelReady',
+    reason: '',
+    event: 'forbidden',
+    withinSeconds: 90,
+  };
+  const control: Expectation = { ...wantsEvent, reason: 'AppBlocked', message: 'xidrill-abc123b' };
+  const controlEvent = event({ uid: 'c', message: 'AppBlocked: Process "xidrill-abc123b" has been blocked' });
+  const kernel = (more: Partial<NodeCondition>) => condition({ type: 'KernelReady', ...more });
+  const ready = kernel({ status: 'True', reason: 'KernelIsReady', message: 'fine' });
+  const broken = kernel({ reason: 'Other', message: 'one' });
+  type NoneRow = readonly [
+    name: string,
+    expectation: Expectation,
+    before: Observation,
+    now: Observation,
+    expected: { readonly violated: RegExp } | { readonly event: boolean },
+  ];
+  const rows: readonly NoneRow[] = [
+    ['nothing', wantsNone, seen({ conditions: [ready] }), seen({ conditions: [ready] }), { event: false }],
+    ['its event, which may come', wantsNone, seen({}), seen({ events: [event()] }), { event: true }],
+    [
+      'its event, which must not',
+      forbids,
+      seen({}),
+      seen({ events: [event()] }),
+      { violated: /a new event, and it must not/ },
+    ],
+    [
+      'once more',
+      forbids,
+      seen({ events: [event()] }),
+      seen({ events: [event({ count: 2 })] }),
+      { violated: /count went from 1 to 2/ },
+    ],
+    ['an old one', forbids, seen({ events: [event()] }), seen({ events: [event()] }), { event: false }],
+    [
+      'of another fault',
+      forbids,
+      seen({}),
+      seen({ events: [event({ message: 'KernelBug: x' })] }),
+      { event: false },
+    ],
+    [
+      'any is one too many',
+      anyEvent,
+      seen({}),
+      seen({ events: [event({ message: 'KernelBug: x' })] }),
+      { violated: /new/ },
+    ],
+    ['the control’s own is none', anyEvent, seen({}), seen({ events: [controlEvent] }), { event: false }],
+    [
+      'the control’s own, combined',
+      anyEvent,
+      seen({}),
+      seen({ events: [{ ...controlEvent, message: `${combinedPrefix}${controlEvent.message}` }] }),
+      { event: false },
+    ],
+    [
+      'beside the control’s own',
+      anyEvent,
+      seen({}),
+      seen({ events: [controlEvent, event()] }),
+      { violated: /new/ },
+    ],
+    [
+      'True → False',
+      wantsNone,
+      seen({ conditions: [ready] }),
+      seen({ conditions: [broken] }),
+      { violated: /^True → False$/ },
+    ],
+    ['absent → False', wantsNone, seen({}), seen({ conditions: [broken] }), { violated: /^absent → False$/ }],
+    ['absent → True', wantsNone, seen({}), seen({ conditions: [ready] }), { event: false }],
+    [
+      'False → True',
+      wantsNone,
+      seen({ conditions: [broken] }),
+      seen({ conditions: [ready] }),
+      { event: false },
+    ],
+    [
+      'False stays',
+      wantsNone,
+      seen({ conditions: [broken] }),
+      seen({ conditions: [broken] }),
+      { event: false },
+    ],
+    [
+      'False, and a newer heartbeat',
+      wantsNone,
+      seen({ conditions: [broken] }),
+      seen({ conditions: [{ ...broken, lastHeartbeatTime: '2026-01-01T00:01:00.000Z' }] }),
+      { event: false },
+    ],
+    [
+      'False, its message grew',
+      wantsNone,
+      seen({ conditions: [broken] }),
+      seen({ conditions: [{ ...broken, message: 'one; two' }] }),
+      { violated: /its message was "one"/ },
+    ],
+    [
+      'False, another reason',
+      wantsNone,
+      seen({ conditions: [broken] }),
+      seen({ conditions: [{ ...broken, reason: 'New' }] }),
+      { violated: /its reason was Other/ },
+    ],
+    ['another condition', wantsNone, seen({}), seen({ conditions: [condition()] }), { event: false }],
+  ];
+  for (const [name, expectation, before, now, expected] of rows) {
+    const judged = judgeNone(expectation, baselineOf(expectation, before, at), now, [control]);
+    if ('violated' in expected) t.match(judged, { is: 'violated', match: { how: expected.violated } }, name);
+    else {
+      t.equal(judged.is, 'quiet', name);
+      if (judged.is === 'quiet') t.equal(judged.event !== undefined, expected.event, `${name}: its event`);
+    }
+  }
+});

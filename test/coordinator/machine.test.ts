@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import {
   type InjectionState,
+  nextControlStep,
   nextExperimentStep,
   nextInjectionStep,
 } from '../../coordinator/experiment/machine.ts';
@@ -13,6 +14,8 @@ import {
 import { reasons } from '../../shared/errors.ts';
 import { type TimelineEntry, type Verdict, verdicts } from '../../shared/schemas/expectation.ts';
 import {
+  type Control,
+  type ControlStatus,
   type ExperimentSpec,
   type ExperimentStatus,
   experimentPhases,
@@ -131,8 +134,64 @@ t.test('the worst node decides, the slowest gives the latency', async (t) => {
 
 t.test('each phase of an injection has its step', async (t) => {
   t.equal(nextInjectionStep(undefined), 'prepare');
-  const steps = { Selected: 'prepare', Injecting: 'inject', Verifying: 'verify', Completed: 'rest' } as const;
+  const steps = {
+    Selected: 'prepare',
+    ControlBefore: 'control',
+    Injecting: 'inject',
+    Verifying: 'verify',
+    ControlAfter: 'control',
+    Completed: 'rest',
+  } as const;
   for (const phase of injectionPhases) t.equal(nextInjectionStep({ phase }), steps[phase]);
+});
+
+t.test('the controls of a negative drill, one after the other', async (t) => {
+  const at = '2026-01-01T00:00:00.000Z';
+  const control = (when: 'before' | 'after', path: 'dcgm' | 'kernel-log'): Control => ({
+    when,
+    path,
+    order: { orderId: `o-${when}-${path}`, method: 'WriteKernelMessage', body: {} },
+    expectation: { kind: 'event', type: 'KernelReady', reason: 'AppBlocked', withinSeconds: 35 },
+  });
+  const controls = [
+    control('before', 'dcgm'),
+    control('before', 'kernel-log'),
+    control('after', 'dcgm'),
+    control('after', 'kernel-log'),
+  ];
+  const begun = (orderId: string): ControlStatus => ({ orderId, baseline: { at, events: {} } });
+  const written = (orderId: string): ControlStatus => ({ ...begun(orderId), receipt: receipt([]) });
+  const answered = (orderId: string): ControlStatus => ({
+    ...written(orderId),
+    seen: { at, clock: 'node', kind: 'event', source: 's', text: 'x', match: false },
+  });
+  const both = [answered('o-before-dcgm'), answered('o-before-kernel-log')];
+  type Phase = 'ControlBefore' | 'ControlAfter';
+  const rows: readonly (readonly [
+    Phase,
+    readonly ControlStatus[] | undefined,
+    string,
+    string | undefined,
+  ])[] = [
+    ['ControlBefore', undefined, 'observe', 'o-before-dcgm'],
+    ['ControlBefore', [begun('o-before-dcgm')], 'order', 'o-before-dcgm'],
+    ['ControlBefore', [written('o-before-dcgm')], 'await', 'o-before-dcgm'],
+    ['ControlBefore', [answered('o-before-dcgm')], 'observe', 'o-before-kernel-log'],
+    ['ControlBefore', both, 'proceed', undefined],
+    ['ControlAfter', both, 'observe', 'o-after-dcgm'],
+    ['ControlAfter', [...both, written('o-after-dcgm')], 'await', 'o-after-dcgm'],
+    [
+      'ControlAfter',
+      [...both, answered('o-after-dcgm'), answered('o-after-kernel-log')],
+      'proceed',
+      undefined,
+    ],
+  ];
+  for (const [phase, made, step, orderId] of rows) {
+    const next = nextControlStep({ controls }, { phase, ...(made && { controls: [...made] }) });
+    t.equal(next.step, step, `${phase}, ${made?.length ?? 0} made: ${step}`);
+    t.equal('control' in next ? next.control.order.orderId : undefined, orderId);
+  }
 });
 
 /** What the runner makes of a step, without any cluster. */
@@ -241,6 +300,7 @@ t.test('verdicts of silence, and of what blocks a drill', async (t) => {
     'wait-too-short',
     'nma-just-started',
     'injection-not-proven',
+    'injection-interrupted',
   ])
     t.equal(verdictAfterWait(explanation(code), {}), 'inconclusive', code);
   for (const code of ['unexplained', 'observation-gap']) {

@@ -68,6 +68,77 @@ t.test('one cluster, every kind of request', async (t) => {
       ['bad wait', { fault, expectation: { within: 'a while' } }, 'malformed_request', 'expectation.within'],
       ['long wait', { fault, expectation: { within: '2h' } }, 'expectation_invalid', 'expectation.within'],
       ['bad kind', { fault, expectation: { kind: 'taint' } }, 'malformed_request', 'expectation.kind'],
+      [
+        'none, and a kind',
+        { fault, expectation: { none: true, kind: 'event' } },
+        'expectation_invalid',
+        'expectation.kind',
+      ],
+      [
+        'none, and a type',
+        { fault, expectation: { none: true, type: 'T' } },
+        'expectation_invalid',
+        'expectation.type',
+      ],
+      [
+        'none, and a reason',
+        { fault, expectation: { none: true, reason: 'R' } },
+        'expectation_invalid',
+        'expectation.reason',
+      ],
+      [
+        'none, and a message',
+        { fault, expectation: { none: true, message: 'm' } },
+        'expectation_invalid',
+        'expectation.message',
+      ],
+      [
+        'none, and within',
+        { fault, expectation: { none: true, within: '9s' } },
+        'expectation_invalid',
+        'expectation.within',
+      ],
+      ['for, without none', { fault, expectation: { for: '9s' } }, 'expectation_invalid', 'expectation.for'],
+      [
+        'event rule, without none',
+        { fault, expectation: { event: 'required' } },
+        'expectation_invalid',
+        'expectation.event',
+      ],
+      ['none is no switch', { fault, expectation: { none: false } }, 'malformed_request', 'expectation.none'],
+      [
+        'watched too short',
+        { fault, expectation: { none: true, for: '900ms' } },
+        'expectation_invalid',
+        'expectation.for',
+      ],
+      [
+        'watched too long',
+        { fault, expectation: { none: true, for: '3601s' } },
+        'expectation_invalid',
+        'expectation.for',
+      ],
+      [
+        'no duration',
+        { fault, expectation: { none: true, for: 'long' } },
+        'malformed_request',
+        'expectation.for',
+      ],
+      [
+        'no such event rule',
+        { fault, expectation: { none: true, event: 'maybe' } },
+        'malformed_request',
+        'expectation.event',
+      ],
+      [
+        'an event that nobody sends',
+        {
+          fault: { name: 'kernel-message', parameters: { text: 'nothing' } },
+          expectation: { none: true, event: 'required' },
+        },
+        'expectation_invalid',
+        'expectation.event',
+      ],
       ['nobody opted in', { fault, target: only('shy') }, 'no_target', 'target'],
     ];
     for (const [name, body, code, field, status = 400] of rows) {
@@ -117,6 +188,8 @@ t.test('one cluster, every kind of request', async (t) => {
     const agents: Agents = {
       find: real.find,
       isUp: real.isUp,
+      receipt: real.receipt,
+      stop: real.stop,
       order: async (node, order) => {
         calls.push(`order ${node}`);
         return real.order(node, order);
@@ -156,14 +229,38 @@ t.test('one cluster, every kind of request', async (t) => {
     t.strictSame(plan.targets.map(({ node }) => node).toSorted(), ['cpu', 'gpu']);
     t.match(plan.targets[0], {
       order: { method: 'WriteKernelMessage' },
-      writes: [/\/dev\/kmsg ← <3>nf_conntrack/],
+      writes: [{ surface: 'kernel-log', where: '/dev/kmsg', what: /^<3>nf_conntrack/ }],
+      controls: [],
       expectation: { kind: 'event', reason: 'ConntrackExceededKernel' },
-      confidence: /1\.6\.4/,
+      confidence: { level: 'high', because: [/1\.6\.4/] },
       risk: String,
       undo: String,
     });
+    const negative = await app.inject({
+      method: 'POST',
+      url: '/api/v1/experiments?dryRun=All',
+      payload: {
+        fault: { name: 'xid', parameters: { xid: 43 } },
+        target: only('gpu'),
+        expectation: { none: true, for: '90s', event: 'required' },
+      },
+    });
+    t.match(negative.json(), {
+      targets: [
+        {
+          expectation: { kind: 'none', reason: 'NvidiaXID43Warning', event: 'required', withinSeconds: 90 },
+          controls: [
+            { when: 'before', path: 'dcgm', order: { body: { xid: 45 } } },
+            { when: 'after', path: 'dcgm', expectation: { reason: 'NvidiaXID45Warning' } },
+          ],
+        },
+      ],
+    });
     t.match(plan.skipped, [{ node: 'shy', because: /kubectl label node shy/ }]);
-    t.strictSame(calls, [], 'no agent was called');
+    t.ok(
+      calls.every((call) => call.startsWith('inventory')),
+      'agents are asked, and given no order',
+    );
     t.equal(recordsWith(rig, 'cpu', 'conntrack'), before);
     t.equal(rig.apiServer.store.list('experiments').length, 0);
     t.equal(rig.apiServer.store.list('injections').length, 0);

@@ -14,6 +14,7 @@ import type { NodeRow } from '../../coordinator/rehearsal/objects.ts';
 import type { ExperimentAnswer, InjectionAnswer } from '../../coordinator/routes/answers.ts';
 import { type Clock, createScaledClock } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
+import type { FaultRow } from '../../shared/faults/row.ts';
 import { createSilentLog } from '../../shared/log.ts';
 
 export const log = createSilentLog();
@@ -164,6 +165,7 @@ export async function startCoordinator(
     readonly agents?: Agents;
     readonly cluster?: Cluster;
     readonly leaseSeconds?: number;
+    readonly rows?: readonly FaultRow[];
   } = {},
 ): Promise<Started> {
   const plug = createPlug(options.cluster ?? rig.cluster);
@@ -173,6 +175,7 @@ export async function startCoordinator(
     namespace: options.namespace ?? namespace,
     identity: options.identity ?? randomUUID(),
     leaseSeconds: options.leaseSeconds ?? 30,
+    ...(options.rows === undefined ? {} : { rows: options.rows }),
     clock: rig.clock,
     random: () => 0.5,
     newName: () => `drill-${randomUUID().slice(0, 8)}`,

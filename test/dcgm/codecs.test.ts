@@ -139,6 +139,7 @@ t.test('introspection', async (t) => {
     watchers: 2,
     monitorIntervalMs: 10000,
     maxAgeSeconds: 3600,
+    lastStatus: 0,
   });
   const unwatched = 'Error: Unable to get field info for entity ID: 0. Return: Field is not being watched\n';
   t.equal(parseIntrospection(run(240, unwatched)), null);

@@ -162,7 +162,7 @@ t.test('a value that somebody reacts to needs no explanation', async (t) => {
     [230, '79', ['the XID policy', 'the Xid health check (code 101, FAIL)']],
     [230, '0', ['the XID policy']],
     [150, '101', ['the Thermal policy']],
-    [155, '140737488355328', ['the Power policy', 'the Power health check (code 11, WARN)']],
+    [155, '140737488355328', ['the Power health check (code 11, WARN)']],
     [319, '4', ['the DBE policy']],
     [311, '1', ['the Memory health check (code 4, FAIL)']],
     [84, '0', ['the InfoROM health check (code 9, WARN)']],

@@ -41,6 +41,10 @@ export type StubEngine = {
   configure(set: Record<string, unknown>): Promise<void>;
   /** Connects or disconnects a node monitoring agent. */
   nma(connected: boolean): Promise<void>;
+  /** Everything that was injected so far; `at` in milliseconds. */
+  injected(): Promise<
+    readonly { readonly gpu: number; readonly field: number; readonly value: string; readonly at: number }[]
+  >;
   /** Ends it and waits until it is gone. */
   stop(): Promise<void>;
 };
@@ -84,8 +88,9 @@ export async function startEngine(
     pid: child.pid ?? 0,
     port: options.socket === undefined ? Number(address[1]) : 0,
     process: child,
-    configure: (set) => control(target, { ask: 'configure', set }),
-    nma: (connected) => control(target, { ask: 'nma', connected }),
+    configure: async (set) => void (await control(target, { ask: 'configure', set })),
+    nma: async (connected) => void (await control(target, { ask: 'nma', connected })),
+    injected: async () => JSON.parse(await control(target, { ask: 'injected' })),
     stop,
   };
 }
@@ -100,11 +105,17 @@ async function freePort(): Promise<number> {
   });
 }
 
-function control(target: { port: number; host: string } | { path: string }, request: object): Promise<void> {
+function control(
+  target: { port: number; host: string } | { path: string },
+  request: object,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(target, () => socket.write(`${JSON.stringify(request)}\n`));
+    let text = '';
     socket.on('error', reject);
-    socket.on('data', () => {});
-    socket.on('end', () => resolve());
+    socket.on('data', (data) => {
+      text += String(data);
+    });
+    socket.on('end', () => resolve(text));
   });
 }

@@ -1,3 +1,4 @@
+import { joinGpus } from '../../agent/inventory/gpu-join.ts';
 import type { NodeCondition } from '../../coordinator/cluster/node-view.ts';
 import type { DrillFacts, Facts, PodFacts } from '../../coordinator/facts/facts.ts';
 import { findNmaVersion } from '../../shared/nma/versions.ts';
@@ -78,7 +79,16 @@ export const deafEngine = engine({
   },
 });
 
+/** The identities follow from GPUs and engines, as in the agent. */
 export function inventory(over: Partial<Inventory> = {}): Inventory {
+  const whole = inventoryOf(over);
+  const nvml = whole.capabilities.some(({ name, available }) => name === 'nvml' && !available)
+    ? ({ available: false, because: 'no driver' } as const)
+    : ({ available: true, gpus: whole.gpus } as const);
+  return { ...whole, identities: joinGpus(nvml, whole.engines), ...over };
+}
+
+function inventoryOf(over: Partial<Inventory>): Inventory {
   return {
     node: 'n1',
     agentVersion: '0.1.0',
@@ -92,6 +102,7 @@ export function inventory(over: Partial<Inventory> = {}): Inventory {
         index: 0,
         uuid: 'GPU-1',
         pci: '00000000:3B:00.0',
+        minor: 0,
         name: 'NVIDIA H100',
         driverVersion: '580.105.08',
         temperatureCelsius: 40,
@@ -105,6 +116,7 @@ export function inventory(over: Partial<Inventory> = {}): Inventory {
       },
     ],
     engines: [engine()],
+    identities: [],
     ...over,
   };
 }
@@ -270,6 +282,7 @@ export function dcgmResult(over: Partial<SurfaceResult> = {}, watchers = 2): Sur
     watchers,
     monitorIntervalMs: 10_000,
     maxAgeSeconds: 3600,
+    lastStatus: 0,
   };
   return {
     surface: 'dcgm',

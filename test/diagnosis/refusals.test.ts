@@ -68,6 +68,7 @@ const coordinatorSide: readonly Reason[] = [
   'object_missing',
   'resource_expired',
   'crds_missing',
+  'fault_missing',
   'fault_unknown',
   'parameter_invalid',
   'target_invalid',

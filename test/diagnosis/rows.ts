@@ -1,4 +1,5 @@
 import type { Facts } from '../../coordinator/facts/facts.ts';
+import type { Sustained } from '../../shared/schemas/receipt.ts';
 import {
   before,
   condition,
@@ -75,6 +76,10 @@ const eventXid31 = {
 const conditionXid31 = { ...eventXid31, kind: 'condition', reason: 'NvidiaXID31Error' } as const;
 const lockup = silentLockup().expectation;
 const storyLine = 'NVRM: Xid (PCI:00000000:00:1F.0): 31, Ch 00000001, failed to allocate GPU memory';
+const twoGpus = [
+  { id: 0, name: 'NVIDIA H100', pci: '00000000:3B:00.0', uuid: 'GPU-1' },
+  { id: 1, name: 'NVIDIA H100', pci: '00000000:5E:00.0', uuid: 'GPU-2' },
+];
 const kernelOnly = receipt([kernelResult(storyLine)], { text: storyLine });
 const unread = { unread: 'connect ECONNREFUSED' };
 const gone = { nma: { pod: undefined, daemonSet: undefined, version: undefined } };
@@ -95,6 +100,17 @@ const karpenterOff = (nodeRepairGate: boolean | undefined) => ({
   nodeRepairGate,
   evidence: 'neither --feature-gates nor FEATURE_GATES is set',
 });
+const lasted = (ended: Sustained['ended']) =>
+  dcgmResult({
+    sustained: {
+      everySeconds: 20,
+      until: before(-300),
+      beats: 4,
+      failures: 0,
+      lastAt: before(20),
+      ended,
+    },
+  });
 const managed = { nodeGroup: 'gpu-group', nodePool: undefined, karpenter: undefined };
 const turned = withCondition('AcceleratedHardwareReady', {
   status: 'False',
@@ -334,6 +350,30 @@ export const ruleRows: readonly RuleRow[] = [
   ],
   ['injection-refused', 'injected', 'refuted', facts({ drill: silent() })],
   ['injection-refused', 'nothing asked', 'irrelevant', facts()],
+
+  [
+    'injection-interrupted',
+    'the agent was started again',
+    'proven',
+    facts({ drill: silent({ receipt: { ...receipt([lasted('agent-restarted')]), state: 'interrupted' } }) }),
+    /started again while it lasted/,
+  ],
+  [
+    'injection-interrupted',
+    'the beats failed',
+    'proven',
+    facts({ drill: silent({ receipt: receipt([lasted('failed')]) }) }),
+    /could not be kept up/,
+  ],
+  [
+    'injection-interrupted',
+    'until it was stopped',
+    'refuted',
+    facts({ drill: silent({ receipt: receipt([lasted('stopped')]) }) }),
+    /dcgm stopped, 4 beats, 0 failed/,
+  ],
+  ['injection-interrupted', 'written once', 'irrelevant', facts({ drill: silent() })],
+  ['injection-interrupted', 'nothing written', 'irrelevant', facts({ drill: planned() })],
 
   [
     'kernel-log-not-read',
@@ -949,6 +989,46 @@ export const ruleRows: readonly RuleRow[] = [
       agent: { inventory: inventory({ engines: [engine({ gpus: [], problems: ['dcgmi timed out'] })] }) },
     }),
   ],
+  [
+    'gpu-missing',
+    'NVML lacks one that the engine has',
+    'proven aside',
+    facts({ agent: { inventory: inventory({ engines: [engine({ gpus: twoGpus })] }) } }),
+    /NVML lists 1, the host engine with pid 4242 2 GPUs.*GPU-2 at 00000000:5E:00\.0: NVML does not list it/,
+  ],
+  [
+    'gpu-missing',
+    'the engine lacks one, and the drill was refused for it',
+    'proven',
+    facts({
+      agent: { inventory: inventory({ engines: [engine({ gpus: [...twoGpus].slice(1) })] }) },
+      drill: refusedDrill('gpu_not_in_engine', 'the engine does not know GPU-1'),
+    }),
+    /GPU-1 at 00000000:3B:00\.0: host engine 4242 does not list it/,
+  ],
+  ['gpu-missing', 'the same', 'refuted', facts(), /NVML lists 1, .* 1 GPUs, and they are the same/],
+  [
+    'gpu-missing',
+    'an engine without any',
+    'irrelevant',
+    facts({ agent: { inventory: inventory({ engines: [engine({ gpus: [] })] }) } }),
+  ],
+  [
+    'gpu-missing',
+    'NVML does not answer',
+    'unknown',
+    facts({
+      agent: {
+        inventory: inventory({
+          gpus: [],
+          capabilities: [{ name: 'nvml', available: false, because: 'no library' }],
+        }),
+      },
+    }),
+    /no library/,
+  ],
+  ['gpu-missing', 'no inventory', 'unknown', facts({ agent: { inventory: unread } })],
+  ['gpu-missing', 'a drill without GPU', 'irrelevant', facts({ drill: silentLockup() })],
   ['engine-without-gpus', 'has them', 'refuted', facts()],
   ['engine-without-gpus', 'no inventory', 'unknown', facts({ agent: { inventory: unread } })],
   [

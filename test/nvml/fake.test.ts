@@ -8,6 +8,7 @@ function gpu(index: number): GpuFacts {
     index,
     uuid: `GPU-0000000${index}-2222-3333-4444-555555555555`,
     pci: `00000000:${index}B:00.0`,
+    minor: 1 - index,
     name: 'NVIDIA H100 80GB HBM3',
     driverVersion: 'whatever',
     temperatureCelsius: 41,

@@ -33,6 +33,7 @@ t.test('NVML in a child, over a stub library', { skip: noCompiler }, async (t) =
           index: 0,
           uuid: 'GPU-11111111-2222-3333-4444-555555555555',
           pci: '00000000:3B:00.0',
+          minor: 1,
           name: 'NVIDIA H100 80GB HBM3',
           driverVersion: '570.172.08',
           temperatureCelsius: 41,
@@ -54,6 +55,7 @@ t.test('NVML in a child, over a stub library', { skip: noCompiler }, async (t) =
           index: 1,
           uuid: 'GPU-66666666-7777-8888-9999-aaaaaaaaaaaa',
           pci: '00000001:3C:00.0',
+          minor: 0,
           name: 'NVIDIA A10G',
           driverVersion: '570.172.08',
           temperatureCelsius: 42,
@@ -106,6 +108,7 @@ t.test('NVML in a child, over a stub library', { skip: noCompiler }, async (t) =
       'nvmlDeviceGetTemperature 0 15',
       'nvmlDeviceGetUUID 0 4',
       'nvmlDeviceGetPciInfo_v3 0 999',
+      'nvmlDeviceGetMinorNumber 0 3',
       'nvmlDeviceGetClockInfo 0 4711',
       'nvmlDeviceGetEccMode 0 3',
     );
@@ -113,6 +116,7 @@ t.test('NVML in a child, over a stub library', { skip: noCompiler }, async (t) =
     t.same(answer.available && answer.gpus[0]?.notes, [
       'uuid: NVML_ERROR_NO_PERMISSION (nvmlDeviceGetUUID)',
       'pci: NVML_ERROR_UNKNOWN (nvmlDeviceGetPciInfo_v3)',
+      'minor: NVML_ERROR_NOT_SUPPORTED (nvmlDeviceGetMinorNumber)',
       'temperatureCelsius: NVML_ERROR_GPU_IS_LOST (nvmlDeviceGetTemperature)',
       'smClockMhz: nvmlReturn_t 4711 (nvmlDeviceGetClockInfo)',
       'memoryClockMhz: nvmlReturn_t 4711 (nvmlDeviceGetClockInfo)',

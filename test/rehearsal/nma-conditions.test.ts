@@ -1,5 +1,6 @@
 import t from 'tap';
 import { createHostEngine } from '../../coordinator/rehearsal/host-engine/engine.ts';
+import { reactionWindows } from '../../shared/nma/timing.ts';
 import { drill } from '../nma/drill.ts';
 import { createManualClock } from '../nma/manual-clock.ts';
 
@@ -267,6 +268,42 @@ t.test('a stopped engine is noticed a request timeout later', async (t) => {
   t.equal(gpu()?.status, 'True');
   await clock.advance(60_000);
   t.equal(gpu()?.reason, 'DCGMError');
+});
+
+t.test(
+  'a paused engine: a condition within the window, whenever the pause falls between two looks',
+  async (t) => {
+    const { bestMs, worstMs } = reactionWindows['engine-pause-condition'];
+    for (let after = 0; after < 30_000; after += 5000) {
+      const { clock, engine, gpu, settle } = drill(t);
+      await settle();
+      await clock.advance(after);
+      engine.suspend();
+      await clock.advance(bestMs - 1000);
+      t.equal(gpu()?.status, 'True', `${after} ms: not before`);
+      await clock.advance(worstMs - bestMs + 1000);
+      t.match(gpu(), { status: 'False', reason: 'DCGMError' }, `${after} ms: not later`);
+      await clock.advance(240_000 - worstMs);
+      engine.resume();
+      await clock.advance(60_000);
+      t.equal(gpu()?.status, 'False', 'it stays, although the engine is back');
+    }
+  },
+);
+
+t.test('an engine that goes on early enough is never missed', async (t) => {
+  for (const pausedMs of [1000, 30_000, 59_000, 89_000]) {
+    const { clock, engine, gpu, settle, inject } = drill(t);
+    await settle();
+    engine.suspend();
+    await clock.advance(pausedMs);
+    engine.resume();
+    await clock.advance(400_000);
+    t.equal(gpu()?.status, 'True', `paused for ${pausedMs} ms`);
+    inject(230, 109);
+    await clock.advance(20_000);
+    t.equal(gpu()?.reason, 'NvidiaXID109Error', 'and it listens again');
+  }
 });
 
 t.test('watched fields and device count', async (t) => {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createDeviceKernelLog } from '../../agent/kernel-log/device.ts';
 import { createFakeKernelLog } from '../../agent/kernel-log/fake.ts';
@@ -11,6 +11,7 @@ import { createNma } from '../../coordinator/rehearsal/nma/actor.ts';
 import { createRealClock } from '../../shared/clock.ts';
 import { createSilentLog } from '../../shared/log.ts';
 import { findNmaVersion } from '../../shared/nma/versions.ts';
+import { logFiles } from '../../shared/schemas/order.ts';
 import { createManualClock } from '../nma/manual-clock.ts';
 import type { Condition } from '../nma/memory-cluster.ts';
 
@@ -113,7 +114,7 @@ t.test(
     const program = new URL('../../coordinator/rehearsal/nma/process.ts', import.meta.url).pathname;
     const child = spawn(
       process.execPath,
-      [program, '--kubeconfig', kubeconfig, '--node', 'n1', '--version', '1.6.4'],
+      [program, '--kubeconfig', kubeconfig, '--node', 'n1', '--version', '1.6.4', '--host-root', folder],
       { stdio: ['ignore', 'pipe', 'ignore'] },
     );
     t.teardown(() => child.kill('SIGKILL'));
@@ -129,6 +130,25 @@ t.test(
     );
     const event = await until(cluster, 'events', (object) => String(object.message).includes(`${seconds}s`));
     t.match(event, { message: `SoftLockup: CPU stuck for ${seconds}s`, reason: 'KernelReady' });
+
+    await device.write('err', `systemd: Failed to start xidrill-${seconds}.`);
+    const failed = await until(cluster, 'events', (object) =>
+      String(object.message).includes(`xidrill-${seconds}`),
+    );
+    t.match(failed, {
+      message: `ServiceFailedToStart: Failed to start xidrill-${seconds}.`,
+      reason: 'ContainerRuntimeReady',
+    });
+
+    const ipamd = join(folder, logFiles.ipamd);
+    mkdirSync(dirname(ipamd), { recursive: true });
+    writeFileSync(ipamd, '');
+    // Again and again: what is in the file when it is found is never seen.
+    const writing = setInterval(() => appendFileSync(ipamd, 'InsufficientFreeAddressesInSubnet\n'), 50);
+    t.teardown(() => clearInterval(writing));
+    const full = await until(cluster, 'events', (object) => String(object.message).startsWith('IPAMDNoIPs'));
+    t.equal(full.reason, 'NetworkingReady');
+    clearInterval(writing);
     child.kill('SIGTERM');
     t.equal(await exited, 0);
   },

@@ -8,8 +8,6 @@ import {
   parseKmsgRecord,
 } from '../../shared/kmsg-record.ts';
 import { isSamePci, parsePci, pciToNvml, pciToSysfs, pciToXid } from '../../shared/pci.ts';
-import { addressOfXidLine, parseXidLine, renderXidLine } from '../../shared/xid/line.ts';
-import { xidTexts } from '../../shared/xid/texts.ts';
 
 const pciAddress = fc.record({
   domain: fc.nat(0xffffffff),
@@ -125,42 +123,5 @@ t.test('a write is one record: a level, a text, a line break', (t) => {
     }),
     { numRuns: 200 },
   );
-  t.end();
-});
-
-t.test('an Xid line is rendered as the driver does, and every reader’s spelling is parsed', (t) => {
-  const pci = parsePci('3b:00.0');
-  const process = { pid: 7, name: 'python3' };
-  const rendered = [
-    [{ pci, xid: 79 }, 'NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.'],
-    [{ pci, xid: 43, process }, 'NVRM: Xid (PCI:0000:3b:00): 43, pid=7, name=python3, Ch 00000008'],
-    [{ pci, xid: 31, detail: 'x' }, 'NVRM: Xid (PCI:0000:3b:00): 31, x'],
-    [{ pci, xid: 31, detail: '' }, 'NVRM: Xid (PCI:0000:3b:00): 31,'],
-    [{ pci: parsePci('0001:00:1f.3'), xid: 999 }, 'NVRM: Xid (PCI:0001:00:1f): 999,'],
-  ] as const;
-  for (const [line, text] of rendered) t.equal(renderXidLine(line), text);
-
-  const parsed = [
-    ['NVRM: Xid (0000:3b:00): 13, x', '0000:3b:00', 13],
-    ['kernel: NVRM: Xid (PCI:0000:3b:00.0): 79', '0000:3b:00.0', 79],
-    ['NVRM: Xid (PCI:0000:01:00 GPU-I:05): 94, pid=7194, Contained', '0000:01:00', 94],
-  ] as const;
-  for (const [text, address, xid] of parsed) t.same(parseXidLine(text), { address, xid }, text);
-  for (const text of [
-    '',
-    'NVRM: GPU at PCI:0000:3b:00: GPU-1',
-    'Xid (PCI:0000:3b:00): 79, x',
-    'SXid (PCI:0000:05:00.0): 12028, x',
-  ]) {
-    t.equal(parseXidLine(text), undefined, `${text}: none`);
-  }
-  t.same(addressOfXidLine('0000:3b:00'), pci);
-  t.equal(addressOfXidLine('::::'), undefined);
-
-  for (const xid of Object.keys(xidTexts).map(Number)) {
-    const text = renderXidLine({ pci, xid, process: { pid: 4194304, name: 'x'.repeat(64) } });
-    t.doesNotThrow(() => encodeKmsgWrite('err', text), `the text of Xid ${xid} can be written`);
-    t.same(parseXidLine(text), { address: '0000:3b:00', xid });
-  }
   t.end();
 });

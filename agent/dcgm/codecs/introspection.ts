@@ -29,6 +29,7 @@ export function parseIntrospection(run: DcgmiRun): Introspection | null {
     watchers: integer('Number of Watchers'),
     monitorIntervalMs: integer('Monitor Interval (ms)'),
     maxAgeSeconds: integer('Max Age (sec)'),
+    lastStatus: integer('Last Status'),
   };
 }
 

@@ -2,6 +2,7 @@ import { xidReaction } from '../../../shared/nma/reactions.ts';
 import { nmaVersions } from '../../../shared/nma/versions.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import { parseXidLine } from '../../../shared/xid/line.ts';
+import { driverSpelling, judgeLine, type ReaderVerdict } from '../../../shared/xid/readers.ts';
 import type { DrillFacts, Facts } from '../../facts/facts.ts';
 import {
   injectedOn,
@@ -15,7 +16,6 @@ import {
   xidOf,
 } from '../drill.ts';
 import { seen } from '../evidence.ts';
-import { driverSpelling, judgeLine } from '../kernel-log-readers.ts';
 import { nmaName } from '../names.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 
@@ -60,19 +60,25 @@ function judgeKernelLog(facts: Facts): Judgement {
 }
 
 function readersText(text: string | undefined): string {
-  if (text === undefined) return 'gpud, NVSentinel and Meta gcm read it; DCGM’s engine only 79, 119 and 120.';
-  const verdicts = judgeLine(text);
+  if (text === undefined)
+    return 'gpud, Meta gcm and awsome-distributed-ai read it, NVSentinel only behind "kernel: "; DCGM’s engine only 79, 119 and 120.';
+  // That NMA has no rule is what this cause says already.
+  const verdicts = judgeLine(text).filter(({ reader }) => reader.name !== 'EKS NMA');
   const takers = verdicts.filter(({ rejects }) => rejects === undefined);
   const others = verdicts.filter(({ rejects }) => rejects !== undefined);
   const taken = takers.map(
-    ({ reader }) => `${reader.name} (${reader.reads}${reader.note ? `; ${reader.note}` : ''})`,
+    ({ reader }) => `${nameOf(reader)} (${reader.reads}${reader.note ? `; ${reader.note}` : ''})`,
   );
-  const rejected = others.map(({ reader, rejects }) => `${reader.name} (${rejects})`);
+  const rejected = others.map(({ reader, rejects }) => `${nameOf(reader)} (${rejects})`);
   const takes =
     taken.length === 0
       ? 'Nobody who reads the kernel log takes it'
       : `This line is read by ${taken.join(', ')}`;
   return rejected.length === 0 ? `${takes}.` : `${takes}; rejected by ${rejected.join(', ')}.`;
+}
+
+function nameOf({ name, looksFor }: ReaderVerdict['reader']): string {
+  return looksFor === 'Xid' ? name : `${name} for ${looksFor}`;
 }
 
 function spellingText(text: string | undefined): string {

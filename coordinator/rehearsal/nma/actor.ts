@@ -1,9 +1,7 @@
 import type { KernelLog } from '../../../agent/kernel-log/port.ts';
 import type { Clock } from '../../../shared/clock.ts';
-import { messageFromUnknown } from '../../../shared/errors.ts';
 import type { Log } from '../../../shared/log.ts';
 import { monitorOf, monitors, type PluginName } from '../../../shared/nma/conditions.ts';
-import { matchKernelRules } from '../../../shared/nma/kernel-rules.ts';
 import type { Reaction } from '../../../shared/nma/reactions.ts';
 import { heartbeatTickMs, reportTickMs } from '../../../shared/nma/timing.ts';
 import type { NmaVersion } from '../../../shared/nma/versions.ts';
@@ -12,7 +10,9 @@ import type { HostEngine } from '../host-engine/engine.ts';
 import { type Credentials, credentialFailure } from './credentials.ts';
 import { createEventRecorder } from './events.ts';
 import { createNodeExporter } from './exporter.ts';
+import type { FileTail } from './file-tail.ts';
 import { runNvidiaMonitor } from './nvidia.ts';
+import { observeLogs } from './observers.ts';
 import { createPodLog, type PodLog } from './pod-log.ts';
 import { everyTick } from './ticks.ts';
 
@@ -24,7 +24,10 @@ export type NmaOptions = {
   readonly node: string;
   readonly version: NmaVersion;
   readonly arch: 'amd64' | 'arm64';
+  /** Of the node; its journal takes the records of the kernel log from it as well. */
   readonly kernelLog: KernelLog;
+  /** Of the node; absent: NMA follows no file. */
+  readonly files?: FileTail;
   /**
    * What answers at the engine's address. Absent: the DCGM side is no part of this simulation. Returning undefined:
    * nobody answers, and NMA reports that after its grace time.
@@ -90,7 +93,7 @@ export function createNma(options: NmaOptions): Nma {
 }
 
 function live(options: NmaOptions): Life {
-  const { clock, node, version: row, log } = options;
+  const { clock, node, version: row, kernelLog, files, log } = options;
   const abort = new AbortController();
   const { signal } = abort;
   const podLog = createPodLog({ clock, node, row, write: options.podLog });
@@ -163,7 +166,7 @@ function live(options: NmaOptions): Life {
   const work = [
     everyTick({ ...plain, periodMs: heartbeatTickMs }, exporter.heartbeat),
     everyTick({ ...plain, periodMs: reportTickMs }, exporter.report),
-    readKernelLog(options, podLog, signal, find),
+    observeLogs({ row, kernelLog, files, clock, podLog, signal, find }),
     watchGpus(options, podLog, plugins, signal, find),
   ];
   const ended = Promise.allSettled(work).then(async (results) => {
@@ -187,34 +190,6 @@ function registeredPlugins(options: NmaOptions, podLog: PodLog): readonly Plugin
     podLog.info(`skipping monitor registration: no ${plugin} hardware detected`, { monitor: plugin });
     return false;
   });
-}
-
-/** From the end: what was written before "initialized reader" is never seen. */
-async function readKernelLog(
-  { kernelLog, version: row }: NmaOptions,
-  podLog: PodLog,
-  signal: AbortSignal,
-  find: (plugin: PluginName, finding: Finding) => void,
-): Promise<void> {
-  const observer = { observer: 'dmesg' };
-  podLog.info('starting observer', observer);
-  try {
-    const records = kernelLog.tail({ from: 'end', signal })[Symbol.asyncIterator]();
-    // The position is taken when the first record is asked for.
-    let next = records.next();
-    podLog.info('initialized reader', observer);
-    for (let entry = await next; entry.done !== true; entry = await next) {
-      if ('lost' in entry.value)
-        podLog.error('error in workloop', 'failed to read file: broken pipe', observer);
-      else {
-        for (const { rule, reaction } of matchKernelRules(row, entry.value.record.raw))
-          find(rule.plugin, reaction);
-      }
-      next = records.next();
-    }
-  } catch (thrown) {
-    if (!signal.aborted) podLog.error('observer failed', messageFromUnknown(thrown), observer);
-  }
 }
 
 async function watchGpus(

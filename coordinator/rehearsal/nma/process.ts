@@ -5,10 +5,12 @@ import { createLog } from '../../../shared/log.ts';
 import { findNmaVersion } from '../../../shared/nma/versions.ts';
 import { createClusterClient } from '../../cluster/client.ts';
 import { createNma } from './actor.ts';
+import { createFileTail } from './file-tail.ts';
 
 /**
- * The simulated NMA as a process of its own: it reads the kernel log of this machine and writes to a real API server.
- * `node process.ts --kubeconfig F --node NAME --version 1.6.4 [--kernel-log /dev/kmsg] [--arch amd64|arm64]`
+ * The simulated NMA as a process of its own: it reads the kernel log of this machine, journal lines out of it, and log
+ * files below a root, and writes to a real API server.
+ * `node process.ts --kubeconfig F --node NAME --version 1.6.4 [--kernel-log /dev/kmsg] [--host-root /] [--arch amd64|arm64]`
  * Its pod log goes to standard error; standard output gets the one word `ready`.
  */
 const { values } = parseArgs({
@@ -17,6 +19,7 @@ const { values } = parseArgs({
     node: { type: 'string' },
     version: { type: 'string' },
     'kernel-log': { type: 'string', default: '/dev/kmsg' },
+    'host-root': { type: 'string', default: '/' },
     arch: { type: 'string', default: 'amd64' },
   },
 });
@@ -24,7 +27,7 @@ const { values } = parseArgs({
 const { kubeconfig, node, version, arch } = values;
 if (kubeconfig === undefined || node === undefined || version === undefined) {
   process.stderr.write(
-    'usage: process.ts --kubeconfig FILE --node NAME --version 1.6.4 [--kernel-log /dev/kmsg]\n',
+    'usage: process.ts --kubeconfig FILE --node NAME --version 1.6.4 [--kernel-log /dev/kmsg] [--host-root /]\n',
   );
   process.exit(2);
 }
@@ -33,6 +36,7 @@ const log = createLog({ name: 'nma', level: 'warn' });
 const found = findNmaVersion(version);
 if (!found.exact) log.warn({ version }, found.note);
 
+const clock = createRealClock();
 const nma = createNma({
   cluster: createClusterClient({
     kubeconfig: { path: kubeconfig },
@@ -44,7 +48,8 @@ const nma = createNma({
   version: found.row,
   arch: arch === 'arm64' ? 'arm64' : 'amd64',
   kernelLog: createDeviceKernelLog({ path: values['kernel-log'] }),
-  clock: createRealClock(),
+  files: createFileTail({ root: values['host-root'], clock, log }),
+  clock,
   random: Math.random,
   credentials: 'healthy',
   podLog: (line) => process.stderr.write(`${line}\n`),

@@ -1,6 +1,11 @@
+import { Refusal } from '../../errors.ts';
+import { encodeKmsgWrite } from '../../kmsg-record.ts';
 import type { Reaction } from '../../nma/reactions.ts';
 import type { ReactionChannel } from '../../nma/timing.ts';
 import type { NmaVersion } from '../../nma/versions.ts';
+import { assertAlertGaps } from '../../orders/alert-gaps.ts';
+import { scriptOf } from '../../orders/script.ts';
+import { parsePci } from '../../pci.ts';
 import type { AgentOrder } from '../../schemas/experiment.ts';
 import type { GpuSelector } from '../../schemas/order.ts';
 import type { Surface } from '../../schemas/receipt.ts';
@@ -36,6 +41,8 @@ export type ChannelReaction = {
   readonly via: ReactionChannel;
   /** When the last write is due, from the acceptance of the order. */
   readonly afterMs: number;
+  /** How long the cause is kept up from then on; absent: written once. */
+  readonly sustainedMs?: number;
 };
 
 /** The node's first GPU by NVML index: a drill that names none takes one, and its receipt says which. */
@@ -47,3 +54,27 @@ export function fillText(text: string, { parameters, marker }: Pick<Work, 'param
     name === 'marker' ? marker : String(parameters[name] ?? whole),
   );
 }
+
+/** Text and address that no kernel would take are refused before any agent is asked, by the caller's own names. */
+export function withSoundText(order: Omit<AgentOrder, 'orderId'>): Omit<AgentOrder, 'orderId'> {
+  try {
+    const parts = scriptOf(order, { gpu: anyGpu });
+    assertAlertGaps(parts);
+    for (const part of parts)
+      if (part.surface === 'kernel-log') encodeKmsgWrite(part.level, part.text, part.field);
+  } catch (thrown) {
+    if (!(thrown instanceof Refusal)) throw thrown;
+    const { field } = thrown.details;
+    const isNamed = field !== undefined && thrown.message.startsWith(`${field}: `);
+    throw new Refusal(
+      thrown.reason,
+      isNamed ? `fault.parameters.${thrown.message}` : thrown.message,
+      { ...thrown.details, ...(field === undefined ? {} : { field: `fault.parameters.${field}` }) },
+      thrown,
+    );
+  }
+  return order;
+}
+
+/** Stands for the GPU that only the agent knows: every address and every UUID is as long. */
+const anyGpu = { pci: parsePci('0000:00:00.0'), uuid: 'GPU-00000000-0000-0000-0000-000000000000' };

@@ -15,7 +15,7 @@ import {
   type ReactsOn,
   type Work,
 } from './channel.ts';
-import { policyChannel } from './xid.ts';
+import { healthChannel, policyChannel, xidReactions } from './xid.ts';
 
 export const dcgmField: ChannelWork<'dcgm-field'> = {
   order({ parameters, gpu }) {
@@ -32,8 +32,13 @@ export const dcgmField: ChannelWork<'dcgm-field'> = {
     }
     return { method: 'InjectDcgmField', body: { ...parameters, gpu: gpu ?? firstGpu } };
   },
-  reactions: ({ parameters }, on) =>
-    fieldReactions(findField(scalar(parameters.field)), String(parameters.value), undefined, on),
+  reactions({ parameters }, on) {
+    const field = findField(scalar(parameters.field));
+    // As it is written, so that " 79" is what 79 is.
+    const value = assertFieldValue(field, scalar(parameters.value), 'fault.parameters.value');
+    const reach = parameters.reach === undefined ? undefined : (parameters.reach as Reach);
+    return fieldReactions(field, value, { reach, forSeconds: parameters.forSeconds }, on);
+  },
 };
 
 /** A row's own field: parameters only fill in its value. */
@@ -57,7 +62,8 @@ export const dcgmValue: ChannelWork<'dcgm-value'> = {
   },
   reactions(work, on) {
     const { field, value } = meant(work);
-    return fieldReactions(field, value, work.channel.reach, on);
+    const { forSeconds } = work.parameters;
+    return fieldReactions(field, value, { reach: work.channel.reach, forSeconds }, on);
   },
 };
 
@@ -69,13 +75,23 @@ function meant(work: Work<'dcgm-value'>): { readonly field: FieldRow; readonly v
   };
 }
 
+type Lasting = { readonly reach: Reach | undefined; readonly forSeconds: unknown };
+
+/** The last Xid of a GPU: its reactions are those of the Xid. */
+const xidField = 230;
+
 /** What each reader of the field shows for a value; who is meant to react comes first. */
 function fieldReactions(
   field: FieldRow,
   value: string,
-  reach: Reach | undefined,
-  { nma, engineVersion = nma.engineVersion }: ReactsOn,
+  { reach, forSeconds }: Lasting,
+  on: ReactsOn,
 ): readonly ChannelReaction[] {
+  if (field.id === xidField) {
+    const found = xidReactions(Number(value), 0, on);
+    return reach === 'health' ? found.toReversed() : found;
+  }
+  const { nma, engineVersion = nma.engineVersion } = on;
   const matching = (field.effects ?? []).filter(
     (effect) =>
       isMatch(effect.rule, value) &&
@@ -85,32 +101,36 @@ function fieldReactions(
   );
   const order: readonly Effect['kind'][] = ['policy', 'watch', 'health'];
   const rank = ({ kind }: Effect) => (kind === reach ? -1 : order.indexOf(kind));
+  const sustained = forSeconds === undefined ? {} : { sustainedMs: Number(forSeconds) * 1000 };
   return matching
     .toSorted((left, right) => rank(left) - rank(right))
-    .flatMap((effect) => effectReaction(effect, field, Number(value), nma));
+    .flatMap((effect) => effectReaction(effect, field, value, nma))
+    .map((found) => ({ ...found, ...sustained }));
 }
 
 function effectReaction(
   effect: Effect,
   field: FieldRow,
-  value: number,
+  value: string,
   nma: ReactsOn['nma'],
 ): readonly ChannelReaction[] {
   const base = { surface: 'dcgm', afterMs: 0 } as const;
   if (effect.kind === 'policy') {
-    const found = policyReaction(nma, violationOf(effect.policy, field, value));
+    const found = policyReaction(nma, violationOf(effect.policy, field, Number(value)));
     return found === undefined ? [] : [{ ...base, reaction: found, via: policyChannel(found) }];
   }
   if (effect.kind === 'watch') {
-    const found = fieldReaction(nma, field.id, value);
+    // Not by way of a number: a blank is above 2^53.
+    const found = fieldReaction(nma, field.id, BigInt(value));
     return found === undefined ? [] : [{ ...base, reaction: found, via: 'fields-condition' }];
   }
-  const found = healthReaction(nma, effect);
-  if (found === undefined) return [];
-  return [
-    { ...base, reaction: found, via: found.appearsAs === 'event' ? 'health-event' : 'health-condition' },
-  ];
+  const isLifetime = lifetimeCounters.includes(field.id);
+  const found = healthReaction(nma, { ...effect, lifetimeCounter: isLifetime });
+  return found === undefined ? [] : [{ ...base, reaction: found, via: healthChannel(found) }];
 }
+
+/** NVLink counters over the life of the board (nma.md §1.4). */
+const lifetimeCounters: readonly number[] = [497, 498, 499];
 
 function violationOf(policy: Violation['policy'], field: FieldRow, value: number): Violation {
   const violations: Record<Violation['policy'], () => Violation> = {

@@ -8,7 +8,7 @@ export const engineLoss: ChannelWork<'engine-loss'> = {
       surface: 'host-engine',
       // What stands behind the colon is the connection's own error.
       reaction: engineLossReaction(''),
-      via: 'engine-loss-condition',
+      via: 'engine-pause-condition',
       afterMs: 0,
     },
   ],

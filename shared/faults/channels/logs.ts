@@ -1,5 +1,5 @@
 import { encodeKmsgWrite } from '../../kmsg-record.ts';
-import { type LogSource, matchLogRules } from '../../nma/log-rules.ts';
+import { type LogSource, linesNeeded, matchLogRules } from '../../nma/log-rules.ts';
 import { logFiles } from '../../schemas/order.ts';
 import { type ChannelReaction, type ChannelWork, fillText, type ReactsOn } from './channel.ts';
 
@@ -13,8 +13,8 @@ export const journal: ChannelWork<'journal'> = {
     },
   }),
   reactions: (work, on) => {
-    const { identifier, text } = work.channel;
-    return reactionsTo({ kind: 'journal', identifier }, lineOf(text, work), on, 'journal');
+    const { identifier, text, times } = work.channel;
+    return reactionsTo({ kind: 'journal', identifier }, lineOf(text, work), times, on);
   },
 };
 
@@ -28,8 +28,8 @@ export const logFile: ChannelWork<'log-file'> = {
     },
   }),
   reactions: (work, on) => {
-    const { file, text } = work.channel;
-    return reactionsTo({ kind: 'file', path: logFiles[file] }, lineOf(text, work), on, 'log-file');
+    const { file, text, times } = work.channel;
+    return reactionsTo({ kind: 'file', path: logFiles[file] }, lineOf(text, work), times, on);
   },
 };
 
@@ -43,13 +43,15 @@ function lineOf(text: string, work: Parameters<typeof fillText>[1]): string {
 function reactionsTo(
   source: LogSource,
   line: string,
+  times: number | undefined,
   { nma }: ReactsOn,
-  surface: 'journal' | 'log-file',
 ): readonly ChannelReaction[] {
-  return matchLogRules(nma, source, line).map(({ reaction }) => ({
-    surface,
-    reaction,
-    via: reaction.appearsAs === 'event' ? 'kernel-log-event' : 'kernel-log-condition',
-    afterMs: 0,
-  }));
+  return matchLogRules(nma, source, line)
+    .filter(({ rule }) => linesNeeded(rule) <= (times ?? 1))
+    .map(({ reaction }) => ({
+      surface: source.kind === 'journal' ? 'journal' : 'log-file',
+      reaction,
+      via: reaction.appearsAs === 'event' ? 'kernel-log-event' : 'kernel-log-condition',
+      afterMs: 0,
+    }));
 }

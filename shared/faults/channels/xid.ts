@@ -1,41 +1,56 @@
-import { type Reaction, xidReaction } from '../../nma/reactions.ts';
+import { xidHealthIncident } from '../../nma/health-codes.ts';
+import { healthReaction, type Reaction, xidReaction } from '../../nma/reactions.ts';
 import type { ReactionChannel } from '../../nma/timing.ts';
-import type { NmaVersion } from '../../nma/versions.ts';
 import type { InjectCascade } from '../../schemas/order.ts';
-import { type ChannelReaction, type ChannelWork, firstGpu } from './channel.ts';
+import { type ChannelReaction, type ChannelWork, firstGpu, type ReactsOn, withSoundText } from './channel.ts';
 
 export const xid: ChannelWork<'xid'> = {
-  order: ({ parameters, gpu }) => ({
-    method: 'InjectXid',
-    body: { ...parameters, gpu: gpu ?? firstGpu },
-  }),
+  order: ({ parameters, gpu }) =>
+    withSoundText({ method: 'InjectXid', body: { ...parameters, gpu: gpu ?? firstGpu } }),
   // What the fault means for the node, on whichever surface it is written: that a surface reaches nobody is a finding,
   // not an expectation.
-  reactions: ({ parameters }, { nma }) => [xidPolicy(nma, Number(parameters.xid), 0)],
+  reactions: ({ parameters }, on) => xidReactions(Number(parameters.xid), 0, on),
 };
 
 export const cascade: ChannelWork<'cascade'> = {
-  order: ({ parameters, gpu }) => ({
-    method: 'InjectCascade',
-    body: { ...parameters, gpu: gpu ?? firstGpu },
-  }),
-  reactions: ({ parameters }, { nma }) =>
-    (parameters.steps as InjectCascade['steps']).map((step) =>
-      xidPolicy(nma, step.xid, step.afterSeconds * 1000),
-    ),
+  order: ({ parameters, gpu }) =>
+    withSoundText({ method: 'InjectCascade', body: { ...parameters, gpu: gpu ?? firstGpu } }),
+  /** What turns the condition is expected before events, which other GPUs' events may crowd out. */
+  reactions({ parameters }, on) {
+    const all = (parameters.steps as InjectCascade['steps']).map((step) =>
+      xidReactions(step.xid, step.afterSeconds * 1000, on),
+    );
+    const policies = all.flatMap(([policy]) => (policy === undefined ? [] : [policy]));
+    const conditions = policies.filter(({ reaction }) => reaction.appearsAs === 'condition');
+    const events = policies.filter(({ reaction }) => reaction.appearsAs === 'event');
+    return [...conditions, ...events, ...all.flatMap(([, ...followUps]) => followUps)];
+  },
 };
 
 /** Lines of a switch's driver: no version of the monitoring agent reads them. */
 export const sxid: ChannelWork<'sxid'> = {
-  order: ({ parameters }) => ({ method: 'InjectSxid', body: { ...parameters } }),
+  order: ({ parameters }) => withSoundText({ method: 'InjectSxid', body: { ...parameters } }),
   reactions: () => [],
 };
 
-function xidPolicy(nma: NmaVersion, number: number, afterMs: number): ChannelReaction {
-  const reaction = xidReaction(nma, number);
-  return { surface: 'dcgm', reaction, via: policyChannel(reaction), afterMs };
+/** The policy's reaction within seconds; then, where the engine's health system keeps the Xid, that of its next check. */
+export function xidReactions(number: number, afterMs: number, on: ReactsOn): readonly ChannelReaction[] {
+  const { nma, engineVersion = nma.engineVersion } = on;
+  const policy = xidReaction(nma, number);
+  const incident = xidHealthIncident(engineVersion, number);
+  const health = incident === undefined ? undefined : healthReaction(nma, incident);
+  return [
+    { surface: 'dcgm', reaction: policy, via: policyChannel(policy), afterMs },
+    ...(health === undefined
+      ? []
+      : [{ surface: 'dcgm', reaction: health, via: healthChannel(health), afterMs } as const]),
+  ];
 }
 
 export function policyChannel(reaction: Reaction): ReactionChannel {
   return reaction.appearsAs === 'event' ? 'policy-event' : 'policy-condition';
+}
+
+export function healthChannel(reaction: Reaction): ReactionChannel {
+  return reaction.appearsAs === 'event' ? 'health-event' : 'health-condition';
 }

@@ -137,7 +137,7 @@ async function inject(gpu, field, offset) {
     );
   }
   const time = Math.floor(Date.now() / 1000) + offset;
-  const answer = await ask({ ask: 'inject', gpu, field, time });
+  const answer = await ask({ ask: 'inject', gpu, field, value, time });
   const code = fields.has(field) ? answer.code : -1;
   if (code === 0) end(0, 'Successfully injected field info.\n');
   end(code & 255, `Error: Unable to inject info. Return: ${codes[code]}\n`);

@@ -33,6 +33,8 @@ const state = {
   ],
   /** `gpu/field` → { times (seconds), watchers, interval (ms), maxAge (s) } */
   entries: {},
+  /** Every injection, with the millisecond in which it came. */
+  injected: [],
 };
 
 const answers = {
@@ -51,9 +53,11 @@ const answers = {
     }
     return {};
   },
+  injected: () => state.injected,
   facts: () => ({ mode: state.mode, version: state.version, gpus: state.gpus, groups: state.groups }),
-  inject({ gpu, field, time }) {
+  inject({ gpu, field, value, time }) {
     if (!state.gpus.some(({ id }) => id === gpu)) return { code: -1 };
+    state.injected.push({ gpu, field, value, time, at: Date.now() });
     if (state.mode === 'lying') return { code: 0 };
     const found = entry(gpu, field);
     const newest = found.times.at(-1) ?? 0;
@@ -84,7 +88,7 @@ const server = createServer((socket) => {
     if (!text.endsWith('\n')) return;
     const request = JSON.parse(text);
     // A test can still talk to an engine that leaves its clients waiting.
-    const isControl = request.ask === 'configure' || request.ask === 'nma';
+    const isControl = ['configure', 'nma', 'injected'].includes(request.ask);
     if (state.mode === 'hang' && !isControl) return;
     if (state.mode === 'die' && !isControl) process.exit(1);
     socket.end(`${JSON.stringify(answers[request.ask](request))}\n`);

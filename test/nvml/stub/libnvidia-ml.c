@@ -119,6 +119,13 @@ int nvmlDeviceGetName(device *d, char *out, unsigned int length) {
   return put(out, length, d->index == 0 ? "NVIDIA H100 80GB HBM3" : "NVIDIA A10G");
 }
 
+int nvmlDeviceGetMinorNumber(device *d, unsigned int *minor) {
+  BEGIN_DEVICE
+  /* Not the index, on purpose. */
+  *minor = 1 - d->index;
+  return SUCCESS;
+}
+
 int nvmlDeviceGetTemperature(device *d, int sensor, unsigned int *out) {
   BEGIN_DEVICE
   if (sensor != 0) return INVALID_ARGUMENT;

@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import { faults } from '../../shared/faults/catalogue.ts';
 import { Explanation } from '../../shared/schemas/explanation.ts';
 import type { Agents } from '../agents/port.ts';
 import { conditionsOf, isReady } from '../cluster/node-view.ts';
@@ -12,7 +11,7 @@ import { optInLabel, optInValue } from '../selection/select.ts';
 
 const Loose = Type.Record(Type.String(), Type.Unknown());
 
-export function registerCatalogueRoutes(
+export function registerNodeRoutes(
   app: FastifyInstance,
   deps: {
     readonly nodes: () => readonly KubeObject[];
@@ -21,17 +20,6 @@ export function registerCatalogueRoutes(
     readonly ready: () => Promise<void>;
   },
 ): void {
-  app.get(
-    '/api/v1/faults',
-    {
-      schema: {
-        summary: 'The fault catalogue',
-        response: { 200: Type.Object({ items: Type.Array(Loose) }) },
-      },
-    },
-    async () => ({ items: faults.map((row) => ({ ...row })) }),
-  );
-
   app.get(
     '/api/v1/nodes',
     {

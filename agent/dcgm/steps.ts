@@ -1,0 +1,117 @@
+import type { Clock } from '../../shared/clock.ts';
+import { type Recipe, type RecipeStep, recipeFor } from '../../shared/dcgm-fields/recipe.ts';
+import type { FieldRow } from '../../shared/dcgm-fields/row.ts';
+import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
+import type { Reach } from '../../shared/schemas/order.ts';
+import { parseInjection } from './codecs/injection.ts';
+import type { Dcgmi } from './port.ts';
+
+/** dcgmi's own default: it stamps a sample one second ahead (measured, every version). */
+export const defaultOffsetSeconds = 1;
+
+/** dcgmi tries for 5 s to reach an engine. */
+const runMs = 10_000;
+
+export type Injection = {
+  readonly engine: HostEngineFacts;
+  /** The engine's number of the GPU, from `gpuIdFor`. */
+  readonly gpuId: number;
+  readonly field: FieldRow;
+  readonly value: number | string;
+  readonly offsetSeconds?: number | undefined;
+  /** Who is to react; undefined: whoever reacts first. */
+  readonly reach?: Reach | undefined;
+  /** How long it is to last; undefined: once. */
+  readonly forMs?: number | undefined;
+  /** Written again so often, whatever the recipe says. */
+  readonly everyMs?: number | undefined;
+  /** From now until it is to be written; undefined: at once. */
+  readonly dueMs?: number | undefined;
+  /** Although nobody listens, or nobody reacts to the value. */
+  readonly force?: boolean | undefined;
+};
+
+/** A beat that was asked for goes before the recipe's own; then nothing is held. */
+export function recipeOf(order: Injection, value: string, hasSample: boolean | undefined): Recipe {
+  const { field, reach, offsetSeconds, forMs, everyMs } = order;
+  const input = { field, value, reach, engineVersion: order.engine.version, hasSample, offsetSeconds };
+  const own = recipeFor({ ...input, forMs });
+  if (everyMs === undefined || forMs === undefined) return own;
+  const { steps } = own.hold === undefined ? own : recipeFor({ ...input, forMs: undefined });
+  return { steps, repeat: { everyMs, forMs }, because: own.because };
+}
+
+/** The step that writes what was asked for; others only prepare it. */
+function mainStep({ steps }: Recipe, { field }: Injection): RecipeStep {
+  const main = steps.findLast((step) => step.field === field.id);
+  if (main === undefined) throw new RangeError(`the recipe of field ${field.id} does not write it`);
+  return main;
+}
+
+export function stampOf(recipe: Recipe, order: Injection, startMs: number): number {
+  const { afterMs, offsetSeconds } = mainStep(recipe, order);
+  return stampFor(startMs + afterMs, offsetSeconds);
+}
+
+/** dcgmi takes the whole second of its clock and adds the offset. */
+export function stampFor(milliseconds: number, offsetSeconds: number): number {
+  return (Math.floor(milliseconds / 1000) + offsetSeconds) * 1000;
+}
+
+type Written = {
+  readonly main: RecipeStep;
+  readonly commandLine: readonly string[];
+  /** Between these two it was stamped. */
+  readonly from: number;
+  readonly to: number;
+  /** Of the first step. */
+  readonly startedAt: number;
+};
+
+export async function writeSteps(
+  deps: { readonly dcgmi: Dcgmi; readonly clock: Clock },
+  order: Injection,
+  recipe: Recipe,
+  startWriting: () => void,
+  signal: AbortSignal | undefined,
+): Promise<Written> {
+  const main = mainStep(recipe, order);
+  let written: Written | undefined;
+  let earlier: RecipeStep | undefined;
+  const startedAt = deps.clock.now();
+  for (const step of recipe.steps) {
+    // From the end of the one before: two samples of one second are compared as one.
+    const waitMs = step.afterMs - (earlier?.afterMs ?? step.afterMs);
+    if (waitMs > 0) await deps.clock.sleep(waitMs, signal);
+    const from = deps.clock.now();
+    if (step === main) startWriting();
+    const commandLine = await writeStep(deps.dcgmi, order, step, signal);
+    if (step === main) written = { main, commandLine, from, to: deps.clock.now(), startedAt };
+    earlier = step;
+  }
+  if (written === undefined) throw new RangeError('a recipe has its main step');
+  return written;
+}
+
+export function renderStep({ field, value, offsetSeconds }: RecipeStep): string {
+  return `besides, field ${field} = ${value} was injected with offset ${offsetSeconds} s`;
+}
+
+/** Runs one injection and believes only dcgmi's own word of success. */
+export async function writeStep(
+  dcgmi: Dcgmi,
+  { engine, gpuId }: Pick<Injection, 'engine' | 'gpuId'>,
+  { field, value, offsetSeconds }: RecipeStep,
+  signal: AbortSignal | undefined,
+): Promise<readonly string[]> {
+  const args = ['test', '--inject', '--gpuid', String(gpuId), '-f', String(field), '-v', value];
+  const more = offsetSeconds === defaultOffsetSeconds ? [] : ['--offset', String(offsetSeconds)];
+  const run = await dcgmi.run(engine, [...args, ...more], limits(signal));
+  const refusal = parseInjection(run);
+  if (refusal !== undefined) throw refusal;
+  return run.commandLine;
+}
+
+export function limits(signal: AbortSignal | undefined): { timeoutMs: number; signal?: AbortSignal } {
+  return signal === undefined ? { timeoutMs: runMs } : { timeoutMs: runMs, signal };
+}

@@ -1,0 +1,21 @@
+import type { ProcessReadBack } from '../../shared/schemas/receipt.ts';
+
+/** A process, and not a later one with its number. */
+export type ProcessIdentity = {
+  readonly pid: number;
+  /** Clock ticks after boot (/proc/PID/stat). */
+  readonly startTime: string;
+};
+
+/** Stops and continues host engines by signals. */
+export interface EngineProcesses {
+  /** undefined: no such process. */
+  look(pid: number): Promise<(ProcessIdentity & ProcessReadBack) | undefined>;
+  /**
+   * SIGSTOP, and what /proc says then. Refuses with `engine_not_found` where the process is gone, and with
+   * `process_not_paused` where it does not stop; then it is told to go on.
+   */
+  pause(process: ProcessIdentity): Promise<ProcessReadBack>;
+  /** SIGCONT; undefined: the process is gone, and whoever has its number now was left alone. Throws what kill(2) says. */
+  resume(process: ProcessIdentity): Promise<ProcessReadBack | undefined>;
+}

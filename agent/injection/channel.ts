@@ -1,0 +1,70 @@
+import type { RecipeStep } from '../../shared/dcgm-fields/recipe.ts';
+import type { Refusal } from '../../shared/errors.ts';
+import type { Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
+import type { ProcessIdentity } from '../engine-process/port.ts';
+
+/** One part of an order. `prepare` may refuse and has no effect. */
+export type Channel = {
+  readonly surface: Surface;
+  /** When it is due, from the acceptance of the order; 0: before the answer. */
+  readonly afterMs: number;
+  /** What takes it back, or until when it stays. */
+  readonly undo: string;
+  prepare(): Promise<Prepared>;
+};
+
+export type Prepared = {
+  /** Writes and reads back; again at every beat of a part that lasts. */
+  write(signal: AbortSignal): Promise<InjectedPart>;
+  /** Set: it lasts. */
+  readonly lasting?: Lasting;
+};
+
+export type InjectedPart = Pick<SurfaceResult, 'written' | 'readBack' | 'engine' | 'notes'> & {
+  /** When the first thing was written, in milliseconds of the agent's clock; absent: when it was begun. */
+  readonly startedAt?: number;
+};
+
+export type Lasting = {
+  readonly forMs: number;
+  /** null: the first write holds by itself. */
+  readonly everyMs: number | null;
+  /** What has to be taken back at the end, whoever lives then. */
+  readonly recovery?: Recovery;
+  /** Takes it back at the end and says what was done; never throws. */
+  end?(): Promise<string>;
+};
+
+/** Enough to take something back after this process has died: it is on disk before the first effect. */
+export type Recovery =
+  | ({ readonly kind: 'process' } & ProcessIdentity)
+  | {
+      readonly kind: 'hold';
+      /** Of the host engine. */
+      readonly pid: number;
+      readonly gpuId: number;
+      readonly field: number;
+      readonly undo: readonly RecipeStep[];
+    };
+
+/** The entry of a part that was not written, or not proven. */
+export function negative(
+  part: Pick<Channel, 'surface' | 'afterMs' | 'undo'>,
+  outcome: 'refused' | 'failed',
+  refusal: Refusal,
+): SurfaceResult {
+  return {
+    surface: part.surface,
+    outcome,
+    code: refusal.reason,
+    message: refusal.message,
+    details: { ...refusal.details },
+    ...dueAfter(part),
+    undo: outcome === 'refused' ? 'nothing was written' : part.undo,
+    notes: [],
+  };
+}
+
+export function dueAfter({ afterMs }: Pick<Channel, 'afterMs'>): { afterSeconds?: number } {
+  return afterMs === 0 ? {} : { afterSeconds: afterMs / 1000 };
+}

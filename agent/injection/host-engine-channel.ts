@@ -1,0 +1,51 @@
+import { Refusal } from '../../shared/errors.ts';
+import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
+import type { EngineProcesses } from '../engine-process/port.ts';
+import type { Channel } from './channel.ts';
+import { engineIdentity } from './dcgm-channel.ts';
+import type { Recover } from './recovery.ts';
+
+/** Stops the process of a host engine for a while: its clients stay connected and get no answer. */
+export function createHostEngineChannel(options: {
+  readonly afterMs: number;
+  readonly forMs: number;
+  readonly engineProcesses: EngineProcesses;
+  /** Refuses an engine that nobody listens on. */
+  readonly engine: () => Promise<HostEngineFacts>;
+  readonly recover: Recover;
+}): Channel {
+  const { afterMs, forMs, engineProcesses } = options;
+  return {
+    surface: 'host-engine',
+    afterMs,
+    undo: 'continues by itself at the end, on StopInjection, and when the agent stops or starts',
+    async prepare() {
+      const engine = await options.engine();
+      const found = await engineProcesses.look(engine.pid);
+      if (found === undefined || found.state.toUpperCase() === 'T')
+        throw notPausable(engine.pid, found?.state);
+      const identity = { pid: found.pid, startTime: found.startTime };
+      const recovery = { kind: 'process', ...identity } as const;
+      return {
+        lasting: { forMs, everyMs: null, recovery, end: () => options.recover(recovery) },
+        write: async () => ({
+          written: `SIGSTOP to process ${identity.pid}, started ${identity.startTime} ticks after boot`,
+          readBack: await engineProcesses.pause(identity),
+          engine: engineIdentity(engine),
+          notes: ['connections to it stay open and nothing answers'],
+        }),
+      };
+    },
+  };
+}
+
+function notPausable(pid: number, state: string | undefined): Refusal {
+  if (state === undefined) {
+    return new Refusal('engine_not_found', `process ${pid} of the host engine has ended`, { pid });
+  }
+  return new Refusal('engine_unreachable', `process ${pid} of the host engine is stopped already`, {
+    pid,
+    state,
+    remedy: 'whoever stopped it has to continue it first; GetReceipt of an order shows whether we did',
+  });
+}

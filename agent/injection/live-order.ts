@@ -1,0 +1,195 @@
+import { type Clock, isoFromMillis } from '../../shared/clock.ts';
+import { Refusal, refusalFromUnknown } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
+import type { Receipt, Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
+import { type Channel, dueAfter, negative, type Prepared } from './channel.ts';
+import type { JournalLine } from './journal.ts';
+import { type Cut, keepLasting } from './lasting-part.ts';
+import type { InjectionMetrics } from './metrics.ts';
+
+/** A part that was refused is only told. */
+export type PlannedPart = {
+  readonly channel: Channel;
+  readonly prepared?: Prepared;
+  readonly refused?: SurfaceResult;
+  readonly because?: Refusal;
+};
+
+export type LiveOrder = {
+  /** As it stands now. */
+  receipt(): Receipt;
+  /** Everything that is due at once has been written. */
+  readonly begun: Promise<void>;
+  /** The last receipt. */
+  readonly ended: Promise<Receipt>;
+  cut(why: Cut): void;
+};
+
+/** How often what a lasting order has done so far is written down; a kill of this process loses no more. */
+const checkpointMs = 30_000;
+
+/** The first line of the journal: what has to be known of an order before its first effect. */
+export function firstLine(receipt: Receipt, parts: readonly PlannedPart[]): JournalLine {
+  return journalLine(
+    receipt,
+    parts,
+    parts.map(({ refused }) => refused),
+  );
+}
+
+/** Everything of an order goes on from here, whoever waits for it: its journal has been begun. */
+export function startLiveOrder(options: {
+  readonly accepted: Receipt;
+  readonly parts: readonly PlannedPart[];
+  readonly clock: Clock;
+  readonly metrics: InjectionMetrics;
+  readonly log: Log;
+  /** Writes a line down; never throws. */
+  readonly save: (line: JournalLine) => void;
+}): LiveOrder {
+  const { accepted, parts, clock, metrics, log } = options;
+  const acceptedMs = Date.parse(accepted.acceptedAt);
+  const abort = new AbortController();
+  const entries: (SurfaceResult | undefined)[] = parts.map(({ refused }) => refused);
+  const going: Promise<void>[] = [];
+  const begun = Promise.withResolvers<void>();
+  let cut: Cut | undefined;
+  let savedMs = acceptedMs;
+
+  function receipt(): Receipt {
+    return { ...accepted, surfaces: entries.filter((entry) => entry !== undefined) };
+  }
+
+  function checkpoint(): void {
+    savedMs = clock.now();
+    options.save(journalLine(receipt(), parts, entries));
+  }
+
+  async function run(): Promise<Receipt> {
+    const due = parts.filter(({ prepared }) => prepared !== undefined);
+    const moments = [...new Set(due.map(({ channel }) => channel.afterMs))];
+    for (const afterMs of moments) {
+      if (afterMs > 0) begun.resolve();
+      if (!(await isDue(afterMs))) break;
+      for (const [index, { channel, prepared }] of parts.entries()) {
+        if (channel.afterMs === afterMs && prepared !== undefined && cut === undefined) {
+          await write(index, channel, prepared);
+        }
+      }
+      if (going.length > 0 || afterMs !== moments.at(-1)) checkpoint();
+    }
+    begun.resolve();
+    await Promise.all(going);
+    return conclude();
+  }
+
+  async function isDue(afterMs: number): Promise<boolean> {
+    const leftMs = acceptedMs + afterMs - clock.now();
+    try {
+      if (leftMs > 0) await clock.sleep(leftMs, abort.signal);
+      return cut === undefined;
+    } catch (thrown) {
+      if (abort.signal.aborted) return false;
+      throw thrown;
+    }
+  }
+
+  function conclude(): Receipt {
+    for (const [index, { channel }] of parts.entries()) {
+      entries[index] ??= negative(channel, 'refused', cutOff(accepted.orderId, cut));
+    }
+    const isCutShort = entries.some(
+      (entry) => entry?.sustained?.ended === 'agent-restarted' || entry?.code === 'shutting_down',
+    );
+    return {
+      ...receipt(),
+      state: isCutShort ? 'interrupted' : 'ended',
+      endedAt: isoFromMillis(clock.now()),
+    };
+  }
+
+  async function write(index: number, channel: Channel, prepared: Prepared): Promise<void> {
+    const { surface, undo } = channel;
+    const { lasting } = prepared;
+    const begunMs = clock.now();
+    const stop = metrics.time(surface);
+    try {
+      const { startedAt = begunMs, ...done } = await prepared.write(abort.signal);
+      metrics.count(surface, 'injected');
+      const at = isoFromMillis(startedAt);
+      const entry = { surface, outcome: 'injected', ...done, ...dueAfter(channel), at, undo } as const;
+      entries[index] = entry;
+      if (lasting !== undefined) keep(index, { prepared, lasting, entry, startMs: startedAt });
+    } catch (thrown) {
+      const refusal = countFailure(surface, thrown);
+      metrics.count(surface, 'failed');
+      // It may have begun to last all the same.
+      const note = await lasting?.end?.();
+      const notes = note === undefined ? [] : [note];
+      entries[index] = { ...negative(channel, 'failed', refusal), at: isoFromMillis(begunMs), notes };
+    } finally {
+      stop();
+    }
+  }
+
+  function keep(
+    index: number,
+    part: Pick<Parameters<typeof keepLasting>[0], 'prepared' | 'lasting' | 'entry' | 'startMs'>,
+  ): void {
+    const tell = (entry: SurfaceResult) => {
+      entries[index] = entry;
+      if (clock.now() - savedMs >= checkpointMs) checkpoint();
+    };
+    const refusalFrom = (thrown: unknown) => countFailure(part.entry.surface, thrown);
+    going.push(keepLasting({ ...part, clock, signal: abort.signal, cut: () => cut, tell, refusalFrom }));
+  }
+
+  function countFailure(surface: Surface, thrown: unknown): Refusal {
+    const refusal = refusalFromUnknown(thrown);
+    if (refusal.reason === 'internal') log.error({ err: thrown, surface }, 'injection failed');
+    if (refusal.reason === 'read_back_failed' || refusal.reason === 'injection_not_visible') {
+      metrics.readBackFailed(surface);
+    }
+    return refusal;
+  }
+
+  const ended = run();
+  // Whoever waits for the end hears of it as well.
+  ended.catch(begun.reject);
+  begun.promise.catch(() => undefined);
+  return {
+    receipt,
+    begun: begun.promise,
+    ended,
+    cut(why) {
+      cut ??= why;
+      abort.abort(cutOff(accepted.orderId, why));
+    },
+  };
+}
+
+function cutOff(orderId: string, cut: Cut | undefined): Refusal {
+  return cut === 'agent-restarted'
+    ? new Refusal('shutting_down', `the agent stopped before this part of ${orderId} was done`)
+    : new Refusal('order_stopped', `${orderId} was stopped before this part was done`);
+}
+
+function journalLine(
+  receipt: Receipt,
+  parts: readonly PlannedPart[],
+  entries: readonly (SurfaceResult | undefined)[],
+): JournalLine {
+  const remaining = parts.flatMap(({ channel }, part) =>
+    entries[part] === undefined
+      ? [{ part, surface: channel.surface, afterMs: channel.afterMs, undo: channel.undo }]
+      : [],
+  );
+  const recovery = parts.flatMap(({ prepared }, part) => {
+    const kept = prepared?.lasting?.recovery;
+    const ended = entries[part]?.sustained?.ended ?? null;
+    return kept === undefined || ended !== null || entries[part]?.outcome === 'failed'
+      ? []
+      : [{ part, ...kept }];
+  });
+  return { ...receipt, remaining, recovery };
+}

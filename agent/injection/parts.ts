@@ -1,0 +1,141 @@
+import { Refusal } from '../../shared/errors.ts';
+import { assertAlertGaps } from '../../shared/orders/alert-gaps.ts';
+import { type Part, scriptOf } from '../../shared/orders/script.ts';
+import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
+import type { EngineSelector, GpuSelector, OrderMethod } from '../../shared/schemas/order.ts';
+import { assertListened } from '../dcgm/choose.ts';
+import type { Dcgm } from '../dcgm/client.ts';
+import type { EngineProcesses } from '../engine-process/port.ts';
+import type { HostFiles } from '../host-files/port.ts';
+import type { KernelLog } from '../kernel-log/port.ts';
+import type { Nvml } from '../nvml/port.ts';
+import type { Channel } from './channel.ts';
+import { createDcgmChannel } from './dcgm-channel.ts';
+import { addressIsGpu, type GpuIdentity, identifyGpu } from './gpu-identity.ts';
+import { createHostEngineChannel } from './host-engine-channel.ts';
+import { createKernelLogChannel } from './kernel-log-channel.ts';
+import { createLogFileChannel } from './log-file-channel.ts';
+import type { Recover } from './recovery.ts';
+
+export type ChannelParts = {
+  readonly kernelLog: KernelLog;
+  readonly nvml: Nvml;
+  readonly dcgm: Dcgm;
+  readonly hostFiles: HostFiles;
+  readonly engineProcesses: EngineProcesses;
+  readonly recover: Recover;
+};
+
+/** The members that orders of several methods share; the body has been validated against its own schema. */
+type Body = {
+  readonly gpu?: GpuSelector;
+  readonly engine?: EngineSelector;
+  readonly force?: boolean;
+  readonly acceptRisk?: boolean;
+};
+
+/** The request field that brings an Xid into a text; elsewhere it can only be in the text itself. */
+const xidFields: Partial<Record<OrderMethod, string>> = { InjectXid: 'xid', InjectCascade: 'steps' };
+
+const kernelLogUndo = 'cannot be undone before the next reboot: readers that start later will read it again';
+const journalUndo = 'cannot be undone: it stays in the kernel log until the next reboot, and in the journal';
+const journalNote =
+  'reaches the journal where journald reads the kernel log (ReadKMsg=yes, its default); read back from the kernel log';
+
+/** A channel for each part of an order's script; the order of the parts is kept. Asks the node, and writes nothing. */
+export async function channelsFor(
+  parts: ChannelParts,
+  method: OrderMethod,
+  body: Body,
+): Promise<readonly Channel[]> {
+  const { nvml, dcgm } = parts;
+  const gpus = once(() => nvml.list());
+  const gpu = body.gpu === undefined ? undefined : await identify(parts, body.gpu, gpus);
+  const script = scriptOf({ method, body }, gpu === undefined ? {} : contextOf(gpu));
+  assertAlertGaps(script);
+  const force = body.force ?? false;
+  // One look for all parts: they are to reach the same engine.
+  const engine = once(() => dcgm.choose(body.engine, { force }));
+
+  const make: { readonly [S in Part['surface']]: (part: Extract<Part, { surface: S }>) => Channel } = {
+    'kernel-log': (part) => kernelRecord({ ...part, undo: kernelLogUndo, notes: gpu?.notes ?? [] }),
+    journal: ({ surface, afterMs, identifier, text }) =>
+      kernelRecord({
+        surface,
+        afterMs,
+        level: 'info',
+        text: `${identifier}: ${text}`,
+        field: 'text',
+        undo: journalUndo,
+        notes: [journalNote],
+      }),
+    dcgm: (part) => createDcgmChannel({ ...parts, part, gpu: known(gpu), engine, force }),
+    'log-file': (part) => createLogFileChannel({ ...parts, ...part }),
+    'host-engine': (part) =>
+      createHostEngineChannel({ ...parts, ...part, engine: () => listened(dcgm, engine, force) }),
+  };
+
+  function kernelRecord(
+    record: Pick<
+      Parameters<typeof createKernelLogChannel>[0],
+      'surface' | 'afterMs' | 'level' | 'text' | 'field' | 'undo' | 'notes'
+    >,
+  ): Channel {
+    return createKernelLogChannel({
+      ...record,
+      kernelLog: parts.kernelLog,
+      xidField: xidFields[method] ?? record.field,
+      acceptRisk: body.acceptRisk ?? false,
+      isGpu: async () => {
+        const answer = await gpus();
+        return (address) => addressIsGpu(address, answer);
+      },
+    });
+  }
+
+  return script.map((part) => (make[part.surface] as (part: Part) => Channel)(part));
+}
+
+/** The GPU that a selector means: in NVML, else in what the host engines list. */
+export async function identify(
+  { nvml, dcgm }: Pick<ChannelParts, 'nvml' | 'dcgm'>,
+  selector: GpuSelector,
+  gpus: Nvml['list'] = () => nvml.list(),
+): Promise<GpuIdentity> {
+  const answer = await gpus();
+  return identifyGpu(selector, answer, answer.available ? [] : await dcgm.list());
+}
+
+function contextOf({ pci, uuid, name, driverVersion }: GpuIdentity) {
+  return {
+    gpu: {
+      ...(pci === undefined ? {} : { pci }),
+      ...(uuid === undefined ? {} : { uuid }),
+      ...(name === undefined ? {} : { name }),
+    },
+    ...(driverVersion === undefined ? {} : { driverVersion }),
+  };
+}
+
+function known(gpu: GpuIdentity | undefined): GpuIdentity {
+  if (gpu !== undefined) return gpu;
+  throw new Refusal('gpu_unknown', 'gpu: a value of the host engine is one of a GPU', { field: 'gpu' });
+}
+
+async function listened(
+  dcgm: Dcgm,
+  choose: () => Promise<HostEngineFacts>,
+  force: boolean,
+): Promise<HostEngineFacts> {
+  const engine = await choose();
+  if (!force && !engine.nma.listening) assertListened(engine, await dcgm.list());
+  return engine;
+}
+
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let begun: Promise<T> | undefined;
+  return () => {
+    begun ??= work();
+    return begun;
+  };
+}

@@ -1,0 +1,68 @@
+import { isReason, Refusal } from '../../shared/errors.ts';
+import type { Receipt, SurfaceResult } from '../../shared/schemas/receipt.ts';
+import { negative } from './channel.ts';
+import type { JournalLine, RemainingPart } from './journal.ts';
+
+export function isLasting({ surfaces }: Receipt): boolean {
+  return surfaces.some(({ sustained }) => sustained?.ended === null);
+}
+
+export function noted(entry: SurfaceResult, note: string): SurfaceResult {
+  return { ...entry, notes: [...entry.notes, note] };
+}
+
+export function nothingToStop(receipt: Receipt): Refusal {
+  const { orderId, state, surfaces } = receipt;
+  return new Refusal(
+    'nothing_to_stop',
+    `orderId: ${orderId} has ${state}; there is nothing of it left running`,
+    {
+      field: 'orderId',
+      remedy: surfaces.map(({ surface, undo }) => `${surface}: ${undo}`).join('; '),
+      receipt,
+    },
+  );
+}
+
+/** Nothing injected is an error, with the receipt in its details: a caller that only looks at the status is not misled. */
+export function conclude(receipt: Receipt): Receipt {
+  if (receipt.surfaces.some(({ outcome }) => outcome === 'injected')) return receipt;
+  if (receipt.state === 'running') return receipt;
+  if (receipt.state === 'interrupted') {
+    throw new Refusal(
+      'order_interrupted',
+      `the agent stopped while carrying out ${receipt.orderId}; it may or may not have been written`,
+      {
+        remedy: 'look for it in the kernel log or the host engine; send a new order id to inject again',
+        receipt,
+      },
+    );
+  }
+  // One that was tried may have left something behind, so it is the one to hear of.
+  const first = receipt.surfaces.find(({ outcome }) => outcome === 'failed') ?? receipt.surfaces[0];
+  const reason = first?.code !== undefined && isReason(first.code) ? first.code : 'internal';
+  throw new Refusal(reason, first?.message ?? 'nothing was injected', { ...first?.details, receipt });
+}
+
+/** What is known of an order that this process, or the one before it, did not bring to its end. */
+export function interruptedReceipt(line: JournalLine, endedAt: string): JournalLine {
+  const { remaining = [], ...receipt } = line;
+  const known = receipt.surfaces.map((entry) =>
+    entry.sustained?.ended === null
+      ? { ...entry, sustained: { ...entry.sustained, ended: 'agent-restarted' as const } }
+      : entry,
+  );
+  const surfaces = known.slice();
+  // In rising order, so that each finds its own place.
+  for (const { part, ...rest } of remaining) surfaces.splice(part, 0, maybeWritten(rest, receipt.orderId));
+  return { ...receipt, state: 'interrupted', endedAt, surfaces };
+}
+
+function maybeWritten(part: Omit<RemainingPart, 'part'>, orderId: string): SurfaceResult {
+  const because = `the agent stopped while carrying out ${orderId}; this part may or may not have been written`;
+  return negative(part, 'failed', new Refusal('order_interrupted', because));
+}
+
+export function brief(result: SurfaceResult): string {
+  return `${result.surface} ${result.outcome}${result.code === undefined ? '' : ` (${result.code})`}`;
+}

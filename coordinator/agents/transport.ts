@@ -1,0 +1,102 @@
+import { readFileSync } from 'node:fs';
+import http, { type IncomingMessage } from 'node:http';
+import https from 'node:https';
+import { messageFromUnknown } from '../../shared/errors.ts';
+import { stampOf } from '../../shared/http/tls.ts';
+
+export type AgentTls = {
+  /** The only authority that is believed; read again when it changes. */
+  readonly caFile: string;
+  /** The name in the agents’ certificate: they are reached by address, and one certificate serves them all. */
+  readonly serverName: string;
+};
+
+export type Answer = { readonly status: number; readonly text: string };
+
+/** A receipt with everything in it stays far below. */
+const longestAnswer = 8 * 1024 * 1024;
+
+/**
+ * Requests to agents over http or https. Node's own, because fetch takes neither an authority nor a server name without
+ * undici, which is not ours to pin.
+ */
+export function createAgentTransport(tls: AgentTls | undefined) {
+  let cached: { readonly stamp: string; readonly agent: https.Agent } | undefined;
+
+  /** One pool of connections for as long as the authority is the same; open ones end by themselves. */
+  function pool(): { agent?: https.Agent; servername?: string } {
+    if (tls === undefined) return {};
+    const stamp = stampOf({ caFile: tls.caFile });
+    if (cached?.stamp !== stamp) {
+      cached = { stamp, agent: new https.Agent({ keepAlive: true, ca: readFileSync(tls.caFile) }) };
+    }
+    return { agent: cached.agent, servername: tls.serverName };
+  }
+
+  return async function request(
+    url: string,
+    options: {
+      readonly method: 'GET' | 'POST';
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: string;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<Answer> {
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    const isSecure = url.startsWith('https:');
+    const sent = (isSecure ? https : http).request(
+      url,
+      {
+        method: options.method,
+        headers: {
+          ...options.headers,
+          ...(options.body === undefined ? {} : { 'content-length': Buffer.byteLength(options.body) }),
+        },
+        signal: options.signal,
+        ...(isSecure ? pool() : {}),
+      },
+      (response) => readAll(response).then(resolve, reject),
+    );
+    sent.on('error', reject);
+    sent.end(options.body);
+    return promise;
+  };
+}
+
+async function readAll(response: IncomingMessage): Promise<Answer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > longestAnswer) throw new Error(`the answer is longer than ${longestAnswer} bytes`);
+    chunks.push(chunk);
+  }
+  return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') };
+}
+
+/** What is wrong with a connection, in words that say which side to look at. */
+export function whyNoConnection(thrown: unknown): string {
+  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
+  const meaning = meanings[code];
+  return meaning === undefined
+    ? messageFromUnknown(thrown)
+    : `${meaning} (${code}: ${messageFromUnknown(thrown)})`;
+}
+
+/** OpenSSL's and Node's codes (nodejs.org/api/tls.html, "X509 certificate error codes"). */
+const meanings: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet; compare the clocks',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
+  DEPTH_ZERO_SELF_SIGNED_CERT:
+    'its certificate is signed by itself, and not by the authority that is trusted',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate comes from another authority than the one that is trusted',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    'its certificate comes from another authority than the one that is trusted',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    'its certificate comes from another authority than the one that is trusted',
+  CERT_SIGNATURE_FAILURE: 'its certificate comes from another authority than the one that is trusted',
+  ECONNREFUSED: 'nobody listens there',
+  EPROTO: 'it speaks no TLS there',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'it speaks no TLS there',
+};

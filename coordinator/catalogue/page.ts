@@ -1,0 +1,185 @@
+import type { FaultRow, NotOfferedRow, ParameterRow } from '../../shared/faults/row.ts';
+import { gpuConditionType } from '../../shared/nma/conditions.ts';
+import { compareVersions, type NmaVersion, nmaVersions } from '../../shared/nma/versions.ts';
+import type { DocumentedRepair } from '../repair/documented.ts';
+import {
+  describeFault,
+  describeXids,
+  type FaultDescription,
+  type ShownReaction,
+  type VersionRange,
+} from './describe.ts';
+
+/** Versions that are known from their own source or release notes; 1.4.3 is judged as 1.6.0. */
+const shownVersions = nmaVersions.filter(({ knownFrom }) => knownFrom !== 'account');
+
+/** The catalogue as a page for people (Markdown). Pure: the same rows make the same page. */
+export function renderFaultPage(rows: readonly FaultRow[], notOffered: readonly NotOfferedRow[]): string {
+  const described = rows.map((row) => describeFault(row, shownVersions));
+  return `${[
+    '# Faults',
+    'Made from the rows in `shared/faults/rows/` by `npm run docs:faults`; a test fails when it is stale. Do not edit.',
+    intro(shownVersions),
+    '## All faults',
+    table(
+      ['Fault', 'What happens', 'Written to', 'A healthy cluster shows', 'Within', 'Documented repair'],
+      described.map(overview),
+    ),
+    '## Xids',
+    'What fault `xid` is followed by, for each number that is not just an event. Every other number from 1 to 255 raises the event `NvidiaXID<n>Warning` in every version, and the host engine forgets it.',
+    table(
+      ['Xid', 'A healthy cluster shows', 'Documented repair'],
+      describeXids(shownVersions).map(({ xid, reactions }) => [
+        String(xid),
+        reactionsText(reactions),
+        repairOf(reactions),
+      ]),
+    ),
+    '## Not offered',
+    'What people ask for, or what the monitoring agent shows, and why no fault here makes it.',
+    table(
+      ['Name', 'What it would be', 'The monitoring agent would show', 'Not offered, because', 'Use instead'],
+      notOffered.map(({ name, title, reaction, because, instead }) => [
+        code(name),
+        title,
+        reaction,
+        because,
+        instead ?? '–',
+      ]),
+    ),
+    '## Each fault',
+    ...described.map(section),
+  ].join('\n\n')}\n`;
+}
+
+function intro(versions: readonly NmaVersion[]): string {
+  const [oldest, newest] = [versions[0], versions.at(-1)];
+  return [
+    `* **A healthy cluster shows** what the EKS Node Monitoring Agent does with the default parameters, in versions ${oldest?.version} to ${newest?.version}, each with the DCGM host engine that its chart installs (${engines(versions)}). The first reaction is the one that a drill expects; *then* stand further ones, of a value that is written once only if a check of the agent falls into the seconds for which it stands. \`GET /api/v1/faults/NAME?node=NODE\` says it for one node as it is.`,
+    `* **condition** means status False, **event** a Warning on the node whose message starts with the reason; both of ${gpuConditionType} unless another type is named.`,
+    '* **Within** is counted in seconds from the order; where a check of the agent every five minutes has to see the value, it is kept up so long.',
+    '* **Documented repair** is what AWS documents for managed node groups with auto repair, and after how many minutes; Auto Mode and Karpenter always replace, and look at conditions only. A condition stays False until the monitoring agent restarts.',
+  ].join('\n');
+}
+
+function engines(versions: readonly NmaVersion[]): string {
+  const first = new Map<string, string>();
+  for (const { version, engineVersion } of versions)
+    if (!first.has(engineVersion)) first.set(engineVersion, version);
+  return [...first].map(([engine, since]) => `${engine} from ${since} on`).join(', ');
+}
+
+function overview(fault: FaultDescription): readonly string[] {
+  const [newest] = fault.reactions.at(-1)?.shows ?? [];
+  return [
+    `[${code(fault.name)}](#${fault.name})`,
+    fault.title,
+    fault.surfaces.join(', '),
+    reactionsText(fault.reactions),
+    newest === undefined ? '–' : seconds(newest.withinSeconds),
+    repairOf(fault.reactions),
+  ];
+}
+
+type Reactions = FaultDescription['reactions'];
+
+function reactionsText(reactions: Reactions): string {
+  const isAlways = reactions.length === 1;
+  return reactions
+    .map((range) => `${isAlways ? '' : `${versionsText(range)}: `}${showsText(range.shows)}`)
+    .join('<br>');
+}
+
+function showsText([expected, ...more]: readonly ShownReaction[]): string {
+  if (expected === undefined) return 'nothing';
+  const further = [...new Set(more.map(shownText))];
+  return [shownText(expected), ...(further.length === 0 ? [] : [`then ${further.join(', ')}`])].join(', ');
+}
+
+function versionsText({ from, to }: VersionRange<unknown>): string {
+  const newest = shownVersions.at(-1)?.version ?? to;
+  if (compareVersions(to, newest) === 0) return `from ${from}`;
+  return from === to ? from : `${from} to ${to}`;
+}
+
+/** The condition of GPUs goes without saying. */
+function shownText({ kind, type, reason }: ShownReaction): string {
+  return `${kind}${type === gpuConditionType ? '' : ` ${type}`} ${code(reason)}`;
+}
+
+/** Of the newest version: the documentation goes by the reason, whichever version wrote it. */
+function repairOf(reactions: Reactions): string {
+  const [newest] = reactions.at(-1)?.shows ?? [];
+  return newest === undefined ? '–' : repairText(newest.repair);
+}
+
+function repairText({ action, afterSeconds }: DocumentedRepair): string {
+  return afterSeconds === null ? 'none' : `${action} after ${afterSeconds / 60} min`;
+}
+
+function section(fault: FaultDescription): string {
+  const parameters = Object.entries(fault.parameters);
+  const facts = [
+    ...fault.reactions.map((range) => `* ${versionsText(range)}: ${messagesOf(range.shows)}`),
+    `* Risk: ${fault.risk}`,
+    `* Undo: ${fault.undo}`,
+    `* Sources: ${fault.sources.join('; ')}`,
+  ];
+  return [
+    `### ${fault.name}`,
+    `${fault.title}.${fault.needsGpu ? '' : ' Needs no GPU.'}${shownWith(fault)}`,
+    parameters.length === 0
+      ? 'No parameters.'
+      : table(['Parameter', 'Values', 'Default', 'Meaning'], parameters.map(parameterCells)),
+    facts.join('\n'),
+  ].join('\n\n');
+}
+
+function shownWith({ shownWith: given }: FaultDescription): string {
+  const texts = Object.entries(given).map(([name, value]) => `${name} ${JSON.stringify(value)}`);
+  return texts.length === 0 ? '' : ` Shown with ${texts.join(', ')}.`;
+}
+
+function messagesOf(shows: readonly ShownReaction[]): string {
+  if (shows.length === 0) return 'nothing.';
+  return shows
+    .map(
+      (shown) =>
+        `${shownText(shown)} “${shown.message}”, usually after ${seconds(shown.typicalSeconds)}, within ${seconds(shown.withinSeconds)}`,
+    )
+    .join('; then ');
+}
+
+function parameterCells([name, row]: readonly [string, ParameterRow]): readonly string[] {
+  const usual = row.required === true ? 'required' : row.default === undefined ? '–' : defaultText(row);
+  return [code(name), valuesText(row), usual, row.help];
+}
+
+function defaultText({ default: usual }: ParameterRow): string {
+  if (usual === '{markerNumber}') return '1000 to 9999, new in each order';
+  const text = typeof usual === 'string' ? usual : JSON.stringify(usual);
+  return code(text);
+}
+
+function valuesText({ type, unit, minimum, maximum, pattern, allowed }: ParameterRow): string {
+  const range =
+    minimum === undefined && maximum === undefined ? '' : ` ${minimum ?? '…'} to ${maximum ?? '…'}`;
+  if (allowed !== undefined) return allowed.map((value) => code(String(value))).join(', ');
+  if (pattern !== undefined) return `${type} ${code(pattern)}`;
+  return `${type}${range}${unit === undefined ? '' : ` ${unit}`}`;
+}
+
+function seconds(value: number): string {
+  return `${Math.ceil(value)} s`;
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+/** A pipe would end the cell, in code as well (GitHub Flavored Markdown, tables). */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}

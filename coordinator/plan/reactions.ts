@@ -1,0 +1,150 @@
+import type { ChannelReaction } from '../../shared/faults/channels/channel.ts';
+import { xidHealthIncident } from '../../shared/nma/health-codes.ts';
+import { type ReactionChannel, reactionWindows } from '../../shared/nma/timing.ts';
+import type { Part } from '../../shared/orders/script.ts';
+import type { Surface } from '../../shared/schemas/receipt.ts';
+import { parseXidLine } from '../../shared/xid/line.ts';
+import type { Latched, PlannedReaction, Window } from './schema.ts';
+
+/**
+ * What a healthy monitoring agent shows for each surface that is written, the expected reaction first; a surface that
+ * nobody tells it of is there with `nothing`.
+ */
+export function plannedReactions(
+  reactions: readonly ChannelReaction[],
+  parts: readonly Part[],
+): PlannedReaction[] {
+  const written = [...new Set(parts.map(({ surface }) => surface))];
+  const shown = reactions
+    .filter(({ surface }) => written.includes(surface))
+    // The same text again changes nothing that can be seen.
+    .filter((found, index, all) => all.findIndex((other) => isSame(other, found)) === index);
+  const silent = written.filter((surface) => shown.every((reaction) => reaction.surface !== surface));
+  return [
+    ...shown.map((found, index) => plannedReaction(found, shown.slice(0, index))),
+    ...silent.map((surface) => ({ surface, appearsAs: 'nothing', note: whySilent(surface, parts) }) as const),
+  ];
+}
+
+function isSame(left: ChannelReaction, right: ChannelReaction): boolean {
+  return (
+    left.surface === right.surface &&
+    left.reaction.reason === right.reaction.reason &&
+    left.reaction.message === right.reaction.message
+  );
+}
+
+function plannedReaction(found: ChannelReaction, earlier: readonly ChannelReaction[]): PlannedReaction {
+  const { surface, reaction, via, afterMs } = found;
+  const { appearsAs, conditionType, reason, message, severity } = reaction;
+  const note = noteOn(found, earlier);
+  return {
+    surface,
+    appearsAs,
+    type: conditionType,
+    reason,
+    message,
+    severity,
+    window: windowOf(via, afterMs),
+    ...(note === undefined ? {} : { note }),
+  };
+}
+
+export function windowOf(via: ReactionChannel, afterMs: number): Window {
+  const { bestMs, typicalMs, worstMs } = reactionWindows[via];
+  return {
+    bestSeconds: (afterMs + bestMs) / 1000,
+    typicalSeconds: (afterMs + typicalMs) / 1000,
+    worstSeconds: (afterMs + worstMs) / 1000,
+  };
+}
+
+/** A condition has one reason, that of the newest fault, and a message that keeps them all (nma.md §3). */
+function noteOn({ reaction }: ChannelReaction, earlier: readonly ChannelReaction[]): string | undefined {
+  const replaced = earlier.findLast(
+    (before) =>
+      before.reaction.appearsAs === 'condition' && before.reaction.conditionType === reaction.conditionType,
+  );
+  if (reaction.appearsAs !== 'condition' || replaced === undefined) return undefined;
+  return `where the condition is False by then, its reason changes from ${replaced.reaction.reason} to this one and its message keeps both`;
+}
+
+function whySilent(surface: Surface, parts: readonly Part[]): string {
+  const texts = parts.flatMap((part) => (part.surface === surface && 'text' in part ? [part.text] : []));
+  if (texts.some((text) => text.includes('SXid ('))) return 'no version of NMA reads SXid lines';
+  if (texts.some((text) => text.includes('NVRM: ')))
+    return 'no version of NMA reads Xid lines from the kernel log';
+  return surface === 'dcgm'
+    ? 'neither a policy nor a check tells NMA of this value'
+    : `no rule of this version of NMA takes it from the ${surface}`;
+}
+
+/** What stays on the node when the drill is over, and what ends it (nma.md §3). */
+export function latchedBy(
+  reactions: readonly PlannedReaction[],
+  parts: readonly Part[],
+  engineVersion: string,
+): Latched[] {
+  const types = reactions.flatMap(({ appearsAs, type }) =>
+    appearsAs === 'condition' && type !== undefined ? [type] : [],
+  );
+  const kept = keptByEngine(parts, engineVersion);
+  return [
+    ...logsKept(parts),
+    ...(kept.length === 0
+      ? []
+      : [
+          {
+            what: `${kept.join(', ')} in the health system of the host engine, told again every 5 min`,
+            until: 'the host engine restarts',
+          },
+        ]),
+    ...[...new Set(types)].map((type) => ({
+      what: `condition ${type} False`,
+      until:
+        kept.length === 0
+          ? 'the monitoring agent restarts on the node'
+          : 'the monitoring agent restarts on the node; restart the host engine first, or its health system makes it False again',
+    })),
+  ];
+}
+
+const logUntil: Partial<Record<Surface, readonly Latched[]>> = {
+  'kernel-log': [{ what: 'the records in the ring of the kernel log', until: 'the next reboot' }],
+  journal: [
+    { what: 'the records in the ring of the kernel log', until: 'the next reboot' },
+    { what: 'the lines in the journal', until: 'journald rotates them away' },
+  ],
+  'log-file': [{ what: 'the lines in the file', until: 'the file is rotated away' }],
+};
+
+function logsKept(parts: readonly Part[]): Latched[] {
+  const written = [...new Set(parts.map(({ surface }) => surface))];
+  const reread = parts.flatMap((part) => {
+    if (part.surface !== 'kernel-log') return [];
+    const xid = parseXidLine(part.text)?.xid;
+    return xid !== undefined && rereadByEngine.includes(xid) ? [xid] : [];
+  });
+  return [
+    ...written.flatMap((surface) => logUntil[surface] ?? []),
+    ...[...new Set(reread)].map((xid) => ({
+      what: `Xid ${xid} in field 230 of the host engine, read again at each of its starts`,
+      until: 'the record has left the ring of the kernel log',
+    })),
+  ];
+}
+
+/** DCGM's reader of the kernel log (dcgm-measured.md §6). */
+const rereadByEngine: readonly number[] = [79, 119, 120];
+
+const xidField = 230;
+
+/** Xids that the engine's health system has a code for: the others leave nothing there. */
+function keptByEngine(parts: readonly Part[], engineVersion: string): string[] {
+  const xids = parts.flatMap((part) =>
+    part.surface === 'dcgm' && part.field === xidField ? [Number(part.value)] : [],
+  );
+  return [...new Set(xids)]
+    .filter((xid) => xidHealthIncident(engineVersion, xid) !== undefined)
+    .map((xid) => `Xid ${xid}`);
+}

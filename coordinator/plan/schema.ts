@@ -1,0 +1,99 @@
+import Type, { type Static } from 'typebox';
+import { Expectation } from '../../shared/schemas/expectation.ts';
+import { AgentOrder, Control } from '../../shared/schemas/experiment.ts';
+import { Surface } from '../../shared/schemas/receipt.ts';
+
+const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T, description: string) =>
+  Type.Union([schema, Type.Null()], { description });
+
+/** Whether one program takes one write. */
+export const Reading = Type.Object({
+  consumer: Type.String(),
+  accepted: orNull(Type.Boolean(), 'null: it depends on what cannot be known from here'),
+  because: Type.String(),
+});
+export type Reading = Static<typeof Reading>;
+
+/** One thing that the agent will write; the same script is carried out there. */
+export const PlannedWrite = Type.Object({
+  afterSeconds: Type.Number({ description: 'after the order was accepted' }),
+  surface: Surface,
+  where: Type.String({ description: 'device, file or process' }),
+  what: Type.String({ description: 'the text or the command line, as it is written' }),
+  repeat: Type.Optional(
+    Type.Object({ everySeconds: Type.Number(), forSeconds: Type.Number() }, { description: 'written again' }),
+  ),
+  hold: Type.Optional(
+    Type.Object(
+      { forSeconds: Type.Number(), undo: Type.Array(Type.String()) },
+      { description: 'one sample in the future that stands so long, and what ends it early' },
+    ),
+  ),
+  because: Type.Array(Type.String(), { description: 'why it is written so' }),
+  readers: Type.Array(Reading),
+});
+export type PlannedWrite = Static<typeof PlannedWrite>;
+
+export const Window = Type.Object(
+  { bestSeconds: Type.Number(), typicalSeconds: Type.Number(), worstSeconds: Type.Number() },
+  { description: 'from the acceptance of the order to the API server, for a healthy monitoring agent' },
+);
+export type Window = Static<typeof Window>;
+
+/** What a healthy monitoring agent shows for one surface. */
+export const PlannedReaction = Type.Object({
+  surface: Surface,
+  appearsAs: Type.Enum(['condition', 'event', 'nothing']),
+  type: Type.Optional(Type.String({ description: 'condition type; also the `reason` of the event' })),
+  reason: Type.Optional(Type.String()),
+  message: Type.Optional(Type.String()),
+  severity: Type.Optional(Type.Enum(['fatal', 'warning'])),
+  window: Type.Optional(Window),
+  note: Type.Optional(Type.String()),
+});
+export type PlannedReaction = Static<typeof PlannedReaction>;
+
+export const Latched = Type.Object({
+  what: Type.String({ description: 'what stays when the drill is over' }),
+  until: Type.String(),
+});
+export type Latched = Static<typeof Latched>;
+
+/** Why the drill would not come about on this node as it is. */
+export const PlannedRefusal = Type.Object({
+  by: Type.Enum(['agent', 'preflight'], {
+    description: 'agent: it refuses the order; preflight: the reaction is blocked, and nothing is ordered',
+  }),
+  reason: Type.String({ description: 'of the error table, or the code of an explanation' }),
+  message: Type.String(),
+  remedy: Type.String(),
+});
+export type PlannedRefusal = Static<typeof PlannedRefusal>;
+
+export const Confidence = Type.Object({
+  level: Type.Enum(['high', 'medium', 'low']),
+  because: Type.Array(Type.String()),
+});
+export type Confidence = Static<typeof Confidence>;
+
+/** What will be done to one node, and what must follow. */
+export const TargetPlan = Type.Object(
+  {
+    node: Type.String(),
+    order: AgentOrder,
+    parameters: Type.Record(Type.String(), Type.Unknown()),
+    writes: Type.Array(PlannedWrite, { description: 'in order' }),
+    expectation: Expectation,
+    controls: Type.Array(Control, {
+      description: 'of a negative drill: what proves, before and after it, that its way is alive; else empty',
+    }),
+    reactions: Type.Array(PlannedReaction, { description: 'the expected one first' }),
+    latched: Type.Array(Latched),
+    refusals: Type.Array(PlannedRefusal, { description: 'empty: nothing known stands against it' }),
+    confidence: Confidence,
+    risk: Type.String(),
+    undo: Type.String(),
+  },
+  { $id: 'TargetPlan' },
+);
+export type TargetPlan = Static<typeof TargetPlan>;

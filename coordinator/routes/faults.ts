@@ -1,0 +1,148 @@
+import type { FastifyInstance } from 'fastify';
+import Type, { type Static } from 'typebox';
+import { Refusal } from '../../shared/errors.ts';
+import { notOffered } from '../../shared/faults/catalogue.ts';
+import { exampleParameters, type Parameters } from '../../shared/faults/parameters.ts';
+import type { FaultRow } from '../../shared/faults/row.ts';
+import { describeFault } from '../catalogue/describe.ts';
+import type { Collector } from '../facts/collect.ts';
+import { previewTarget } from '../plan/preview.ts';
+import { TargetPlan } from '../plan/schema.ts';
+
+const Loose = Type.Record(Type.String(), Type.Unknown());
+
+export const TargetPreviewAnswer = Type.Object(
+  {
+    ...TargetPlan.properties,
+    repair: Type.Array(Loose, { description: 'what repair controllers would do by default' }),
+  },
+  { $id: 'TargetPreview' },
+);
+
+const FaultQuery = Type.Object(
+  {
+    node: Type.Optional(
+      Type.String({ maxLength: 253, description: 'plan the fault for this node as it is' }),
+    ),
+    parameters: Type.Optional(
+      Type.String({
+        maxLength: 16_384,
+        description:
+          'a JSON object, URL-encoded; what is required and missing is taken from the row’s example',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+const FaultAnswer = Type.Intersect(
+  [
+    Loose,
+    Type.Object({
+      name: Type.String(),
+      reacts: Type.Array(Loose, {
+        description: 'what a healthy cluster shows, by version of the monitoring agent: from, to, shows',
+      }),
+      plan: Type.Optional(TargetPreviewAnswer),
+    }),
+  ],
+  { $id: 'Fault' },
+);
+
+export function registerFaultRoutes(
+  app: FastifyInstance,
+  deps: {
+    readonly rows: readonly FaultRow[];
+    readonly collector: Collector;
+    readonly ready: () => Promise<void>;
+  },
+): void {
+  // The same for every request: versions and rows are data.
+  const described = new Map(deps.rows.map((row) => [row.name, rowAnswer(row)]));
+
+  app.get(
+    '/api/v1/faults',
+    {
+      serializerCompiler: asItIs,
+      schema: {
+        summary: 'The fault catalogue, and what is not offered',
+        response: { 200: Type.Object({ items: Type.Array(FaultAnswer), notOffered: Type.Array(Loose) }) },
+      },
+    },
+    async () => ({ items: [...described.values()], notOffered }),
+  );
+
+  app.get<{ Params: { name: string }; Querystring: Static<typeof FaultQuery> }>(
+    '/api/v1/faults/:name',
+    {
+      serializerCompiler: asItIs,
+      schema: {
+        summary:
+          'One fault; with `node` what would be written there, who reads it, what follows, what refuses it',
+        params: Type.Object({ name: Type.String({ maxLength: 64 }) }),
+        querystring: FaultQuery,
+        response: { 200: FaultAnswer },
+      },
+    },
+    async ({ params, query }) => {
+      const row = knownFault(params.name, deps.rows);
+      const given = parametersFrom(query.parameters);
+      if (query.node === undefined) return described.get(row.name);
+      await deps.ready();
+      const facts = await deps.collector.facts(query.node);
+      const fault = { name: row.name, parameters: { ...exampleParameters(row), ...given } };
+      // No order is given, so that its id and marker stand for those of one.
+      const plan = previewTarget(facts, {
+        spec: { fault },
+        orderId: 'example',
+        marker,
+        rows: [row],
+        orNone: true,
+      });
+      return { ...described.get(row.name), plan };
+    },
+  );
+}
+
+/** An answer that is data of ours as a whole. */
+const asItIs = () => JSON.stringify;
+
+const marker = 'a1b2c3';
+
+function rowAnswer(row: FaultRow): object {
+  const { reactions, shownWith, ...shown } = describeFault(row);
+  return { ...shown, example: shownWith, reacts: reactions };
+}
+
+/** Here the name is the address: an unknown one is not there. */
+function knownFault(name: string, rows: readonly FaultRow[]): FaultRow {
+  const row = rows.find((candidate) => candidate.name === name);
+  if (row !== undefined) return row;
+  const instead = notOffered.find((candidate) => candidate.name === name);
+  throw new Refusal(
+    'fault_missing',
+    `name: no fault "${name}"${instead === undefined ? '' : `: ${instead.because}`}`,
+    {
+      field: 'name',
+      value: name,
+      allowed: rows.map((candidate) => candidate.name),
+      ...(instead?.instead === undefined ? {} : { remedy: instead.instead }),
+    },
+  );
+}
+
+function parametersFrom(text: string | undefined): Parameters {
+  if (text === undefined) return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Parameters;
+  throw new Refusal('malformed_request', 'parameters: is no JSON object', {
+    field: 'parameters',
+    value: text,
+    allowed: '{"name": value}, URL-encoded',
+  });
+}

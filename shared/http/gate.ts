@@ -1,0 +1,206 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { Clock } from '../clock.ts';
+import { Refusal } from '../errors.ts';
+
+/** What a request does, in the words of Kubernetes RBAC; the API group is `xidrill.dev`. */
+export type Access = {
+  readonly verb: string;
+  readonly resource: string;
+  /** Absent: all of the kind. */
+  readonly name?: string;
+  /** Absent: a cluster-wide resource. */
+  readonly namespace?: string;
+};
+
+export type Caller = {
+  readonly username: string;
+  readonly uid?: string;
+  readonly groups: readonly string[];
+  readonly extra: Readonly<Record<string, readonly string[]>>;
+};
+
+/** Lets a caller in, or refuses with `unauthenticated` or `permission_denied`. */
+export type Gate = {
+  /** `header` is `Authorization` as it came. */
+  admit(header: string | undefined, access: Access): Promise<void>;
+};
+
+/** Whoever knows the content of the file may do everything: for use outside a cluster. */
+export function createTokenFileGate(file: string): Gate {
+  return {
+    async admit(header) {
+      const given = Buffer.from(bearerToken(header));
+      const expected = Buffer.from(readTokenFile(file));
+      if (given.length === expected.length && timingSafeEqual(given, expected)) return;
+      throw new Refusal('unauthenticated', 'the bearer token is not the one of this server', {
+        field: 'authorization',
+      });
+    },
+  };
+}
+
+/** The file is read at each request: a rotated token counts at once, and a missing file lets nobody in. */
+function readTokenFile(file: string): string {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8').trim();
+  } catch (thrown) {
+    throw new Refusal('unauthenticated', 'the token file of this server cannot be read', {}, thrown);
+  }
+  if (text === '') throw new Refusal('unauthenticated', 'the token file of this server is empty');
+  return text;
+}
+
+function bearerToken(header: string | undefined): string {
+  const token = /^Bearer (\S+)$/i.exec(header ?? '')?.[1];
+  if (token !== undefined) return token;
+  throw new Refusal('unauthenticated', 'no bearer token', {
+    field: 'authorization',
+    allowed: 'Bearer TOKEN',
+  });
+}
+
+/** Creates a TokenReview or a SubjectAccessReview and returns it with its status. */
+export type CreateReview = (
+  resource: 'tokenreviews' | 'subjectaccessreviews',
+  object: object,
+) => Promise<{ readonly status?: unknown }>;
+
+/** Long enough for a burst of requests, short enough that a deleted ServiceAccount is out within seconds. */
+const rememberedMs = 10_000;
+const rememberedAtMost = 1000;
+
+type TokenStatus = {
+  readonly authenticated?: boolean;
+  readonly error?: string;
+  readonly audiences?: readonly string[];
+  readonly user?: {
+    readonly username?: string;
+    readonly uid?: string;
+    readonly groups?: readonly string[];
+    readonly extra?: Readonly<Record<string, readonly string[]>>;
+  };
+};
+
+/**
+ * Kubernetes' own identities and RBAC: the token has to be bound to our audience (TokenReview), and the caller has to
+ * have the verb on our resource (SubjectAccessReview). Only what was allowed is remembered.
+ */
+export function createClusterGate(options: {
+  readonly create: CreateReview;
+  readonly audience: string;
+  readonly clock: Clock;
+}): Gate {
+  const { create, audience, clock } = options;
+  const callers = createMemory<Caller>(clock);
+  const allowed = createMemory<true>(clock);
+
+  async function authenticate(token: string): Promise<Caller> {
+    const key = createHash('sha256').update(token).digest('hex');
+    const known = callers.get(key);
+    if (known !== undefined) return known;
+    const review = await create('tokenreviews', {
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenReview',
+      spec: { token, audiences: [audience] },
+    });
+    const caller = callerFrom((review.status ?? {}) as TokenStatus, audience);
+    callers.set(key, caller);
+    return caller;
+  }
+
+  async function authorize(caller: Caller, access: Access): Promise<void> {
+    const { username, uid, groups, extra } = caller;
+    const key = JSON.stringify([username, uid, groups, access]);
+    if (allowed.get(key) === true) return;
+    const { verb, resource, name, namespace } = access;
+    const review = await create('subjectaccessreviews', {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SubjectAccessReview',
+      spec: {
+        user: username,
+        ...(uid === undefined ? {} : { uid }),
+        groups,
+        extra,
+        resourceAttributes: {
+          group: accessGroup,
+          verb,
+          resource,
+          ...(name === undefined ? {} : { name }),
+          ...(namespace === undefined ? {} : { namespace }),
+        },
+      },
+    });
+    const { allowed: isAllowed, reason } = (review.status ?? {}) as { allowed?: boolean; reason?: string };
+    if (isAllowed !== true) throw denied(caller, access, reason);
+    allowed.set(key, true);
+  }
+
+  return {
+    async admit(header, access) {
+      await authorize(await authenticate(bearerToken(header)), access);
+    },
+  };
+}
+
+/** The API group of the resources that rules are written for. */
+const accessGroup = 'xidrill.dev';
+
+/** A server that does not know about audiences leaves them out, and then the token may be meant for anybody. */
+function callerFrom(status: TokenStatus, audience: string): Caller {
+  const { authenticated, audiences, user, error } = status;
+  if (authenticated !== true || user?.username === undefined) {
+    throw new Refusal(
+      'unauthenticated',
+      `the API server does not accept the token for audience ${audience}${error === undefined ? '' : `: ${error}`}`,
+      {
+        field: 'authorization',
+        allowed: `a token with audience ${audience}`,
+        remedy: `kubectl create token SERVICEACCOUNT --audience ${audience}`,
+      },
+    );
+  }
+  if (audiences?.includes(audience) !== true) {
+    throw new Refusal('unauthenticated', `the token is not bound to audience ${audience}`, {
+      field: 'authorization',
+      remedy: `kubectl create token SERVICEACCOUNT --audience ${audience}`,
+    });
+  }
+  const { username, uid, groups = [], extra = {} } = user;
+  return { username, groups, extra, ...(uid === undefined ? {} : { uid }) };
+}
+
+function denied({ username }: Caller, access: Access, reason: string | undefined): Refusal {
+  const { verb, resource, name, namespace } = access;
+  const what = `${verb} ${resource}.${accessGroup}${name === undefined ? '' : ` "${name}"`}${namespace === undefined ? '' : ` in namespace ${namespace}`}`;
+  return new Refusal(
+    'permission_denied',
+    `${username} may not ${what}${reason === undefined || reason === '' ? '' : `: ${reason}`}`,
+    {
+      field: 'authorization',
+      value: username,
+      remedy: `grant verb ${verb} on resource ${resource} of API group ${accessGroup}`,
+    },
+  );
+}
+
+function createMemory<T>(clock: Clock): {
+  get(key: string): T | undefined;
+  set(key: string, value: T): void;
+} {
+  const entries = new Map<string, { readonly value: T; readonly until: number }>();
+  return {
+    get(key) {
+      const entry = entries.get(key);
+      return entry !== undefined && entry.until > clock.now() ? entry.value : undefined;
+    },
+    set(key, value) {
+      // The oldest goes first: a Map keeps the order of insertion.
+      entries.delete(key);
+      const [oldest] = entries.keys();
+      if (entries.size >= rememberedAtMost && oldest !== undefined) entries.delete(oldest);
+      entries.set(key, { value, until: clock.now() + rememberedMs });
+    },
+  };
+}

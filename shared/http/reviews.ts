@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs';
+import https from 'node:https';
+import { messageFromUnknown, Refusal } from '../errors.ts';
+import type { CreateReview } from './gate.ts';
+
+/** Where the kubelet puts a pod's own credentials (Kubernetes, "Accessing the API from a Pod"). */
+const serviceAccountFolder = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+const timeoutMs = 5_000;
+const longestAnswer = 256 * 1024;
+
+const paths = {
+  tokenreviews: '/apis/authentication.k8s.io/v1/tokenreviews',
+  subjectaccessreviews: '/apis/authorization.k8s.io/v1/subjectaccessreviews',
+} as const;
+
+/**
+ * The two reviews, from inside the cluster. Node's own https and not client-node: these are the agent's only calls, and
+ * the library with its typed APIs would cost it a third of its memory. Token and CA are read at each call, as the
+ * kubelet rotates them.
+ */
+export function createInClusterReviews(
+  environment: NodeJS.ProcessEnv,
+  folder: string = environment.XIDRILL_SERVICEACCOUNT_DIR ?? serviceAccountFolder,
+): CreateReview {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = environment;
+  if (host === undefined || port === undefined) {
+    throw new Refusal(
+      'cluster_unreachable',
+      'KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this process is in no pod',
+      { remedy: 'use --token-file outside a cluster' },
+    );
+  }
+  return async (resource, object) => {
+    const { status, text } = await post(
+      { host, port, path: paths[resource], folder },
+      JSON.stringify(object),
+    );
+    if (status === 200 || status === 201) return JSON.parse(text) as { status?: unknown };
+    throw new Refusal(
+      'cluster_unreachable',
+      `the API server answered ${status} to a ${resource} review: ${text.slice(0, 300)}`,
+      {
+        remedy:
+          status === 403
+            ? `this ServiceAccount needs verb create on ${resource} (ClusterRole system:auth-delegator has it)`
+            : 'see the API server’s log',
+      },
+    );
+  };
+}
+
+async function post(
+  to: { readonly host: string; readonly port: string; readonly path: string; readonly folder: string },
+  body: string,
+): Promise<{ readonly status: number; readonly text: string }> {
+  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
+  try {
+    const request = https.request(
+      {
+        host: to.host,
+        port: to.port,
+        path: to.path,
+        method: 'POST',
+        ca: readFileSync(`${to.folder}/ca.crt`),
+        headers: {
+          authorization: `Bearer ${readFileSync(`${to.folder}/token`, 'utf8').trim()}`,
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(body),
+        },
+        signal: AbortSignal.timeout(timeoutMs),
+      },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          if (text.length < longestAnswer) text += chunk;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+        response.on('error', reject);
+      },
+    );
+    request.on('error', reject);
+    request.end(body);
+    return await promise;
+  } catch (thrown) {
+    throw new Refusal(
+      'cluster_unreachable',
+      `the API server cannot be asked who this is: ${messageFromUnknown(thrown)}`,
+      {
+        remedy:
+          'see whether this pod reaches the API server, and whether its ServiceAccount token is mounted',
+      },
+      thrown,
+    );
+  }
+}

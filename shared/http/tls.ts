@@ -1,0 +1,58 @@
+import { readFileSync, statSync } from 'node:fs';
+import type { Server } from 'node:https';
+import { createSecureContext } from 'node:tls';
+import { messageFromUnknown, Refusal } from '../errors.ts';
+
+/** PEM files: a certificate chain and its private key. */
+export type TlsFiles = { readonly certFile: string; readonly keyFile: string };
+
+export type TlsPair = { readonly cert: Buffer; readonly key: Buffer };
+
+/** Refuses with `tls_unusable` what no handshake could be made with. */
+export function readTlsPair({ certFile, keyFile }: TlsFiles): TlsPair {
+  try {
+    const pair = { cert: readFileSync(certFile), key: readFileSync(keyFile) };
+    createSecureContext(pair);
+    return pair;
+  } catch (thrown) {
+    throw new Refusal(
+      'tls_unusable',
+      `certificate ${certFile} and key ${keyFile} cannot be used: ${messageFromUnknown(thrown)}`,
+      {
+        field: 'tls-cert-file',
+        remedy: 'give a PEM certificate chain and the private key that belongs to it',
+      },
+      thrown,
+    );
+  }
+}
+
+/**
+ * Each new connection gets the certificate that is in the files then; open ones go on as they are. Looked at when
+ * somebody connects, so that nothing has to be watched. A mounted Secret is replaced as a whole, through one symbolic
+ * link; should the pair not fit for a moment all the same, the last good one goes on and `onProblem` hears why.
+ */
+export function followTlsFiles(server: Server, files: TlsFiles, onProblem: (because: string) => void): void {
+  let seen = stampOf(files);
+  // Before the server's own listener, which begins the handshake.
+  server.prependListener('connection', () => {
+    const stamp = stampOf(files);
+    if (stamp === seen) return;
+    try {
+      server.setSecureContext(readTlsPair(files));
+      seen = stamp;
+    } catch (thrown) {
+      onProblem(messageFromUnknown(thrown));
+    }
+  });
+}
+
+/** Changes when a file is another one or is gone. */
+export function stampOf(files: TlsFiles | { readonly caFile: string }): string {
+  return Object.values(files)
+    .map((file) => {
+      const stat = statSync(file, { throwIfNoEntry: false, bigint: true });
+      return stat === undefined ? 'none' : `${stat.ino}/${stat.mtimeNs}/${stat.size}`;
+    })
+    .join(' ');
+}

@@ -1,0 +1,112 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { parse } from 'yaml';
+import { agentSelector } from '../../coordinator/agents/directory.ts';
+import { optInLabel, optInValue } from '../../coordinator/selection/select.ts';
+import { chart, findHelm } from './helm.ts';
+import { at, objectsIn, only, template } from './render.ts';
+import { valueSets } from './value-sets.ts';
+
+const helm = findHelm();
+if (!('because' in helm)) {
+  t.test('helm lint has nothing to say', async (t) => {
+    const { code, stdout } = await helm(['lint', '--strict', chart]);
+    t.equal(code, 0, stdout);
+    t.match(stdout, /1 chart\(s\) linted, 0 chart\(s\) failed/);
+  });
+
+  for (const { name, values, shows } of valueSets) {
+    t.test(name, async (t) => {
+      const { code, stdout, stderr } = await template(helm, values);
+      t.equal(code, 0, stderr);
+      for (const [found, wanted] of shows(objectsIn(stdout))) t.strictSame(found, wanted);
+    });
+  }
+
+  t.test('what the chart does not know is rejected by its name', async (t) => {
+    const rows = [
+      [{ 'agent.amred': true }, /at '\/agent'.*'amred'/],
+      [{ 'agent.image.registry': 'x' }, /at '\/agent\/image'.*'registry'/],
+      [{ 'coordinator.replica': 2 }, /at '\/coordinator'.*'replica'/],
+      [{ armed: true }, /'armed'/],
+      [{ 'agent.armed': 'yes' }, /at '\/agent\/armed': got string, want boolean/],
+      [{ 'coordinator.avoidGpuNodes': 'never' }, /at '\/coordinator\/avoidGpuNodes'/],
+      [{ 'agent.kernelLog': 'kmsg' }, /at '\/agent\/kernelLog'/],
+      [{ 'coordinator.replicas': 0 }, /at '\/coordinator\/replicas'.*minimum/],
+      [{ 'agent.updateStrategy.rollingUpdate.maxUnavailable': 'many' }, /maxUnavailable/],
+      [{ 'agent.dcgm.sidecar.enabled': true }, /agent\.dcgm\.sidecar\.image\.tag: name the DCGM version/],
+      [
+        { 'agent.nodes.labels': null, 'agent.nodes.instanceTypes': [] },
+        /agent\.nodes: with neither labels nor instanceTypes no node matches/,
+      ],
+    ] as const;
+    for (const [values, says] of rows) {
+      const { code, stderr } = await template(helm, values);
+      t.not(code, 0, JSON.stringify(values));
+      t.match(stderr, says);
+    }
+  });
+
+  t.test('the words of chart and programs are the same', async (t) => {
+    const { stdout } = await template(helm, {});
+    const objects = objectsIn(stdout);
+    const agent = only(objects, 'DaemonSet');
+    const selector = agentSelector.split(',').map((pair) => pair.split('=', 2) as [string, string]);
+    for (const [key, value] of selector)
+      t.equal((at(agent, 'spec.template.metadata.labels') as Record<string, string>)[key], value);
+    t.equal(at(agent, 'spec.template.spec.containers.0.ports.0.name'), 'agent');
+    const [away] = at(
+      only(objects, 'Deployment'),
+      'spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms.0.matchExpressions',
+    ) as readonly unknown[];
+    t.strictSame(away, { key: optInLabel, operator: 'NotIn', values: [optInValue] });
+  });
+
+  t.test('tokens are long, of two kinds, and new with each installation', async (t) => {
+    const tokens = await Promise.all(
+      [1, 2].map(async () => at(only(objectsIn((await template(helm, {})).stdout), 'Secret'), 'data')),
+    );
+    const all = tokens.flatMap((data) => Object.values(data as Record<string, string>));
+    t.equal(new Set(all).size, 4);
+    for (const token of all) t.ok(Buffer.from(token, 'base64').length >= 48);
+  });
+} else t.pass('', { skip: helm.because });
+
+t.test('every object of the schema says which keys it knows', async (t) => {
+  const schema = JSON.parse(readFileSync(join(chart, 'values.schema.json'), 'utf8')) as object;
+  // Kubernetes' own objects, whose keys the API server knows.
+  const free = new Set([
+    'global',
+    'nodeAffinity',
+    'podAffinity',
+    'podAntiAffinity',
+    'valueFrom',
+    'namespaceSelector',
+    'podSelector',
+    'items',
+  ]);
+  const visit = (node: unknown, path: readonly string[]): void => {
+    if (typeof node !== 'object' || node === null) return;
+    const { type, additionalProperties } = node as { type?: unknown; additionalProperties?: unknown };
+    if (type === 'object' && !free.has(path.at(-1) ?? ''))
+      t.ok(
+        additionalProperties === false || typeof additionalProperties === 'object',
+        `${path.join('.')} rejects or types what it does not know`,
+      );
+    for (const [key, value] of Object.entries(node)) visit(value, [...path, key]);
+  };
+  visit(schema, []);
+});
+
+t.test('version and licence follow package.json', async (t) => {
+  const { version, license } = JSON.parse(readFileSync(join(chart, '../../package.json'), 'utf8')) as Record<
+    string,
+    string
+  >;
+  t.match(parse(readFileSync(join(chart, 'Chart.yaml'), 'utf8')), {
+    version,
+    appVersion: version,
+    annotations: { 'artifacthub.io/license': license },
+  });
+});

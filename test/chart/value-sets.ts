@@ -1,0 +1,259 @@
+import { at, only, type Rendered } from './render.ts';
+
+/** What somebody may install with, and what must then stand in the objects. */
+export type ValueSet = {
+  readonly name: string;
+  readonly values: Readonly<Record<string, unknown>>;
+  /** Pairs of what was found and what is wanted. */
+  readonly shows: (objects: readonly Rendered[]) => readonly (readonly [unknown, unknown])[];
+};
+
+const agentPod = 'spec.template.spec';
+const agentOf = (objects: readonly Rendered[]) => at(only(objects, 'DaemonSet'), agentPod);
+const coordinatorOf = (objects: readonly Rendered[]) => at(only(objects, 'Deployment'), agentPod);
+const argsOf = (pod: unknown) => at(pod, 'containers.0.args') as readonly string[];
+const kindsOf = (objects: readonly Rendered[]) => new Set(objects.map(({ kind }) => kind));
+
+const monitoring = ['PodMonitor', 'ServiceMonitor', 'PrometheusRule'] as const;
+
+export const valueSets: readonly ValueSet[] = [
+  {
+    name: 'the defaults are disarmed',
+    values: {},
+    shows: (objects) => [
+      [argsOf(agentOf(objects)).includes('--arm'), false],
+      [at(agentOf(objects), 'hostPID'), true],
+      [at(agentOf(objects), 'hostNetwork'), undefined],
+      [at(agentOf(objects), 'automountServiceAccountToken'), false],
+      [at(agentOf(objects), 'tolerations'), [{ operator: 'Exists' }]],
+      [at(agentOf(objects), 'volumes.0.hostPath'), { path: '/dev/kmsg', type: 'CharDevice' }],
+      [at(agentOf(objects), 'containers.length'), 1],
+      [at(coordinatorOf(objects), 'securityContext.runAsNonRoot'), true],
+      [at(coordinatorOf(objects), 'containers.0.securityContext.readOnlyRootFilesystem'), true],
+      [at(only(objects, 'Deployment'), 'spec.replicas'), 2],
+      [at(only(objects, 'PodDisruptionBudget'), 'spec.maxUnavailable'), 1],
+      ...monitoring.map((kind) => [kindsOf(objects).has(kind), false] as const),
+      [kindsOf(objects).has('ConfigMap'), false],
+    ],
+  },
+  {
+    name: 'armed',
+    values: { 'agent.armed': true },
+    shows: (objects) => [[argsOf(agentOf(objects)).includes('--arm'), true]],
+  },
+  {
+    name: 'an agent on every node',
+    values: { 'agent.nodes.all': true },
+    shows: (objects) => [
+      [at(agentOf(objects), 'affinity'), undefined],
+      [at(agentOf(objects), 'nodeSelector'), { 'kubernetes.io/os': 'linux' }],
+    ],
+  },
+  {
+    name: 'GPUs by instance type only',
+    values: { 'agent.nodes.labels': null, 'agent.nodes.instanceTypes': ['p5.48xlarge', 'x9.large'] },
+    shows: (objects) => {
+      const required = 'affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution';
+      const key = 'node.kubernetes.io/instance-type';
+      const types = ['p5.48xlarge', 'x9.large'];
+      return [
+        [
+          at(agentOf(objects), `${required}.nodeSelectorTerms`),
+          [{ matchExpressions: [{ key, operator: 'In', values: types }] }],
+        ],
+        [
+          at(coordinatorOf(objects), `${required}.nodeSelectorTerms.0.matchExpressions`),
+          [
+            { key: 'xidrill.dev/drill', operator: 'NotIn', values: ['allowed'] },
+            { key, operator: 'NotIn', values: types },
+          ],
+        ],
+      ];
+    },
+  },
+  {
+    name: 'a runtime class and a library of its own',
+    values: { 'agent.gpu.runtimeClassName': 'nvidia', 'agent.gpu.library': '/opt/libnvidia-ml.so.1' },
+    shows: (objects) => [
+      [at(agentOf(objects), 'runtimeClassName'), 'nvidia'],
+      [argsOf(agentOf(objects)).includes('--nvml=/opt/libnvidia-ml.so.1'), true],
+    ],
+  },
+  {
+    name: 'the sidecar lends dcgmi, without rights',
+    values: { 'agent.dcgm.sidecar.enabled': true, 'agent.dcgm.sidecar.image.tag': '4.5.2' },
+    shows: (objects) => [
+      [at(agentOf(objects), 'containers.1.image'), 'nvcr.io/nvidia/cloud-native/dcgm:4.5.2'],
+      [at(agentOf(objects), 'containers.1.securityContext.privileged'), undefined],
+      [at(agentOf(objects), 'containers.1.securityContext.capabilities'), { drop: ['ALL'] }],
+      [at(agentOf(objects), 'containers.1.env.length'), 1],
+    ],
+  },
+  {
+    name: 'the sidecar runs an engine',
+    values: {
+      'agent.dcgm.sidecar.enabled': true,
+      'agent.dcgm.sidecar.image.tag': '4.5.2',
+      'agent.dcgm.sidecar.engine': { enabled: true, port: 5557 },
+      'agent.dcgm.dcgmi': '/usr/bin/dcgmi',
+    },
+    shows: (objects) => [
+      [at(agentOf(objects), 'containers.1.securityContext'), { privileged: true }],
+      [at(agentOf(objects), 'containers.1.env.1'), { name: 'ENGINE_PORT', value: '5557' }],
+      [argsOf(agentOf(objects)).includes('--dcgmi=/usr/bin/dcgmi'), true],
+    ],
+  },
+  {
+    name: 'one replica has no budget',
+    values: { 'coordinator.replicas': 1, 'coordinator.leaseSeconds': 5, 'coordinator.logLevel': 'debug' },
+    shows: (objects) => [
+      [kindsOf(objects).has('PodDisruptionBudget'), false],
+      [argsOf(coordinatorOf(objects)).includes('--lease-seconds=5'), true],
+      [argsOf(coordinatorOf(objects)).includes('--log-level=debug'), true],
+    ],
+  },
+  {
+    name: 'Secret, accounts and roles are somebody else’s',
+    values: {
+      'auth.existingSecret': 'ours',
+      'agent.serviceAccount': { create: false },
+      'coordinator.serviceAccount': { create: false, name: 'driller' },
+      'coordinator.rbac.create': false,
+    },
+    shows: (objects) => [
+      ...['Secret', 'ServiceAccount', 'Role', 'ClusterRole', 'RoleBinding', 'ClusterRoleBinding'].map(
+        (kind) => [kindsOf(objects).has(kind), false] as const,
+      ),
+      [at(agentOf(objects), 'serviceAccountName'), 'default'],
+      [at(coordinatorOf(objects), 'serviceAccountName'), 'driller'],
+      [at(coordinatorOf(objects), 'volumes.0.secret.secretName'), 'ours'],
+    ],
+  },
+  {
+    name: 'a cluster of IPv6, other ports',
+    values: {
+      'agent.listenHost': '[::]',
+      'agent.port': 9999,
+      'coordinator.listenHost': '[::]',
+      'coordinator.port': 8999,
+      'coordinator.service': { type: 'LoadBalancer', port: 80, annotations: { a: 'b' } },
+    },
+    shows: (objects) => [
+      [argsOf(agentOf(objects))[0], '--listen=[::]:9999'],
+      [argsOf(coordinatorOf(objects))[0], '--listen=[::]:8999'],
+      [at(agentOf(objects), 'containers.0.ports.0'), { name: 'agent', containerPort: 9999, protocol: 'TCP' }],
+      [at(only(objects, 'Service'), 'spec.ports.0.port'), 80],
+    ],
+  },
+  {
+    name: 'images by digest from a private registry',
+    values: {
+      imagePullSecrets: ['registry'],
+      'agent.image': { repository: 'r.example/agent', digest: `sha256:${'a'.repeat(64)}` },
+      'coordinator.image': { repository: 'r.example/coordinator', tag: 'v9', pullPolicy: 'Always' },
+    },
+    shows: (objects) => [
+      [at(agentOf(objects), 'containers.0.image'), `r.example/agent@sha256:${'a'.repeat(64)}`],
+      [at(coordinatorOf(objects), 'containers.0.image'), 'r.example/coordinator:v9'],
+      [at(agentOf(objects), 'imagePullSecrets'), [{ name: 'registry' }]],
+      [at(coordinatorOf(objects), 'imagePullSecrets'), [{ name: 'registry' }]],
+    ],
+  },
+  {
+    name: 'metrics, alerts and a dashboard',
+    values: {
+      'agent.podMonitor': { enabled: true, interval: '15s', labels: { release: 'prometheus' } },
+      'coordinator.serviceMonitor': { enabled: true },
+      'prometheusRule.enabled': true,
+      'dashboard.enabled': true,
+    },
+    shows: (objects) => [
+      [at(only(objects, 'PodMonitor'), 'metadata.labels.release'), 'prometheus'],
+      [at(only(objects, 'PodMonitor'), 'spec.podMetricsEndpoints.0.interval'), '15s'],
+      [at(only(objects, 'ServiceMonitor'), 'spec.endpoints.0.port'), 'http'],
+      [at(only(objects, 'PrometheusRule'), 'spec.groups.0.name'), 'xidrill'],
+      [at(only(objects, 'ConfigMap'), 'metadata.labels.grafana_dashboard'), '1'],
+    ],
+  },
+  {
+    name: 'networks narrowed',
+    values: {
+      'agent.networkPolicy.extraFrom': [{ namespaceSelector: { matchLabels: { name: 'monitoring' } } }],
+      'coordinator.networkPolicy.from': [{ ipBlock: { cidr: '10.0.0.0/16' } }],
+    },
+    shows: (objects) => {
+      const agent = only(objects, 'NetworkPolicy', 'drills-xidrill-agent');
+      const coordinator = only(objects, 'NetworkPolicy', 'drills-xidrill-coordinator');
+      return [
+        [at(agent, 'spec.ingress.0.from.length'), 2],
+        [at(agent, 'spec.egress'), []],
+        [at(coordinator, 'spec.ingress.0.from.0.ipBlock.cidr'), '10.0.0.0/16'],
+      ];
+    },
+  },
+  {
+    name: 'networks open',
+    values: { 'agent.networkPolicy.enabled': false, 'coordinator.networkPolicy.enabled': false },
+    shows: (objects) => [[kindsOf(objects).has('NetworkPolicy'), false]],
+  },
+  {
+    name: 'placed by hand',
+    values: {
+      'agent.affinity': { nodeAffinity: {} },
+      'agent.tolerations': [],
+      'agent.nodeSelector': { pool: 'gpu' },
+      'agent.updateStrategy.type': 'OnDelete',
+      'agent.priorityClassName': '',
+      'coordinator.avoidGpuNodes': 'preferred',
+      'coordinator.tolerations': [{ key: 'system', operator: 'Exists', effect: 'NoSchedule' }],
+      'coordinator.nodeSelector': { pool: 'system' },
+      'coordinator.priorityClassName': 'high',
+    },
+    shows: (objects) => [
+      [at(agentOf(objects), 'affinity'), { nodeAffinity: {} }],
+      [at(agentOf(objects), 'nodeSelector.pool'), 'gpu'],
+      [at(agentOf(objects), 'tolerations'), undefined],
+      [at(agentOf(objects), 'priorityClassName'), undefined],
+      [at(only(objects, 'DaemonSet'), 'spec.updateStrategy'), { type: 'OnDelete' }],
+      [
+        at(
+          coordinatorOf(objects),
+          'affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.weight',
+        ),
+        100,
+      ],
+      [at(coordinatorOf(objects), 'priorityClassName'), 'high'],
+    ],
+  },
+  {
+    name: 'names, labels, environment and objects besides',
+    values: {
+      fullnameOverride: 'fire',
+      commonLabels: { team: 'gpu' },
+      'coordinator.avoidGpuNodes': 'none',
+      'coordinator.extraEnv': [{ name: 'NODE_EXTRA_CA_CERTS', value: '/ca.pem' }],
+      'agent.podAnnotations': { note: 'x' },
+      'agent.podLabels': { cost: 'y' },
+      'nma.namespace': 'monitoring',
+      'tests.enabled': false,
+      extraObjects: [
+        {
+          apiVersion: 'v1',
+          kind: 'ConfigMap',
+          metadata: { name: '{{ .Release.Name }}-more' },
+          data: { a: 'b' },
+        },
+      ],
+    },
+    shows: (objects) => [
+      [only(objects, 'DaemonSet').metadata.name, 'fire-agent'],
+      [at(only(objects, 'DaemonSet'), 'metadata.labels.team'), 'gpu'],
+      [at(only(objects, 'DaemonSet'), 'spec.selector.matchLabels.team'), undefined],
+      [at(coordinatorOf(objects), 'affinity.nodeAffinity'), undefined],
+      [at(coordinatorOf(objects), 'containers.0.env.1.name'), 'NODE_EXTRA_CA_CERTS'],
+      [only(objects, 'ConfigMap').metadata.name, 'drills-more'],
+      [at(only(objects, 'Role', 'gpu-drills-fire-coordinator-monitor'), 'metadata.namespace'), 'monitoring'],
+      [kindsOf(objects).has('Pod'), false],
+    ],
+  },
+];

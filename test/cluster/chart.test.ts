@@ -1,0 +1,105 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { parseAllDocuments } from 'yaml';
+import { chart, findHelm } from '../chart/helm.ts';
+import { objectsIn, release, template } from '../chart/render.ts';
+import { valueSets } from '../chart/value-sets.ts';
+import { startControlPlane } from './controlplane/start.ts';
+
+t.setTimeout(300_000);
+const helm = findHelm();
+const plane = await startControlPlane();
+t.teardown(() => plane.stop());
+
+async function kubectl(args: readonly string[], input?: string): Promise<string> {
+  const { exitCode, stdout, stderr } = await plane.kubectl(args, input);
+  if (exitCode !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
+  return stdout;
+}
+
+/** The Prometheus operator's kinds, without what its own definitions say about their content. */
+const foreign = ['PodMonitor', 'ServiceMonitor', 'PrometheusRule'].map((kind) => {
+  const plural = `${kind.toLowerCase()}s`;
+  const schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${plural}.monitoring.coreos.com` },
+    spec: {
+      group: 'monitoring.coreos.com',
+      scope: 'Namespaced',
+      names: { kind, plural },
+      versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: schema } }],
+    },
+  };
+});
+
+for (const object of foreign) await kubectl(['apply', '-f', '-'], JSON.stringify(object));
+await kubectl(['apply', '--server-side', '-f', join(chart, 'crds')]);
+await kubectl(['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']);
+for (const namespace of [release.namespace, 'monitoring']) await kubectl(['create', 'namespace', namespace]);
+
+if ('because' in helm) t.pass('', { skip: helm.because });
+else {
+  for (const { name, values } of valueSets) {
+    t.test(`the API server takes: ${name}`, async (t) => {
+      const { stdout } = await template(helm, values);
+      const answer = await plane.kubectl(
+        ['create', '--dry-run=server', '--validate=strict', '-f', '-', '-o', 'name'],
+        // One list: kubectl then sends everything, whatever fails.
+        JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objectsIn(stdout) }),
+      );
+      t.equal(answer.stderr, '', 'neither an error nor a warning');
+      t.equal(answer.exitCode, 0);
+      t.equal(
+        answer.stdout.trim().split('\n').length,
+        parseAllDocuments(stdout).length,
+        'every object was taken',
+      );
+    });
+  }
+
+  t.test('the API server would have said what is wrong', async (t) => {
+    const { stdout } = await template(helm, {});
+    const wrong = stdout.replace('hostPID: true', 'hostPidd: true');
+    const answer = await plane.kubectl(['create', '--dry-run=server', '--validate=strict', '-f', '-'], wrong);
+    t.not(answer.exitCode, 0);
+    t.match(answer.stderr, /hostPidd/);
+  });
+
+  const dryInstall = async () => {
+    const args = ['install', release.name, chart, '-n', release.namespace, '--dry-run=server'];
+    const { code, stdout, stderr } = await helm(args, { KUBECONFIG: plane.kubeconfigPath });
+    if (code !== 0) throw new Error(stderr);
+    return stdout.slice(stdout.indexOf('NOTES:'));
+  };
+  const node = (name: string, labels: Record<string, string>) =>
+    kubectl(
+      ['apply', '-f', '-'],
+      JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name, labels } }),
+    );
+
+  t.test('the notes say what this cluster lacks, and the next command', async (t) => {
+    const empty = await dryInstall();
+    t.notMatch(empty, /WARNING/, 'a cluster without nodes, or none that can be seen, proves nothing');
+    t.match(empty, /The agents are DISARMED/);
+
+    await node('plain', {});
+    t.match(
+      await dryInstall(),
+      /WARNING: none of the 1 nodes has one of the labels .*nvidia\.com\/gpu\.present/,
+    );
+
+    await node('gpu', { 'node.kubernetes.io/instance-type': 'g5.xlarge' });
+    const ready = await dryInstall();
+    t.notMatch(ready, /WARNING/);
+    t.match(ready, 'kubectl label node gpu xidrill.dev/drill=allowed');
+
+    await kubectl(['delete', 'node', 'plain']);
+    await node('gpu', { 'node.kubernetes.io/instance-type': 'g5.xlarge', 'xidrill.dev/drill': 'allowed' });
+    const pending = await dryInstall();
+    t.match(pending, /WARNING: every node has GPUs/);
+    t.match(pending, 'These nodes may be drilled: gpu');
+    await kubectl(['delete', 'node', 'gpu']);
+  });
+}

@@ -1,0 +1,29 @@
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Certificates as a chart or cert-manager would make them, by the openssl of this machine. */
+export function createAuthority(folder: string, name: string) {
+  const at = (file: string) => join(folder, `${name}-${file}`);
+  const run = (...args: string[]) => execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  run('req', '-x509', ...curve, '-subj', `/CN=${name}`, '-keyout', at('ca.key'), '-out', at('ca.crt'));
+  let serial = 1;
+
+  return {
+    caFile: at('ca.crt'),
+    /** `days` below 0: expired. */
+    issue(dnsName: string, days = 1): { readonly certFile: string; readonly keyFile: string } {
+      serial += 1;
+      const stem = `${dnsName}-${serial}`;
+      const [request, keyFile, certFile] = [at(`${stem}.csr`), at(`${stem}.key`), at(`${stem}.crt`)];
+      const extensions = at(`${stem}.ext`);
+      writeFileSync(extensions, `subjectAltName=DNS:${dnsName}\n`);
+      run('req', ...curve, '-subj', `/CN=${dnsName}`, '-keyout', keyFile, '-out', request);
+      const validity = ['-days', String(days)];
+      const signer = ['-CA', at('ca.crt'), '-CAkey', at('ca.key'), '-set_serial', String(serial)];
+      run('x509', '-req', '-in', request, ...signer, ...validity, '-extfile', extensions, '-out', certFile);
+      return { certFile, keyFile };
+    },
+  };
+}

@@ -1,0 +1,58 @@
+import { randomUUID } from 'node:crypto';
+import t from 'tap';
+import { serveNodes } from '../../coordinator/rehearsal/accounts.ts';
+import { startRehearsalCluster } from '../../coordinator/rehearsal/cluster.ts';
+import { untilAgentListens } from '../../coordinator/rehearsal/story.ts';
+import { createScaledClock } from '../../shared/clock.ts';
+import { faults } from '../../shared/faults/catalogue.ts';
+import { exampleParameters } from '../../shared/faults/parameters.ts';
+import { createSilentLog } from '../../shared/log.ts';
+
+/** Faults that no drill on a node with an NVIDIA GPU can be expected to pass by itself. */
+const notHere: Readonly<Record<string, string>> = {
+  sxid: 'no version of the monitoring agent reads it, so that the caller has to say what is expected',
+  'kernel-message': 'the caller has to say what is expected',
+  'neuron-error': 'only nodes with a Neuron accelerator react',
+};
+
+const rows = faults.filter(({ name }) => notHere[name] === undefined);
+const nodeOf = (fault: string) => `node-${fault}`;
+
+t.setTimeout(120_000);
+
+// A node each: conditions latch, and a second fault on one node would find them False.
+const cluster = await startRehearsalCluster({
+  rows: rows.map(({ name }) => ({ ...serveNodes.gpu, name: nodeOf(name) })),
+  clock: createScaledClock({ factor: 30, startAt: Date.now() }),
+  random: Math.random,
+  newId: randomUUID,
+  coordinatorPort: 0,
+  firstAgentPort: 0,
+  log: createSilentLog(),
+});
+t.teardown(() => cluster.close());
+await cluster.installNma({ version: '1.7.2', credentials: 'healthy' });
+await Promise.all(rows.map(({ name }) => untilAgentListens(cluster.node(nodeOf(name)).url)));
+
+async function drill(row: (typeof rows)[number]): Promise<unknown> {
+  const response = await fetch(`${cluster.url}/api/v1/experiments`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', prefer: 'wait=60' },
+    body: JSON.stringify({
+      fault: { name: row.name, parameters: exampleParameters(row) },
+      target: { selector: { names: [nodeOf(row.name)] } },
+    }),
+  });
+  return response.json();
+}
+
+const answers = await Promise.all(rows.map(async (row) => ({ name: row.name, answer: await drill(row) })));
+
+t.test('every fault of the catalogue passes where everything is right', async (t) => {
+  t.same(
+    Object.keys(notHere).filter((name) => faults.every((row) => row.name !== name)),
+    [],
+    'what is left out exists',
+  );
+  for (const { name, answer } of answers) t.match(answer, { verdict: 'pass' }, name);
+});
