@@ -1,7 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 import { isoFromMillis } from '../shared/clock.ts';
 import { Refusal } from '../shared/errors.ts';
+import type { Gate } from '../shared/http/gate.ts';
 import { createServer, formatConnectError } from '../shared/http/server.ts';
+import type { TlsFiles } from '../shared/http/tls.ts';
 import type { Log } from '../shared/log.ts';
 import { openJournal } from './injection/journal.ts';
 import { createInjectionMetrics } from './injection/metrics.ts';
@@ -19,7 +21,9 @@ export const servicePath = '/xidrill.agent.v1.AgentService';
 export type AgentOptions = Omit<AgentParts, 'orders' | 'recover'> & {
   readonly stateDir: string;
   readonly newId: () => string;
-  readonly tokenFile?: string;
+  /** Who is let in; absent: everybody who can connect. */
+  readonly gate?: Gate;
+  readonly tls?: TlsFiles;
   readonly log: Log;
 };
 
@@ -29,8 +33,8 @@ export function createAgent(options: AgentOptions): FastifyInstance {
   const { app, metrics } = createServer({
     log,
     formatError: formatConnectError,
-    protectedPrefixes: [servicePath],
-    ...(options.tokenFile === undefined ? {} : { tokenFile: options.tokenFile }),
+    ...(options.gate === undefined ? {} : { gate: options.gate }),
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
     notReady: () => options.kernelLog.unavailable()?.message,
   });
   const journal = openJournal({
@@ -43,7 +47,11 @@ export function createAgent(options: AgentOptions): FastifyInstance {
   for (const method of createMethods({ ...options, orders, recover })) {
     app.post(
       `${servicePath}/${method.name}`,
-      { schema: { body: method.request }, serializerCompiler: () => JSON.stringify },
+      {
+        config: { access: { verb: method.verb, resource: 'nodes', name: options.node } },
+        schema: { body: method.request },
+        serializerCompiler: () => JSON.stringify,
+      },
       async (request, reply) =>
         reply.type('application/json').send(JSON.stringify(await method.call(request.body as never))),
     );
@@ -59,7 +67,9 @@ export function createAgent(options: AgentOptions): FastifyInstance {
       remedy: 'correct --agent NODE=URL of the coordinator, or the --node of this agent',
     });
   });
-  registerTail(app, `${servicePath}/TailKernelLog`, options.kernelLog);
+  // A right of its own, as with pods/log: the kernel log tells more than an inventory.
+  const mayTail = { verb: 'get', resource: 'nodes/log', name: options.node };
+  registerTail(app, `${servicePath}/TailKernelLog`, mayTail, options.kernelLog);
   // Not waited for: an engine that does not answer must not keep the agent from serving.
   const recovered = orders.recover();
   app.addHook('preClose', async () => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { createRealClock } from '../shared/clock.ts';
+import { createInClusterReviews } from '../shared/http/reviews.ts';
 import { exitWith, onStop, serverProgram, serverRows } from '../shared/program.ts';
 import { version } from '../shared/version.ts';
 import { createAgent } from './app.ts';
@@ -15,7 +16,7 @@ import { createDeviceKernelLog } from './kernel-log/device.ts';
 import { createForkedNvml } from './nvml/forked.ts';
 
 const name = 'xidrill-agent';
-const { config, log, address, token } = serverProgram(name, {
+const { config, log, address, gate, tls } = serverProgram(name, {
   node: {
     kind: 'text',
     value: 'NAME',
@@ -70,7 +71,8 @@ try {
     architecture: process.arch,
     bootId: readBootId(),
     stateDir: config['state-dir'],
-    ...token,
+    ...gate({ clock, reviews: () => createInClusterReviews(process.env) }),
+    ...tls,
     newId: randomUUID,
     clock,
     log,

@@ -30,6 +30,8 @@ export type AgentParts = ChannelParts & {
 /** One row per unary method: its name, what goes in, what comes out. `TailKernelLog` streams and stands in tail.ts. */
 export type Method = {
   readonly name: string;
+  /** What the caller must be allowed to do to this node. */
+  readonly verb: 'get' | 'inject';
   readonly request: TSchema;
   readonly response: TSchema;
   /** The body has been validated against `request`. */
@@ -42,6 +44,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
   return [
     {
       name: 'GetInventory',
+      verb: 'get',
       request: Empty,
       response: Inventory,
       call: async () => {
@@ -51,6 +54,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
     },
     {
       name: 'ListGpus',
+      verb: 'get',
       request: Empty,
       response: Type.Object({ driverVersion: Type.String(), gpus: Type.Array(GpuFacts) }),
       call: async () => {
@@ -63,6 +67,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
     },
     {
       name: 'ListHostEngines',
+      verb: 'get',
       request: Empty,
       response: Type.Object({ engines: Type.Array(HostEngineFacts) }),
       call: async () => ({ engines: await dcgm.list() }),
@@ -70,6 +75,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
     ...writingMethods(parts),
     {
       name: 'IntrospectDcgmField',
+      verb: 'get',
       request: IntrospectDcgmField,
       response: Type.Object({
         engine: HostEngineFacts,
@@ -90,12 +96,14 @@ export function createMethods(parts: AgentParts): readonly Method[] {
     },
     {
       name: 'GetReceipt',
+      verb: 'get',
       request: OrderReference,
       response: Receipt,
       call: async ({ orderId }: { orderId: string }) => orders.receipt(orderId),
     },
     {
       name: 'StopInjection',
+      verb: 'inject',
       request: OrderReference,
       response: Receipt,
       call: ({ orderId }: { orderId: string }) => orders.stop(orderId),
@@ -107,6 +115,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
 function writingMethods(parts: AgentParts): readonly Method[] {
   return (Object.keys(orderMethods) as OrderMethod[]).map((name) => ({
     name,
+    verb: 'inject',
     request: orderMethods[name],
     response: Receipt,
     call: ({ orderId, ...asked }: { orderId?: string }) =>

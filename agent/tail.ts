@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { refusalFromUnknown } from '../shared/errors.ts';
+import type { RouteAccess } from '../shared/http/access.ts';
 import { TailKernelLog } from '../shared/schemas/order.ts';
 import type { KernelLog, TailEntry } from './kernel-log/port.ts';
 
@@ -12,7 +13,12 @@ const lastWordMs = 1000;
  * `TailKernelLog`: one JSON object a line, as records come. What the ring overwrote before it could be read is a line
  * `{"lost": …}`; the last line of a stream that ends by itself is `{"end": …}`, so that a cut stream is told apart.
  */
-export function registerTail(app: FastifyInstance, path: string, kernelLog: KernelLog): void {
+export function registerTail(
+  app: FastifyInstance,
+  path: string,
+  access: RouteAccess,
+  kernelLog: KernelLog,
+): void {
   const closing = new AbortController();
   const open = new Set<Promise<unknown>>();
 
@@ -25,7 +31,8 @@ export function registerTail(app: FastifyInstance, path: string, kernelLog: Kern
     heard.abort();
   });
 
-  app.post<{ Body: TailKernelLog }>(path, { schema: { body: TailKernelLog } }, async (request, reply) => {
+  const options = { config: { access }, schema: { body: TailKernelLog } };
+  app.post<{ Body: TailKernelLog }>(path, options, async (request, reply) => {
     const because = kernelLog.unavailable();
     if (because !== undefined) throw because;
     const gone = new AbortController();

@@ -5,7 +5,10 @@ import { Refusal } from '../shared/errors.ts';
 import { faults, notOffered } from '../shared/faults/catalogue.ts';
 import type { FaultRow } from '../shared/faults/row.ts';
 import { assertCatalogue } from '../shared/faults/validate.ts';
+import { open } from '../shared/http/access.ts';
+import type { Gate } from '../shared/http/gate.ts';
 import { createServer } from '../shared/http/server.ts';
+import type { TlsFiles } from '../shared/http/tls.ts';
 import type { Log } from '../shared/log.ts';
 import { version } from '../shared/version.ts';
 import { registerAgentsUp } from './agents/metrics.ts';
@@ -36,7 +39,9 @@ export type CoordinatorOptions = {
   readonly clock: Clock;
   readonly random: () => number;
   readonly newName: () => string;
-  readonly tokenFile?: string;
+  /** Who is let in; absent: everybody who can connect. */
+  readonly gate?: Gate;
+  readonly tls?: TlsFiles;
   /** The catalogue, if it is another. */
   readonly rows?: readonly FaultRow[];
   readonly log: Log;
@@ -62,8 +67,8 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   const { app, metrics } = createServer({
     log,
     formatError: formatProblem,
-    protectedPrefixes: ['/api/'],
-    ...(options.tokenFile === undefined ? {} : { tokenFile: options.tokenFile }),
+    ...(options.gate === undefined ? {} : { gate: options.gate }),
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
     notReady: () => because,
   });
   registerAgentsUp(metrics, agents, () =>
@@ -101,7 +106,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     registerFaultRoutes(routes, { rows, collector, ready: readySoon });
     registerNodeRoutes(routes, { nodes: watcher.nodes, collector, agents, ready: readySoon });
   });
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  app.get('/openapi.json', { config: open, schema: { hide: true } }, async () => app.swagger());
 
   return {
     app,

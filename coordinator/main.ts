@@ -14,9 +14,10 @@ import {
 import { createHttpAgents } from './agents/http.ts';
 import { createCoordinator } from './app.ts';
 import { createClusterClient } from './cluster/client.ts';
+import { createClusterReviews } from './cluster/reviews.ts';
 
 const name = 'xidrill-coordinator';
-const { config, log, address, token } = serverProgram(name, {
+const { config, log, address, gate, tls } = serverProgram(name, {
   kubeconfig: {
     kind: 'text',
     value: 'FILE',
@@ -43,6 +44,19 @@ const { config, log, address, token } = serverProgram(name, {
     env: 'XIDRILL_AGENT_TOKEN_FILE',
     help: 'the token that is presented to agents',
   },
+  'agent-ca-file': {
+    kind: 'text',
+    value: 'FILE',
+    env: 'XIDRILL_AGENT_CA_FILE',
+    help: 'agents are called over TLS, and only certificates of this PEM authority are believed',
+  },
+  'agent-server-name': {
+    kind: 'text',
+    value: 'NAME',
+    env: 'XIDRILL_AGENT_SERVER_NAME',
+    default: 'xidrill-agent',
+    help: 'the name in the agents’ certificate, whatever address they have',
+  },
   'lease-seconds': {
     kind: 'number',
     value: 'N',
@@ -55,29 +69,38 @@ const { config, log, address, token } = serverProgram(name, {
 });
 
 try {
+  const source = config.kubeconfig === undefined ? { inCluster: true as const } : { path: config.kubeconfig };
+  const userAgent = `${name}/${version}`;
+  const clock = createRealClock();
   const cluster = createClusterClient({
-    kubeconfig: config.kubeconfig === undefined ? { inCluster: true } : { path: config.kubeconfig },
-    userAgent: `xidrill-coordinator/${version}`,
-    fieldManager: 'xidrill-coordinator',
+    kubeconfig: source,
+    userAgent,
+    fieldManager: name,
     log,
   });
   const known = new Map(
     config.agent.flatMap((entry) => [parseAgentEntry(entry)].filter((pair) => pair !== undefined)),
   );
-  const agentTokenFile = config['agent-token-file'];
+  const { 'agent-token-file': tokenFile, 'agent-ca-file': caFile, 'agent-server-name': serverName } = config;
+  const isSecure = caFile !== undefined;
   const coordinator = await createCoordinator({
     cluster,
     agents: createHttpAgents({
-      directory: firstOf(createStaticDirectory(known), createPodDirectory(cluster)),
-      ...(agentTokenFile === undefined ? {} : { tokenFile: agentTokenFile }),
+      directory: firstOf(
+        createStaticDirectory(known),
+        createPodDirectory(cluster, isSecure ? 'https' : 'http'),
+      ),
+      ...(tokenFile === undefined ? {} : { tokenFile }),
+      ...(isSecure ? { tls: { caFile, serverName } } : {}),
     }),
     namespace: config.namespace,
     identity: `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`,
     leaseSeconds: config['lease-seconds'],
-    clock: createRealClock(),
+    clock,
     random: Math.random,
     newName: () => `drill-${randomBytes(4).toString('hex')}`,
-    ...token,
+    ...gate({ clock, reviews: () => createClusterReviews({ source, userAgent }) }),
+    ...tls,
     log,
   });
   const stop = new AbortController();

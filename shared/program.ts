@@ -1,3 +1,4 @@
+import type { Clock } from './clock.ts';
 import {
   type ConfigOf,
   checkListenAddress,
@@ -8,6 +9,8 @@ import {
   readConfig,
 } from './config.ts';
 import { messageFromUnknown, Refusal } from './errors.ts';
+import { type CreateReview, createClusterGate, createTokenFileGate, type Gate } from './http/gate.ts';
+import type { TlsFiles } from './http/tls.ts';
 import { createLog, type Log, type LogLevel, logLevels } from './log.ts';
 
 /** What every program of ours can be told. */
@@ -29,13 +32,32 @@ export function serverRows<const L extends string>(listen: L) {
       env: 'XIDRILL_LISTEN',
       default: listen,
       check: checkListenAddress,
-      help: 'where to serve; beyond loopback only with --token-file',
+      help: 'where to serve; beyond loopback only with --token-file or --audience',
     },
     'token-file': {
       kind: 'text',
       value: 'FILE',
       env: 'XIDRILL_TOKEN_FILE',
       help: 'callers must present this file’s content as bearer token',
+    },
+    audience: {
+      kind: 'text',
+      value: 'NAME',
+      env: 'XIDRILL_AUDIENCE',
+      check: (text) => (/^[\w.:/-]+$/.test(text) ? undefined : 'letters, digits and . : / _ - only'),
+      help: 'in a cluster, instead: callers need a token of the API server for this audience, and RBAC decides',
+    },
+    'tls-cert-file': {
+      kind: 'text',
+      value: 'FILE',
+      env: 'XIDRILL_TLS_CERT_FILE',
+      help: 'serve over TLS with this PEM certificate chain; read again when it changes',
+    },
+    'tls-key-file': {
+      kind: 'text',
+      value: 'FILE',
+      env: 'XIDRILL_TLS_KEY_FILE',
+      help: 'its PEM private key',
     },
     'log-level': { ...logLevelRow, default: 'info' },
   } as const satisfies OptionTable;
@@ -60,26 +82,46 @@ export type ServerProgram<T extends ServerTable> = {
   readonly config: ConfigOf<T>;
   readonly log: Log;
   readonly address: { readonly host: string; readonly port: number };
-  readonly token: { readonly tokenFile?: string };
+  /** What to serve with: an empty object, or TLS. */
+  readonly tls: { readonly tls?: TlsFiles };
+  /** Whom to let in: an empty object, or a gate; `reviews` is asked for only where a cluster decides. */
+  gate(parts: { readonly clock: Clock; reviews(): CreateReview }): { readonly gate?: Gate };
 };
 
 /** Reads a server's configuration; nobody but this machine may call it without a token. */
 export function serverProgram<const T extends ServerTable>(name: string, table: T): ServerProgram<T> {
   const config = configOrExit(name, table);
-  const { listen, 'token-file': tokenFile, 'log-level': level } = config as ConfigOf<ServerTable>;
-  const address = parseListenAddress(listen) ?? { host: '127.0.0.1', port: 0 };
-  if (!isLoopback(address.host) && tokenFile === undefined) {
-    process.stderr.write(
-      `--listen: ${listen} is reachable from other machines; give --token-file, or listen on 127.0.0.1\n`,
-    );
+  const server = config as ConfigOf<ServerTable>;
+  const fault = faultOf(server);
+  if (fault !== undefined) {
+    process.stderr.write(`${fault}\n`);
     process.exit(2);
   }
+  const { 'token-file': tokenFile, audience, 'tls-cert-file': certFile, 'tls-key-file': keyFile } = server;
   return {
     config,
-    log: createLog({ name, level: level as LogLevel }),
-    address,
-    token: tokenFile === undefined ? {} : { tokenFile },
+    log: createLog({ name, level: server['log-level'] as LogLevel }),
+    address: parseListenAddress(server.listen) ?? { host: '127.0.0.1', port: 0 },
+    tls: certFile === undefined || keyFile === undefined ? {} : { tls: { certFile, keyFile } },
+    gate({ clock, reviews }) {
+      if (tokenFile !== undefined) return { gate: createTokenFileGate(tokenFile) };
+      if (audience === undefined) return {};
+      return { gate: createClusterGate({ create: reviews(), audience, clock }) };
+    },
   };
+}
+
+/** What is wrong between options that are right each by itself. */
+function faultOf(config: ConfigOf<ServerTable>): string | undefined {
+  const { listen, 'token-file': tokenFile, audience } = config;
+  if (tokenFile !== undefined && audience !== undefined)
+    return '--audience: give it or --token-file, not both: one of them decides who is let in';
+  if ((config['tls-cert-file'] === undefined) !== (config['tls-key-file'] === undefined))
+    return '--tls-cert-file: give it and --tls-key-file, or neither';
+  const isOpen = tokenFile === undefined && audience === undefined;
+  if (isOpen && !isLoopback(parseListenAddress(listen)?.host ?? ''))
+    return `--listen: ${listen} is reachable from other machines; give --token-file or --audience, or listen on 127.0.0.1`;
+  return undefined;
 }
 
 /** Calls back once, at the first request to stop. */

@@ -1,4 +1,5 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
+import { fieldById } from '../../shared/dcgm-fields/find.ts';
 import type { RecipeStep } from '../../shared/dcgm-fields/recipe.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import { introspect } from './inject.ts';
@@ -26,7 +27,9 @@ export async function endHold(
   const entry = await introspect(deps.dcgmi, engine, gpuId, field, signal);
   const newest = entry === null || entry.newest === null ? 0 : Date.parse(entry.newest);
   const [first] = undo;
-  if (newest <= deps.clock.now() || first === undefined) {
+  // A field that is seldom read keeps its sample long after the sample's own time.
+  const staysMs = (fieldById(field).polledSeconds ?? 0) * 1000;
+  if (newest + staysMs <= deps.clock.now() || first === undefined) {
     return `field ${field} on GPU ${gpuId} is not held any more`;
   }
   let earlierMs = 0;

@@ -89,7 +89,7 @@ export async function assertInjectable(deps: InjectDeps, order: Injection): Prom
 async function check(deps: InjectDeps, order: Injection): Promise<Checked> {
   const { engine, gpuId, field } = order;
   assertOffset(order.offsetSeconds ?? defaultOffsetSeconds);
-  const value = assertFieldValue(field, order.value);
+  const value = assertFieldValue(field, order.value, 'value', { force: order.force });
   const notes = assertEffect(field, value, order.force === true);
   assertGpu(engine, gpuId);
   if (!engine.nma.listening) {

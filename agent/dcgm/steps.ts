@@ -31,14 +31,10 @@ export type Injection = {
   readonly force?: boolean | undefined;
 };
 
-/** A beat that was asked for goes before the recipe's own; then nothing is held. */
 export function recipeOf(order: Injection, value: string, hasSample: boolean | undefined): Recipe {
-  const { field, reach, offsetSeconds, forMs, everyMs } = order;
-  const input = { field, value, reach, engineVersion: order.engine.version, hasSample, offsetSeconds };
-  const own = recipeFor({ ...input, forMs });
-  if (everyMs === undefined || forMs === undefined) return own;
-  const { steps } = own.hold === undefined ? own : recipeFor({ ...input, forMs: undefined });
-  return { steps, repeat: { everyMs, forMs }, because: own.because };
+  const { engine, field, reach, offsetSeconds, forMs, everyMs, force } = order;
+  const { version: engineVersion } = engine;
+  return recipeFor({ field, value, reach, engineVersion, hasSample, offsetSeconds, forMs, everyMs, force });
 }
 
 /** The step that writes what was asked for; others only prepare it. */

@@ -36,7 +36,7 @@ export function createDcgmChannel(options: {
     undo: field.tag === 'xid_errors' ? xidUndo : fieldUndo,
     async prepare() {
       assertOffset(part.offsetSeconds ?? defaultOffsetSeconds);
-      assertEffect(field, assertFieldValue(field, part.value, 'value'), force);
+      assertEffect(field, assertFieldValue(field, part.value, 'value', { force }), force);
       assertBeat(part);
       const engine = await options.engine();
       const gpuId = dcgm.gpuIdFor(engine, {

@@ -13,7 +13,7 @@ export function createStaticDirectory(agents: ReadonlyMap<string, string>): Agen
 }
 
 /** Running agent pods by the node that they are on. A node without one has no agent: that is an answer. */
-export function createPodDirectory(cluster: Cluster): AgentDirectory {
+export function createPodDirectory(cluster: Cluster, scheme: 'http' | 'https' = 'http'): AgentDirectory {
   return async (node) => {
     const { items } = await cluster.list('pods', {
       labelSelector: agentSelector,
@@ -26,7 +26,7 @@ export function createPodDirectory(cluster: Cluster): AgentDirectory {
         | { containerPort?: number }
         | undefined;
       if (ip !== undefined)
-        return `http://${ip.includes(':') ? `[${ip}]` : ip}:${named?.containerPort ?? agentPort}`;
+        return `${scheme}://${ip.includes(':') ? `[${ip}]` : ip}:${named?.containerPort ?? agentPort}`;
     }
     return undefined;
   };

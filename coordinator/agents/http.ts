@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { isReason, messageFromUnknown, Refusal, type RefusalDetails } from '../../shared/errors.ts';
+import { isReason, Refusal, type RefusalDetails } from '../../shared/errors.ts';
 import type { Inventory } from '../../shared/schemas/inventory.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { Agents } from './port.ts';
+import { type AgentTls, type Answer, createAgentTransport, whyNoConnection } from './transport.ts';
 
 /** Looks up a node's agent; static ones and pods do the same job. */
 export type AgentDirectory = (node: string) => Promise<string | undefined>;
@@ -17,9 +18,13 @@ const healthMs = 2_000;
 
 export function createHttpAgents(options: {
   readonly directory: AgentDirectory;
+  /** Read at each call: the kubelet renews what it mounts. */
   readonly tokenFile?: string;
+  /** For agents at https addresses. */
+  readonly tls?: AgentTls;
 }): Agents {
   const { directory, tokenFile } = options;
+  const request = createAgentTransport(options.tls);
 
   async function call(node: string, method: string, body: object, signal?: AbortSignal): Promise<unknown> {
     const url = await directory(node);
@@ -31,21 +36,19 @@ export function createHttpAgents(options: {
       });
     }
     const limits = [AbortSignal.timeout(timeoutMs), ...(signal === undefined ? [] : [signal])];
-    let response: Response;
-    let text: string;
+    let answer: Answer;
     try {
-      response = await fetch(`${url}${servicePath}/${method}`, {
+      answer = await request(`${url}${servicePath}/${method}`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', 'xidrill-node': node, ...authorization(tokenFile) },
         body: JSON.stringify(body),
         signal: AbortSignal.any(limits),
       });
-      text = await response.text();
     } catch (thrown) {
       signal?.throwIfAborted();
       throw unreachable(node, url, thrown);
     }
-    return answerFrom(node, url, response.status, text);
+    return answerFrom(node, url, answer);
   }
 
   return {
@@ -59,9 +62,9 @@ export function createHttpAgents(options: {
     async isUp(node) {
       try {
         const url = await directory(node);
-        return (
-          url !== undefined && (await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(healthMs) })).ok
-        );
+        if (url === undefined) return false;
+        const signal = AbortSignal.timeout(healthMs);
+        return (await request(`${url}/healthz`, { method: 'GET', signal })).status === 200;
       } catch {
         return false;
       }
@@ -75,16 +78,15 @@ function authorization(tokenFile: string | undefined): Record<string, string> {
 }
 
 function unreachable(node: string, url: string, thrown: unknown): Refusal {
-  const cause = thrown instanceof Error && thrown.cause instanceof Error ? `: ${thrown.cause.message}` : '';
   return new Refusal(
     'agent_unreachable',
-    `the agent of ${node} at ${url} does not answer (${messageFromUnknown(thrown)}${cause})`,
+    `no answer from the agent of ${node} at ${url}: ${whyNoConnection(thrown)}`,
     { url, remedy: 'look at the agent’s pod on that node, and whether the coordinator may connect to it' },
     thrown,
   );
 }
 
-function answerFrom(node: string, url: string, status: number, text: string): unknown {
+function answerFrom(node: string, url: string, { status, text }: Answer): unknown {
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -102,6 +104,10 @@ function answerFrom(node: string, url: string, status: number, text: string): un
     details?: RefusalDetails & { reason?: string };
   };
   const { reason = '', ...facts } = details ?? {};
+  // The agent cannot ask the API server who calls it: nothing was carried out, and it may pass.
+  if (reason === 'cluster_unreachable') {
+    throw new Refusal('agent_unreachable', `the agent of ${node} at ${url}: ${message ?? reason}`, facts);
+  }
   throw new Refusal(
     isReason(reason) ? reason : 'agent_unreachable',
     message ?? `${url} answered ${status}`,

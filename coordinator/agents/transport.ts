@@ -97,6 +97,8 @@ const meanings: Readonly<Record<string, string>> = {
     'its certificate comes from another authority than the one that is trusted',
   CERT_SIGNATURE_FAILURE: 'its certificate comes from another authority than the one that is trusted',
   ECONNREFUSED: 'nobody listens there',
+  ECONNRESET: 'it ended the connection without an answer; is it served over TLS?',
+  ABORT_ERR: 'none came in time',
   EPROTO: 'it speaks no TLS there',
   ERR_SSL_WRONG_VERSION_NUMBER: 'it speaks no TLS there',
 };

@@ -1,9 +1,9 @@
 import { fieldById } from '../../shared/dcgm-fields/find.ts';
+import { isCurrent } from '../../shared/dcgm-fields/reach.ts';
 import type { Effect, FieldRow } from '../../shared/dcgm-fields/row.ts';
 import { isMatch, renderRule } from '../../shared/dcgm-fields/rule.ts';
 import { xidHealthIncident } from '../../shared/nma/health-codes.ts';
 import { healthReaction } from '../../shared/nma/reactions.ts';
-import { compareVersions } from '../../shared/nma/versions.ts';
 import { judgingVersion } from './context.ts';
 import { gated, nmaName, type ReaderContext } from './gate.ts';
 import type { Reading } from './schema.ts';
@@ -105,11 +105,9 @@ function healthIncident(
     );
   const effects = effectsOf(field, 'health');
   if (effects.length === 0) return `no health check looks at field ${field.id}`;
-  const taken = effects.find(({ rule }) => isMatch(rule, value));
-  if (taken === undefined) return `its check wants ${wanted(effects, field)}`;
-  if (taken.since !== undefined && compareVersions(taken.since, engineVersion) > 0)
-    return `the check came with ${taken.since}`;
-  return taken;
+  const current = effects.filter((effect) => isCurrent(effect, engineVersion));
+  if (current.length === 0) return `the check came with ${effects[0]?.since}`;
+  return current.find(({ rule }) => isMatch(rule, value)) ?? `its check wants ${wanted(current, field)}`;
 }
 
 function nmaOnValue(field: FieldRow, value: string, context: ReaderContext): Reading {

@@ -1,3 +1,5 @@
+import { fieldById } from '../../shared/dcgm-fields/find.ts';
+import { explainMiss } from '../../shared/dcgm-fields/reach.ts';
 import type { Reason } from '../../shared/errors.ts';
 import type { FaultRow } from '../../shared/faults/row.ts';
 import { gpuConditionType, monitors } from '../../shared/nma/conditions.ts';
@@ -23,6 +25,8 @@ export type RefusalContext = {
   readonly selector: GpuSelector | undefined;
   readonly gpu: KnownGpu | undefined;
   readonly engine: HostEngineFacts | undefined;
+  /** The engine's own, or that of the version of NMA. */
+  readonly engineVersion: string;
 };
 
 /** Every reason why the drill would not come about on this node as it is; what is unknown refuses nothing. Pure. */
@@ -31,6 +35,7 @@ export function refusalsOf(context: RefusalContext): PlannedRefusal[] {
     ...agentRefusals(context),
     ...gpuRefusals(context),
     ...engineRefusals(context),
+    ...valueRefusals(context),
     ...kernelLogRefusals(context),
     ...reactionRefusals(context),
   ];
@@ -154,6 +159,21 @@ function noOneEngine(engines: readonly HostEngineFacts[], isForced: boolean, see
     `the monitoring agent listens on no host engine of this node; seen: ${seen}`,
     'see whether the pod of the monitoring agent runs and has connected; or force',
   );
+}
+
+/** A value that whoever is meant does not react to, on an engine of this version. */
+function valueRefusals({ parts, order, engine, engineVersion }: RefusalContext): PlannedRefusal[] {
+  if (order.body.force === true) return [];
+  return parts.flatMap((part) => {
+    if (part.surface !== 'dcgm' || part.reach === undefined) return [];
+    const version = engine === undefined ? engineVersion : engine.version;
+    const reached = { field: fieldById(part.field), value: String(part.value), engineVersion: version };
+    const missed = explainMiss(reached, part.reach);
+    if (missed === undefined) return [];
+    return [
+      byAgent('field_value_no_effect', missed.summary, 'choose a node with a newer host engine, or force'),
+    ];
+  });
 }
 
 /** The host engine reads these from the kernel log itself (dcgm-measured.md §6): 119 blinds it for all GPUs. */

@@ -109,17 +109,21 @@ function dcgmWrites(part: Extract<Part, { surface: 'dcgm' }>, context: WriteCont
   }));
 }
 
-/** As the agent makes it: a beat that was asked for goes before the recipe's own, and then nothing is held. */
+/** As the agent makes it; where the agent would refuse, the recipe says why. */
 function recipeOf(part: Extract<Part, { surface: 'dcgm' }>, { engine, engineVersion }: WriteContext): Recipe {
   const { reach, offsetSeconds, forMs, everyMs } = part;
   const field = fieldById(part.field);
-  const value = assertFieldValue(field, part.value);
-  const version = engine === undefined ? engineVersion : engine.version;
-  const input = { field, value, reach, engineVersion: version, hasSample: undefined, offsetSeconds };
-  const own = recipeFor({ ...input, forMs });
-  if (everyMs === undefined || forMs === undefined) return own;
-  const { steps } = own.hold === undefined ? own : recipeFor({ ...input, forMs: undefined });
-  return { steps, repeat: { everyMs, forMs }, because: own.because };
+  return recipeFor({
+    field,
+    value: assertFieldValue(field, part.value, 'value', { force: true }),
+    reach,
+    engineVersion: engine === undefined ? engineVersion : engine.version,
+    hasSample: undefined,
+    offsetSeconds,
+    forMs,
+    everyMs,
+    force: true,
+  });
 }
 
 /** As it is run inside the engine's own namespaces. */

@@ -44,6 +44,8 @@ export const PlanAnswer = Type.Object(
 
 export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentRouteDeps): void {
   const { store, planner, feed } = deps;
+  const rule = { resource: 'experiments', namespace: store.namespace };
+  const ofOne = { ...rule, nameFrom: 'name' };
 
   async function answer(experiment: Experiment): Promise<ExperimentAnswer> {
     return experimentAnswer(experiment, await store.listInjections(experiment.metadata.name));
@@ -83,6 +85,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   app.post<{ Body: ExperimentRequest; Querystring: { dryRun?: 'All' } }>(
     '/api/v1/experiments',
     {
+      config: { access: { ...rule, verb: 'create' } },
       serializerCompiler: asItIs,
       schema: {
         summary: 'Create an experiment; 202 while it runs, 200 when `Prefer: wait` saw its end',
@@ -154,6 +157,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   app.get(
     '/api/v1/experiments',
     {
+      config: { access: { ...rule, verb: 'list' } },
       serializerCompiler: asItIs,
       schema: {
         summary: 'All experiments',
@@ -176,6 +180,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   app.get<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name',
     {
+      config: { access: { ...ofOne, verb: 'get' } },
       serializerCompiler: asItIs,
       schema: {
         summary: 'One experiment; `Prefer: wait=N` holds the answer until it has ended',
@@ -192,6 +197,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   app.get<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name/injections',
     {
+      config: { access: { ...ofOne, verb: 'get' } },
       serializerCompiler: asItIs,
       schema: {
         summary: 'Receipt, timeline and verdict of each target',
@@ -209,6 +215,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   app.get<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name/events',
     {
+      config: { access: { ...ofOne, verb: 'get' } },
       serializerCompiler: asItIs,
       schema: {
         summary: 'Server-sent events: `experiment` and `injection` on each change, `end` at the last',
@@ -232,6 +239,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   app.post<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name/abort',
     {
+      config: { access: { ...ofOne, verb: 'update' } },
       serializerCompiler: asItIs,
       schema: {
         summary: 'End an experiment; what was injected stays, and the answer says so',

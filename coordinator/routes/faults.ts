@@ -63,6 +63,7 @@ export function registerFaultRoutes(
   app.get(
     '/api/v1/faults',
     {
+      config: { access: { verb: 'list', resource: 'faults' } },
       serializerCompiler: asItIs,
       schema: {
         summary: 'The fault catalogue, and what is not offered',
@@ -75,6 +76,7 @@ export function registerFaultRoutes(
   app.get<{ Params: { name: string }; Querystring: Static<typeof FaultQuery> }>(
     '/api/v1/faults/:name',
     {
+      config: { access: { verb: 'get', resource: 'faults', nameFrom: 'name' } },
       serializerCompiler: asItIs,
       schema: {
         summary:

@@ -23,6 +23,7 @@ export function registerNodeRoutes(
   app.get(
     '/api/v1/nodes',
     {
+      config: { access: { verb: 'list', resource: 'nodes' } },
       schema: {
         summary: 'Nodes, whether they may be drilled, and their agents',
         response: { 200: Type.Object({ items: Type.Array(Loose) }) },
@@ -52,6 +53,7 @@ export function registerNodeRoutes(
   app.get<{ Params: { name: string } }>(
     '/api/v1/nodes/:name/preflight',
     {
+      config: { access: { verb: 'get', resource: 'nodes', nameFrom: 'name' } },
       schema: {
         summary: 'Every link on this node, checked without injecting anything; what repair would do',
         params: Type.Object({ name: Type.String({ maxLength: 253 }) }),

@@ -30,7 +30,7 @@ export function explainNoEffect(field: FieldRow, value: string): NoEffect | unde
 /** Who reacts to this value, in words: `the XID policy`, `the health check 101 (FAIL)`. */
 export function reactionsTo(field: FieldRow, value: string): readonly string[] {
   const effects = field.effects ?? [];
-  return effects.filter((effect) => isMatch(effect.rule, value)).map(renderEffect);
+  return [...new Set(effects.filter((effect) => isMatch(effect.rule, value)).map(renderEffect))];
 }
 
 /** The kinds of policy alert that an injection into this field takes a slot of. */

@@ -13,9 +13,6 @@ export type Reached = {
   readonly engineVersion: string | null;
 };
 
-/** The last Xid of a GPU: health has lists of its own for it, by version. */
-const xidField = 230;
-
 /** Who comes first where nobody is named: what shows soonest. */
 const soonest: readonly Reach[] = ['policy', 'watch', 'health'];
 
@@ -24,14 +21,23 @@ export function isSince(engineVersion: string | null, since: string): boolean {
   return engineVersion === null || compareVersions(engineVersion, since) >= 0;
 }
 
+/** Whether an engine of this version has the check; policies and watches are in all of them. */
+export function isCurrent(effect: Effect, engineVersion: string | null): boolean {
+  if (effect.kind !== 'health') return true;
+  const { since, until } = effect;
+  return (
+    (since === undefined || isSince(engineVersion, since)) &&
+    (until === undefined || !isSince(engineVersion, until))
+  );
+}
+
 /** The reaction of this kind that the value sets off in an engine of this version; undefined: none. */
 export function effectOf<R extends Reach>(
-  { field, value, engineVersion }: Reached,
+  reached: Reached,
   reach: R,
 ): Extract<Effect, { kind: R }> | undefined {
-  return (field.effects ?? []).find(
-    (effect): effect is Extract<Effect, { kind: R }> =>
-      effect.kind === reach && isKnown(effect, value, engineVersion, field) && isTaken(effect, field, value),
+  return (reached.field.effects ?? []).find(
+    (effect): effect is Extract<Effect, { kind: R }> => effect.kind === reach && isTaken(effect, reached),
   );
 }
 
@@ -44,20 +50,37 @@ export function explainMiss(reached: Reached, reach: Reach): NoEffect | undefine
   if (effectOf(reached, reach) !== undefined) return undefined;
   const { field, value, engineVersion } = reached;
   const own = (field.effects ?? []).filter((effect) => effect.kind === reach);
-  const late = own.find((effect) => isTaken(effect, field, value));
+  // What came later; an older check in place of which another one stands says nothing of this engine.
+  const late = own.find(
+    (effect) =>
+      effect.kind === 'health' &&
+      effect.until === undefined &&
+      !isCurrent(effect, engineVersion) &&
+      isMatch(effect.rule, value),
+  );
   const didYouMean = late === undefined ? suggestions(field, value) : [];
-  return { summary: `${is(field)}; ${why(own, late)}`, didYouMean };
+  return { summary: `${is(field)}; ${why(reached, reach, own, late)}`, didYouMean };
+}
 
-  function why(effects: readonly Effect[], missed: Effect | undefined): string {
-    if (effects.length === 0) return `${readers[reach]} reads it`;
-    if (missed !== undefined) {
-      const from = missed.kind === 'health' && missed.since !== undefined ? missed.since : 'another version';
-      return `${renderEffect(missed)} exists from host engine ${from} on, and this one is ${engineVersion}`;
-    }
-    if (field.id === xidField) return `no health list has Xid ${value}`;
-    const wanted = effects.map((effect) => `${renderEffect(effect)} wants ${renderRule(effect.rule, field.unit)}`);
-    return `${value} is healthy (${wanted.join('; ')})`;
+function why(
+  { field, value, engineVersion }: Reached,
+  reach: Reach,
+  own: readonly Effect[],
+  late: Effect | undefined,
+): string {
+  if (own.length === 0) return `${readers[reach]} reads it`;
+  if (field.sticky === true) {
+    const which = engineVersion === null ? '' : ` of host engine ${engineVersion}`;
+    return `the health checks${which} have no list with Xid ${value}`;
   }
+  if (late?.kind === 'health') {
+    return `${renderEffect(late)} exists from host engine ${late.since} on, and this one is ${engineVersion}`;
+  }
+  const current = own.filter((effect) => isCurrent(effect, engineVersion));
+  const wanted = (current.length === 0 ? own : current).map(
+    (effect) => `${renderEffect(effect)} wants ${renderRule(effect.rule, field.unit)}`,
+  );
+  return `${value} is healthy (${wanted.join('; ')})`;
 }
 
 const readers: Readonly<Record<Reach, string>> = {
@@ -66,15 +89,11 @@ const readers: Readonly<Record<Reach, string>> = {
   watch: 'no field watch of the node monitoring agent',
 };
 
-function isKnown(effect: Effect, value: string, engineVersion: string | null, field: FieldRow): boolean {
-  if (effect.kind !== 'health') return true;
-  if (field.id === xidField) return xidHealthIncident(engineVersion ?? newest, Number(value)) !== undefined;
-  return effect.since === undefined || isSince(engineVersion, effect.since);
-}
-
-function isTaken(effect: Effect, field: FieldRow, value: string): boolean {
-  // By the lists of the version alone: they differ.
-  return (effect.kind === 'health' && field.id === xidField) || isMatch(effect.rule, value);
+/** Of an Xid the version has lists of its own. */
+function isTaken(effect: Effect, { field, value, engineVersion }: Reached): boolean {
+  if (effect.kind !== 'health') return isMatch(effect.rule, value);
+  if (field.sticky === true) return xidHealthIncident(engineVersion ?? newest, Number(value)) !== undefined;
+  return isMatch(effect.rule, value) && isCurrent(effect, engineVersion);
 }
 
 /** Above every version that is known. */

@@ -1,8 +1,8 @@
 import { Refusal } from '../errors.ts';
 import { fieldTickMs, firstTickJitter, healthTickMs } from '../nma/timing.ts';
 import type { Reach } from '../schemas/order.ts';
-import { effectOf, explainMiss, firstReach, isSince, type Reached } from './reach.ts';
 import type { NoEffect } from './effect.ts';
+import { effectOf, explainMiss, firstReach, isSince, type Reached } from './reach.ts';
 import type { FieldRow } from './row.ts';
 
 export type RecipeStep = {
@@ -105,13 +105,15 @@ function policyRecipe(input: RecipeInput): Recipe {
 function healthRecipe(input: RecipeInput): Recipe {
   const { field, reach, everyMs, forMs = reach === undefined ? undefined : tickSurelyMs } = input;
   if (field.sticky === true) {
-    const because = 'an Xid stays in the history of the health checks until the engine restarts: once is enough';
+    const because =
+      'an Xid stays in the history of the health checks until the engine restarts: once is enough';
     return { steps: [stepOf(input)], because: [because] };
   }
   const { before, because } = baseline(input);
   const once = { steps: [...before, stepOf(input)], because };
   if (forMs === undefined) return once;
-  if (everyMs !== undefined) return repeated(input, { ...once, because: [...because, ...gaps(input)] }, forMs);
+  if (everyMs !== undefined)
+    return repeated(input, { ...once, because: [...because, ...gaps(input)] }, forMs);
   if (field.polledSeconds !== undefined) return stays(input, once, field.polledSeconds, forMs);
   if (isPolicyField(field)) return held(input, once, forMs);
   const rhythm = `the monitoring agent asks every ${healthTickMs / 1000} s and the engine reads the field itself after ${healthPollMs / 1000} s, so it is written again every ${beatMs / 1000} s`;
@@ -119,7 +121,10 @@ function healthRecipe(input: RecipeInput): Recipe {
 }
 
 /** What has to stand before the value in the minute that a check looks at. */
-function baseline(input: RecipeInput): { readonly before: readonly RecipeStep[]; readonly because: readonly string[] } {
+function baseline(input: RecipeInput): {
+  readonly before: readonly RecipeStep[];
+  readonly because: readonly string[];
+} {
   const { field } = input;
   const effect = effectOf(input, 'health');
   if (effect?.code === sumOfPages && field.otherHalf !== undefined) {
@@ -128,7 +133,8 @@ function baseline(input: RecipeInput): { readonly before: readonly RecipeStep[];
   }
   if (effect?.rule.op !== 'increase' && effect?.rule.op !== 'change') return { before: [], because: [] };
   // Both in one second: so the minute never begins between the two, and is never looked at with the 0 alone.
-  const because = 'the check compares the first and the last sample of a minute, so 0 goes right before the value';
+  const because =
+    'the check compares the first and the last sample of a minute, so 0 goes right before the value';
   return { before: [stepOf(input, { value: '0' })], because: [because] };
 }
 
@@ -139,7 +145,9 @@ const sumOfPages = 7;
 function gaps({ field, everyMs = 0 }: RecipeInput): readonly string[] {
   const ownMs = isPolicyField(field) ? policyPollMs : healthPollMs;
   if (everyMs <= ownMs || field.polledSeconds !== undefined) return [];
-  return [`the engine reads the field itself after ${ownMs / 1000} s, so a health check may fall between two beats`];
+  return [
+    `the engine reads the field itself after ${ownMs / 1000} s, so a health check may fall between two beats`,
+  ];
 }
 
 function watchRecipe(input: RecipeInput): Recipe {
@@ -151,7 +159,9 @@ function watchRecipe(input: RecipeInput): Recipe {
   const steps = [stepOf(input)];
   if (isSince(engineVersion, keepsWatchedSince)) {
     const kept = `${engineName(engineVersion)} keeps the sample for 600 s, and the monitoring agent reads every ${fieldTickMs / 1000} s: once is enough`;
-    return repeated(input, { steps, because: [...when, kept] }, forMs);
+    return forMs === undefined
+      ? { steps, because: [...when, kept] }
+      : repeated(input, { steps, because: when }, forMs);
   }
   const short = `host engine ${engineVersion} keeps a sample for about 33 s, and the monitoring agent reads every ${fieldTickMs / 1000} s, so it is written again every ${beatMs / 1000} s`;
   const lasting = forMs ?? (reach === undefined ? undefined : tickSurelyMs);

@@ -22,6 +22,8 @@ export type Rule =
   | { readonly op: 'not-text'; readonly values: readonly string[] }
   /** Groups of bits as [shift, width, lowest fault, highest fault]; one faulty group is enough. */
   | { readonly op: 'mask'; readonly groups: readonly (readonly [number, number, number, number])[] }
+  /** Packed as mantissa × 256 + exponent: neither of the two as in 4095, which stands for no errors. */
+  | { readonly op: 'not-clean-rate' }
   /** Packed as mantissa × 256 + exponent, read as mantissa × 10^-exponent; `zero`: whether 0 counts as well. */
   | { readonly op: 'error-rate'; readonly above: number; readonly zero: boolean };
 
@@ -40,6 +42,8 @@ export type Effect =
       readonly latest?: true;
       /** The first host engine version that has the check. */
       readonly since?: string;
+      /** The first one that has another check in its place. */
+      readonly until?: string;
       readonly note?: string;
     }
   /** Read by the node monitoring agent itself, every 5 minutes. */

@@ -36,6 +36,8 @@ function isNumberMatch(rule: Exclude<Rule, { op: 'any' | 'not-text' }>, number: 
         const group = Math.floor(number / 2 ** shift) % 2 ** width;
         return group >= lowest && group <= highest;
       });
+    case 'not-clean-rate':
+      return Math.floor(number / 256) % 16 !== 15 && number % 256 !== 255;
     case 'error-rate':
       return isRateMatch(rule, number);
   }
@@ -75,6 +77,8 @@ export function renderRule(rule: Rule, unit = ''): string {
       return `a text other than ${rule.values.join(', ')}`;
     case 'mask':
       return `one of the fault bits, such as ${exampleOf(rule)}`;
+    case 'not-clean-rate':
+      return 'another mantissa and exponent than those of 4095, such as 262 (1e-6)';
     case 'error-rate':
       return `an error rate above ${rule.above}, such as ${exampleOf(rule)} (1e-6)`;
   }
@@ -93,13 +97,14 @@ export function exampleOf(rule: Rule): string {
     case 'in':
       return String(rule.values[0] ?? 1);
     case 'not-in':
-      return String([4, 1, 0].find((candidate) => !rule.values.includes(candidate)) ?? 99);
+      return String([1, 4, 0].find((candidate) => !rule.values.includes(candidate)) ?? 99);
     case 'not-text':
       return 'DOWN';
     case 'mask': {
       const [shift, , lowest] = rule.groups[0] ?? [0, 1, 1, 1];
       return String(lowest * 2 ** shift);
     }
+    case 'not-clean-rate':
     case 'error-rate':
       return '262';
     case 'increase':

@@ -6,6 +6,7 @@ import { Refusal } from '../errors.ts';
 /** What a request does, in the words of Kubernetes RBAC; the API group is `xidrill.dev`. */
 export type Access = {
   readonly verb: string;
+  /** With its subresource, as in a rule: `nodes/log`. */
   readonly resource: string;
   /** Absent: all of the kind. */
   readonly name?: string;
@@ -114,7 +115,8 @@ export function createClusterGate(options: {
     const { username, uid, groups, extra } = caller;
     const key = JSON.stringify([username, uid, groups, access]);
     if (allowed.get(key) === true) return;
-    const { verb, resource, name, namespace } = access;
+    const { verb, name, namespace } = access;
+    const [resource, subresource] = access.resource.split('/');
     const review = await create('subjectaccessreviews', {
       apiVersion: 'authorization.k8s.io/v1',
       kind: 'SubjectAccessReview',
@@ -127,6 +129,7 @@ export function createClusterGate(options: {
           group: accessGroup,
           verb,
           resource,
+          ...(subresource === undefined ? {} : { subresource }),
           ...(name === undefined ? {} : { name }),
           ...(namespace === undefined ? {} : { namespace }),
         },
@@ -171,16 +174,19 @@ function callerFrom(status: TokenStatus, audience: string): Caller {
   return { username, groups, extra, ...(uid === undefined ? {} : { uid }) };
 }
 
+/** In the API server's own words, which people know how to read. */
 function denied({ username }: Caller, access: Access, reason: string | undefined): Refusal {
   const { verb, resource, name, namespace } = access;
-  const what = `${verb} ${resource}.${accessGroup}${name === undefined ? '' : ` "${name}"`}${namespace === undefined ? '' : ` in namespace ${namespace}`}`;
+  const of = name === undefined ? '' : ` named "${name}"`;
+  const where = namespace === undefined ? 'at the cluster scope' : `in the namespace "${namespace}"`;
+  const because = reason === undefined || reason === '' ? '' : `: ${reason}`;
   return new Refusal(
     'permission_denied',
-    `${username} may not ${what}${reason === undefined || reason === '' ? '' : `: ${reason}`}`,
+    `User "${username}" cannot ${verb} resource "${resource}" in API group "${accessGroup}" ${where}${of}${because}`,
     {
       field: 'authorization',
       value: username,
-      remedy: `grant verb ${verb} on resource ${resource} of API group ${accessGroup}`,
+      remedy: `grant verb ${verb} on resource ${resource} of API group ${accessGroup}, such as with the chart’s operator role`,
     },
   );
 }

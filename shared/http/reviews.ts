@@ -14,10 +14,55 @@ const paths = {
   subjectaccessreviews: '/apis/authorization.k8s.io/v1/subjectaccessreviews',
 } as const;
 
+type Answer = { readonly status: number; readonly text: string };
+
+/** The two reviews over any way to the API server. Refuses with `cluster_unreachable` whatever it answers instead. */
+export function createReviews(post: (path: string, body: string) => Promise<Answer>): CreateReview {
+  return async (resource, object) => {
+    const { status, text } = await answerTo(post(paths[resource], JSON.stringify(object)));
+    if (status === 200 || status === 201) return JSON.parse(text) as { status?: unknown };
+    throw new Refusal(
+      'cluster_unreachable',
+      `the API server answered ${status} to a ${resource} review: ${messageIn(text)}`,
+      {
+        remedy:
+          status === 403
+            ? `this ServiceAccount needs verb create on ${resource} (ClusterRole system:auth-delegator has it)`
+            : 'see the API server’s log',
+      },
+    );
+  };
+}
+
+async function answerTo(asked: Promise<Answer>): Promise<Answer> {
+  try {
+    return await asked;
+  } catch (thrown) {
+    throw new Refusal(
+      'cluster_unreachable',
+      `the API server cannot be asked who this is: ${messageFromUnknown(thrown)}`,
+      {
+        remedy:
+          'see whether this process reaches the API server, and whether its ServiceAccount token and CA are mounted',
+      },
+      thrown,
+    );
+  }
+}
+
+function messageIn(text: string): string {
+  try {
+    const { message } = JSON.parse(text) as { message?: unknown };
+    return typeof message === 'string' ? message : text.slice(0, 300);
+  } catch {
+    return text.slice(0, 300);
+  }
+}
+
 /**
- * The two reviews, from inside the cluster. Node's own https and not client-node: these are the agent's only calls, and
- * the library with its typed APIs would cost it a third of its memory. Token and CA are read at each call, as the
- * kubelet rotates them.
+ * The reviews from inside the cluster. Node's own https and not client-node: these are the agent's only calls, and the
+ * library with its typed APIs would cost it a third of its memory. Token and CA are read at each call, as the kubelet
+ * rotates them.
  */
 export function createInClusterReviews(
   environment: NodeJS.ProcessEnv,
@@ -31,67 +76,39 @@ export function createInClusterReviews(
       { remedy: 'use --token-file outside a cluster' },
     );
   }
-  return async (resource, object) => {
-    const { status, text } = await post(
-      { host, port, path: paths[resource], folder },
-      JSON.stringify(object),
-    );
-    if (status === 200 || status === 201) return JSON.parse(text) as { status?: unknown };
-    throw new Refusal(
-      'cluster_unreachable',
-      `the API server answered ${status} to a ${resource} review: ${text.slice(0, 300)}`,
-      {
-        remedy:
-          status === 403
-            ? `this ServiceAccount needs verb create on ${resource} (ClusterRole system:auth-delegator has it)`
-            : 'see the API server’s log',
-      },
-    );
-  };
+  return createReviews((path, body) => post({ host, port, path, folder }, body));
 }
 
 async function post(
   to: { readonly host: string; readonly port: string; readonly path: string; readonly folder: string },
   body: string,
-): Promise<{ readonly status: number; readonly text: string }> {
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
-  try {
-    const request = https.request(
-      {
-        host: to.host,
-        port: to.port,
-        path: to.path,
-        method: 'POST',
-        ca: readFileSync(`${to.folder}/ca.crt`),
-        headers: {
-          authorization: `Bearer ${readFileSync(`${to.folder}/token`, 'utf8').trim()}`,
-          'content-type': 'application/json',
-          'content-length': Buffer.byteLength(body),
-        },
-        signal: AbortSignal.timeout(timeoutMs),
+): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const request = https.request(
+    {
+      host: to.host,
+      port: to.port,
+      path: to.path,
+      method: 'POST',
+      ca: readFileSync(`${to.folder}/ca.crt`),
+      headers: {
+        authorization: `Bearer ${readFileSync(`${to.folder}/token`, 'utf8').trim()}`,
+        'content-type': 'application/json',
+        'content-length': Buffer.byteLength(body),
       },
-      (response) => {
-        let text = '';
-        response.setEncoding('utf8');
-        response.on('data', (chunk: string) => {
-          if (text.length < longestAnswer) text += chunk;
-        });
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
-        response.on('error', reject);
-      },
-    );
-    request.on('error', reject);
-    request.end(body);
-    return await promise;
-  } catch (thrown) {
-    throw new Refusal(
-      'cluster_unreachable',
-      `the API server cannot be asked who this is: ${messageFromUnknown(thrown)}`,
-      {
-        remedy:
-          'see whether this pod reaches the API server, and whether its ServiceAccount token is mounted',
-      },
-      thrown,
-    );
-  }
+      signal: AbortSignal.timeout(timeoutMs),
+    },
+    (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        if (text.length < longestAnswer) text += chunk;
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+      response.on('error', reject);
+    },
+  );
+  request.on('error', reject);
+  request.end(body);
+  return promise;
 }

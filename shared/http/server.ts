@@ -1,5 +1,4 @@
-import { randomUUID, timingSafeEqual } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import Fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -9,6 +8,9 @@ import Fastify, {
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import { messageFromUnknown, Refusal, rpcCodes } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { accessOf, assertHasAccess, open } from './access.ts';
+import type { Gate } from './gate.ts';
+import { type TlsFiles, tlsServerOptions } from './tls.ts';
 
 /** How an error leaves: Connect's JSON on the agent, RFC 9457 problem documents on the coordinator. */
 export type ErrorFormat = (
@@ -22,9 +24,10 @@ export type ErrorFormat = (
 export type ServerOptions = {
   readonly log: Log;
   readonly formatError: ErrorFormat;
-  /** Requests under these prefixes need `Authorization: Bearer <content of the file>`; absent: no token. */
-  readonly tokenFile?: string;
-  readonly protectedPrefixes: readonly string[];
+  /** Who is let in, by the rule of the route; absent: everybody. */
+  readonly gate?: Gate;
+  /** Absent: plain HTTP. */
+  readonly tls?: TlsFiles;
   readonly bodyLimitBytes?: number;
   /** Not ready, because …; undefined: ready. */
   readonly notReady?: () => string | undefined;
@@ -45,11 +48,12 @@ const shownFaults = 20;
 
 /**
  * The shell of both programs: strict validation (nothing is coerced, removed or filled in), one error format, request
- * ids, limits, `/healthz`, `/readyz`, `/metrics`. Routes come from the caller.
+ * ids, limits, `/healthz`, `/readyz`, `/metrics`. Routes come from the caller, and each says who may call it.
  */
 export function createServer(options: ServerOptions): Server {
   const { log, formatError } = options;
   const app = Fastify({
+    ...(options.tls === undefined ? {} : tlsServerOptions(options.tls, log)),
     bodyLimit: options.bodyLimitBytes ?? defaultBodyLimit,
     genReqId: (request) => headerText(request.headers['x-request-id']) ?? randomUUID(),
     forceCloseConnections: true,
@@ -70,14 +74,16 @@ export function createServer(options: ServerOptions): Server {
       },
     },
   });
+  app.addHook('onRoute', assertHasAccess);
   const metrics = new Registry();
   collectDefaultMetrics({ register: metrics });
 
   function send(
     request: Pick<FastifyRequest, 'id' | 'url'>,
-    reply: Pick<FastifyReply, 'code'>,
+    reply: Pick<FastifyReply, 'code' | 'header'>,
     refusal: Refusal,
   ): FastifyReply {
+    if (refusal.code === 'unauthenticated') void reply.header('www-authenticate', 'Bearer');
     const { type, body } = formatError(refusal, { id: request.id, url: request.url });
     return reply.code(rpcCodes[refusal.code].http).type(type).send(JSON.stringify(body));
   }
@@ -107,11 +113,11 @@ export function createServer(options: ServerOptions): Server {
   );
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
-    if (options.tokenFile === undefined) return;
-    // The route, not the address: `/%61pi/…` and `http://host/api/…` reach the same handler as `/api/…`.
-    const path = request.routeOptions.url ?? request.url;
-    if (!options.protectedPrefixes.some((prefix) => path.startsWith(prefix))) return;
-    assertToken(headerText(request.headers.authorization), options.tokenFile);
+    // By the route, not the address: `/%61pi/…` and `http://host/api/…` reach the same handler as `/api/…`.
+    const { access } = request.routeOptions.config;
+    if (options.gate === undefined || request.is404 || access === 'open') return;
+    if (access === undefined) throw new Error('a route that does not say who may call it');
+    await options.gate.admit(headerText(request.headers.authorization), accessOf(access, request.params));
   });
   app.addHook('onResponse', async (request, reply) => {
     requests.inc({ route: request.routeOptions.url ?? 'none', status: String(reply.statusCode) });
@@ -143,13 +149,13 @@ export function createServer(options: ServerOptions): Server {
     }
   });
 
-  app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'));
-  app.get('/readyz', async (_request, reply) => {
+  app.get('/healthz', { config: open }, async (_request, reply) => reply.type('text/plain').send('ok\n'));
+  app.get('/readyz', { config: open }, async (_request, reply) => {
     const because = options.notReady?.();
     if (because === undefined) return reply.type('text/plain').send('ok\n');
     return reply.code(503).type('text/plain').send(`not ready: ${because}\n`);
   });
-  app.get('/metrics', async (_request, reply) =>
+  app.get('/metrics', { config: open }, async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.metrics()),
   );
 
@@ -168,31 +174,6 @@ export const formatConnectError: ErrorFormat = (refusal) => ({
 
 function headerText(value: string | string[] | undefined): string | undefined {
   return typeof value === 'string' && value.length > 0 && value.length <= 4096 ? value : undefined;
-}
-
-/** The file is read at each request: a rotated token counts at once, and a missing file lets nobody in. */
-function assertToken(header: string | undefined, file: string): void {
-  const given = /^Bearer (.+)$/i.exec(header ?? '')?.[1];
-  if (given === undefined) {
-    throw new Refusal('unauthenticated', 'no bearer token', {
-      field: 'authorization',
-      allowed: 'Bearer TOKEN',
-    });
-  }
-  let expected: string;
-  try {
-    expected = readFileSync(file, 'utf8').trim();
-  } catch (thrown) {
-    throw new Refusal('unauthenticated', 'the token file of this server cannot be read', {}, thrown);
-  }
-  if (expected === '') throw new Refusal('unauthenticated', 'the token file of this server is empty');
-  const left = Buffer.from(given);
-  const right = Buffer.from(expected);
-  if (left.length !== right.length || !timingSafeEqual(left, right)) {
-    throw new Refusal('unauthenticated', 'the bearer token is not the one of this server', {
-      field: 'authorization',
-    });
-  }
 }
 
 function refusalFromFastify(thrown: FastifyError | Refusal): Refusal {

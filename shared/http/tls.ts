@@ -1,7 +1,9 @@
 import { readFileSync, statSync } from 'node:fs';
-import type { Server } from 'node:https';
+import { createServer, type Server } from 'node:https';
 import { createSecureContext } from 'node:tls';
+import type { FastifyServerFactory, FastifyServerOptions } from 'fastify';
 import { messageFromUnknown, Refusal } from '../errors.ts';
+import type { Log } from '../log.ts';
 
 /** PEM files: a certificate chain and its private key. */
 export type TlsFiles = { readonly certFile: string; readonly keyFile: string };
@@ -27,6 +29,22 @@ export function readTlsPair({ certFile, keyFile }: TlsFiles): TlsPair {
   }
 }
 
+/** Makes a Fastify server speak TLS with the certificate that is in the files. */
+export function tlsServerOptions(files: TlsFiles, log: Log): FastifyServerOptions {
+  const serverFactory: FastifyServerFactory = (handler, settings) => {
+    const server = createServer(readTlsPair(files), handler);
+    // Fastify sets these on a server of its own only.
+    server.keepAliveTimeout = settings.keepAliveTimeout as number;
+    server.requestTimeout = settings.requestTimeout as number;
+    followTlsFiles(server, files, (because) =>
+      log.error({ because }, 'the new certificate is not used; the one before it goes on'),
+    );
+    return server;
+  };
+  // `https` only makes Fastify say so in the address that it serves at.
+  return { serverFactory, https: {} } as FastifyServerOptions;
+}
+
 /**
  * Each new connection gets the certificate that is in the files then; open ones go on as they are. Looked at when
  * somebody connects, so that nothing has to be watched. A mounted Secret is replaced as a whole, through one symbolic
@@ -38,9 +56,9 @@ export function followTlsFiles(server: Server, files: TlsFiles, onProblem: (beca
   server.prependListener('connection', () => {
     const stamp = stampOf(files);
     if (stamp === seen) return;
+    seen = stamp;
     try {
       server.setSecureContext(readTlsPair(files));
-      seen = stamp;
     } catch (thrown) {
       onProblem(messageFromUnknown(thrown));
     }

@@ -42,6 +42,30 @@ t.test('flags and environment', async (t) => {
       2,
       [/reachable .*--token-file/],
     ],
+    [
+      'two that decide who is let in',
+      ['--token-file', 'x', '--audience', 'y', ...stateDir],
+      2,
+      [/^--audience: give it or --token-file, not both/m],
+    ],
+    [
+      'a certificate without its key',
+      ['--tls-cert-file', 'x', ...stateDir],
+      2,
+      [/^--tls-cert-file: give it and --tls-key-file/m],
+    ],
+    [
+      'a certificate that is none',
+      ['--tls-cert-file', join(folder, 'file'), '--tls-key-file', join(folder, 'file'), ...stateDir],
+      4,
+      [/^xidrill-agent: certificate .* cannot be used/m, /give a PEM certificate chain/],
+    ],
+    [
+      'an audience without an API server',
+      ['--audience', 'xidrill-agent', ...stateDir],
+      4,
+      [/^xidrill-agent: KUBERNETES_SERVICE_HOST .* not set/m, /use --token-file outside a cluster/],
+    ],
     ['the same for IPv6', ['--listen', '[::]:0', ...stateDir], 2, [/reachable .*--token-file/]],
     [
       'a state directory that is a file',
@@ -74,7 +98,7 @@ t.test('with a token file nobody gets in without the token', async (t) => {
   t.match(await agent.call('ListHostEngines'), refused);
   t.match(await agent.call('ListHostEngines', {}, { authorization: 'Bearer wrong' }), refused);
   t.match(await agent.call('ListHostEngines', {}, { authorization: 'Bearer s3cret' }), { status: 200 });
-  t.match(await agent.call('NoSuchMethod'), refused, 'not even which methods there are');
+  t.match(await agent.call('NoSuchMethod'), { status: 404, body: { details: { reason: 'method_unknown' } } });
 
   writeFileSync(tokenFile, 'rotated');
   t.match(await agent.call('ListHostEngines', {}, { authorization: 'Bearer s3cret' }), refused);

@@ -76,7 +76,7 @@ function addressOf(child: ChildProcess): Promise<string> {
     let text = '';
     child.stderr?.on('data', (chunk) => {
       text += String(chunk);
-      const url = /"url":"(http:[^"]+)"/.exec(text)?.[1];
+      const url = /"url":"(https?:[^"]+)"/.exec(text)?.[1];
       if (url !== undefined) resolve(url);
     });
   });

@@ -297,6 +297,13 @@ const rows: readonly (readonly [
   ['an unknown field', 'InjectDcgmField', { ...field, field: 9999 }, 'field_unknown', 'field'],
   ['an unknown name', 'InjectDcgmField', { ...field, field: 'gpu_tempo' }, 'field_unknown', 'field'],
   ['text in a whole number', 'InjectDcgmField', { ...field, value: '12abc' }, 'field_value_type', 'value'],
+  [
+    'a value that no hardware has',
+    'InjectDcgmField',
+    { ...field, value: 70000 },
+    'field_value_range',
+    'value',
+  ],
   ['a fraction in a whole number', 'InjectDcgmField', { ...field, value: 1.5 }, 'field_value_type', 'value'],
   ['more than 64 bits', 'InjectDcgmField', { ...field, value: '9'.repeat(20) }, 'field_value_type', 'value'],
   ['true for a value', 'InjectDcgmField', { ...field, value: true }, 'malformed_request', 'value'],

@@ -11,7 +11,8 @@ import type { KernelLog } from '../../agent/kernel-log/port.ts';
 import { createFakeNvml } from '../../agent/nvml/fake.ts';
 import { createFakeDcgmi, createFakeEngineFinder } from '../../coordinator/rehearsal/host-engine/dcgmi.ts';
 import { createHostEngine } from '../../coordinator/rehearsal/host-engine/engine.ts';
-import { createSilentLog } from '../../shared/log.ts';
+import type { Gate } from '../../shared/http/gate.ts';
+import { createSilentLog, type Log } from '../../shared/log.ts';
 import type { GpuFacts } from '../../shared/schemas/inventory.ts';
 import { logFiles } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
@@ -41,7 +42,8 @@ export type RigOptions = {
   readonly engines?: 'none' | 'nobody-listens' | 'listened';
   readonly kernelLog?: KernelLog;
   readonly stateDir?: string;
-  readonly tokenFile?: string;
+  readonly gate?: Gate;
+  readonly log?: Log;
   /** The process of the engine stands still from the start. */
   readonly suspended?: boolean;
   /** Puts something around the agent's DCGM code. */
@@ -79,13 +81,13 @@ export async function startRig(t: Test, options: RigOptions = {}) {
     architecture: 'x64',
     bootId: 'boot-1',
     stateDir,
-    ...(options.tokenFile === undefined ? {} : { tokenFile: options.tokenFile }),
+    ...(options.gate === undefined ? {} : { gate: options.gate }),
     newId: () => {
       ids += 1;
       return `made-${ids}`;
     },
     clock,
-    log: createSilentLog(),
+    log: options.log ?? createSilentLog(),
     kernelLog: options.kernelLog ?? fakeLog,
     nvml,
     hostFiles,

@@ -42,6 +42,12 @@ t.test('what an agent answers, and what that means', async (t) => {
     ],
     ['a proxy', 502, '<html>Bad gateway</html>', { reason: 'agent_unreachable', message: /not JSON/ }],
     ['a proxy with JSON', 503, '{"error":"no upstream"}', { reason: 'agent_unreachable' }],
+    [
+      'an agent that cannot ask who calls',
+      503,
+      '{"code":"unavailable","message":"the API server is away","details":{"reason":"cluster_unreachable"}}',
+      { reason: 'agent_unreachable', message: /agent of n at .*: the API server is away/ },
+    ],
     ['null', 500, 'null', { reason: 'agent_unreachable' }],
     ['a reason of a newer agent', 400, '{"details":{"reason":"new_one"},"message":"hm"}', { message: 'hm' }],
     ['success that is not JSON', 200, 'ok', { reason: 'agent_unreachable' }],
@@ -80,7 +86,11 @@ t.test('nobody there', async (t) => {
   await t.rejects(waiting, { message: 'enough' }, 'the reason of who aborts');
   await t.rejects(
     agentsAt('http://127.0.0.1:1').inventory('n'),
-    refusal({ reason: 'agent_unreachable', message: /does not answer/, details: { remedy: String } }),
+    refusal({
+      reason: 'agent_unreachable',
+      message: /no answer .*: nobody listens there/,
+      details: { remedy: String },
+    }),
   );
 });
 
@@ -103,6 +113,11 @@ t.test('agents are found as pods', async (t) => {
   t.equal(await directoryOf()('n'), undefined);
   t.equal(await directoryOf(pod(undefined))('n'), undefined, 'a pod without an address yet');
   t.equal(await directoryOf(pod('10.0.0.9'))('n'), 'http://10.0.0.9:9475');
+  const secure = createPodDirectory(
+    { list: async () => ({ items: [pod('10.0.0.9')], resourceVersion: '1' }) } as unknown as Cluster,
+    'https',
+  );
+  t.equal(await secure('n'), 'https://10.0.0.9:9475');
   t.equal(await directoryOf(pod('fd00::9'))('n'), 'http://[fd00::9]:9475');
   const port = { name: 'agent', containerPort: 7000 };
   t.equal(await directoryOf(pod(undefined), pod('10.0.0.9', [port]))('n'), 'http://10.0.0.9:7000');

@@ -82,6 +82,14 @@ t.test('the writes follow the script: texts, times, places', async (t) => {
   });
 });
 
+/** Checks that came after 4.5.2 (dcgm.md §3). */
+const tooNew = [
+  'health-row-remap-limit',
+  'health-nvlink-lifetime',
+  'health-nvlink-recovered',
+  'health-nvlink-not-recovered',
+];
+
 t.test('a value is written by the recipe that the agent follows', async (t) => {
   for (const version of ['4.5.2', '4.6.1', null]) {
     for (const { name, surfaces } of faults.filter(({ channel }) => channel.kind === 'dcgm-value')) {
@@ -104,6 +112,8 @@ t.test('a value is written by the recipe that the agent follows', async (t) => {
           field: findField(body.field),
           value: body.value,
           reach: body.reach,
+          // A plan shows what would be written where the agent refuses, too.
+          force: true,
           ...(body.forSeconds === undefined ? {} : { forMs: body.forSeconds * 1000 }),
           ...('everySeconds' in parameters ? { everyMs: parameters.everySeconds * 1000 } : {}),
         };
@@ -121,6 +131,12 @@ t.test('a value is written by the recipe that the agent follows', async (t) => {
           planned.writes.some((write) => write.hold !== undefined),
           hold !== undefined,
           name,
+        );
+        const isTooOld = version === '4.5.2' && tooNew.includes(name);
+        t.equal(
+          planned.refusals.some(({ reason }) => reason === 'field_value_no_effect'),
+          isTooOld,
+          `${name} on ${version}`,
         );
       }
     }

@@ -2,6 +2,7 @@ import t from 'tap';
 import type { Agents } from '../../coordinator/agents/port.ts';
 import { createCoordinator } from '../../coordinator/app.ts';
 import type { ExperimentAnswer } from '../../coordinator/routes/answers.ts';
+import { registeredRoutes } from '../shared/routes.ts';
 import { cpuNode, gpuNode, httpAgents, type Json, log, only, recordsWith, startRig } from './rig.ts';
 
 type Problem = {
@@ -403,7 +404,7 @@ t.test('one cluster, every kind of request', async (t) => {
       components: { schemas: object };
     };
     t.match(document.openapi, /^3\.1\./);
-    const routes = registered(app.printRoutes({ commonPrefix: false, includeHooks: false }));
+    const routes = registeredRoutes(app);
     t.ok(routes.length >= 12, `${routes.length} routes`);
     for (const [method, path] of routes)
       t.ok(document.paths[path]?.[method]?.summary, `${method} ${path} is described`);
@@ -417,20 +418,3 @@ t.test('one cluster, every kind of request', async (t) => {
       if (!Object.hasOwn(document.components.schemas, name)) t.fail(`${name} is referred to and not there`);
   });
 });
-
-/** `printRoutes` draws a tree: one line a segment, with the methods behind it where a route ends. */
-function registered(tree: string): readonly (readonly [method: string, path: string])[] {
-  const path: string[] = [];
-  return tree.split('\n').flatMap((line) => {
-    const match = /^((?:[│ ] {3})*)[├└]── ([^ ]*)(?: \(([A-Z, ]+)\))?/.exec(line);
-    if (match === null) return [];
-    const [, indent = '', segment = '', methods = ''] = match;
-    path.length = indent.length / 4;
-    path.push(segment);
-    const whole = path.join('').replaceAll(/:(\w+)/g, '{$1}');
-    return methods
-      .split(', ')
-      .filter((method) => method !== '' && method !== 'HEAD')
-      .map((method) => [method.toLowerCase(), whole] as const);
-  });
-}

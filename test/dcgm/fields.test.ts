@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { explainNoEffect, notesOn, policiesOf, reactionsTo } from '../../shared/dcgm-fields/effect.ts';
 import { fieldById, findField } from '../../shared/dcgm-fields/find.ts';
 import { fieldRows } from '../../shared/dcgm-fields/rows.ts';
 import { exampleOf, isMatch } from '../../shared/dcgm-fields/rule.ts';
 import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
+import { faults } from '../../shared/faults/catalogue.ts';
 import { refusalOf } from './refused.ts';
 
 t.test('a field is found by number, by its names and by its tag', async (t) => {
@@ -43,8 +45,11 @@ t.test('a value is checked strictly against the type', async (t) => {
     [230, 79, '79'],
     [230, '079', '79'],
     [230, 0, '0'],
-    [202, '9223372036854775807', '9223372036854775807'],
-    [202, '-9223372036854775808', '-9223372036854775808'],
+    [202, '4294967295', '4294967295'],
+    [174, '0', '0'],
+    [1503, '-2', '-2'],
+    // No hardware draws so much: this is how "no reading" is written, and a rule names it.
+    [155, '140737488355328', '140737488355328'],
     [155, 251, '251'],
     [155, 250.5, '250.5'],
     [155, '1e3', '1e3'],
@@ -82,12 +87,48 @@ t.test('a value is checked strictly against the type', async (t) => {
     [237, 0, 'field_not_injectable', /never set to 0/],
     [238, '0', 'field_not_injectable', /never set to 0/],
     [150, -1, 'field_not_injectable', /4294967295/],
+    [150, 999, 'field_value_range', /\(the GPU temperature\) has values from 0 to 200 °C, not 999/],
+    [151, -1, 'field_value_range', /from 0 to 200 °C, not -1/],
+    [155, 20000, 'field_value_range', /from 0 to 10000 W/],
+    [155, '-0.5', 'field_value_range', /not -0.5/],
+    [203, 101, 'field_value_range', /from 0 to 100 %/],
+    [391, 65, 'field_value_range', /from 0 to 64/],
+    [202, '9223372036854775807', 'field_value_range', /from 0 to 4294967295, not 9223372036854775807/],
+    [1523, 5, 'field_value_range', /from 0 to 4/],
   ];
   for (const [id, value, reason, message] of bad) {
     const refusal = await refusalOf(() => assertFieldValue(fieldById(id), value));
     t.equal(refusal.reason, reason, `${id} = ${value}`);
     t.match(refusal.message, message);
     t.match(refusal.details, { field: 'value', fieldId: id, type: String });
+  }
+});
+
+t.test('a value out of range: what was meant, and force', async (t) => {
+  const refusal = await refusalOf(() => assertFieldValue(fieldById(84), 79, 'fault.parameters.value'));
+  t.match(
+    refusal.message,
+    /^fault\.parameters\.value: field 84 .* from 0 to 1, not 79; did you mean 230 = 79/,
+  );
+  t.match(refusal.details, {
+    field: 'fault.parameters.value',
+    value: '79',
+    allowed: { minimum: 0, maximum: 1 },
+    didYouMean: [{ field: 230, value: '79', because: 'Xid 79' }],
+    remedy: /force: true/,
+  });
+  const force = { force: true };
+  t.equal(assertFieldValue(fieldById(84), 79, 'value', force), '79');
+  t.equal(assertFieldValue(fieldById(202), '9223372036854775807', 'value', force), '9223372036854775807');
+  const still: [number, number | string, string][] = [
+    [84, 'abc', 'field_value_type'],
+    [202, '9223372036854775808', 'field_value_type'],
+    [150, -1, 'field_not_injectable'],
+    [61, 1, 'field_not_injectable'],
+  ];
+  for (const [id, value, reason] of still) {
+    const hard = await refusalOf(() => assertFieldValue(fieldById(id), value, 'value', force));
+    t.equal(hard.reason, reason, `${id} = ${value}: force changes nothing`);
   }
 });
 
@@ -139,7 +180,15 @@ t.test('a value that changes nothing is explained, with what was meant', async (
         [240, '8'],
       ],
     ],
-    [319, '0', /an increase, so a value above 0/, [[319, '1']]],
+    [
+      319,
+      '0',
+      /an increase, so a value above 0/,
+      [
+        [311, '1'],
+        [319, '1'],
+      ],
+    ],
     [170, '3', /3 is healthy/, [[170, '4']]],
     [174, '2', /one of the fault bits/, [[174, '1']]],
     [1217, '4095', /an error rate above 1e-12/, [[1217, '262']]],
@@ -183,6 +232,72 @@ t.test('a value that somebody reacts to needs no explanation', async (t) => {
   }
   t.same(policiesOf(fieldById(409)), [{ kind: 'policy', policy: 'NVLink', rule: { op: 'increase' } }]);
   t.match(notesOn(fieldById(391), '11'), [/inject 390 = 0 first/]);
+});
+
+/** fields.tsv: id, name (4.6), names before, type, unit, scope, note; transcribed from DCGM's own sources. */
+const described = readFileSync(new URL('./fields.tsv', import.meta.url), 'utf8')
+  .trim()
+  .split('\n')
+  .slice(1)
+  .map((line) => line.split('\t'));
+
+/** As people write them. */
+const units: Readonly<Record<string, string>> = {
+  C: '°C',
+  percent: '%',
+  ...Object.fromEntries(['MHz', 'W', 'mJ', 'KB/s', 'MB/s', 'MiB', 'ns', 'bytes'].map((unit) => [unit, unit])),
+};
+
+t.test('the catalogue is what DCGM has, row by row', async (t) => {
+  t.equal(described.length, 137);
+  const defined = described.filter(([, name]) => name !== '-');
+  t.same(
+    fieldRows.map(({ id, name, legacyName, olderName, type, unit }) => {
+      const before = legacyName ?? (id === 175 ? '-' : name);
+      const names = olderName === undefined ? before : `${before} (3.3: ${olderName})`;
+      return [id, name, names, type, unit];
+    }),
+    defined.map(([id, name, names, type, unit = '']) => [Number(id), name, names, type, units[unit]]),
+  );
+  for (const [id] of described.filter(([, name]) => name === '-')) {
+    const refusal = await refusalOf(() => findField(Number(id)));
+    t.match(refusal.message, `${id} is defined in no DCGM version`);
+  }
+  for (const [id, name = '', names = ''] of defined) {
+    const before = names === '-' ? [] : names.replace(')', '').split(' (3.3: ');
+    for (const known of [name, ...before]) t.equal(findField(known).id, Number(id), known);
+    // A slip of a finger still leads there.
+    const slip = `${name.slice(0, -2)}${name.slice(-1)}`;
+    const refusal = await refusalOf(() => findField(slip));
+    t.match(refusal.details.allowed, new RegExp(`\\b${id} ${name}\\b`), slip);
+    t.match(refusal.details.remedy, /^did you mean /);
+  }
+});
+
+t.test('every number that can be injected has its range, and every rule a value in it', async (t) => {
+  for (const row of fieldRows) {
+    const isNumber = row.type === 'int64' || row.type === 'double';
+    t.equal(row.range !== undefined, isNumber, `${row.id} ${row.name}`);
+    if (row.range === undefined) continue;
+    t.ok(row.range.minimum < row.range.maximum && Number.isSafeInteger(row.range.maximum), `${row.id}`);
+    for (const { rule } of row.effects ?? [])
+      t.doesNotThrow(() => assertFieldValue(row, exampleOf(rule)), `${row.id}: ${exampleOf(rule)}`);
+    if (row.healthy !== undefined) t.doesNotThrow(() => assertFieldValue(row, row.healthy ?? ''));
+  }
+});
+
+t.test('what a fault takes, its field has', async (t) => {
+  for (const { name, channel, parameters } of faults) {
+    if (channel.kind !== 'dcgm-value') continue;
+    const valuesOf = (text: string | number): readonly (string | number)[] => {
+      const row = parameters[/^\{(.*)\}$/.exec(String(text))?.[1] ?? ''];
+      if (row === undefined) return [text];
+      return row.allowed ?? [row.minimum ?? Number.NaN, row.maximum ?? Number.NaN];
+    };
+    for (const field of valuesOf(channel.field))
+      for (const value of valuesOf(channel.value))
+        t.doesNotThrow(() => assertFieldValue(findField(field), value), `${name}: ${field} = ${value}`);
+  }
 });
 
 t.test('the catalogue hangs together', async (t) => {

@@ -14,6 +14,7 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['method_unknown', 'injection-refused', 'never'],
   ['body_too_large', 'injection-refused', 'never'],
   ['unauthenticated', 'injection-refused', 'never'],
+  ['permission_denied', 'injection-refused', 'never'],
   ['internal', 'injection-not-proven', 'injection-not-proven'],
   ['shutting_down', 'injection-refused', 'never'],
   ['text_empty', 'injection-refused', 'injection-refused'],
@@ -32,6 +33,7 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['field_unknown', 'injection-refused', 'never'],
   ['field_not_injectable', 'injection-refused', 'injection-refused'],
   ['field_value_type', 'injection-refused', 'injection-refused'],
+  ['field_value_range', 'injection-refused', 'injection-refused'],
   ['field_value_no_effect', 'field-is-another-quantity', 'field-is-another-quantity'],
   ['offset_too_large', 'injection-refused', 'injection-refused'],
   // With an engine in its place: the one that was asked for is not there.
@@ -60,6 +62,7 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
 
 /** Reasons of the coordinator itself: an order never ends with them. */
 const coordinatorSide: readonly Reason[] = [
+  'tls_unusable',
   'cluster_unreachable',
   'cluster_refused',
   'object_invalid',

@@ -78,6 +78,29 @@ t.test('a counter without an earlier sample gets its 0 first', async (t) => {
   t.match(node.gpu(), { status: 'False', reason: 'NvidiaDoubleBitError' });
 });
 
+for (const { field, value, code } of [
+  { field: 84, value: 0, code: 9 },
+  { field: 202, value: 500, code: 3 },
+  { field: 391, value: 20, code: 8 },
+]) {
+  t.test(`field ${field}: held by one sample until it is taken back`, async (t) => {
+    const node = drill(t, '1.7.2');
+    const dcgm = agentOf(node);
+    await node.settle();
+    const engine = await dcgm.choose();
+    const order = { engine, gpuId: 0, field: findField(field), value, reach: 'health' } as const;
+    const { hold } = await dcgm.assertInjectable(order);
+    await dcgm.inject(order);
+    const codes = () => node.engine.healthCheck().map((incident) => incident.code);
+    await node.clock.advance(200_000);
+    t.same(codes(), [code]);
+    await dcgm.endHold({ engine, gpuId: 0, field, undo: hold?.undo ?? [] });
+    t.same(codes(), []);
+    await node.clock.advance(700_000);
+    t.same(codes(), []);
+  });
+}
+
 t.test('the stray engine takes everything and nobody is told', async (t) => {
   const node = drill(t, '1.6.4');
   const dcgm = agentOf(node);

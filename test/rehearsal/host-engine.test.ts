@@ -1,5 +1,6 @@
 import t from 'tap';
 import { createHostEngine, type HostEngineOptions } from '../../coordinator/rehearsal/host-engine/engine.ts';
+import type { HealthSystem } from '../../coordinator/rehearsal/host-engine/health.ts';
 import type { Violation } from '../../shared/nma/reactions.ts';
 import { createManualClock } from '../nma/manual-clock.ts';
 
@@ -231,6 +232,113 @@ t.test('health: an Xid stays until the engine is restarted', async (t) => {
   engine.restart();
   engine.connect('nma').enableHealth();
   t.same(codes(), []);
+});
+
+t.test('health: an Xid comes by way of the memory or the InfoROM watch', async (t) => {
+  // dcgm-measured.md §4
+  const rows: [systems: HealthSystem[], with79: string[], with31: string[]][] = [
+    [['PCIe'], [], []],
+    [['NVLink'], [], []],
+    [['Thermal', 'Power'], [], []],
+    [['Driver'], [], []],
+    [['InfoROM'], ['120 FAIL'], []],
+    [['Memory'], ['120 FAIL'], ['101 WARN']],
+    [['PCIe', 'Memory'], ['120 FAIL'], ['101 WARN']],
+  ];
+  for (const [systems, with79, with31] of rows) {
+    for (const [xid, expected] of [
+      [79, with79],
+      [31, with31],
+    ] as const) {
+      const { engine, inject, codes } = setUp();
+      engine.connect('dcgmi').enableHealth(systems);
+      inject(230, xid);
+      t.same(codes(), expected, `Xid ${xid} with ${systems}`);
+    }
+  }
+});
+
+t.test('health: a system that is off sees nothing', async (t) => {
+  const { engine, inject, codes } = setUp();
+  engine.connect('dcgmi').enableHealth(['PCIe']);
+  inject(311, 1);
+  t.same(codes(), []);
+  inject(202, 500);
+  t.same(codes(), ['3 WARN']);
+});
+
+t.test('health: the InfoROM is read once an hour', async (t) => {
+  const { clock, engine, inject, codes } = setUp();
+  engine.connect('nma').enableHealth();
+  inject(84, 0);
+  await clock.advance(3_000_000);
+  t.same(codes(), ['9 WARN']);
+  inject(84, 1);
+  t.same(codes(), []);
+  inject(84, 0);
+  await clock.advance(3_601_000);
+  t.same(codes(), [], 'the next reading takes it away');
+});
+
+t.test('health: retired pages are one check of two halves, and one of its own', async (t) => {
+  const rows: [sbe: number, dbe: number, expected: string[]][] = [
+    [0, 15, []],
+    [0, 16, ['8 FAIL']],
+    [63, 0, ['7 FAIL']],
+    [50, 13, ['7 FAIL']],
+    [0, 63, ['7 FAIL', '8 FAIL']],
+  ];
+  for (const [sbe, dbe, expected] of rows) {
+    const { engine, inject, codes } = setUp();
+    engine.connect('nma').enableHealth();
+    inject(390, sbe);
+    inject(391, dbe);
+    t.same(codes(), expected, `${sbe} + ${dbe}`);
+  }
+});
+
+t.test('health: checks by version', async (t) => {
+  const rows: [version: string, fieldId: number, value: number, expected: string[]][] = [
+    ['4.5.3', 393, 512, []],
+    ['4.6.0', 393, 512, ['132 WARN']],
+    ['4.4.2', 1507, 1, []],
+    ['4.5.0', 1507, 1, ['52 FAIL']],
+    ['4.5.2', 497, 1, []],
+    ['4.5.3', 497, 1, ['71 FAIL']],
+    ['4.4.2', 174, 16, []],
+    ['4.5.0', 174, 16, ['33 FAIL']],
+    ['4.3.0', 1214, 1, []],
+    ['4.4.2', 1214, 1, ['71 FAIL']],
+    ['4.4.2', 1206, 1, []],
+    // 1e-20 and 0: up to 4.5 the rates are not reckoned, only compared with "no errors" (dcgm.md §3).
+    ['4.5.3', 1217, 276, ['119 FAIL']],
+    ['4.6.0', 1217, 276, []],
+    ['4.5.3', 1215, 0, ['121 FAIL']],
+    ['4.6.0', 1215, 0, []],
+    ['4.5.3', 1217, 4095, []],
+    ['4.6.0', 1217, 4095, []],
+    ['4.4.2', 1215, 262, []],
+  ];
+  for (const [version, fieldId, value, expected] of rows) {
+    const { clock, engine, inject, codes } = setUp({ version });
+    engine.connect('nma').enableHealth();
+    await clock.advance(2000);
+    if (value === 1) inject(fieldId, 0);
+    inject(fieldId, value);
+    t.same(codes(), expected, `${fieldId} = ${value} on ${version}`);
+  }
+});
+
+t.test('the next reading of the driver re-arms a counter', async (t) => {
+  const { clock, inject, listen } = setUp();
+  const { heard } = listen();
+  inject(319, 3);
+  await clock.advance(6000);
+  inject(319, 3);
+  t.equal(heard.length, 1, 'equal: no increase');
+  await clock.advance(12_000);
+  inject(319, 3);
+  t.equal(heard.length, 2, 'the driver said 0 in between');
 });
 
 t.test('health: codes differ by version', async (t) => {

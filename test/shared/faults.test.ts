@@ -175,6 +175,7 @@ t.test('a field becomes an order only where its value does something', (t) => {
     [{ field: 150, value: 79 }, 'field_value_no_effect'],
     [{ field: 'nonsense', value: 1 }, 'field_unknown'],
     [{ field: 230, value: 'abc' }, 'field_value_type'],
+    [{ field: 150, value: 999 }, 'field_value_range'],
   ] as const;
   for (const [parameters, reason] of refused) {
     t.throws(() => order(work('dcgm-field', parameters)), {

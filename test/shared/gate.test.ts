@@ -64,6 +64,15 @@ t.test('who has a token for us and the verb is let in', async (t) => {
   ]);
 });
 
+t.test('a subresource is asked for as one', async (t) => {
+  const { create, asked } = reviewer();
+  const gate = createClusterGate({ create, audience, clock: clockAt() });
+  await gate.admit('Bearer good', { verb: 'get', resource: 'nodes/log', name: 'gpu-1' });
+  t.match(asked[1]?.object, {
+    spec: { resourceAttributes: { resource: 'nodes', subresource: 'log', name: 'gpu-1' } },
+  });
+});
+
 t.test('everybody else hears why, and never the token', async (t) => {
   const { create } = reviewer();
   const gate = createClusterGate({ create, audience, clock: clockAt() });
@@ -75,7 +84,11 @@ t.test('everybody else hears why, and never the token', async (t) => {
     ['Bearer expired', 'unauthenticated', /token has expired/],
     ['Bearer unbound', 'unauthenticated', /not bound to audience xidrill-agent/],
     ['Bearer nameless', 'unauthenticated', /does not accept/],
-    ['Bearer weak', 'permission_denied', /guest may not inject nodes\.xidrill\.dev "gpu-1": no RBAC rule/],
+    [
+      'Bearer weak',
+      'permission_denied',
+      /User "guest" cannot inject resource "nodes" in API group "xidrill.dev" at the cluster scope named "gpu-1": no RBAC rule/,
+    ],
   ];
   for (const [header, reason, message] of rows) {
     await t.rejects(gate.admit(header, access), { name: 'Refusal', reason, message }, String(header));

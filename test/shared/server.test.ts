@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import Type from 'typebox';
 import { Refusal, reasons, rpcCodes } from '../../shared/errors.ts';
+import type { RouteAccess } from '../../shared/http/access.ts';
+import { type Access, createTokenFileGate } from '../../shared/http/gate.ts';
 import { createServer, formatConnectError, type ServerOptions } from '../../shared/http/server.ts';
 import { createSilentLog, type Log } from '../../shared/log.ts';
 
@@ -33,17 +35,18 @@ function start(t: { teardown(handler: () => unknown): void }, { thrown, ...optio
   const { app } = createServer({
     log: createSilentLog(),
     formatError: formatConnectError,
-    protectedPrefixes: ['/api/'],
     ...options,
   });
-  app.post('/api/echo', { schema: { body: Body } }, async ({ body }) => body);
+  const config = { access: { verb: 'update', resource: 'things' } } as const;
+  app.post('/api/echo', { config, schema: { body: Body } }, async ({ body }) => body);
   app.post(
     '/api/empty',
-    { schema: { body: Type.Object({}, { additionalProperties: false }) } },
+    { config, schema: { body: Type.Object({}, { additionalProperties: false }) } },
     async ({ body }) => body,
   );
-  app.get('/api/things/:name', async ({ params }) => params);
-  app.get('/throw', async () => {
+  const one: RouteAccess = { verb: 'get', resource: 'things', namespace: 'ns', nameFrom: 'name' };
+  app.get('/api/things/:name', { config: { access: one } }, async ({ params }) => params);
+  app.get('/throw', { config: { access: 'open' } }, async () => {
     throw thrown;
   });
   t.teardown(() => app.close());
@@ -150,7 +153,7 @@ t.test('every reason leaves with its code and status; what nobody expected says 
 
 t.test('a token is asked for by route, whatever the path looks like', async (t) => {
   const tokenFile = join(t.testdir({ token: ' s3cret \n', empty: '\n' }), 'token');
-  const app = start(t, { tokenFile });
+  const app = start(t, { gate: createTokenFileGate(tokenFile) });
   const get = (url: string, authorization?: string) =>
     app.inject({ url, ...(authorization === undefined ? {} : { headers: { authorization } }) });
   const rows = [
@@ -167,7 +170,7 @@ t.test('a token is asked for by route, whatever the path looks like', async (t) 
     ['/api/things/x', 'Bearer s3cret', 200],
     ['/api/things/x', 'bearer s3cret', 200],
     ['/%61pi/things/x', undefined, 401],
-    ['/api/nowhere', undefined, 401],
+    ['/api/nowhere', undefined, 404],
     ['/nowhere', undefined, 404],
     ['/healthz', undefined, 200],
     ['/readyz?a=b', undefined, 200],
@@ -176,6 +179,7 @@ t.test('a token is asked for by route, whatever the path looks like', async (t) 
   for (const [url, authorization, status] of rows) {
     const answer = await get(url, authorization);
     t.equal(answer.statusCode, status, `${url} with ${authorization?.slice(0, 20)}`);
+    t.equal(answer.headers['www-authenticate'], status === 401 ? 'Bearer' : undefined);
     t.notMatch(answer.body, /s3cret/, 'and the token is never told');
   }
 
@@ -194,10 +198,44 @@ t.test('a token is asked for by route, whatever the path looks like', async (t) 
   writeFileSync(tokenFile, 'other');
   t.equal((await get('/api/things/x', 'Bearer s3cret')).statusCode, 401, 'a rotated token counts at once');
   for (const file of [join(tokenFile, '..', 'empty'), join(tokenFile, '..', 'missing')]) {
-    const app = start(t, { tokenFile: file });
+    const app = start(t, { gate: createTokenFileGate(file) });
     const answer = await app.inject({ url: '/api/things/x', headers: { authorization: 'Bearer x' } });
     t.equal(answer.statusCode, 401, `${file} lets nobody in`);
   }
+});
+
+t.test('the gate hears what a request does, by the rule of its route', async (t) => {
+  const asked: (readonly [string | undefined, Access])[] = [];
+  const app = start(t, {
+    gate: {
+      async admit(header, access) {
+        asked.push([header, access]);
+        throw new Refusal('permission_denied', 'no', {});
+      },
+    },
+  });
+  const headers = { authorization: 'Bearer x' };
+  t.equal((await app.inject({ url: '/api/things/a%2Fb', headers })).statusCode, 403);
+  t.equal((await app.inject({ method: 'HEAD', url: '/api/things/c' })).statusCode, 403);
+  // A body that is wrong tells nothing to somebody who may not call.
+  t.equal((await app.inject({ method: 'POST', url: '/api/echo', payload: '{' })).statusCode, 403);
+  t.equal((await app.inject({ url: '/healthz', headers })).statusCode, 200);
+  const thing = { verb: 'get', resource: 'things', namespace: 'ns' };
+  t.strictSame(asked, [
+    ['Bearer x', { ...thing, name: 'a/b' }],
+    [undefined, { ...thing, name: 'c' }],
+    [undefined, { verb: 'update', resource: 'things' }],
+  ]);
+});
+
+t.test('a route that does not say who may call it is not registered', async (t) => {
+  const { app } = createServer({ log: createSilentLog(), formatError: formatConnectError });
+  t.throws(() => app.get('/forgotten', async () => ''), {
+    message: 'GET /forgotten does not say who may call it',
+  });
+  await t.rejects(Promise.resolve(app.register(async (routes) => routes.post('/inside', async () => ''))), {
+    message: 'POST /inside does not say who may call it',
+  });
 });
 
 t.test('health, readiness, metrics and request ids', async (t) => {

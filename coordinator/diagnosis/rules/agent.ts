@@ -1,3 +1,4 @@
+import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import { type Facts, isUnread } from '../../facts/facts.ts';
 import { problemsOf, seenProblem } from '../drill.ts';
 import { seen } from '../evidence.ts';
@@ -45,12 +46,18 @@ export const agentUnreachable: Rule = {
         ? seen(facts, `agent ${facts.node.name} GetInventory`, isUnread(inventory) ? inventory.unread : '')
         : seenProblem(problem);
     return proven({
-      summary: `The agent on node ${facts.node.name} does not answer at ${url ?? 'its address'}: whether anything was injected cannot be known from here.`,
+      summary: `The agent on node ${facts.node.name} does not answer: ${evidence.observed.replace(/^agent_unreachable: /, '')}. Whether anything was injected cannot be known from here.`,
       evidence: [evidence],
-      remedy: `See whether it runs and whether a NetworkPolicy stands between: kubectl get pods -A -o wide --field-selector spec.nodeName=${facts.node.name}; curl ${url ?? 'http://NODE:9475'}/healthz. The same order id can be sent again: it is carried out once.`,
+      remedy: isAboutTls(evidence)
+        ? 'The certificate that the agent serves (--tls-cert-file), its authority (--agent-ca-file of the coordinator) and the name in it (--agent-server-name) must fit; with the chart they stand in the Secret of the agent’s certificate. Renewed files count at once. The same order id can be sent again: it is carried out once.'
+        : `See whether it runs and whether a NetworkPolicy stands between: kubectl get pods -A -o wide --field-selector spec.nodeName=${facts.node.name}; curl ${url ?? 'http://NODE:9475'}/healthz. The same order id can be sent again: it is carried out once.`,
     });
   },
 };
+
+function isAboutTls({ observed }: Evidence): boolean {
+  return /\bcertificate\b|\bTLS\b/.test(observed);
+}
 
 export const agentDisarmed: Rule = {
   code: 'agent-disarmed',

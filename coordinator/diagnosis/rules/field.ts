@@ -50,7 +50,7 @@ function noEffect(drill: DrillFacts): NoEffect | 'unknown' | undefined {
   if (asked === undefined) return 'unknown';
   try {
     const field = findField(asked.field);
-    return explainNoEffect(field, assertFieldValue(field, asked.value));
+    return explainNoEffect(field, assertFieldValue(field, asked.value, 'value', { force: true }));
   } catch (thrown) {
     // An unknown field or a value of the wrong type is another refusal's business.
     if (thrown instanceof Refusal) return 'unknown';

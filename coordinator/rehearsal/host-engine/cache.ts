@@ -53,8 +53,18 @@ const blankDouble = '140737488355328';
  * The time series of an engine, by GPU and field. Polls of the driver are caught up with when somebody looks, so that
  * a thousand idle engines cost nothing.
  */
-export function createCache(deps: { readonly clock: Clock; readonly isBlind: () => boolean }) {
-  const { clock, isBlind } = deps;
+export function createCache(deps: {
+  readonly clock: Clock;
+  readonly isBlind: () => boolean;
+  /** The driver was read for a field that policies look at; the series ends with what it gave. */
+  readonly onPoll: (
+    gpu: EngineGpuOptions,
+    fieldId: number,
+    series: readonly Sample[],
+    sample: Sample,
+  ) => void;
+}) {
+  const { clock, isBlind, onPoll } = deps;
   const entries = new Map<string, Entry>();
 
   function entryOf(gpu: EngineGpuOptions, fieldId: number): Entry {
@@ -98,7 +108,14 @@ export function createCache(deps: { readonly clock: Clock; readonly isBlind: () 
     const value = isBlind() ? undefined : readingOf(entry.gpu, entry.fieldId);
     entry.queriedMs = atMs;
     entry.fetches += 1;
-    add(entry, { stampUs: atMs * 1000, value, ...(isBlind() && { text: blankDouble }) });
+    const sample = { stampUs: atMs * 1000, value, ...(isBlind() && { text: blankDouble }) };
+    add(entry, sample);
+    if (value === undefined || !entry.watchers.some(({ owner }) => owner === 'policy')) return;
+    const isNewest = entry.samples.at(-1)?.stampUs === sample.stampUs;
+    const series = isNewest
+      ? entry.samples
+      : entry.samples.filter((known) => known.stampUs <= sample.stampUs);
+    onPoll(entry.gpu, entry.fieldId, series, sample);
   }
 
   function catchUp(entry: Entry): void {

@@ -4,12 +4,19 @@ import { Refusal } from '../../../shared/errors.ts';
 import { policyThresholds, type Violation } from '../../../shared/nma/reactions.ts';
 import { isSamePci, parsePci } from '../../../shared/pci.ts';
 import { createCache, type EntryFacts, type Sample } from './cache.ts';
-import { fieldIncidents, type Incident, xidIncidents } from './health.ts';
+import {
+  fieldIncidents,
+  type HealthSystem,
+  healthFieldsOf,
+  healthSystems,
+  type Incident,
+  isXidKept,
+  xidIncidents,
+} from './health.ts';
 import { createAlertSlots, type PolicyThresholds, violationOf } from './policy.ts';
 import {
   clientWatch,
   type EngineGpuOptions,
-  healthFields,
   healthWatch,
   informWatch,
   policyFields,
@@ -45,9 +52,16 @@ export type PolicyCallback = (violation: Violation, gpuId: number) => void;
 
 /** What a client such as NMA has; every call throws `engine_unreachable` once the engine is gone. */
 export type EngineConnection = {
-  /** Sets the policies and listens. `keepThresholds`: what somebody set before stays. */
-  registerPolicies(callback: PolicyCallback, options?: { readonly keepThresholds?: boolean }): void;
-  enableHealth(): void;
+  /**
+   * Sets the policies and listens. `keepThresholds`: what somebody set before stays. `set: false`: listens only, as
+   * `dcgmi policy --reg` does, and is told nothing until somebody has set them (measured).
+   */
+  registerPolicies(
+    callback: PolicyCallback,
+    options?: { readonly keepThresholds?: boolean; readonly set?: boolean },
+  ): void;
+  /** `systems`: those of `dcgmi health --set`; all by default, as NMA does it. */
+  enableHealth(systems?: readonly HealthSystem[]): void;
   watchFields(group: string, fieldIds: readonly number[]): void;
   healthCheck(): readonly Incident[];
   /** Samples of the watched fields from `sinceMs` to now; what lies in the future is not among them. */
@@ -82,7 +96,8 @@ const internalGroups: readonly FieldGroupFacts[] = [
 
 /**
  * A DCGM host engine: cache, policies and health as measured on the real one. It keeps no timers; everything that
- * happens in it happens when somebody asks or injects.
+ * happens in it happens when somebody asks or injects, alerts on the driver's own readings among it: their stamps are
+ * right, they are only told late.
  */
 export function createHostEngine(options: HostEngineOptions) {
   const { clock, version, gpus } = options;
@@ -93,12 +108,17 @@ export function createHostEngine(options: HostEngineOptions) {
   let nextConnection = 1;
   let nextGroup = internalGroups.length + 1;
   let blind = false;
-  let healthOn = false;
+  const healthOn = new Set<HealthSystem>();
   let thresholds: PolicyThresholds | undefined;
   let listeners: Listener[] = [];
   let groups: (FieldGroupFacts & { readonly connection: number })[] = [];
   const xids = new Map<number, Set<number>>();
-  const cache = createCache({ clock, isBlind: () => blind });
+  const cache = createCache({
+    clock,
+    isBlind: () => blind,
+    // A reading of the driver counts as much as an injection: a total above the injected one is an increase.
+    onPoll: (gpu, fieldId, series, sample) => tellListeners(gpu, fieldId, series, sample),
+  });
 
   function watchAll(
     fieldIds: readonly number[],
@@ -136,25 +156,21 @@ export function createHostEngine(options: HostEngineOptions) {
       assertReachable(state, name);
     };
     return {
-      registerPolicies(callback, { keepThresholds = false } = {}) {
+      registerPolicies(callback, { keepThresholds = false, set = true } = {}) {
         use();
         if (gpus.length === 0) {
           throw new Refusal('engine_unreachable', 'cannot get policy for a group with no GPUs');
         }
-        if (!keepThresholds || thresholds === undefined) thresholds = policyThresholds;
+        if (set && (!keepThresholds || thresholds === undefined)) thresholds = policyThresholds;
         watchAll(policyFields, { owner: 'policy', connection }, policyWatch);
         listeners.push({ connection, callback, slots: createAlertSlots() });
       },
-      enableHealth() {
+      enableHealth(systems = healthSystems) {
         use();
-        healthOn = true;
+        for (const system of systems) healthOn.add(system);
         const owner = { owner: 'health', connection } as const;
-        watchAll(
-          [230, ...healthFields.filter((fieldId) => fieldId !== 84 && fieldId !== 230)],
-          owner,
-          healthWatch,
-        );
-        watchAll([84], owner, informWatch);
+        watchAll(healthFieldsOf(version, systems), owner, healthWatch);
+        if (systems.includes('InfoROM')) watchAll([84], owner, informWatch);
       },
       watchFields(group, fieldIds) {
         use();
@@ -208,6 +224,7 @@ export function createHostEngine(options: HostEngineOptions) {
       ...fieldIncidents(
         version,
         { gpuId: gpu.id, samples: (fieldId) => cache.samples(gpu, fieldId) },
+        healthOn,
         clock.now(),
       ),
     ]);
@@ -215,7 +232,7 @@ export function createHostEngine(options: HostEngineOptions) {
 
   function rememberXid(gpuId: number, xid: number): void {
     // Before the first health watch an Xid leaves nothing behind (measured).
-    if (!healthOn) return;
+    if (!isXidKept(version, xid, healthOn)) return;
     const known = xids.get(gpuId) ?? new Set();
     xids.set(gpuId, known.add(xid));
   }
@@ -224,7 +241,7 @@ export function createHostEngine(options: HostEngineOptions) {
     state = next;
     life += 1;
     blind = false;
-    healthOn = false;
+    healthOn.clear();
     thresholds = undefined;
     listeners = [];
     groups = [];
@@ -248,7 +265,7 @@ export function createHostEngine(options: HostEngineOptions) {
     }),
     state: () => state,
     isBlind: () => blind,
-    isHealthOn: () => healthOn,
+    isHealthOn: () => healthOn.size > 0,
     connect,
     /** As `dcgmi test --inject` does after it has read its arguments; false: no such GPU. */
     inject(injection: {

@@ -1,3 +1,4 @@
+import { isCurrent } from '../../../shared/dcgm-fields/reach.ts';
 import type { Effect, FieldRow } from '../../../shared/dcgm-fields/row.ts';
 import { fieldRows } from '../../../shared/dcgm-fields/rows.ts';
 import { isMatch } from '../../../shared/dcgm-fields/rule.ts';
@@ -25,9 +26,13 @@ const lifetimeCounters = new Set([497, 498, 499]);
 /** PCIe replays a minute and 16 lanes that are still healthy, by generation (DcgmGPUHardwareLimits.h). */
 const replayLimits: Readonly<Record<number, number>> = { 3: 8, 4: 16, 5: 31, 6: 62 };
 
+/** As `dcgmi health --set` has them; `t` sets thermal and power together. */
+export const healthSystems = ['PCIe', 'NVLink', 'Memory', 'InfoROM', 'Thermal', 'Power', 'Driver'] as const;
+export type HealthSystem = (typeof healthSystems)[number];
+
 const checks: readonly { readonly row: FieldRow; readonly effects: readonly HealthEffect[] }[] = fieldRows
   // Xids have a memory of their own.
-  .filter((row) => row.id !== 230)
+  .filter((row) => row.sticky !== true)
   .map((row) => ({
     row,
     // IMEX (122) is about the whole system, and NMA drops it.
@@ -37,14 +42,54 @@ const checks: readonly { readonly row: FieldRow; readonly effects: readonly Heal
   }))
   .filter((check) => check.effects.length > 0);
 
+/** Read beside the checks: for the limit of replays, and for the text of the fabric incident. */
+const besides: Readonly<Partial<Record<HealthSystem, readonly number[]>>> = {
+  PCIe: [237, 238],
+  NVLink: [171],
+};
+
+/** What the engine reads every 30 s for these systems; an older engine has fewer checks. */
+export function healthFieldsOf(version: string, systems: readonly HealthSystem[]): readonly number[] {
+  const checked = checks
+    .filter(({ row }) => row.polledSeconds === undefined)
+    .filter(({ effects }) =>
+      effects.some((effect) => isCurrent(effect, version) && isOn(effect.system, systems)),
+    )
+    .map(({ row }) => row.id);
+  const more = systems.flatMap((system) => besides[system] ?? []);
+  return [...(isXidWatched(systems) ? [xidField] : []), ...checked, ...more];
+}
+
+/** The last Xid of a GPU. */
+const xidField = 230;
+
+/** Xids come by way of the watch of the memory or of the InfoROM, with any other one alone none does (measured). */
+function isXidWatched(systems: readonly HealthSystem[]): boolean {
+  return systems.includes('Memory') || systems.includes('InfoROM');
+}
+
+function isOn(system: string, systems: Iterable<HealthSystem>): boolean {
+  return [...systems].some((on) => on.toLowerCase() === system.toLowerCase());
+}
+
+/** The worst Xids are kept wherever one is heard of, the others only if their own system is watched (measured). */
+export function isXidKept(version: string, xid: number, systems: ReadonlySet<HealthSystem>): boolean {
+  if (!isXidWatched([...systems])) return false;
+  const system = xidHealthIncident(version, xid)?.system;
+  return system !== undefined && (system === 'Internal error' || isOn(system, systems));
+}
+
 export type GpuSeries = { readonly gpuId: number; readonly samples: (fieldId: number) => readonly Sample[] };
 
 /** modules/health/DcgmHealthWatch.cpp: one incident a field at most, as far as a GPU's fields can raise one. */
-export function fieldIncidents(version: string, gpu: GpuSeries, nowMs: number): Incident[] {
+export function fieldIncidents(
+  version: string,
+  gpu: GpuSeries,
+  systems: ReadonlySet<HealthSystem>,
+  nowMs: number,
+): Incident[] {
   return checks.flatMap(({ row, effects }) => {
-    const known = effects.filter(
-      (effect) => effect.since === undefined || compareVersions(effect.since, version) <= 0,
-    );
+    const known = effects.filter((effect) => isCurrent(effect, version) && isOn(effect.system, systems));
     const found = known
       .map((effect) => judge(row, effect, gpu, nowMs))
       .find((incident) => incident !== undefined);
@@ -53,7 +98,8 @@ export function fieldIncidents(version: string, gpu: GpuSeries, nowMs: number): 
 }
 
 function judge(row: FieldRow, effect: HealthEffect, gpu: GpuSeries, nowMs: number): Incident | undefined {
-  const series = gpu.samples(row.id).filter((sample) => sample.stampUs >= (nowMs - windowMs) * 1000);
+  const from = effect.latest === true ? Number.NEGATIVE_INFINITY : (nowMs - windowMs) * 1000;
+  const series = gpu.samples(row.id).filter((sample) => sample.stampUs >= from);
   const [first, newest] = [series[0], series.at(-1)];
   if (first === undefined || newest === undefined) return undefined;
   const delta =
@@ -84,6 +130,8 @@ function judge(row: FieldRow, effect: HealthEffect, gpu: GpuSeries, nowMs: numbe
 function retiredPages(fieldId: number, effect: HealthEffect, gpu: GpuSeries, newest: Sample): boolean {
   if (newest.value === undefined) return false;
   if (effect.code === 8) return newest.value > 15;
+  // One check of both halves: one incident.
+  if (fieldId === 391) return false;
   const other = gpu.samples(fieldId === 390 ? 391 : 390).at(-1)?.value;
   return other !== undefined && newest.value + other >= 63;
 }

@@ -1,5 +1,3 @@
-import { fieldRows } from '../../../shared/dcgm-fields/rows.ts';
-
 /** A GPU as the engine shows it, and what its driver would answer. */
 export type EngineGpuOptions = {
   readonly id: number;
@@ -18,14 +16,6 @@ export const policyFields = [409, 419, 429, 439, 319, 390, 391, 150, 230, 155, 2
 export const policyWatch = { intervalMs: 10_000, maxAgeMs: 3_600_000 } as const;
 
 /** Watched when health checks are switched on; InfoROM is read once an hour (DcgmHealthWatch.cpp). */
-export const healthFields: readonly number[] = [
-  ...fieldRows
-    .filter((row) => (row.effects ?? []).some((effect) => effect.kind === 'health' && effect.code !== 122))
-    .map((row) => row.id),
-  171,
-  237,
-  238,
-];
 export const healthWatch = { intervalMs: 30_000, maxAgeMs: 600_000 } as const;
 export const informWatch = { intervalMs: 3_600_000, maxAgeMs: 3_600_000 } as const;
 

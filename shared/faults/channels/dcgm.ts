@@ -1,11 +1,11 @@
 import { explainNoEffect } from '../../dcgm-fields/effect.ts';
 import { findField } from '../../dcgm-fields/find.ts';
+import { isCurrent } from '../../dcgm-fields/reach.ts';
 import type { Effect, FieldRow } from '../../dcgm-fields/row.ts';
 import { isMatch } from '../../dcgm-fields/rule.ts';
 import { assertFieldValue } from '../../dcgm-fields/value.ts';
 import { Refusal } from '../../errors.ts';
 import { fieldReaction, healthReaction, policyReaction, type Violation } from '../../nma/reactions.ts';
-import { compareVersions } from '../../nma/versions.ts';
 import type { Reach } from '../../schemas/order.ts';
 import {
   type ChannelReaction,
@@ -20,8 +20,9 @@ import { healthChannel, policyChannel, xidReactions } from './xid.ts';
 export const dcgmField: ChannelWork<'dcgm-field'> = {
   order({ parameters, gpu }) {
     const field = findField(scalar(parameters.field), 'fault.parameters.field');
-    const value = assertFieldValue(field, scalar(parameters.value), 'fault.parameters.value');
-    const nothing = parameters.force === true ? undefined : explainNoEffect(field, value);
+    const force = parameters.force === true;
+    const value = assertFieldValue(field, scalar(parameters.value), 'fault.parameters.value', { force });
+    const nothing = force ? undefined : explainNoEffect(field, value);
     if (nothing !== undefined) {
       throw new Refusal('field_value_no_effect', `fault.parameters.value: ${nothing.summary}`, {
         field: 'fault.parameters.value',
@@ -35,7 +36,10 @@ export const dcgmField: ChannelWork<'dcgm-field'> = {
   reactions({ parameters }, on) {
     const field = findField(scalar(parameters.field));
     // As it is written, so that " 79" is what 79 is.
-    const value = assertFieldValue(field, scalar(parameters.value), 'fault.parameters.value');
+    // Whether the range counts is asked where the order is made.
+    const value = assertFieldValue(field, scalar(parameters.value), 'fault.parameters.value', {
+      force: true,
+    });
     const reach = parameters.reach === undefined ? undefined : (parameters.reach as Reach);
     return fieldReactions(field, value, { reach, forSeconds: parameters.forSeconds }, on);
   },
@@ -52,7 +56,7 @@ export const dcgmValue: ChannelWork<'dcgm-value'> = {
       body: {
         gpu: gpu ?? firstGpu,
         field: field.id,
-        value: assertFieldValue(field, value, 'fault.parameters'),
+        value: assertFieldValue(field, value, 'fault.parameters', { force: force === true }),
         reach: work.channel.reach,
         ...(forSeconds === undefined ? {} : { forSeconds }),
         ...(engine === undefined ? {} : { engine }),
@@ -93,11 +97,7 @@ function fieldReactions(
   }
   const { nma, engineVersion = nma.engineVersion } = on;
   const matching = (field.effects ?? []).filter(
-    (effect) =>
-      isMatch(effect.rule, value) &&
-      (effect.kind !== 'health' ||
-        effect.since === undefined ||
-        compareVersions(effect.since, engineVersion) <= 0),
+    (effect) => isMatch(effect.rule, value) && isCurrent(effect, engineVersion),
   );
   const order: readonly Effect['kind'][] = ['policy', 'watch', 'health'];
   const rank = ({ kind }: Effect) => (kind === reach ? -1 : order.indexOf(kind));

@@ -62,7 +62,9 @@ export const healthFaults: readonly FaultRow[] = [
     // Not 391, which raises code 8 in the same check: of two reasons only the later one shows.
     field: 390,
     value: '{pages}',
-    parameters: { pages: count('pages', 'retired for single-bit errors; 63 and more', 63, 63) },
+    parameters: {
+      pages: { ...count('pages', 'retired for single-bit errors; 63 and more', 63, 63), maximum: 64 },
+    },
     result: 'FAIL',
     risk: policyToo,
   }),
@@ -89,7 +91,12 @@ export const healthFaults: readonly FaultRow[] = [
     title: 'Health: no spare rows left for uncorrectable errors (code 132; Ampere and later, engine 4.6)',
     field: 393,
     value: '{rows}',
-    parameters: { rows: count('rows', 'remapped for uncorrectable errors; 512 and more', 512, 512) },
+    parameters: {
+      rows: {
+        ...count('rows', 'remapped for uncorrectable errors; 512 and more', 512, 512),
+        maximum: 65_535,
+      },
+    },
     result: 'WARN',
   }),
   healthFault({
