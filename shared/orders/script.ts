@@ -1,7 +1,6 @@
 import { findField } from '../dcgm-fields/find.ts';
 import { Refusal } from '../errors.ts';
 import type { KmsgLevel } from '../kmsg-record.ts';
-import type { PciAddress } from '../pci.ts';
 import type {
   AppendLogLine,
   InjectCascade,
@@ -15,8 +14,10 @@ import type {
   WriteKernelMessage,
 } from '../schemas/order.ts';
 import { logFiles, longestSustainSeconds } from '../schemas/order.ts';
+import type { XidOrder, XidStep } from '../xid/order.ts';
 import { xidRecords } from '../xid/records.ts';
 import { sxidRecords } from '../xid/sxid.ts';
+import type { ScriptContext } from './context.ts';
 
 /**
  * What an order writes, part by part: the agent carries exactly this out, and a plan shows exactly this. One part is
@@ -58,18 +59,6 @@ export type Part =
       readonly everyMs: number | undefined;
     }
   | { readonly surface: 'host-engine'; readonly afterMs: number; readonly forMs: number };
-
-/** What has to be known of the node to write as its driver would. */
-export type ScriptContext = {
-  readonly gpu?: {
-    readonly pci?: PciAddress;
-    readonly uuid?: string;
-    /** As NVML reports it: some texts differ by GPU generation. */
-    readonly name?: string;
-  };
-  /** As NVML reports it; undefined: unknown, the newest known shape is taken. */
-  readonly driverVersion?: string;
-};
 
 /** Pure: the same order on the same node gives the same parts, here and there. */
 export function scriptOf(
@@ -130,12 +119,11 @@ const scripts: { readonly [M in OrderMethod]: (body: never, context: ScriptConte
   ],
 };
 
-type XidStep = Omit<InjectCascade['steps'][number], 'afterSeconds'>;
-type XidOrder = Pick<InjectXid, 'surfaces' | 'driver' | 'mig' | 'companions'>;
+type XidParts = XidOrder & Pick<InjectXid, 'surfaces'>;
 
 const xidField = 230;
 
-function xidParts(step: XidStep, order: XidOrder, afterMs: number, context: ScriptContext): readonly Part[] {
+function xidParts(step: XidStep, order: XidParts, afterMs: number, context: ScriptContext): readonly Part[] {
   return order.surfaces.flatMap((surface): readonly Part[] => {
     if (surface === 'dcgm') {
       const once = {

@@ -1,7 +1,7 @@
 import { Refusal } from '../errors.ts';
 import { firstDriverWith, generationOf, isFrom, parseDriverVersion } from './driver.ts';
 import { isNvlink5 } from './nvlink.ts';
-import type { XidOrder, XidStep } from './records.ts';
+import type { XidOrder, XidStep } from './order.ts';
 
 /** A part of the line that only some Xids, some drivers or some other parts go with. */
 type Check = {

@@ -1,16 +1,13 @@
 import { Refusal } from '../errors.ts';
-import type { ScriptContext } from '../orders/script.ts';
+import type { ScriptContext } from '../orders/context.ts';
 import { type PciAddress, pciToSysfs, pciToXid } from '../pci.ts';
-import type { InjectCascade, InjectXid } from '../schemas/order.ts';
 import { refuseWhatNoDriverPrints } from './checks.ts';
 import { firstDriverWith, isFrom, parseDriverVersion } from './driver.ts';
 import { renderXidLine } from './line.ts';
 import { isNvlink5, nvlinkText } from './nvlink.ts';
+import type { XidOrder, XidStep } from './order.ts';
 import { recoveryText } from './recovery.ts';
 import { textOf } from './texts.ts';
-
-export type XidStep = Omit<InjectCascade['steps'][number], 'afterSeconds'>;
-export type XidOrder = Pick<InjectXid, 'driver' | 'mig' | 'companions'>;
 
 /**
  * The records of the kernel log that stand for one Xid, in order: the line that introduces the GPU, the Xid, and what

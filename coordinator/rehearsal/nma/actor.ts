@@ -2,7 +2,6 @@ import type { KernelLog } from '../../../agent/kernel-log/port.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Log } from '../../../shared/log.ts';
 import { monitorOf, monitors, type PluginName } from '../../../shared/nma/conditions.ts';
-import type { Reaction } from '../../../shared/nma/reactions.ts';
 import { heartbeatTickMs, reportTickMs } from '../../../shared/nma/timing.ts';
 import type { NmaVersion } from '../../../shared/nma/versions.ts';
 import type { Cluster } from '../../cluster/port.ts';
@@ -11,6 +10,7 @@ import { type Credentials, credentialFailure } from './credentials.ts';
 import { createEventRecorder } from './events.ts';
 import { createNodeExporter } from './exporter.ts';
 import type { FileTail } from './file-tail.ts';
+import type { Finding } from './finding.ts';
 import { runNvidiaMonitor } from './nvidia.ts';
 import { observeLogs } from './observers.ts';
 import { createPodLog, type PodLog } from './pod-log.ts';
@@ -46,9 +46,6 @@ export type NmaOptions = {
   readonly podLog: (line: string) => void;
   readonly log: Log;
 };
-
-/** A finding of a monitor; up to `minOccurrences` earlier ones of the reason are swallowed. */
-export type Finding = Reaction & { readonly minOccurrences?: number };
 
 export type Nma = {
   start(): void;

@@ -8,8 +8,8 @@ import { matchKernelRules } from '../../../shared/nma/kernel-rules.ts';
 import { createLogReader } from '../../../shared/nma/log-reader.ts';
 import { type LogSource, logRules } from '../../../shared/nma/log-rules.ts';
 import type { NmaVersion } from '../../../shared/nma/versions.ts';
-import type { Finding } from './actor.ts';
 import type { FileTail } from './file-tail.ts';
+import type { Finding } from './finding.ts';
 import type { PodLog } from './pod-log.ts';
 
 export type ObserverDeps = {
