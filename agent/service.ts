@@ -2,8 +2,8 @@ import type { TSchema } from 'typebox';
 import Type from 'typebox';
 import type { Clock } from '../shared/clock.ts';
 import { findField } from '../shared/dcgm-fields/find.ts';
+import { namesOf } from '../shared/engines/choose.ts';
 import { Refusal } from '../shared/errors.ts';
-import { pciToNvml } from '../shared/pci.ts';
 import { GpuFacts, HostEngineFacts, Inventory } from '../shared/schemas/inventory.ts';
 import {
   Empty,
@@ -15,7 +15,7 @@ import {
 import { Introspection, Receipt } from '../shared/schemas/receipt.ts';
 import type { Orders } from './injection/orders.ts';
 import { type ChannelParts, channelsFor, identify } from './injection/parts.ts';
-import { createInventory } from './inventory/inventory.ts';
+import { createInventory, lookAtEngines, lookAtLogFiles } from './inventory/inventory.ts';
 
 export type AgentParts = ChannelParts & {
   readonly node: string;
@@ -48,8 +48,13 @@ export function createMethods(parts: AgentParts): readonly Method[] {
       request: Empty,
       response: Inventory,
       call: async () => {
-        const [answer, engines] = await Promise.all([nvml.list(), dcgm.list()]);
-        return createInventory({ ...parts, nvml: answer, engines });
+        const [answer, engines, logFiles] = await Promise.all([
+          nvml.list(),
+          dcgm.list(),
+          lookAtLogFiles(parts.hostFiles),
+        ]);
+        const pausable = await lookAtEngines(engines, parts.engineProcesses);
+        return createInventory({ ...parts, nvml: answer, engines, logFiles, pausable });
       },
     },
     {
@@ -87,10 +92,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
         const field = findField(body.field);
         const gpu = await identify(parts, body.gpu);
         const engine = await dcgm.choose(body.engine, { force: true });
-        const gpuId = dcgm.gpuIdFor(engine, {
-          uuid: gpu.uuid,
-          pci: gpu.pci === undefined ? undefined : pciToNvml(gpu.pci),
-        });
+        const gpuId = dcgm.gpuIdFor(engine, namesOf(gpu));
         return { engine, gpuId, field: field.id, entry: await dcgm.introspect(engine, gpuId, field.id) };
       },
     },

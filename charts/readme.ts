@@ -39,6 +39,7 @@ function oneLine(comment: string): string {
 }
 
 type Right = {
+  readonly who: string;
   readonly scope: string;
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
@@ -70,15 +71,15 @@ function valuesTable(values: string): string {
 
 function rightsTable(rights: string): string {
   const rows = (parse(rights) as readonly Right[]).map(
-    ({ scope, resources, resourceNames = [], verbs, apiGroups, why }) => {
+    ({ who, scope, resources, resourceNames = [], verbs, apiGroups, why }) => {
       const group = apiGroups[0] === '' ? '' : `.${apiGroups[0]}`;
       const things = resources.map((resource) => `\`${resource}${group}\``).join(', ');
       const only =
         resourceNames.length > 0 ? `, only ${resourceNames.map((name) => `\`${name}\``).join(', ')}` : '';
-      return `| ${places[scope] ?? scope} | ${things}${only} | ${verbs.join(', ')} | ${cell(why)} |`;
+      return `| ${who} | ${places[scope] ?? scope} | ${things}${only} | ${verbs.join(', ')} | ${cell(why)} |`;
     },
   );
-  return ['| Where | What | May | Why |', '| --- | --- | --- | --- |', ...rows].join('\n');
+  return ['| Who | Where | What | May | Why |', '| --- | --- | --- | --- | --- |', ...rows].join('\n');
 }
 
 function shown(value: unknown): string {

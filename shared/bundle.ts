@@ -39,8 +39,10 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** CommonJS dependencies ask for these; an ES module has none of them. */
 const commonJsNames =
-  "import{createRequire as c}from'module';import{fileURLToPath as f}from'url';import{dirname as d}from'path';" +
-  'const require=c(import.meta.url),__filename=f(import.meta.url),__dirname=d(__filename);';
+  // Long names: esbuild does not know of these, and gives the short ones to the code below.
+  "import{createRequire as $createRequire}from'module';import{fileURLToPath as $fileUrlToPath}from'url';" +
+  "import{dirname as $dirname}from'path';" +
+  'const require=$createRequire(import.meta.url),__filename=$fileUrlToPath(import.meta.url),__dirname=$dirname(__filename);';
 
 /** The files that a program is made of, each with its source. The agent looks for its NVML child beside itself. */
 const entryPoints = {

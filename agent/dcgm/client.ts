@@ -1,12 +1,12 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Recipe } from '../../shared/dcgm-fields/recipe.ts';
+import { chooseEngine, gpuIdFor } from '../../shared/engines/choose.ts';
 import type { Log } from '../../shared/log.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { EngineSelector } from '../../shared/schemas/order.ts';
 import type { Introspection } from '../../shared/schemas/receipt.ts';
 import type { EngineFinder } from '../engines/port.ts';
 import { createAlertSlots } from './alert-slots.ts';
-import { chooseEngine, gpuIdFor } from './choose.ts';
 import { describeEngine } from './describe.ts';
 import { endHold, type Hold } from './hold.ts';
 import { assertInjectable, type Injected, injectField, introspect, type Repetition } from './inject.ts';

@@ -3,11 +3,11 @@ import { explainNoEffect, notesOn, policiesOf, reactionsTo } from '../../shared/
 import type { Recipe } from '../../shared/dcgm-fields/recipe.ts';
 import type { FieldRow } from '../../shared/dcgm-fields/row.ts';
 import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
+import { assertListened, gpuMissing } from '../../shared/engines/choose.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { Introspection } from '../../shared/schemas/receipt.ts';
 import type { AlertSlots, AlertTarget, TakenSlots } from './alert-slots.ts';
-import { assertListened, gpuMissing } from './choose.ts';
 import { parseIntrospection } from './codecs/introspection.ts';
 import type { Dcgmi } from './port.ts';
 import {

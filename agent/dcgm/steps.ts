@@ -32,9 +32,21 @@ export type Injection = {
 };
 
 export function recipeOf(order: Injection, value: string, hasSample: boolean | undefined): Recipe {
-  const { engine, field, reach, offsetSeconds, forMs, everyMs, force } = order;
+  const { engine, gpuId, field, reach, offsetSeconds, forMs, everyMs, force } = order;
   const { version: engineVersion } = engine;
-  return recipeFor({ field, value, reach, engineVersion, hasSample, offsetSeconds, forMs, everyMs, force });
+  const gpuName = engine.gpus.find(({ id }) => id === gpuId)?.name;
+  return recipeFor({
+    field,
+    value,
+    reach,
+    engineVersion,
+    gpuName,
+    hasSample,
+    offsetSeconds,
+    forMs,
+    everyMs,
+    force,
+  });
 }
 
 /** The step that writes what was asked for; others only prepare it. */

@@ -28,6 +28,9 @@ export function createFakeEngineProcesses(options: {
       const engine = find(pid);
       return engine === undefined ? undefined : { ...facts(pid, engine), startTime: startTime(pid) };
     },
+    async whyNotPausable(pid) {
+      return find(pid) === undefined ? 'it has ended' : undefined;
+    },
     async pause(process) {
       const engine = same(process);
       if (engine === undefined) {

@@ -16,6 +16,8 @@ export interface EngineProcesses {
    * `process_not_paused` where it does not stop; then it is told to go on.
    */
   pause(process: ProcessIdentity): Promise<ProcessReadBack>;
+  /** Why this process could not be stopped; undefined: nothing is known to stand against it. Sends nothing. */
+  whyNotPausable(pid: number): Promise<string | undefined>;
   /** SIGCONT; undefined: the process is gone, and whoever has its number now was left alone. Throws what kill(2) says. */
   resume(process: ProcessIdentity): Promise<ProcessReadBack | undefined>;
 }

@@ -50,6 +50,15 @@ export function createEngineProcesses(options: { readonly procRoot?: string } = 
   return {
     look,
     resume,
+    async whyNotPausable(pid) {
+      try {
+        // Signal 0 asks for the right to send one (kill(2)).
+        process.kill(pid, 0);
+        return undefined;
+      } catch (thrown) {
+        return isGone(thrown) ? 'it has ended' : messageFromUnknown(thrown);
+      }
+    },
     async pause(identity) {
       const isSent = (await same(identity)) !== undefined && sendStop(identity.pid);
       const found = isSent ? await settled(identity, true) : undefined;

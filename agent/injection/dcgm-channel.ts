@@ -1,16 +1,16 @@
 import { fieldById } from '../../shared/dcgm-fields/find.ts';
 import type { Recipe } from '../../shared/dcgm-fields/recipe.ts';
 import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
+import { namesOf } from '../../shared/engines/choose.ts';
 import { Refusal } from '../../shared/errors.ts';
+import type { GpuIdentity } from '../../shared/gpu-identity.ts';
 import type { Part } from '../../shared/orders/script.ts';
-import { pciToNvml } from '../../shared/pci.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { EngineIdentity, Introspection } from '../../shared/schemas/receipt.ts';
 import type { Dcgm } from '../dcgm/client.ts';
 import { assertEffect, assertOffset } from '../dcgm/inject.ts';
 import { defaultOffsetSeconds, type Injection } from '../dcgm/steps.ts';
 import type { Channel, Lasting } from './channel.ts';
-import type { GpuIdentity } from './gpu-identity.ts';
 import type { Recover } from './recovery.ts';
 
 /** DcgmHealthWatch.cpp: the Xid history of an engine is only ever added to (dcgm.md §4). */
@@ -39,10 +39,7 @@ export function createDcgmChannel(options: {
       assertEffect(field, assertFieldValue(field, part.value, 'value', { force }), force);
       assertBeat(part);
       const engine = await options.engine();
-      const gpuId = dcgm.gpuIdFor(engine, {
-        uuid: gpu.uuid,
-        pci: gpu.pci === undefined ? undefined : pciToNvml(gpu.pci),
-      });
+      const gpuId = dcgm.gpuIdFor(engine, namesOf(gpu));
       const order: Injection = { ...part, engine, gpuId, field, force, dueMs: part.afterMs };
       // Refused here, the same order may be given again; once it is begun, its receipt stands.
       const recipe = await dcgm.assertInjectable(order);

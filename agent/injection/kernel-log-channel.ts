@@ -1,7 +1,7 @@
 import { encodeKmsgWrite, type KmsgLevel } from '../../shared/kmsg-record.ts';
+import { type AddressIsGpu, assertKernelLogRisk, mayHoldXid } from '../../shared/xid/guard.ts';
 import type { KernelLog } from '../kernel-log/port.ts';
 import type { Channel } from './channel.ts';
-import { type AddressIsGpu, assertKernelLogRisk } from './guard.ts';
 
 /** Writes one record into the node's kernel log. */
 export function createKernelLogChannel(options: {
@@ -27,7 +27,7 @@ export function createKernelLogChannel(options: {
     undo,
     async prepare() {
       encodeKmsgWrite(level, text, field);
-      if (/Xid/.test(text)) assertKernelLogRisk(text, { ...options, isGpu: await options.isGpu() });
+      if (mayHoldXid(text)) assertKernelLogRisk(text, { ...options, isGpu: await options.isGpu() });
       const because = kernelLog.unavailable();
       if (because !== undefined) throw because;
       return {

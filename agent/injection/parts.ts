@@ -1,9 +1,11 @@
+import { assertListened } from '../../shared/engines/choose.ts';
 import { Refusal } from '../../shared/errors.ts';
+import { addressIsGpu, type GpuIdentity, identifyGpu } from '../../shared/gpu-identity.ts';
 import { assertAlertGaps } from '../../shared/orders/alert-gaps.ts';
-import { type Part, scriptOf } from '../../shared/orders/script.ts';
+import { type Part, type RecordPart, recordOf, scriptOf } from '../../shared/orders/script.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { EngineSelector, GpuSelector, OrderMethod } from '../../shared/schemas/order.ts';
-import { assertListened } from '../dcgm/choose.ts';
+import { xidFieldOf } from '../../shared/xid/guard.ts';
 import type { Dcgm } from '../dcgm/client.ts';
 import type { EngineProcesses } from '../engine-process/port.ts';
 import type { HostFiles } from '../host-files/port.ts';
@@ -11,7 +13,6 @@ import type { KernelLog } from '../kernel-log/port.ts';
 import type { Nvml } from '../nvml/port.ts';
 import type { Channel } from './channel.ts';
 import { createDcgmChannel } from './dcgm-channel.ts';
-import { addressIsGpu, type GpuIdentity, identifyGpu } from './gpu-identity.ts';
 import { createHostEngineChannel } from './host-engine-channel.ts';
 import { createKernelLogChannel } from './kernel-log-channel.ts';
 import { createLogFileChannel } from './log-file-channel.ts';
@@ -34,9 +35,6 @@ type Body = {
   readonly acceptRisk?: boolean;
 };
 
-/** The request field that brings an Xid into a text; elsewhere it can only be in the text itself. */
-const xidFields: Partial<Record<OrderMethod, string>> = { InjectXid: 'xid', InjectCascade: 'steps' };
-
 const kernelLogUndo = 'cannot be undone before the next reboot: readers that start later will read it again';
 const journalUndo = 'cannot be undone: it stays in the kernel log until the next reboot, and in the journal';
 const journalNote =
@@ -58,17 +56,8 @@ export async function channelsFor(
   const engine = once(() => dcgm.choose(body.engine, { force }));
 
   const make: { readonly [S in Part['surface']]: (part: Extract<Part, { surface: S }>) => Channel } = {
-    'kernel-log': (part) => kernelRecord({ ...part, undo: kernelLogUndo, notes: gpu?.notes ?? [] }),
-    journal: ({ surface, afterMs, identifier, text }) =>
-      kernelRecord({
-        surface,
-        afterMs,
-        level: 'info',
-        text: `${identifier}: ${text}`,
-        field: 'text',
-        undo: journalUndo,
-        notes: [journalNote],
-      }),
+    'kernel-log': (part) => kernelRecord(part, { undo: kernelLogUndo, notes: gpu?.notes ?? [] }),
+    journal: (part) => kernelRecord(part, { undo: journalUndo, notes: [journalNote] }),
     dcgm: (part) => createDcgmChannel({ ...parts, part, gpu: known(gpu), engine, force }),
     'log-file': (part) => createLogFileChannel({ ...parts, ...part }),
     'host-engine': (part) =>
@@ -76,15 +65,19 @@ export async function channelsFor(
   };
 
   function kernelRecord(
-    record: Pick<
-      Parameters<typeof createKernelLogChannel>[0],
-      'surface' | 'afterMs' | 'level' | 'text' | 'field' | 'undo' | 'notes'
-    >,
+    part: RecordPart,
+    told: Pick<Parameters<typeof createKernelLogChannel>[0], 'undo' | 'notes'>,
   ): Channel {
+    const { level, text, field } = recordOf(part);
     return createKernelLogChannel({
-      ...record,
+      surface: part.surface,
+      afterMs: part.afterMs,
+      level,
+      text,
+      field,
+      ...told,
       kernelLog: parts.kernelLog,
-      xidField: xidFields[method] ?? record.field,
+      xidField: xidFieldOf(method) ?? field,
       acceptRisk: body.acceptRisk ?? false,
       isGpu: async () => {
         const answer = await gpus();

@@ -1,6 +1,6 @@
+import type { NvmlAnswer } from '../../shared/gpu-identity.ts';
 import { isSamePci, type PciAddress, parsePci, pciToNvml } from '../../shared/pci.ts';
 import type { GpuFacts, GpuIdentities, HostEngineFacts } from '../../shared/schemas/inventory.ts';
-import type { NvmlAnswer } from '../nvml/port.ts';
 
 type Engine = Pick<HostEngineFacts, 'pid' | 'gpus' | 'problems'>;
 type EngineGpu = HostEngineFacts['gpus'][number];

@@ -1,7 +1,11 @@
 import { readFileSync } from 'node:fs';
-import type { Capability, HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
+import { refusalFromUnknown } from '../../shared/errors.ts';
+import type { NvmlAnswer } from '../../shared/gpu-identity.ts';
+import type { Capability, HostEngineFacts, Inventory, LogFileFacts } from '../../shared/schemas/inventory.ts';
+import { logFiles } from '../../shared/schemas/order.ts';
+import type { EngineProcesses } from '../engine-process/port.ts';
+import type { HostFiles } from '../host-files/port.ts';
 import type { KernelLog } from '../kernel-log/port.ts';
-import type { NvmlAnswer } from '../nvml/port.ts';
 import { joinGpus } from './gpu-join.ts';
 
 /** What this node can be drilled with; everything that is missing says why. */
@@ -14,8 +18,12 @@ export function createInventory(parts: {
   readonly kernelLog: KernelLog;
   readonly nvml: NvmlAnswer;
   readonly engines: readonly HostEngineFacts[];
+  readonly logFiles: readonly LogFileFacts[];
+  /** Why an engine could not be stopped, by its place in `engines`; undefined: it could. */
+  readonly pausable: readonly (string | undefined)[];
 }): Inventory {
-  const { nvml, engines } = parts;
+  const { nvml, engines, logFiles } = parts;
+  const kernelLog = parts.kernelLog.unavailable()?.message;
   return {
     node: parts.node,
     agentVersion: parts.agentVersion,
@@ -24,13 +32,17 @@ export function createInventory(parts: {
     architecture: parts.architecture,
     driverVersion: nvml.available ? nvml.driverVersion : null,
     capabilities: [
-      capability('kernel-log', parts.kernelLog.unavailable()?.message),
+      capability('kernel-log', kernelLog),
+      capability('journal', kernelLog && `its lines go by the kernel log: ${kernelLog}`),
+      capability('log-files', logFilesProblem(logFiles)),
       capability('dcgm', dcgmProblem(engines)),
+      capability('host-engine', pauseProblem(engines, parts.pausable)),
       capability('nvml', nvml.available ? undefined : nvml.because),
     ],
     gpus: nvml.available ? [...nvml.gpus] : [],
     engines: [...engines],
     identities: joinGpus(nvml, engines),
+    logFiles: [...logFiles],
   };
 }
 
@@ -38,10 +50,53 @@ function capability(name: Capability['name'], because: string | undefined): Capa
   return because === undefined ? { name, available: true } : { name, available: false, because };
 }
 
+/** As orders would find them; nothing is written. */
+export function lookAtLogFiles(files: HostFiles): Promise<LogFileFacts[]> {
+  return Promise.all(
+    Object.values(logFiles).map(async (path): Promise<LogFileFacts> => {
+      try {
+        await files.assertAppendable(path);
+        return { path, state: 'ready' };
+      } catch (thrown) {
+        const { reason, message, details } = refusalFromUnknown(thrown);
+        return {
+          path,
+          state: reason === 'log_file_missing' ? 'missing' : 'unusable',
+          because: message,
+          ...(details.remedy === undefined ? {} : { remedy: details.remedy }),
+        };
+      }
+    }),
+  );
+}
+
+export function lookAtEngines(
+  engines: readonly HostEngineFacts[],
+  processes: EngineProcesses,
+): Promise<(string | undefined)[]> {
+  return Promise.all(engines.map(({ pid }) => processes.whyNotPausable(pid)));
+}
+
+/** Which of them are there stands in `logFiles`. */
+function logFilesProblem(files: readonly LogFileFacts[]): string | undefined {
+  if (files.some(({ state }) => state === 'ready')) return undefined;
+  return `none can be appended to: ${files.map(({ because }) => because).join('; ')}`;
+}
+
+function pauseProblem(
+  engines: readonly HostEngineFacts[],
+  pausable: readonly (string | undefined)[],
+): string | undefined {
+  if (engines.length === 0) return noEngine;
+  if (pausable.includes(undefined)) return undefined;
+  return `no host engine can be stopped (${engines.map(({ pid }, at) => `pid ${pid}: ${pausable[at]}`).join('; ')})`;
+}
+
+const noEngine =
+  'no host engine (nv-hostengine) runs on this node; an engine inside another program is out of reach';
+
 function dcgmProblem(engines: readonly HostEngineFacts[]): string | undefined {
-  if (engines.length === 0) {
-    return 'no host engine (nv-hostengine) runs on this node; an engine inside another program is out of reach';
-  }
+  if (engines.length === 0) return noEngine;
   if (engines.some((engine) => engine.gpus.length > 0)) return undefined;
   const problems = engines.map((engine) => `pid ${engine.pid}: ${engine.problems.join(', ') || 'no GPU'}`);
   return `no host engine shows a GPU (${problems.join('; ')})`;

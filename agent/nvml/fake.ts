@@ -1,5 +1,6 @@
+import type { NvmlAnswer } from '../../shared/gpu-identity.ts';
 import type { GpuFacts } from '../../shared/schemas/inventory.ts';
-import type { Nvml, NvmlAnswer } from './port.ts';
+import type { Nvml } from './port.ts';
 
 export type FakeNvml = Nvml & {
   /** From now on the answer is `unavailable, because`; undefined makes NVML answer again. */

@@ -1,9 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../../shared/clock.ts';
+import type { NvmlAnswer } from '../../shared/gpu-identity.ts';
 import type { Log } from '../../shared/log.ts';
 import { type NvmlChild, type NvmlOutcome, startNvmlChild } from './child-process.ts';
 import type { NvmlFailure } from './messages.ts';
-import type { Nvml, NvmlAnswer } from './port.ts';
+import type { Nvml } from './port.ts';
 import { nvmlCodeName, nvmlCodeRemedy } from './return-codes.ts';
 
 export type ForkedNvmlOptions = {

@@ -1,4 +1,4 @@
-import type { GpuFacts } from '../../shared/schemas/inventory.ts';
+import type { NvmlAnswer } from '../../shared/gpu-identity.ts';
 
 /**
  * What NVML says about this node's GPUs. NVML lives in a child process: a hung driver call cannot be stopped in a
@@ -10,7 +10,3 @@ export interface Nvml {
   /** Ends the child. */
   close(): Promise<void>;
 }
-
-export type NvmlAnswer =
-  | { readonly available: true; readonly driverVersion: string; readonly gpus: readonly GpuFacts[] }
-  | { readonly available: false; readonly because: string };

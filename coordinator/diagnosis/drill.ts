@@ -4,6 +4,7 @@ import { logRules } from '../../shared/nma/log-rules.ts';
 import { type Reaction, xidReaction } from '../../shared/nma/reactions.ts';
 import { type ReactionChannel, reactionWindows } from '../../shared/nma/timing.ts';
 import { nmaVersions } from '../../shared/nma/versions.ts';
+import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
 import type { TimelineEntry } from '../../shared/schemas/expectation.ts';
 import type { Evidence } from '../../shared/schemas/explanation.ts';
 import type { KernelLogReadBack, Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
@@ -59,11 +60,19 @@ export function injectedOn(drill: DrillFacts | undefined): readonly SurfaceResul
 }
 
 /** What was written to, or before the injection what will be. */
-export function surfacesOf(drill: DrillFacts): readonly string[] {
-  if (drill.receipt !== undefined) return drill.receipt.surfaces.map((result) => result.surface);
-  const { surfaces, field } = drill.parameters;
-  if (Array.isArray(surfaces)) return surfaces.map(String);
-  return field === undefined ? [] : ['dcgm'];
+export function surfacesOf({ order, receipt }: DrillFacts): readonly Surface[] {
+  return receipt === undefined ? surfacesOfOrder(order) : receipt.surfaces.map((result) => result.surface);
+}
+
+/** Whether a host engine is written to, or is to be paused; once it stands still it cannot be judged any more. */
+export function isForEngine(drill: DrillFacts): boolean {
+  const surfaces = surfacesOf(drill);
+  return surfaces.includes('dcgm') || (drill.receipt === undefined && surfaces.includes('host-engine'));
+}
+
+/** The body of the order, as it was sent where it was. */
+export function askedOf({ order, receipt }: DrillFacts): Readonly<Record<string, unknown>> {
+  return { ...order.body, ...receipt?.asked };
 }
 
 /** Node's clock: when the last surface was written. undefined: nothing was. */
@@ -107,13 +116,13 @@ export function kernelText(drill: DrillFacts): string | undefined {
   const result = drill.receipt?.surfaces.find(({ surface }) => surface === 'kernel-log');
   const record = kernelReadBack(drill)?.record;
   if (record !== undefined) return record.slice(record.indexOf(';') + 1);
-  const asked = drill.receipt?.asked.text ?? drill.parameters.text;
+  const asked = drill.order.method === 'WriteKernelMessage' ? askedOf(drill).text : undefined;
   return result?.written ?? (typeof asked === 'string' ? asked : undefined);
 }
 
 /** The Xid of the drill: asked for by number, as a value of field 230, or as a line of the kernel log. */
 export function xidOf(drill: DrillFacts): number | undefined {
-  const { xid, field, value } = { ...drill.parameters, ...drill.receipt?.asked } as Record<string, unknown>;
+  const { xid, field, value } = askedOf(drill);
   if (typeof xid === 'number') return xid;
   if (Number(field) === 230 && Number.isInteger(Number(value))) return Number(value);
   return parseXidLine(kernelText(drill) ?? '')?.xid;

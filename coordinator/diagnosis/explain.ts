@@ -128,9 +128,16 @@ const codeOfRefusal: Readonly<Record<string, string>> = {
   read_back_failed: 'injection-not-proven',
   injection_not_visible: 'injection-not-proven',
   order_interrupted: 'injection-not-proven',
+  process_not_paused: 'injection-not-proven',
+  order_stopped: 'injection-interrupted',
+  log_file_missing: 'log-file-missing',
 };
 
-const perhapsInjected: ReadonlySet<string> = new Set(['injection-not-proven', 'agent-unreachable']);
+const perhapsInjected: ReadonlySet<string> = new Set([
+  'injection-not-proven',
+  'injection-interrupted',
+  'agent-unreachable',
+]);
 
 function judgeAll(facts: Facts, rules: readonly Rule[]): readonly Judged[] {
   return rules.map((rule) => ({ rule, judgement: rule.judge(facts) }));

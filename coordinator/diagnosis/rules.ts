@@ -10,7 +10,8 @@ import { injectionNotProven, injectionRefused } from './rules/injection.ts';
 import { injectionInterrupted } from './rules/interrupted.ts';
 import { kernelLogNotRead } from './rules/kernel-log.ts';
 import { alreadyFalse, reasonReplaced } from './rules/latched.ts';
-import { conditionAbsent, monitorDisabled } from './rules/monitor.ts';
+import { logFileMissing } from './rules/log-file.ts';
+import { monitorDisabled, monitorNotRegistered } from './rules/monitor.ts';
 import { nmaJustStarted, nmaNotInstalled, nmaNotRunning, nmaNotWriting } from './rules/nma-presence.ts';
 import { nodeReplaced, observationGap, waitTooShort } from './rules/observation.ts';
 import {
@@ -34,6 +35,7 @@ export const rules: readonly Rule[] = [
   fieldIsAnotherQuantity,
   wrongEngine,
   nobodyListens,
+  logFileMissing,
   injectionNotProven,
   injectionRefused,
   injectionInterrupted,
@@ -51,7 +53,7 @@ export const rules: readonly Rule[] = [
   nmaNotInstalled,
   arm64Gate,
   monitorDisabled,
-  conditionAbsent,
+  monitorNotRegistered,
   nmaNotWriting,
   dcgmServerMissing,
   engineLost,

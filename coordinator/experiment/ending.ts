@@ -161,7 +161,7 @@ export function drillFacts(
 ): DrillFacts {
   return {
     fault: spec.fault,
-    parameters: spec.parameters,
+    order: spec.order,
     expectation: spec.expectation,
     nodeUid: spec.nodeUid,
     receipt: status?.receipt,

@@ -134,10 +134,9 @@ function controlFacts(
   { path, order, expectation }: Control,
   made: ControlStatus | undefined,
 ): DrillFacts {
-  const { gpu: _gpu, ...parameters } = order.body;
   return {
     fault: path === 'dcgm' ? 'xid' : 'task-blocked',
-    parameters,
+    order,
     expectation,
     nodeUid: spec.nodeUid,
     receipt: made?.receipt,
@@ -152,10 +151,14 @@ function controlFacts(
 function conditionFacts(injection: Injection): DrillFacts {
   const { expectation, order, nodeUid, fault } = injection.spec;
   const { event: _rule, ...expected } = expectation;
-  const { engine } = order.body;
+  const { surfaces, engine } = order.body;
   return {
     fault,
-    parameters: engine === undefined ? {} : { engine },
+    // Without its number: what the fault itself leads to is not asked here.
+    order: {
+      method: order.method,
+      body: { ...(surfaces === undefined ? {} : { surfaces }), ...(engine === undefined ? {} : { engine }) },
+    },
     expectation: { ...expected, kind: 'condition' },
     nodeUid,
     receipt: undefined,

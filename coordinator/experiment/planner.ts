@@ -1,8 +1,9 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
+import { findFault } from '../../shared/faults/parameters.ts';
 import type { FaultRow } from '../../shared/faults/row.ts';
 import type { InjectionSpec } from '../../shared/schemas/experiment.ts';
-import { isReady } from '../cluster/node-view.ts';
+import { hasGpu, isReady } from '../cluster/node-view.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import type { Collector } from '../facts/collect.ts';
 import { contextFromFacts, contextFromLabels } from '../plan/context.ts';
@@ -10,6 +11,7 @@ import { type PlanInput, planTarget } from '../plan/plan.ts';
 import { previewTarget, type TargetPreview } from '../plan/preview.ts';
 import type { Confidence, TargetPlan } from '../plan/schema.ts';
 import {
+  byName,
   type Candidate,
   optInLabel,
   optInValue,
@@ -96,7 +98,7 @@ export function createPlanner(deps: {
     const busy = await busyNodes(metadata.name);
     const candidates = deps.nodes().map((node) => candidateFrom(node, busy));
     const seed = spec.target?.seed ?? seedFromName(metadata.name);
-    const selection = selectNodes(candidates, spec.target ?? {}, seed);
+    const selection = selectNodes(candidates, spec.target ?? {}, seed, findFault(spec.fault.name, deps.rows));
     if (selection.chosen.length === 0) throw noTarget(selection);
     return { ...selection, seed };
   }
@@ -170,6 +172,7 @@ function remedyFor(skipped: Selection['skipped']): string {
   if (because('not opted in')) return `kubectl label node NODE ${optInLabel}=${optInValue}`;
   if (because('works on it'))
     return 'wait until the experiment that works on the node has ended, or abort it';
+  if (because(byName)) return 'name the node in target.selector.names, or choose other nodes';
   return 'choose a selector that fits nodes which may be drilled (GET /api/v1/nodes)';
 }
 
@@ -205,6 +208,7 @@ function candidateFrom(node: KubeObject, busy: ReadonlyMap<string, string>): Can
     uid,
     labels,
     ready: isReady(node),
+    hasGpu: hasGpu(node),
     deleting: deletionTimestamp !== undefined,
     ...(busyWith === undefined ? {} : { busyWith }),
   };

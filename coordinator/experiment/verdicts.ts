@@ -13,6 +13,7 @@ const brokenLinks: readonly Reason[] = [
   'engine_unreachable',
   'gpu_not_in_engine',
   'dcgmi_not_found',
+  'log_file_missing',
 ];
 
 /** It is not known whether the fault was there, so that silence proves nothing. */
@@ -21,6 +22,8 @@ const unproven: readonly Reason[] = [
   'read_back_failed',
   'injection_not_visible',
   'agent_unreachable',
+  'process_not_paused',
+  'order_stopped',
 ];
 /** Of other reasons, only the diagnosis can tell whether something may have been written. */
 const notProven = 'injection-not-proven';

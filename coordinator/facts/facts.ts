@@ -1,5 +1,6 @@
 import type { NmaVersion } from '../../shared/nma/versions.ts';
 import type { Expectation, TimelineEntry } from '../../shared/schemas/expectation.ts';
+import type { AgentOrder } from '../../shared/schemas/experiment.ts';
 import type { Inventory } from '../../shared/schemas/inventory.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { NodeCondition } from '../cluster/node-view.ts';
@@ -111,7 +112,8 @@ export type RepairFacts = {
 
 export type DrillFacts = {
   readonly fault: string;
-  readonly parameters: Readonly<Record<string, unknown>>;
+  /** What the agent is to do, or was. */
+  readonly order: Pick<AgentOrder, 'method' | 'body'>;
   readonly expectation: Expectation;
   /** uid of the Node object when the drill was planned: a replaced node keeps its name in some clusters. */
   readonly nodeUid?: string;

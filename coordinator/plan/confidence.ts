@@ -1,8 +1,9 @@
+import type { GpuIdentity } from '../../shared/gpu-identity.ts';
 import { compareVersions } from '../../shared/nma/versions.ts';
 import type { Part } from '../../shared/orders/script.ts';
 import type { AgentOrder } from '../../shared/schemas/experiment.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
-import { judgingVersion, type KnownGpu, type TargetContext } from './context.ts';
+import { judgingVersion, type TargetContext } from './context.ts';
 import type { Confidence } from './schema.ts';
 
 type Doubt = { readonly level: 'medium' | 'low'; readonly because: string };
@@ -11,7 +12,7 @@ type About = {
   readonly target: TargetContext;
   readonly order: Omit<AgentOrder, 'orderId'>;
   readonly parts: readonly Part[];
-  readonly gpu: KnownGpu | undefined;
+  readonly gpu: GpuIdentity | undefined;
   readonly engine: HostEngineFacts | undefined;
   readonly engineVersion: string;
 };
@@ -72,7 +73,9 @@ function driverDoubt({ target, order, parts }: About): Doubt | undefined {
   return { level: 'medium', because: 'the driver version is not known; the text is the newest driver’s' };
 }
 
-function migDoubt({ order, gpu }: About): Doubt | undefined {
-  if (order.body.mig === undefined || gpu?.migEnabled !== false) return undefined;
+function migDoubt({ order, target, gpu }: About): Doubt | undefined {
+  if (order.body.mig === undefined || gpu?.uuid === undefined) return undefined;
+  const known = target.inventory?.gpus.find(({ uuid }) => uuid === gpu.uuid);
+  if (known?.migEnabled !== false) return undefined;
   return { level: 'medium', because: 'the line names a MIG device, and MIG is off on this GPU' };
 }

@@ -1,3 +1,6 @@
+import { chooseEngine, gpuIdFor, namesOf } from '../../shared/engines/choose.ts';
+import { Refusal } from '../../shared/errors.ts';
+import { type GpuIdentity, identifyGpu, type NvmlAnswer } from '../../shared/gpu-identity.ts';
 import { type FoundNmaVersion, findNmaVersion, nmaVersions } from '../../shared/nma/versions.ts';
 import { type PciAddress, parsePci } from '../../shared/pci.ts';
 import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
@@ -63,64 +66,43 @@ const newest: FoundNmaVersion = {
   note: 'its version was not found on the node; judged by the newest known',
 };
 
-/** The engine that the agent would take: the one that is named, else the one that is listened on, else, by force, the only one. */
-export function engineOf(
-  { inventory }: TargetContext,
-  { selector, force }: { readonly selector: EngineSelector | undefined; readonly force: boolean },
-): HostEngineFacts | undefined {
-  const engines = inventory?.engines ?? [];
-  if (selector !== undefined) return engines.find((engine) => isNamed(engine, selector));
-  const listened = engines.filter(({ nma }) => nma.listening);
-  if (listened.length > 0) return listened.length === 1 ? listened[0] : undefined;
-  return force && engines.length === 1 ? engines[0] : undefined;
+/** What the agent would find with the same functions; undefined: it would refuse, or nothing is known of the node. */
+export function engineOf({ inventory }: TargetContext, asked: EngineAsked): HostEngineFacts | undefined {
+  return inventory && found(() => chooseEngine(inventory.engines, asked.selector, asked.force));
 }
 
-export function isNamed(engine: HostEngineFacts, { pid, address }: EngineSelector): boolean {
-  return pid === undefined ? engine.address === address : engine.pid === pid;
+export type EngineAsked = { readonly selector: EngineSelector | undefined; readonly force: boolean };
+
+export function gpuOf({ inventory }: TargetContext, selector: GpuSelector): GpuIdentity | undefined {
+  return inventory && found(() => identifyIn(inventory, selector));
 }
 
-/** A GPU as far as the inventory tells; joined by UUID and address, as NVML index and DCGM id are mere positions. */
-export type KnownGpu = {
-  readonly pci: PciAddress;
-  readonly pciText: string;
-  readonly uuid: string;
-  readonly name: string;
-  readonly migEnabled: boolean | null;
-};
-
-export function gpuOf({ inventory }: TargetContext, selector: GpuSelector): KnownGpu | undefined {
-  const found = inventory?.gpus.find((gpu) => isMeant(gpu, selector));
-  const pci = addressOf(found?.pci);
-  if (found === undefined || pci === undefined) return undefined;
-  return { pci, pciText: found.pci, uuid: found.uuid, name: found.name, migEnabled: found.migEnabled };
+export function gpuIdIn(engine: HostEngineFacts, gpu: GpuIdentity): number | undefined {
+  return found(() => gpuIdFor(engine, namesOf(gpu)));
 }
 
-function isMeant(gpu: Inventory['gpus'][number], { index, uuid, pci }: GpuSelector): boolean {
-  if (pci !== undefined) return isSameAddress(gpu.pci, pci);
-  if (uuid !== undefined) return gpu.uuid.toLowerCase() === uuid.toLowerCase();
-  return gpu.index === index;
+/** As the agent looks: host engines only where NVML does not answer. */
+export function identifyIn(inventory: Inventory, selector: GpuSelector): GpuIdentity {
+  const nvml = nvmlAnswerOf(inventory);
+  return identifyGpu(selector, nvml, nvml.available ? [] : inventory.engines);
 }
 
-/** DCGM's number of the GPU in that engine's own list; undefined: it is not in it. */
-export function gpuIdIn(engine: HostEngineFacts, gpu: KnownGpu): number | undefined {
-  return engine.gpus.find(
-    (candidate) =>
-      candidate.uuid.toLowerCase() === gpu.uuid.toLowerCase() && isSameAddress(candidate.pci, gpu.pciText),
-  )?.id;
+export function nvmlAnswerOf({ capabilities, driverVersion, gpus }: Inventory): NvmlAnswer {
+  const nvml = capabilities.find(({ name }) => name === 'nvml');
+  if (nvml?.available !== false) return { available: true, driverVersion: driverVersion ?? '', gpus };
+  return { available: false, because: nvml.because ?? 'not said why' };
 }
 
-function isSameAddress(left: string, right: string): boolean {
-  const [a, b] = [addressOf(left), addressOf(right)];
-  return (
-    a !== undefined && b !== undefined && a.domain === b.domain && a.bus === b.bus && a.device === b.device
-  );
+function found<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (thrown) {
+    if (thrown instanceof Refusal) return undefined;
+    throw thrown;
+  }
 }
 
 /** undefined: what a blinded engine or a lost GPU prints in place of an address. */
 export function addressOf(text: string | undefined): PciAddress | undefined {
-  try {
-    return text === undefined ? undefined : parsePci(text);
-  } catch {
-    return undefined;
-  }
+  return text === undefined ? undefined : found(() => parsePci(text));
 }

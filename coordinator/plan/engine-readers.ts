@@ -1,5 +1,5 @@
 import { fieldById } from '../../shared/dcgm-fields/find.ts';
-import { isCurrent } from '../../shared/dcgm-fields/reach.ts';
+import { explainMiss, isCurrent } from '../../shared/dcgm-fields/reach.ts';
 import type { Effect, FieldRow } from '../../shared/dcgm-fields/row.ts';
 import { isMatch, renderRule } from '../../shared/dcgm-fields/rule.ts';
 import { xidHealthIncident } from '../../shared/nma/health-codes.ts';
@@ -76,7 +76,7 @@ function healthReader(field: FieldRow, value: string, context: ReaderContext): R
   const consumer = `${engineName(context)}, health`;
   const deaf = deafness(context);
   if (deaf !== undefined) return { consumer, accepted: false, because: deaf };
-  const incident = healthIncident(field, value, context.engineVersion);
+  const incident = healthIncident(field, value, context);
   if (typeof incident === 'string') return { consumer, accepted: false, because: incident };
   const { code, result } = incident;
   const keeps = field.id === xidField ? ', kept until the engine restarts' : '';
@@ -96,17 +96,18 @@ const xidField = 230;
 function healthIncident(
   field: FieldRow,
   value: string,
-  engineVersion: string,
+  { engineVersion, gpuName }: ReaderContext,
 ): { readonly code: number; readonly result: 'WARN' | 'FAIL' } | string {
   if (field.id === xidField)
     return (
-      xidHealthIncident(engineVersion, Number(value)) ??
+      xidHealthIncident(engineVersion, Number(value), gpuName) ??
       `Xid ${value} is in none of the health lists of ${engineVersion}`
     );
   const effects = effectsOf(field, 'health');
   if (effects.length === 0) return `no health check looks at field ${field.id}`;
-  const current = effects.filter((effect) => isCurrent(effect, engineVersion));
-  if (current.length === 0) return `the check came with ${effects[0]?.since}`;
+  const current = effects.filter((effect) => isCurrent(effect, { engineVersion, gpuName }));
+  if (current.length === 0)
+    return explainMiss({ field, value, engineVersion, gpuName }, 'health')?.summary ?? 'no check';
   return current.find(({ rule }) => isMatch(rule, value)) ?? `its check wants ${wanted(current, field)}`;
 }
 
@@ -115,7 +116,7 @@ function nmaOnValue(field: FieldRow, value: string, context: ReaderContext): Rea
   const { row } = judgingVersion(context.target);
   const deaf = deafness(context);
   if (deaf !== undefined) return { consumer, accepted: false, because: deaf };
-  const incident = healthIncident(field, value, context.engineVersion);
+  const incident = healthIncident(field, value, context);
   const ways = [
     ...effectsOf(field, 'policy').flatMap(({ rule, policy }) =>
       isMatch(rule, value) ? [`the ${policy} policy, at once`] : [],

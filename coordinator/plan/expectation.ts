@@ -1,17 +1,21 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
+import type { ChannelReaction, Work as ChannelWork, ReactsOn } from '../../shared/faults/channels/channel.ts';
+import { channelOf, expectationOf } from '../../shared/faults/channels.ts';
 import type { FaultRow } from '../../shared/faults/row.ts';
+import { nmaVersions } from '../../shared/nma/versions.ts';
 import type { Expectation } from '../../shared/schemas/expectation.ts';
 import type { ExpectationInput } from '../../shared/schemas/experiment.ts';
 import { negativeExpectation } from './negative.ts';
 
 /** The caller's word wins; what it leaves out comes from catalogue and version. */
-export function resolveExpectation(
-  given: ExpectationInput,
-  usual: Expectation | undefined,
-  row: FaultRow,
-): Expectation {
-  const negative = negativeExpectation(given, usual, row);
+export function resolveExpectation(given: ExpectationInput, work: Work, on: ReactsOn): Expectation {
+  const { row, reacting } = work;
+  const [first] = reacting;
+  const usual = first && expectationOf(first);
+  const elsewhere = first === undefined ? reactionElsewhere(work) : undefined;
+  const typeElsewhere = elsewhere?.reaction.conditionType;
+  const negative = negativeExpectation(given, { usual, row, reacting, typeElsewhere });
   if (negative !== undefined) return negative;
   const withinSeconds =
     given.within === undefined
@@ -30,8 +34,11 @@ export function resolveExpectation(
   if (kind === undefined || type === undefined || reason === undefined) {
     throw new Refusal(
       'expectation_invalid',
-      `expectation: no version-known reaction to fault ${row.name} with these parameters; say kind, type and reason`,
-      { field: 'expectation', allowed: '{kind: event|condition, type, reason, within}' },
+      `expectation: ${silence(row, on, elsewhere)}; say kind, type and reason, or none: true`,
+      {
+        field: 'expectation',
+        allowed: '{kind: event|condition, type, reason, within} or {none: true, for, event}',
+      },
     );
   }
   // A reason of the caller's own makes the usual message meaningless.
@@ -39,4 +46,30 @@ export function resolveExpectation(
     given.message ??
     (given.reason === undefined || given.reason === usual?.reason ? usual?.message : undefined);
   return { kind, type, reason, ...(message === undefined ? {} : { message }), withinSeconds };
+}
+
+type Work = ChannelWork & { readonly row: FaultRow; readonly reacting: readonly ChannelReaction[] };
+
+type Elsewhere = { readonly version: string; readonly reaction: ChannelReaction['reaction'] };
+
+/** What the newest version that reacts would show, with the host engine of its chart. */
+function reactionElsewhere(work: Work): Elsewhere | undefined {
+  for (const nma of nmaVersions.toReversed()) {
+    const [found] = channelOf(work.channel).reactions(work, { nma, engineVersion: undefined });
+    if (found !== undefined) return { version: nma.version, reaction: found.reaction };
+  }
+  return undefined;
+}
+
+function silence(
+  { name }: FaultRow,
+  { nma, engineVersion }: ReactsOn,
+  elsewhere: Elsewhere | undefined,
+): string {
+  const engine = engineVersion === undefined ? '' : ` on host engine ${engineVersion}`;
+  const other =
+    elsewhere === undefined
+      ? ', nor does any other that is known'
+      : ` (${elsewhere.version} does: ${elsewhere.reaction.reason})`;
+  return `version ${nma.version} of the monitoring agent${engine} shows nothing for fault ${name} with these parameters${other}`;
 }

@@ -1,4 +1,4 @@
-import type { PluginName } from '../../shared/nma/conditions.ts';
+import { isNeuronInstance, type PluginName } from '../../shared/nma/conditions.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import { judgingVersion, type TargetContext } from './context.ts';
 import type { Reading } from './schema.ts';
@@ -9,6 +9,8 @@ export type ReaderContext = {
   readonly engine: HostEngineFacts | undefined;
   /** The version that is judged by where the engine's own is unknown. */
   readonly engineVersion: string;
+  /** Of the GPU, as the engine or NVML names it; undefined: unknown. */
+  readonly gpuName: string | undefined;
 };
 
 export type Gate = { readonly consumer: string; readonly plugin: PluginName; readonly needsEngine: boolean };
@@ -25,7 +27,9 @@ export function nmaGate(
   target: TargetContext,
 ): string | undefined {
   if (target.disabledPlugins?.includes(plugin)) return `its configuration switches ${plugin} off`;
-  if (plugin === 'neuron') return 'this monitor runs on Neuron nodes only';
+  if (plugin === 'neuron') {
+    return isNeuronInstance(target.instanceType) ? undefined : 'this monitor runs on Neuron nodes only';
+  }
   if (!needsEngine || !isGatedOnArm(target)) return undefined;
   return `NMA ${judgingVersion(target).row.version} switches GPU detection off on arm64`;
 }

@@ -1,10 +1,13 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
-import { firstGpu } from '../../shared/faults/channels/channel.ts';
+import type { ChannelReaction } from '../../shared/faults/channels/channel.ts';
 import { channelOf, expectationOf } from '../../shared/faults/channels.ts';
 import type { FaultRow } from '../../shared/faults/row.ts';
+import { firstGpu } from '../../shared/gpu-identity.ts';
 import { gpuConditionType } from '../../shared/nma/conditions.ts';
+import { reactionWindows } from '../../shared/nma/timing.ts';
 import type { NmaVersion } from '../../shared/nma/versions.ts';
+import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
 import type { Expectation } from '../../shared/schemas/expectation.ts';
 import type { AgentOrder, Control, ExpectationInput } from '../../shared/schemas/experiment.ts';
 import type { GpuSelector } from '../../shared/schemas/order.ts';
@@ -17,8 +20,7 @@ const positive = ['kind', 'type', 'reason', 'message', 'within'] as const;
 /** The expectation of a negative drill, or undefined where it is no such drill. Refuses what goes with the other only. */
 export function negativeExpectation(
   given: ExpectationInput,
-  usual: Expectation | undefined,
-  row: Pick<FaultRow, 'name' | 'needsGpu' | 'channel'>,
+  { usual, row, reacting, typeElsewhere }: Usual,
 ): Expectation | undefined {
   if (given.none !== true) {
     const stray = (['for', 'event'] as const).find((name) => given[name] !== undefined);
@@ -39,25 +41,54 @@ export function negativeExpectation(
     );
   }
   const isAboutGpus = row.needsGpu || row.channel.kind === 'sxid';
+  const event = given.event ?? 'allowed';
   return {
     kind: 'none',
-    type: usual?.type ?? (isAboutGpus ? gpuConditionType : 'KernelReady'),
+    type: usual?.type ?? typeElsewhere ?? (isAboutGpus ? gpuConditionType : 'KernelReady'),
     reason: usual?.reason ?? '',
     ...(usual?.message === undefined ? {} : { message: usual.message }),
-    event: given.event ?? 'allowed',
-    withinSeconds: forSeconds(given.for, usual),
+    event,
+    withinSeconds: forSeconds(given.for, reacting.filter(isJudged(event))),
   };
 }
 
-function forSeconds(text: string | undefined, usual: Expectation | undefined): number {
-  if (text === undefined) return Math.max(usual?.withinSeconds ?? 0, usualForSeconds);
+/** What a fault does where something is expected of it. */
+type Usual = {
+  readonly usual: Expectation | undefined;
+  readonly row: Pick<FaultRow, 'name' | 'needsGpu' | 'channel'>;
+  readonly reacting: readonly ChannelReaction[];
+  /** The condition that another version of the monitoring agent would turn. */
+  readonly typeElsewhere: string | undefined;
+};
+
+/** Every condition; of the events only the fault's first one, and only where something is said of it. */
+function isJudged(event: Expectation['event']) {
+  return ({ reaction }: ChannelReaction, index: number) =>
+    reaction.appearsAs === 'condition' || (event !== 'allowed' && index === 0);
+}
+
+/** A silence that is shorter than what could break it proves nothing. */
+function forSeconds(text: string | undefined, reacting: readonly ChannelReaction[]): number {
+  const last = reacting.toSorted((left, right) => worstSeconds(right) - worstSeconds(left))[0];
+  const needed = last === undefined ? 1 : Math.ceil(worstSeconds(last));
+  if (text === undefined) {
+    return Math.max(usualForSeconds, last === undefined ? 0 : expectationOf(last).withinSeconds);
+  }
   const seconds = parseDuration(text, 'expectation.for') / 1000;
-  if (seconds >= 1 && seconds <= 3600) return seconds;
-  throw new Refusal('expectation_invalid', 'expectation.for: must be from 1 s to 1 h', {
+  if (seconds >= needed && seconds <= 3600) return seconds;
+  const because =
+    last === undefined || seconds > 3600
+      ? ''
+      : `: ${last.reaction.appearsAs} ${last.reaction.reason} may come as late as ${needed} s after the order`;
+  throw new Refusal('expectation_invalid', `expectation.for: must be from ${needed} s to 1 h${because}`, {
     field: 'expectation.for',
     value: text,
-    allowed: '1s to 1h',
+    allowed: `${needed}s to 1h`,
   });
+}
+
+function worstSeconds({ afterMs, via }: ChannelReaction): number {
+  return (afterMs + reactionWindows[via].worstMs) / 1000;
 }
 
 function mixed(name: string, value: unknown, what: string, remedy: string): Refusal {
@@ -92,9 +123,10 @@ type MadeControl = {
 };
 
 /** What is written to a file or to the journal is read by the same process as the kernel log, through a watch of its own. */
-function pathsOf({ method, body }: AgentOrder): readonly Control['path'][] {
-  if (method === 'InjectDcgmField' || method === 'PauseHostEngine') return ['dcgm'];
-  return Array.isArray(body.surfaces) ? (body.surfaces as Control['path'][]) : ['kernel-log'];
+function pathsOf(order: AgentOrder): readonly Control['path'][] {
+  return surfacesOfOrder(order).map((surface) =>
+    surface === 'dcgm' || surface === 'host-engine' ? 'dcgm' : 'kernel-log',
+  );
 }
 
 function engineControl({ body }: AgentOrder, nma: NmaVersion): MadeControl {

@@ -1,5 +1,5 @@
 import { faults } from '../../shared/faults/catalogue.ts';
-import { channelOf, expectationOf } from '../../shared/faults/channels.ts';
+import { channelOf } from '../../shared/faults/channels.ts';
 import { findFault, resolveParameters } from '../../shared/faults/parameters.ts';
 import type { FaultRow } from '../../shared/faults/row.ts';
 import { parsePci } from '../../shared/pci.ts';
@@ -40,14 +40,16 @@ export function planTarget(input: PlanInput): TargetPlan {
   // First, because it checks the parameters by their own names.
   const order = channel.order(work);
   const writing = writeContext(order, target, nma.engineVersion);
-  const { engine, engineVersion } = writing;
-  const reacting = channel.reactions(work, { nma, engineVersion });
+  const { engine, engineVersion, gpuName } = writing;
+  const on = { nma, engineVersion, gpuName };
+  const reacting = channel.reactions(work, on);
   const [first] = reacting;
   const asked = spec.expectation ?? (first === undefined && orNone ? { none: true } : {});
-  const expectation = resolveExpectation(asked, first && expectationOf(first), row);
+  const expectation = resolveExpectation(asked, { ...work, row, reacting }, on);
   const parts = partsOf(order, writing);
   const reactions = plannedReactions(reacting, parts);
-  const about = { node, row, order, parts, expectation, target, engine, engineVersion, gpu: writing.gpu };
+  const { gpu } = writing;
+  const about = { node, row, order, parts, expectation, target, engine, engineVersion, gpu, gpuName };
   return {
     node,
     order: { orderId, ...order },
@@ -56,8 +58,12 @@ export function planTarget(input: PlanInput): TargetPlan {
     expectation,
     controls: expectation.kind === 'none' ? [...controlsFor({ orderId, ...order }, nma, marker)] : [],
     reactions,
-    latched: latchedBy(reactions, parts, engineVersion),
-    refusals: refusalsOf({ ...about, selector: gpuSelectorOf(order) }),
+    latched: latchedBy(reactions, parts, writing),
+    refusals: refusalsOf({
+      ...about,
+      selector: gpuSelectorOf(order),
+      isGpuNamed: spec.target?.gpu !== undefined,
+    }),
     confidence: confidenceOf(about),
     risk: row.risk,
     undo: row.undo,
@@ -77,13 +83,15 @@ function writeContext(
     selector: body.engine as EngineSelector | undefined,
     force: body.force === true,
   });
+  const gpuId = engine === undefined || gpu === undefined ? undefined : gpuIdIn(engine, gpu);
   return {
     target,
     gpu,
     givenPci: addressOf(selector?.pci),
     driverVersion: target.inventory?.driverVersion ?? undefined,
     engine,
-    gpuId: engine === undefined || gpu === undefined ? undefined : gpuIdIn(engine, gpu),
+    gpuId,
+    gpuName: engine?.gpus.find(({ id }) => id === gpuId)?.name ?? gpu?.name,
     engineVersion: engine?.version ?? usualEngine,
   };
 }

@@ -39,10 +39,10 @@ function loweredBy(checks: readonly PreflightCheck[], { confidence, refusals }: 
 }
 
 /** What a drill looks like to a diagnosis before anything is ordered. */
-function drillOf({ parameters, expectation }: TargetPlan, fault: string): DrillFacts {
+function drillOf({ order, expectation }: TargetPlan, fault: string): DrillFacts {
   return {
     fault,
-    parameters,
+    order,
     expectation,
     receipt: undefined,
     refusal: undefined,
@@ -67,5 +67,6 @@ const sameAs: Readonly<Record<string, string>> = {
   engine_unreachable: 'engine-lost',
   disarmed: 'agent-disarmed',
   nobody_listens: 'nobody-listens',
+  log_file_missing: 'log-file-missing',
   engine_not_found: 'dcgm-server-missing',
 };

@@ -79,16 +79,18 @@ function whySilent(surface: Surface, parts: readonly Part[]): string {
     : `no rule of this version of NMA takes it from the ${surface}`;
 }
 
+type KeptOn = { readonly engineVersion: string; readonly gpuName: string | undefined };
+
 /** What stays on the node when the drill is over, and what ends it (nma.md §3). */
 export function latchedBy(
   reactions: readonly PlannedReaction[],
   parts: readonly Part[],
-  engineVersion: string,
+  on: KeptOn,
 ): Latched[] {
   const types = reactions.flatMap(({ appearsAs, type }) =>
     appearsAs === 'condition' && type !== undefined ? [type] : [],
   );
-  const kept = keptByEngine(parts, engineVersion);
+  const kept = keptByEngine(parts, on);
   return [
     ...logsKept(parts),
     ...(kept.length === 0
@@ -140,11 +142,11 @@ const rereadByEngine: readonly number[] = [79, 119, 120];
 const xidField = 230;
 
 /** Xids that the engine's health system has a code for: the others leave nothing there. */
-function keptByEngine(parts: readonly Part[], engineVersion: string): string[] {
+function keptByEngine(parts: readonly Part[], { engineVersion, gpuName }: KeptOn): string[] {
   const xids = parts.flatMap((part) =>
     part.surface === 'dcgm' && part.field === xidField ? [Number(part.value)] : [],
   );
   return [...new Set(xids)]
-    .filter((xid) => xidHealthIncident(engineVersion, xid) !== undefined)
+    .filter((xid) => xidHealthIncident(engineVersion, xid, gpuName) !== undefined)
     .map((xid) => `Xid ${xid}`);
 }

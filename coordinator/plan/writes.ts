@@ -1,19 +1,19 @@
 import { fieldById } from '../../shared/dcgm-fields/find.ts';
 import { type Recipe, type RecipeStep, recipeFor } from '../../shared/dcgm-fields/recipe.ts';
 import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
+import type { GpuIdentity } from '../../shared/gpu-identity.ts';
 import { kmsgLevels } from '../../shared/kmsg-record.ts';
-import { type Part, scriptOf } from '../../shared/orders/script.ts';
+import { type Part, recordOf, scriptOf } from '../../shared/orders/script.ts';
 import { type PciAddress, parsePci, pciToXid } from '../../shared/pci.ts';
 import type { AgentOrder } from '../../shared/schemas/experiment.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
-import type { KnownGpu } from './context.ts';
 import { dcgmReaders } from './engine-readers.ts';
 import type { ReaderContext } from './gate.ts';
 import { readersOfPart } from './readers.ts';
 import type { PlannedWrite } from './schema.ts';
 
 export type WriteContext = ReaderContext & {
-  readonly gpu: KnownGpu | undefined;
+  readonly gpu: GpuIdentity | undefined;
   /** As the caller named it, where the inventory does not know it. */
   readonly givenPci: PciAddress | undefined;
   readonly driverVersion: string | undefined;
@@ -28,7 +28,7 @@ export function partsOf(order: Omit<AgentOrder, 'orderId'>, context: WriteContex
     gpu: {
       pci: gpu?.pci ?? givenPci ?? standIn.pci,
       uuid: gpu?.uuid ?? standIn.uuid,
-      ...(gpu === undefined ? {} : { name: gpu.name }),
+      ...(gpu?.name === undefined ? {} : { name: gpu.name }),
     },
     ...(driverVersion === undefined ? {} : { driverVersion }),
   });
@@ -38,7 +38,7 @@ export function partsOf(order: Omit<AgentOrder, 'orderId'>, context: WriteContex
 const standIn = { pci: parsePci('fffe:fe:1e.0'), uuid: 'GPU-ffffffff-ffff-4fff-bfff-fffffffffffe' };
 
 /** In place of what only the agent will know. */
-function withoutStandIn(text: string): string {
+export function withoutStandIn(text: string): string {
   return text
     .replaceAll(pciToXid(standIn.pci), '(address of the GPU)')
     .replaceAll(standIn.uuid, '(UUID of the GPU)');
@@ -65,12 +65,11 @@ function placed(
   { engine }: WriteContext,
 ): { readonly where: string; readonly what: string } {
   switch (part.surface) {
-    case 'kernel-log': {
-      const level = kmsgLevels.indexOf(part.level);
-      return { where: '/dev/kmsg', what: `<${level}>${withoutStandIn(part.text)}` };
+    case 'kernel-log':
+    case 'journal': {
+      const { level, text } = recordOf(part);
+      return { where: '/dev/kmsg', what: `<${kmsgLevels.indexOf(level)}>${withoutStandIn(text)}` };
     }
-    case 'journal':
-      return { where: '/dev/kmsg', what: `<3>${part.identifier}: ${part.text}` };
     case 'log-file':
       return { where: part.path, what: part.text };
     case 'host-engine':
@@ -110,7 +109,10 @@ function dcgmWrites(part: Extract<Part, { surface: 'dcgm' }>, context: WriteCont
 }
 
 /** As the agent makes it; where the agent would refuse, the recipe says why. */
-function recipeOf(part: Extract<Part, { surface: 'dcgm' }>, { engine, engineVersion }: WriteContext): Recipe {
+function recipeOf(
+  part: Extract<Part, { surface: 'dcgm' }>,
+  { engine, engineVersion, gpuName }: WriteContext,
+): Recipe {
   const { reach, offsetSeconds, forMs, everyMs } = part;
   const field = fieldById(part.field);
   return recipeFor({
@@ -118,6 +120,7 @@ function recipeOf(part: Extract<Part, { surface: 'dcgm' }>, { engine, engineVers
     value: assertFieldValue(field, part.value, 'value', { force: true }),
     reach,
     engineVersion: engine === undefined ? engineVersion : engine.version,
+    gpuName,
     hasSample: undefined,
     offsetSeconds,
     forMs,

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { Refusal } from '../../shared/errors.ts';
 import { notOffered } from '../../shared/faults/catalogue.ts';
-import { exampleParameters, type Parameters } from '../../shared/faults/parameters.ts';
+import { exampleParameters, type Parameters, whyNoFault } from '../../shared/faults/parameters.ts';
 import type { FaultRow } from '../../shared/faults/row.ts';
 import { describeFault } from '../catalogue/describe.ts';
 import type { Collector } from '../facts/collect.ts';
@@ -89,7 +89,13 @@ export function registerFaultRoutes(
     async ({ params, query }) => {
       const row = knownFault(params.name, deps.rows);
       const given = parametersFrom(query.parameters);
-      if (query.node === undefined) return described.get(row.name);
+      if (query.node === undefined) {
+        if (query.parameters === undefined) return described.get(row.name);
+        throw new Refusal('malformed_request', 'parameters: only goes with node, on which it is planned', {
+          field: 'parameters',
+          remedy: 'add node=NAME, or leave parameters out',
+        });
+      }
       await deps.ready();
       const facts = await deps.collector.facts(query.node);
       const fault = { name: row.name, parameters: { ...exampleParameters(row), ...given } };
@@ -120,17 +126,12 @@ function rowAnswer(row: FaultRow): object {
 function knownFault(name: string, rows: readonly FaultRow[]): FaultRow {
   const row = rows.find((candidate) => candidate.name === name);
   if (row !== undefined) return row;
-  const instead = notOffered.find((candidate) => candidate.name === name);
-  throw new Refusal(
-    'fault_missing',
-    `name: no fault "${name}"${instead === undefined ? '' : `: ${instead.because}`}`,
-    {
-      field: 'name',
-      value: name,
-      allowed: rows.map((candidate) => candidate.name),
-      ...(instead?.instead === undefined ? {} : { remedy: instead.instead }),
-    },
-  );
+  throw new Refusal('fault_missing', `name: ${whyNoFault(name, rows)}`, {
+    field: 'name',
+    value: name,
+    allowed: rows.map((candidate) => candidate.name),
+    remedy: 'GET /api/v1/faults lists them all',
+  });
 }
 
 function parametersFrom(text: string | undefined): Parameters {

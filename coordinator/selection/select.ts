@@ -8,6 +8,8 @@ export type Candidate = {
   readonly uid: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly ready: boolean;
+  /** By its Node object: what the device plugin offers, or a label says. */
+  readonly hasGpu: boolean;
   readonly deleting: boolean;
   /** Another experiment works on it now. */
   readonly busyWith?: string;
@@ -28,14 +30,19 @@ export const optInValue = 'allowed';
  * Picks the target nodes. The same nodes, target and seed give the same choice, in any order of `nodes`: each node is
  * ranked by a hash of seed and name, so that a node more or less does not reshuffle the others.
  */
-export function selectNodes(nodes: readonly Candidate[], target: Target, seed: number): Selection {
+export function selectNodes(
+  nodes: readonly Candidate[],
+  target: Target,
+  seed: number,
+  { needsGpu = false }: { readonly needsGpu?: boolean } = {},
+): Selection {
   const { mode = 'one', value } = target;
   assertValue(mode, value);
   assertExpressions(target);
   assertNamesExist(nodes, target);
   const judged = nodes
     .toSorted((left, right) => (left.name < right.name ? -1 : 1))
-    .map((node) => ({ node, because: exclusion(node, target) }));
+    .map((node) => ({ node, because: exclusion(node, target, needsGpu) }));
   const eligible = judged.filter(({ because }) => because === undefined).map(({ node }) => node);
   const ranked = eligible
     .map((node) => ({ node, rank: rank(seed, node.name) }))
@@ -62,7 +69,7 @@ export function seedFromName(name: string): number {
   return createHash('sha256').update(name).digest().readUInt32BE(0);
 }
 
-function exclusion(node: Candidate, target: Target): string | undefined {
+function exclusion(node: Candidate, target: Target, needsGpu: boolean): string | undefined {
   if (node.deleting) return 'it is being deleted';
   const reasons = selectorReasons(node, target);
   if (reasons.length > 0) return reasons.join('; ');
@@ -70,8 +77,19 @@ function exclusion(node: Candidate, target: Target): string | undefined {
     return `not opted in: kubectl label node ${node.name} ${optInLabel}=${optInValue}`;
   }
   if (node.busyWith !== undefined) return `experiment ${node.busyWith} works on it`;
+  return unsuited(node, target, needsGpu);
+}
+
+/** What speaks against a node that nobody asked for by its name; one that was is left to its plan. */
+function unsuited(node: Candidate, { selector }: Target, needsGpu: boolean): string | undefined {
+  if (selector?.names?.includes(node.name)) return undefined;
+  if (!node.ready) return `it is not Ready; ${byName}`;
+  if (needsGpu && !node.hasGpu) return `it has no GPU (status.capacity nvidia.com/gpu); ${byName}`;
   return undefined;
 }
+
+/** Part of the reasons that a name overrides. */
+export const byName = 'target.selector.names takes it all the same';
 
 function selectorReasons(node: Candidate, { selector = {} }: Target): readonly string[] {
   const reasons: string[] = [];

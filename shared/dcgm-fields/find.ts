@@ -1,4 +1,5 @@
 import { Refusal } from '../errors.ts';
+import { textDistance } from '../text-distance.ts';
 import type { FieldRow } from './row.ts';
 import { fieldRows, undefinedFields } from './rows.ts';
 
@@ -51,7 +52,7 @@ function nearestByNumber(id: number): FieldRow[] {
 function nearestByName(text: string): FieldRow[] {
   const wanted = withoutPrefix(text);
   const distances = fieldRows.map((row) => {
-    const own = namesOf(row).map((name) => distance(wanted, withoutPrefix(name)));
+    const own = namesOf(row).map((name) => textDistance(wanted, withoutPrefix(name)));
     return { row, distance: Math.min(...own) };
   });
   return distances
@@ -62,19 +63,4 @@ function nearestByName(text: string): FieldRow[] {
 
 function withoutPrefix(name: string): string {
   return name.replace(/^dcgm_fi_(dev_|system_|prof_)?/, '');
-}
-
-/** Levenshtein's distance, less for a text that stands in the other as a whole. */
-function distance(from: string, to: string): number {
-  let previous = Array.from({ length: to.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= from.length; row += 1) {
-    const current = [row];
-    for (let column = 1; column <= to.length; column += 1) {
-      const replaced = (previous[column - 1] ?? 0) + (from[row - 1] === to[column - 1] ? 0 : 1);
-      current.push(Math.min(replaced, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1));
-    }
-    previous = current;
-  }
-  const whole = from.length > 2 && (to.includes(from) || from.includes(to));
-  return (previous[to.length] ?? 0) / (whole ? 4 : 1);
 }

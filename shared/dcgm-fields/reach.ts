@@ -1,3 +1,4 @@
+import { isWithin, renderRange } from '../gpu-generations.ts';
 import { xidHealthIncident } from '../nma/health-codes.ts';
 import { compareVersions } from '../nma/versions.ts';
 import type { Reach } from '../schemas/order.ts';
@@ -5,12 +6,18 @@ import { is, type NoEffect, renderEffect, suggestions } from './effect.ts';
 import type { Effect, FieldRow } from './row.ts';
 import { isMatch, renderRule } from './rule.ts';
 
-export type Reached = {
+/** What decides which checks there are. */
+export type CheckedOn = {
+  /** null: unknown, judged as the newest. */
+  readonly engineVersion: string | null;
+  /** As NVML or DCGM names the GPU; unknown, it is taken to have the checks of all generations. */
+  readonly gpuName?: string | undefined;
+};
+
+export type Reached = CheckedOn & {
   readonly field: FieldRow;
   /** What `assertFieldValue` returned. */
   readonly value: string;
-  /** null: unknown, judged as the newest. */
-  readonly engineVersion: string | null;
 };
 
 /** Who comes first where nobody is named: what shows soonest. */
@@ -21,11 +28,12 @@ export function isSince(engineVersion: string | null, since: string): boolean {
   return engineVersion === null || compareVersions(engineVersion, since) >= 0;
 }
 
-/** Whether an engine of this version has the check; policies and watches are in all of them. */
-export function isCurrent(effect: Effect, engineVersion: string | null): boolean {
+/** Whether an engine of this version has the check for this GPU; policies and watches are in all of them. */
+export function isCurrent(effect: Effect, { engineVersion, gpuName }: CheckedOn): boolean {
   if (effect.kind !== 'health') return true;
-  const { since, until } = effect;
+  const { since, until, gpus = {} } = effect;
   return (
+    isWithin(gpus, gpuName) &&
     (since === undefined || isSince(engineVersion, since)) &&
     (until === undefined || !isSince(engineVersion, until))
   );
@@ -48,39 +56,41 @@ export function firstReach(reached: Reached): Reach | undefined {
 /** Why a value does not reach who is meant, and what would; undefined where it does. */
 export function explainMiss(reached: Reached, reach: Reach): NoEffect | undefined {
   if (effectOf(reached, reach) !== undefined) return undefined;
-  const { field, value, engineVersion } = reached;
+  const { field, value } = reached;
   const own = (field.effects ?? []).filter((effect) => effect.kind === reach);
-  // What came later; an older check in place of which another one stands says nothing of this engine.
-  const late = own.find(
+  // What came later, or with another GPU; an older check in place of which another one stands says nothing of this engine.
+  const absent = own.find(
     (effect) =>
       effect.kind === 'health' &&
       effect.until === undefined &&
-      !isCurrent(effect, engineVersion) &&
+      !isCurrent(effect, reached) &&
       isMatch(effect.rule, value),
   );
-  const didYouMean = late === undefined ? suggestions(field, value) : [];
-  return { summary: `${is(field)}; ${why(reached, reach, own, late)}`, didYouMean };
+  const didYouMean = absent === undefined ? suggestions(field, value) : [];
+  return { summary: `${is(field)}; ${why(reached, reach, own, absent)}`, didYouMean };
 }
 
-function why(
-  { field, value, engineVersion }: Reached,
-  reach: Reach,
-  own: readonly Effect[],
-  late: Effect | undefined,
-): string {
+function why(reached: Reached, reach: Reach, own: readonly Effect[], absent: Effect | undefined): string {
+  const { field, value, engineVersion } = reached;
   if (own.length === 0) return `${readers[reach]} reads it`;
-  if (field.sticky === true) {
-    const which = engineVersion === null ? '' : ` of host engine ${engineVersion}`;
-    return `the health checks${which} have no list with Xid ${value}`;
+  if (field.sticky === true) return whyNoList(reached);
+  if (absent?.kind === 'health') {
+    const { since, gpus = {} } = absent;
+    return since === undefined || isSince(engineVersion, since)
+      ? `${renderEffect(absent)} exists on ${renderRange(gpus)}, and this one is an ${reached.gpuName}`
+      : `${renderEffect(absent)} exists from host engine ${since} on, and this one is ${engineVersion}`;
   }
-  if (late?.kind === 'health') {
-    return `${renderEffect(late)} exists from host engine ${late.since} on, and this one is ${engineVersion}`;
-  }
-  const current = own.filter((effect) => isCurrent(effect, engineVersion));
+  const current = own.filter((effect) => isCurrent(effect, reached));
   const wanted = (current.length === 0 ? own : current).map(
     (effect) => `${renderEffect(effect)} wants ${renderRule(effect.rule, field.unit)}`,
   );
   return `${value} is healthy (${wanted.join('; ')})`;
+}
+
+function whyNoList({ value, engineVersion, gpuName }: Reached): string {
+  const which = engineVersion === null ? '' : ` of host engine ${engineVersion}`;
+  const isOnOthers = xidHealthIncident(engineVersion ?? newest, Number(value)) !== undefined;
+  return `the health checks${which} have no list with Xid ${value}${isOnOthers ? ` for an ${gpuName}` : ''}`;
 }
 
 const readers: Readonly<Record<Reach, string>> = {
@@ -90,10 +100,12 @@ const readers: Readonly<Record<Reach, string>> = {
 };
 
 /** Of an Xid the version has lists of its own. */
-function isTaken(effect: Effect, { field, value, engineVersion }: Reached): boolean {
+function isTaken(effect: Effect, reached: Reached): boolean {
+  const { field, value, engineVersion, gpuName } = reached;
   if (effect.kind !== 'health') return isMatch(effect.rule, value);
-  if (field.sticky === true) return xidHealthIncident(engineVersion ?? newest, Number(value)) !== undefined;
-  return isMatch(effect.rule, value) && isCurrent(effect, engineVersion);
+  if (field.sticky === true)
+    return xidHealthIncident(engineVersion ?? newest, Number(value), gpuName) !== undefined;
+  return isMatch(effect.rule, value) && isCurrent(effect, reached);
 }
 
 /** Above every version that is known. */

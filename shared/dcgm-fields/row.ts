@@ -1,3 +1,5 @@
+import type { GenerationRange } from '../gpu-generations.ts';
+
 export type FieldType = 'int64' | 'double' | 'string' | 'binary';
 
 /** The seven kinds of violation that a client of the host engine can register for. */
@@ -44,6 +46,8 @@ export type Effect =
       readonly since?: string;
       /** The first one that has another check in its place. */
       readonly until?: string;
+      /** The generations of GPU that have it; absent: all. */
+      readonly gpus?: GenerationRange;
       readonly note?: string;
     }
   /** Read by the node monitoring agent itself, every 5 minutes. */

@@ -2,7 +2,8 @@ import type { TSchema } from 'typebox';
 import { Check, Errors } from 'typebox/value';
 import { Refusal } from '../errors.ts';
 import { InjectCascade, InjectSxid, InjectXid } from '../schemas/order.ts';
-import { faults } from './catalogue.ts';
+import { textDistance } from '../text-distance.ts';
+import { faults, notOffered } from './catalogue.ts';
 import type { FaultRow, ParameterRow } from './row.ts';
 
 export type Parameters = Readonly<Record<string, unknown>>;
@@ -10,11 +11,27 @@ export type Parameters = Readonly<Record<string, unknown>>;
 export function findFault(name: string, rows: readonly FaultRow[] = faults): FaultRow {
   const row = rows.find((candidate) => candidate.name === name);
   if (row !== undefined) return row;
-  throw new Refusal('fault_unknown', `fault.name: no fault "${name}"`, {
+  throw new Refusal('fault_unknown', `fault.name: ${whyNoFault(name, rows)}`, {
     field: 'fault.name',
     value: name,
     allowed: rows.map((candidate) => candidate.name),
+    remedy: 'GET /api/v1/faults lists them all',
   });
+}
+
+/** Asked for and not offered, or misspelt. */
+export function whyNoFault(name: string, rows: readonly FaultRow[]): string {
+  const known = notOffered.find((candidate) => candidate.name === name);
+  if (known !== undefined) {
+    const instead = known.instead === undefined ? '' : `; instead: ${known.instead}`;
+    return `"${name}" is not offered, because ${known.because}${instead}`;
+  }
+  const near = rows
+    .map((candidate) => ({ name: candidate.name, distance: textDistance(name, candidate.name) }))
+    .toSorted((left, right) => left.distance - right.distance)
+    .slice(0, 3)
+    .map((candidate) => candidate.name);
+  return `no fault "${name}"; did you mean ${near.join(', or ')}?`;
 }
 
 /** Checks what was given and fills in defaults; everything wrong is reported at once. */

@@ -85,9 +85,11 @@ export type ParameterRow = {
   readonly default?: unknown;
   /** Of a required one: what the documentation and the checks at start take. */
   readonly example?: unknown;
+  /** Others that it needs to be of use; the checks at start take them. */
+  readonly goesWith?: Readonly<Record<string, unknown>>;
   readonly minimum?: number;
   readonly maximum?: number;
   readonly pattern?: string;
   /** Of a `choice`. */
-  readonly allowed?: readonly (string | number)[];
+  readonly allowed?: readonly (string | number | boolean)[];
 };

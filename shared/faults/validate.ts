@@ -8,7 +8,7 @@ import type { FaultRow, NotOfferedRow, ParameterRow } from './row.ts';
 
 const kebab = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 const marker = 'a1b2c3';
-const anyGpu = parsePci('0000:00:00.0');
+const anyGpu = { pci: parsePci('0000:00:00.0'), uuid: 'GPU-00000000-0000-0000-0000-000000000000' };
 
 /**
  * Checks every row before anybody asks for one: with its defaults and examples, and with every choice, it has to make
@@ -88,10 +88,10 @@ function placeholders(text: string): readonly string[] {
 /** With what a row has by itself, and once more with every choice of every parameter. */
 function orderDefects(row: FaultRow): readonly string[] {
   const examples = exampleParameters(row);
-  const choices = Object.entries(row.parameters).flatMap(([name, { allowed = [] }]) =>
+  const choices = Object.entries(row.parameters).flatMap(([name, { allowed = [], goesWith }]) =>
     allowed.map((choice) => ({
       where: `.parameters.${name} = ${choice}`,
-      given: { ...examples, [name]: choice },
+      given: { ...examples, ...goesWith, [name]: choice },
     })),
   );
   return [{ where: '', given: examples }, ...choices].flatMap(({ where, given }) =>
@@ -103,7 +103,7 @@ function defectsWith(row: FaultRow, given: Parameters): readonly string[] {
   try {
     const parameters = resolveParameters(row, given, marker);
     const order = channelOf(row.channel).order({ channel: row.channel, parameters, gpu: undefined, marker });
-    const parts = scriptOf(order, { gpu: { pci: anyGpu } });
+    const parts = scriptOf(order, { gpu: anyGpu });
     return parts.length === 0 ? ['writes nothing'] : parts.flatMap((part) => partDefects(row, part));
   } catch (thrown) {
     return [messageFromUnknown(thrown)];

@@ -113,7 +113,7 @@ export function createClusterGate(options: {
 
   async function authorize(caller: Caller, access: Access): Promise<void> {
     const { username, uid, groups, extra } = caller;
-    const key = JSON.stringify([username, uid, groups, access]);
+    const key = JSON.stringify([username, uid, groups, extra, access]);
     if (allowed.get(key) === true) return;
     const { verb, name, namespace } = access;
     const [resource, subresource] = access.resource.split('/');

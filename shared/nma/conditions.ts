@@ -71,6 +71,11 @@ export const monitors: readonly MonitorRow[] = [
   },
 ];
 
+/** AWS Inferentia and Trainium. */
+export function isNeuronInstance(instanceType: string | undefined): boolean {
+  return /^(inf|trn)\d/.test(instanceType ?? '');
+}
+
 /** The condition that every GPU fault of an NVIDIA node ends in. */
 export const gpuConditionType = 'AcceleratedHardwareReady' satisfies ConditionType;
 

@@ -1,3 +1,4 @@
+import { type GenerationRange, isWithin } from '../gpu-generations.ts';
 import { compareVersions } from './versions.ts';
 
 /** What the host engine's health system makes of an Xid, until the engine is restarted. */
@@ -11,7 +12,7 @@ export type HealthIncident = {
 
 type Span = 'before 4.4.1' | '4.4.1' | '4.4.2 to 4.5' | '4.6';
 
-type Codes = Partial<Record<Span, readonly [code: number, result: 'WARN' | 'FAIL']>>;
+type Codes = Partial<Record<Span, readonly [code: number, result: 'WARN' | 'FAIL', gpus?: GenerationRange]>>;
 
 /** dcgm_errors.h; the ones that a field or an Xid can raise. */
 export const healthCodeNames: Readonly<Record<number, string>> = {
@@ -57,6 +58,8 @@ function since441(code: number, result: 'WARN' | 'FAIL'): Codes {
   return { '4.4.1': [code, result], ...since442(code, result) };
 }
 
+const voltaOnly = { from: 'Volta', before: 'Turing' } as const;
+
 const internal = 'Internal error';
 
 /** modules/health/DcgmHealthWatch.cpp by tag, and measured on 4.6.0 and 4.5.3. An Xid that is not here leaves nothing. */
@@ -82,8 +85,7 @@ const rows: Readonly<Record<number, { readonly system: string; readonly codes: C
   74: { system: internal, codes: { '4.4.1': [71, 'FAIL'], ...since442(101, 'FAIL') } },
   78: { system: 'Power', codes: since442(101, 'WARN') },
   79: { system: internal, codes: since441(120, 'FAIL') },
-  // From 4.6 on Volta only, and no GPU of today is one.
-  93: { system: 'InfoROM', codes: { '4.4.2 to 4.5': [9, 'WARN'] } },
+  93: { system: 'InfoROM', codes: { '4.4.2 to 4.5': [9, 'WARN'], '4.6': [9, 'WARN', voltaOnly] } },
   94: {
     system: internal,
     codes: { '4.4.1': [101, 'FAIL'], '4.4.2 to 4.5': [101, 'FAIL'], '4.6': [131, 'WARN'] },
@@ -96,12 +98,21 @@ const rows: Readonly<Record<number, { readonly system: string; readonly codes: C
   140: { system: internal, codes: since441(101, 'FAIL') },
 };
 
-/** undefined: the Xid leaves nothing behind in an engine of this version, so that its reaction stays as it is. */
-export function xidHealthIncident(engineVersion: string, xid: number): HealthIncident | undefined {
+/**
+ * undefined: the Xid leaves nothing behind in an engine of this version, so that its reaction stays as it is.
+ * `gpuName`: as in `isWithin`.
+ */
+export function xidHealthIncident(
+  engineVersion: string,
+  xid: number,
+  gpuName?: string,
+): HealthIncident | undefined {
   const row = rows[xid];
   const found = row?.codes[spanOf(engineVersion)];
   if (row === undefined || found === undefined) return undefined;
-  const [code, result] = found;
+  const [code, result, gpus] = found;
+  // Of an unknown GPU it is not said: nearly all are newer than Volta.
+  if (gpus !== undefined && (gpuName === undefined || !isWithin(gpus, gpuName))) return undefined;
   return { code, result, name: healthCodeNames[code] ?? `code ${code}`, system: row.system };
 }
 

@@ -14,10 +14,12 @@ import type {
   WriteKernelMessage,
 } from '../schemas/order.ts';
 import { logFiles, longestSustainSeconds } from '../schemas/order.ts';
+import { refuseWithoutKernelLog } from '../xid/checks.ts';
 import type { XidOrder, XidStep } from '../xid/order.ts';
 import { xidRecords } from '../xid/records.ts';
 import { sxidRecords } from '../xid/sxid.ts';
 import type { ScriptContext } from './context.ts';
+import { refuseUnusedTimes } from './unused-times.ts';
 
 /**
  * What an order writes, part by part: the agent carries exactly this out, and a plan shows exactly this. One part is
@@ -69,16 +71,27 @@ export function scriptOf(
   return script(order.body, context);
 }
 
+/** What is written into the kernel log, from where journald takes what is for the journal. */
+export function recordOf(part: RecordPart): Pick<KernelLogPart, 'level' | 'text' | 'field'> {
+  if (part.surface === 'kernel-log') return part;
+  return { level: 'info', text: `${part.identifier}: ${part.text}`, field: 'text' };
+}
+
+type KernelLogPart = Extract<Part, { surface: 'kernel-log' }>;
+export type RecordPart = Extract<Part, { surface: 'kernel-log' | 'journal' }>;
+
 type Ordered<T> = Omit<T, 'orderId'>;
 
 const scripts: { readonly [M in OrderMethod]: (body: never, context: ScriptContext) => readonly Part[] } = {
   WriteKernelMessage: (body: Ordered<WriteKernelMessage>) => [
     { surface: 'kernel-log', afterMs: 0, level: body.level ?? 'err', text: body.text, field: 'text' },
   ],
-  InjectXid: (body: Ordered<InjectXid>, context) => xidParts(body, body, 0, context),
+  InjectXid: (body: Ordered<InjectXid>, context) => xidParts(body, body, { path: '', afterMs: 0 }, context),
   InjectCascade: (body: Ordered<InjectCascade>, context) => {
     assertInOrder(body.steps);
-    return body.steps.flatMap((step) => xidParts(step, body, step.afterSeconds * 1000, context));
+    return body.steps.flatMap((step, index) =>
+      xidParts(step, body, { path: `steps.${index}.`, afterMs: step.afterSeconds * 1000 }, context),
+    );
   },
   InjectSxid: (body: Ordered<InjectSxid>) =>
     sxidRecords(body).map((text) => ({
@@ -88,18 +101,22 @@ const scripts: { readonly [M in OrderMethod]: (body: never, context: ScriptConte
       text,
       field: 'detail',
     })),
-  InjectDcgmField: (body: Ordered<InjectDcgmField>) => [
-    {
-      surface: 'dcgm',
-      afterMs: 0,
-      field: findField(body.field).id,
-      value: body.value,
-      offsetSeconds: body.offsetSeconds,
-      reach: body.reach,
-      forMs: millis(body.forSeconds),
-      everyMs: millis(body.everySeconds),
-    },
-  ],
+  InjectDcgmField: (body: Ordered<InjectDcgmField>) => {
+    const field = findField(body.field);
+    refuseUnusedTimes(field, body);
+    return [
+      {
+        surface: 'dcgm',
+        afterMs: 0,
+        field: field.id,
+        value: body.value,
+        offsetSeconds: body.offsetSeconds,
+        reach: body.reach,
+        forMs: millis(body.forSeconds),
+        everyMs: millis(body.everySeconds),
+      },
+    ];
+  },
   WriteJournalMessage: (body: Ordered<WriteJournalMessage>) =>
     repeated(body, (afterMs) => ({
       surface: 'journal',
@@ -119,11 +136,29 @@ const scripts: { readonly [M in OrderMethod]: (body: never, context: ScriptConte
   ],
 };
 
-type XidParts = XidOrder & Pick<InjectXid, 'surfaces'>;
+type XidParts = XidOrder & Pick<InjectXid, 'surfaces' | 'engine'>;
+
+function refuseWhatIsLeftOut(step: XidStep, order: XidParts, path: string): void {
+  const { surfaces, engine } = order;
+  if (!surfaces.includes('kernel-log')) refuseWithoutKernelLog(step, order, path);
+  if (surfaces.includes('dcgm') || engine === undefined) return;
+  throw new Refusal('parameter_invalid', 'engine: the kernel log has none', {
+    field: 'engine',
+    value: engine,
+    allowed: 'with dcgm among the surfaces',
+    remedy: 'add dcgm to surfaces, or leave engine out',
+  });
+}
 
 const xidField = 230;
 
-function xidParts(step: XidStep, order: XidParts, afterMs: number, context: ScriptContext): readonly Part[] {
+function xidParts(
+  step: XidStep,
+  order: XidParts,
+  { path, afterMs }: { readonly path: string; readonly afterMs: number },
+  context: ScriptContext,
+): readonly Part[] {
+  refuseWhatIsLeftOut(step, order, path);
   return order.surfaces.flatMap((surface): readonly Part[] => {
     if (surface === 'dcgm') {
       const once = {

@@ -83,13 +83,27 @@ export type HostEngineFacts = Static<typeof HostEngineFacts>;
 
 export const Capability = Type.Object(
   {
-    name: Type.Union([Type.Literal('kernel-log'), Type.Literal('dcgm'), Type.Literal('nvml')]),
+    name: Type.Enum(['kernel-log', 'journal', 'log-files', 'dcgm', 'host-engine', 'nvml'], {
+      description: 'a surface that can be written on, or NVML',
+    }),
     available: Type.Boolean(),
     because: Type.Optional(Type.String({ description: 'why not, and what would help' })),
   },
   { additionalProperties: false },
 );
 export type Capability = Static<typeof Capability>;
+
+/** A file of the node that the monitoring agent tails. */
+export const LogFileFacts = Type.Object(
+  {
+    path: Type.String(),
+    state: Type.Enum(['ready', 'missing', 'unusable']),
+    because: Type.Optional(Type.String({ description: 'why nothing can be appended' })),
+    remedy: Type.Optional(Type.String()),
+  },
+  { additionalProperties: false },
+);
+export type LogFileFacts = Static<typeof LogFileFacts>;
 
 /** One GPU under all the numbers that it goes by, joined by UUID or PCI address; an unknown one of these is empty. */
 export const GpuIdentities = Type.Object(
@@ -121,6 +135,7 @@ export const Inventory = Type.Object(
     gpus: Type.Array(GpuFacts),
     engines: Type.Array(HostEngineFacts),
     identities: Type.Array(GpuIdentities),
+    logFiles: Type.Array(LogFileFacts),
   },
   { $id: 'Inventory', additionalProperties: false },
 );

@@ -41,6 +41,26 @@ const checks: readonly Check[] = [
   },
 ];
 
+/** What only a line of the kernel log can say: a host engine takes the number alone. */
+const stepParts = ['process', 'detail', 'previousXid', 'recoveryAction', 'nvlink'] as const;
+const orderParts = ['driver', 'mig', 'companions'] as const;
+
+/** Refuses with `parameter_invalid` what would be left out where nothing is written into the kernel log. */
+export function refuseWithoutKernelLog(step: XidStep, order: XidOrder, path: string): void {
+  const given = [
+    ...stepParts.map((name) => ({ field: `${path}${name}`, value: step[name] })),
+    ...orderParts.map((name) => ({ field: name, value: order[name] })),
+  ].find(({ value }) => value !== undefined && value !== false);
+  if (given === undefined) return;
+  const { field, value } = given;
+  throw new Refusal('parameter_invalid', `${field}: only the line in the kernel log has it`, {
+    field,
+    value,
+    allowed: 'with kernel-log among the surfaces',
+    remedy: `add kernel-log to surfaces, or leave ${field} out`,
+  });
+}
+
 /** Refuses with `parameter_invalid`; the driver is the newest known where none is given. */
 export function refuseWhatNoDriverPrints(
   step: XidStep,

@@ -1,3 +1,4 @@
+import { type Generation, generationOf } from '../gpu-generations.ts';
 import { type DriverVersion, isFrom } from './driver.ts';
 
 /**
@@ -13,8 +14,8 @@ type TextRow = {
   readonly from?: string;
   /** First driver that no longer does. */
   readonly below?: string;
-  /** GPU generation; absent: all. */
-  readonly gpu?: 'Blackwell';
+  /** Absent: all. */
+  readonly gpu?: Generation;
   readonly text: string;
 };
 
@@ -89,12 +90,7 @@ export function textOf(xid: number, driver: DriverVersion, gpuName: string | und
       row.xid === xid &&
       (row.from === undefined || isFrom(driver, row.from)) &&
       (row.below === undefined || !isFrom(driver, row.below)) &&
-      (row.gpu === undefined || isBlackwell(gpuName)),
+      (row.gpu === undefined || row.gpu === generationOf(gpuName ?? '')),
   );
   return row?.text ?? '';
-}
-
-/** By the name that NVML reports, such as `NVIDIA B200`. */
-function isBlackwell(gpuName: string | undefined): boolean {
-  return /\bG?B[123]0[0-9]\b|\bBlackwell\b|\bRTX 50[5-9]0\b/.test(gpuName ?? '');
 }

@@ -1,9 +1,8 @@
 import t from 'tap';
-import { addressIsGpu, identifyGpu } from '../../agent/injection/gpu-identity.ts';
-import { assertKernelLogRisk } from '../../agent/injection/guard.ts';
-import type { NvmlAnswer } from '../../agent/nvml/port.ts';
+import { addressIsGpu, identifyGpu, type NvmlAnswer } from '../../shared/gpu-identity.ts';
 import { pciToNvml } from '../../shared/pci.ts';
 import type { GpuFacts } from '../../shared/schemas/inventory.ts';
+import { assertKernelLogRisk } from '../../shared/xid/guard.ts';
 
 const silent: NvmlAnswer = { available: false, because: 'no driver' };
 
@@ -51,6 +50,8 @@ t.test('what cannot be found is refused with what there is', (t) => {
     [{ index: 0 }, silent, [engine('00000000:3B:00.0')], /the host engines list GPU-0 00000000:3B/],
     [{ pci: '3c:00' }, silent, [engine('00000000:3B:00.0')], /the host engines list GPU-0/],
     [{ uuid: 'GPU-0' }, silent, [], /only a PCI address/],
+    [{ index: 0 }, silent, [], /^gpu\.index: no GPU 0, which is taken where no GPU was named; NVML/],
+    [{ index: 1 }, silent, [], /^gpu\.index: no GPU 1; NVML/],
   ] as const;
   for (const [selector, answer, engines, message] of rows) {
     t.throws(() => identifyGpu(selector, answer, engines), {

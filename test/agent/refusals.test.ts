@@ -189,6 +189,36 @@ const rows: readonly (readonly [
     'steps.0.afterSeconds',
   ],
 
+  // what nothing that is written would say
+  [
+    'a MIG device on the engine alone',
+    'InjectXid',
+    { ...xid, surfaces: ['dcgm'], mig: { gpuInstance: 1 } },
+    'parameter_invalid',
+    'mig',
+  ],
+  [
+    'a previous Xid on the engine alone',
+    'InjectCascade',
+    { ...cascade, surfaces: ['dcgm'], steps: [{ ...step(45, 0), previousXid: 79 }] },
+    'parameter_invalid',
+    'steps.0.previousXid',
+  ],
+  [
+    'an engine for the kernel log',
+    'InjectXid',
+    { ...xid, engine: { pid: 1 } },
+    'parameter_invalid',
+    'engine',
+  ],
+  [
+    'an offset of what is held',
+    'InjectDcgmField',
+    { ...field, reach: 'health', offsetSeconds: 5 },
+    'parameter_invalid',
+    'offsetSeconds',
+  ],
+
   // what lasts
   [
     'longer than allowed',

@@ -2,6 +2,7 @@ import t from 'tap';
 import { Errors } from 'typebox/value';
 import { createMethods } from '../../agent/service.ts';
 import { Inventory } from '../../shared/schemas/inventory.ts';
+import { logFiles } from '../../shared/schemas/order.ts';
 import { Receipt } from '../../shared/schemas/receipt.ts';
 import { gpus, readBackOf, startRig } from './rig.ts';
 
@@ -48,8 +49,16 @@ t.test('the inventory says what there is, and why something is not', async (t) =
     driverVersion: '580.105.08',
     capabilities: [
       { name: 'kernel-log', available: true },
+      { name: 'journal', available: true },
+      { name: 'log-files', available: true },
       { name: 'dcgm', available: true },
+      { name: 'host-engine', available: true },
       { name: 'nvml', available: true },
+    ],
+    logFiles: [
+      { path: logFiles.ipamd, state: 'ready' },
+      { path: logFiles.messages, state: 'ready' },
+      { path: logFiles.cron, state: 'missing', because: /this node has no/, remedy: /touch/ },
     ],
     gpus: gpus.map(({ index, uuid, pci }) => ({ index, uuid, pci })),
     engines: [{ pid: 100, version: '4.6.0', nma: { listening: true } }],
@@ -57,11 +66,16 @@ t.test('the inventory says what there is, and why something is not', async (t) =
 
   const bare = await startRig(t, { nvmlBroken: 'no driver', engines: 'none' });
   bare.kernelLog.breakWith('EACCES');
+  bare.hostFiles.breakWith(logFiles.ipamd, 'broken disk');
+  bare.hostFiles.remove(logFiles.messages);
   t.match((await bare.call('GetInventory')).body, {
     driverVersion: null,
     capabilities: [
       { name: 'kernel-log', available: false, because: /EACCES/ },
+      { name: 'journal', available: false, because: /by the kernel log: .*EACCES/ },
+      { name: 'log-files', available: false, because: /none can be appended to: .*broken disk.*cron/ },
       { name: 'dcgm', available: false, because: /no host engine/ },
+      { name: 'host-engine', available: false, because: /no host engine/ },
       { name: 'nvml', available: false, because: 'no driver' },
     ],
     gpus: [],

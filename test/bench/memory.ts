@@ -8,11 +8,14 @@ import { customResourceDefinitions } from '../../coordinator/cluster/crds.ts';
 import type { KubeObject } from '../../coordinator/cluster/port.ts';
 import { startApiServer } from '../../coordinator/rehearsal/apiserver/server.ts';
 import { optInLabel, optInValue } from '../../coordinator/selection/select.ts';
-import { type Bundle, nodeEnvironment, nodeFlags } from '../../shared/bundle.ts';
+import { nodeEnvironment, nodeFlags, type ProgramName } from '../../shared/bundle.ts';
 import { createRealClock } from '../../shared/clock.ts';
 import { createSilentLog } from '../../shared/log.ts';
 import { childrenOf, type Program, residentMiB, startProgram } from './programs.ts';
 import { median } from './statistics.ts';
+
+/** Where the file of each program lies. */
+export type Programs = Readonly<Record<ProgramName, string>>;
 
 /** Medians over the starts. */
 export type Idle = { readonly residentMiB: number; readonly readyMs: number };
@@ -23,9 +26,13 @@ const settleMs = 5_000;
 const namespace = 'xidrill';
 const compiler = 'cc';
 
-export function startAgent(bundle: Bundle, folder: string, args: readonly string[] = []): Promise<Program> {
+export function startAgent(
+  programs: Programs,
+  folder: string,
+  args: readonly string[] = [],
+): Promise<Program> {
   const stateDir = mkdtempSync(join(folder, 'state-'));
-  return startProgram(bundle.agent, ['--state-dir', stateDir, '--arm', ...args], {
+  return startProgram(programs.agent, ['--state-dir', stateDir, '--arm', ...args], {
     flags: nodeFlags.agent,
     env: nodeEnvironment,
   });
@@ -33,13 +40,13 @@ export function startAgent(bundle: Bundle, folder: string, args: readonly string
 
 /** `inChild`: the same for the NVML child, over the stub library; undefined where no C compiler is. */
 export async function measureAgent(
-  bundle: Bundle,
+  programs: Programs,
   folder: string,
 ): Promise<Idle & { readonly inChild: number | undefined }> {
   const library = buildStubLibrary(folder);
   const seen: { residentMiB: number; readyMs: number; inChild: number | undefined }[] = [];
   for (let start = 0; start < starts; start += 1) {
-    const agent = await startAgent(bundle, folder, library === undefined ? [] : ['--nvml', library]);
+    const agent = await startAgent(programs, folder, library === undefined ? [] : ['--nvml', library]);
     try {
       await sleep(settleMs);
       const before = residentMiB(agent.pid);
@@ -80,7 +87,7 @@ function buildStubLibrary(folder: string): string | undefined {
 }
 
 /** Connected to the API server of the rehearsal, which holds so many nodes. */
-export async function measureCoordinator(bundle: Bundle, folder: string, nodes: number): Promise<Idle> {
+export async function measureCoordinator(programs: Programs, folder: string, nodes: number): Promise<Idle> {
   const clock = createRealClock();
   const log = createSilentLog();
   const server = await startApiServer({ clock, log });
@@ -103,7 +110,7 @@ export async function measureCoordinator(bundle: Bundle, folder: string, nodes: 
     const seen: Idle[] = [];
     for (let start = 0; start < starts; start += 1) {
       const coordinator = await startProgram(
-        bundle.coordinator,
+        programs.coordinator,
         ['--kubeconfig', kubeconfig, '--namespace', namespace],
         { flags: nodeFlags.coordinator, env: nodeEnvironment },
       );

@@ -42,7 +42,14 @@ export function measurePlanning(nodes: number): PlanningTimes {
 
 function makeCandidate(index: number): Candidate {
   const name = `ip-10-0-${index >> 8}-${index & 255}.ec2.internal`;
-  return { name, uid: `uid-${index}`, labels: { [optInLabel]: optInValue }, ready: true, deleting: false };
+  return {
+    name,
+    uid: `uid-${index}`,
+    labels: { [optInLabel]: optInValue },
+    ready: true,
+    hasGpu: true,
+    deleting: false,
+  };
 }
 
 function medianTime(work: () => unknown): number {

@@ -3,7 +3,7 @@ export type Row = {
   readonly name: string;
   /** null: not measured here; `note` says why. */
   readonly value: number | null;
-  readonly unit: 'ms' | 'MiB' | 'KiB' | 'times';
+  readonly unit: 'ms' | 'MiB' | 'MB' | 'KiB' | 'times';
   readonly target?: { readonly below: number } | { readonly atLeast: number };
   readonly note?: string;
 };
@@ -27,7 +27,7 @@ export function renderTable(rows: readonly Row[]): string {
   return `${[...lines, ...(notes.length === 0 ? [] : ['', ...notes])].join('\n')}\n`;
 }
 
-const digits: Readonly<Record<Row['unit'], number>> = { ms: 2, MiB: 1, KiB: 0, times: 1 };
+const digits: Readonly<Record<Row['unit'], number>> = { ms: 2, MiB: 1, MB: 2, KiB: 0, times: 1 };
 
 function shown({ value, unit }: Row): string {
   return value === null ? '–' : `${value.toFixed(digits[unit])} ${unit}`;

@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -33,6 +34,10 @@ if (!('because' in helm)) {
       [{ 'agent.armed': 'yes' }, /at '\/agent\/armed': got string, want boolean/],
       [{ 'coordinator.avoidGpuNodes': 'never' }, /at '\/coordinator\/avoidGpuNodes'/],
       [{ 'agent.kernelLog': 'kmsg' }, /at '\/agent\/kernelLog'/],
+      [{ 'tls.source': 'nowhere' }, /at '\/tls\/source'/],
+      [{ 'tls.source': 'secret' }, /tls\.coordinator\.existingSecret: name the Secret/],
+      [{ 'tls.source': 'cert-manager' }, /tls\.certManager\.issuerRef\.name: name the issuer/],
+      [{ 'auth.audience': 'a b' }, /at '\/auth\/audience'/],
       [{ 'coordinator.replicas': 0 }, /at '\/coordinator\/replicas'.*minimum/],
       [{ 'agent.updateStrategy.rollingUpdate.maxUnavailable': 'many' }, /maxUnavailable/],
       [{ 'agent.dcgm.sidecar.enabled': true }, /agent\.dcgm\.sidecar\.image\.tag: name the DCGM version/],
@@ -63,14 +68,33 @@ if (!('because' in helm)) {
     t.strictSame(away, { key: optInLabel, operator: 'NotIn', values: [optInValue] });
   });
 
-  t.test('tokens are long, of two kinds, and new with each installation', async (t) => {
-    const tokens = await Promise.all(
-      [1, 2].map(async () => at(only(objectsIn((await template(helm, {})).stdout), 'Secret'), 'data')),
-    );
-    const all = tokens.flatMap((data) => Object.values(data as Record<string, string>));
-    t.equal(new Set(all).size, 4);
-    for (const token of all) t.ok(Buffer.from(token, 'base64').length >= 48);
-  });
+  t.test(
+    'certificates are of their own authority, for the names that callers use, and new each time',
+    async (t) => {
+      const seen = new Set<string>();
+      for (const _ of [1, 2]) {
+        const objects = objectsIn((await template(helm, { 'tls.validDays': 30 })).stdout);
+        for (const [component, host, other] of [
+          ['agent', 'xidrill-agent', 'drills-xidrill-coordinator'],
+          ['coordinator', 'drills-xidrill-coordinator.gpu-drills.svc', 'xidrill-agent'],
+        ] as const) {
+          const secret = only(objects, 'Secret', `drills-xidrill-${component}-tls`);
+          t.equal(secret.type, 'kubernetes.io/tls');
+          const pem = (key: string) =>
+            Buffer.from((secret.data as Record<string, string>)[key] ?? '', 'base64').toString();
+          const [authority, own] = [new X509Certificate(pem('ca.crt')), new X509Certificate(pem('tls.crt'))];
+          t.ok(own.checkIssued(authority) && own.verify(authority.publicKey));
+          t.ok(own.checkPrivateKey(createPrivateKey(pem('tls.key'))));
+          t.equal(own.checkHost(host), host);
+          t.equal(own.checkHost(other), undefined);
+          const days = (Date.parse(own.validTo) - Date.now()) / 86_400_000;
+          t.ok(days > 29 && days <= 30, `${days} days`);
+          seen.add(own.fingerprint256).add(authority.fingerprint256);
+        }
+      }
+      t.equal(seen.size, 8);
+    },
+  );
 } else t.pass('', { skip: helm.because });
 
 t.test('every object of the schema says which keys it knows', async (t) => {

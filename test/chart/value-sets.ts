@@ -12,6 +12,11 @@ const agentPod = 'spec.template.spec';
 const agentOf = (objects: readonly Rendered[]) => at(only(objects, 'DaemonSet'), agentPod);
 const coordinatorOf = (objects: readonly Rendered[]) => at(only(objects, 'Deployment'), agentPod);
 const argsOf = (pod: unknown) => at(pod, 'containers.0.args') as readonly string[];
+/** The Secrets that a pod mounts. */
+const secretsOf = (pod: unknown) =>
+  [...JSON.stringify(at(pod, 'volumes')).matchAll(/"secret(?:Name)?":(?:\{"name":)?"([^"]+)"/g)].map(
+    ([, name]) => name,
+  );
 const kindsOf = (objects: readonly Rendered[]) => new Set(objects.map(({ kind }) => kind));
 
 const monitoring = ['PodMonitor', 'ServiceMonitor', 'PrometheusRule'] as const;
@@ -34,6 +39,65 @@ export const valueSets: readonly ValueSet[] = [
       [at(only(objects, 'PodDisruptionBudget'), 'spec.maxUnavailable'), 1],
       ...monitoring.map((kind) => [kindsOf(objects).has(kind), false] as const),
       [kindsOf(objects).has('ConfigMap'), false],
+    ],
+  },
+  {
+    name: 'identities and certificates by default',
+    values: {},
+    shows: (objects) => [
+      [argsOf(agentOf(objects)).includes('--audience=xidrill-agent'), true],
+      [argsOf(coordinatorOf(objects)).includes('--audience=xidrill'), true],
+      [JSON.stringify(objects).includes('--token-file'), false],
+      [
+        at(coordinatorOf(objects), 'volumes.0.projected.sources.0.serviceAccountToken.audience'),
+        'xidrill-agent',
+      ],
+      [at(agentOf(objects), 'volumes.2.projected.sources.0.serviceAccountToken.audience'), undefined],
+      [secretsOf(agentOf(objects)), ['drills-xidrill-agent-tls']],
+      [secretsOf(coordinatorOf(objects)), ['drills-xidrill-agent-tls', 'drills-xidrill-coordinator-tls']],
+      [
+        at(coordinatorOf(objects), 'volumes.0.projected.sources.1.secret.items'),
+        [{ key: 'ca.crt', path: 'ca.crt' }],
+      ],
+      [at(agentOf(objects), 'containers.0.livenessProbe.httpGet.scheme'), 'HTTPS'],
+      [at(only(objects, 'Pod'), 'spec.containers.0.env.0.value'), 'https://drills-xidrill-coordinator:8475'],
+    ],
+  },
+  {
+    name: 'certificates of cert-manager',
+    values: {
+      'tls.source': 'cert-manager',
+      'tls.certManager.issuerRef': { name: 'ours', kind: 'ClusterIssuer' },
+    },
+    shows: (objects) => [
+      [kindsOf(objects).has('Secret'), false],
+      [
+        at(only(objects, 'Certificate', 'drills-xidrill-agent-tls'), 'spec.issuerRef'),
+        { name: 'ours', kind: 'ClusterIssuer', group: 'cert-manager.io' },
+      ],
+      [at(only(objects, 'Certificate', 'drills-xidrill-agent-tls'), 'spec.dnsNames'), ['xidrill-agent']],
+      [
+        at(only(objects, 'Certificate', 'drills-xidrill-coordinator-tls'), 'spec.dnsNames.2'),
+        'drills-xidrill-coordinator.gpu-drills.svc',
+      ],
+      [secretsOf(agentOf(objects)), ['drills-xidrill-agent-tls']],
+    ],
+  },
+  {
+    name: 'plain HTTP, other audiences',
+    values: {
+      'tls.source': 'none',
+      'auth.audience': 'a',
+      'auth.agentAudience': 'b',
+      'agent.podMonitor.enabled': true,
+    },
+    shows: (objects) => [
+      [kindsOf(objects).has('Secret'), false],
+      [/tls|https|ca-file/i.test(JSON.stringify([agentOf(objects), coordinatorOf(objects)])), false],
+      [argsOf(agentOf(objects)).includes('--audience=b'), true],
+      [argsOf(coordinatorOf(objects)).includes('--audience=a'), true],
+      [at(only(objects, 'PodMonitor'), 'spec.podMetricsEndpoints.0.scheme'), 'http'],
+      [at(only(objects, 'PodMonitor'), 'spec.podMetricsEndpoints.0.tlsConfig'), undefined],
     ],
   },
   {
@@ -113,12 +177,14 @@ export const valueSets: readonly ValueSet[] = [
     ],
   },
   {
-    name: 'Secret, accounts and roles are somebody else’s',
+    name: 'Secrets, accounts and roles are somebody else’s',
     values: {
-      'auth.existingSecret': 'ours',
+      'tls.source': 'secret',
+      'tls.agent': { existingSecret: 'ours', serverName: 'agents.example' },
+      'tls.coordinator.existingSecret': 'theirs',
       'agent.serviceAccount': { create: false },
       'coordinator.serviceAccount': { create: false, name: 'driller' },
-      'coordinator.rbac.create': false,
+      'rbac.create': false,
     },
     shows: (objects) => [
       ...['Secret', 'ServiceAccount', 'Role', 'ClusterRole', 'RoleBinding', 'ClusterRoleBinding'].map(
@@ -126,7 +192,9 @@ export const valueSets: readonly ValueSet[] = [
       ),
       [at(agentOf(objects), 'serviceAccountName'), 'default'],
       [at(coordinatorOf(objects), 'serviceAccountName'), 'driller'],
-      [at(coordinatorOf(objects), 'volumes.0.secret.secretName'), 'ours'],
+      [secretsOf(agentOf(objects)), ['ours']],
+      [secretsOf(coordinatorOf(objects)), ['ours', 'theirs']],
+      [argsOf(coordinatorOf(objects)).includes('--agent-server-name=agents.example'), true],
     ],
   },
   {
@@ -171,6 +239,13 @@ export const valueSets: readonly ValueSet[] = [
       [at(only(objects, 'PodMonitor'), 'metadata.labels.release'), 'prometheus'],
       [at(only(objects, 'PodMonitor'), 'spec.podMetricsEndpoints.0.interval'), '15s'],
       [at(only(objects, 'ServiceMonitor'), 'spec.endpoints.0.port'), 'http'],
+      [
+        at(only(objects, 'ServiceMonitor'), 'spec.endpoints.0.tlsConfig'),
+        {
+          serverName: 'drills-xidrill-coordinator',
+          ca: { secret: { name: 'drills-xidrill-coordinator-tls', key: 'ca.crt' } },
+        },
+      ],
       [at(only(objects, 'PrometheusRule'), 'spec.groups.0.name'), 'xidrill'],
       [at(only(objects, 'ConfigMap'), 'metadata.labels.grafana_dashboard'), '1'],
     ],
@@ -186,7 +261,15 @@ export const valueSets: readonly ValueSet[] = [
       const coordinator = only(objects, 'NetworkPolicy', 'drills-xidrill-coordinator');
       return [
         [at(agent, 'spec.ingress.0.from.length'), 2],
-        [at(agent, 'spec.egress'), []],
+        [
+          at(agent, 'spec.egress.0'),
+          {
+            ports: [
+              { port: 443, protocol: 'TCP' },
+              { port: 6443, protocol: 'TCP' },
+            ],
+          },
+        ],
         [at(coordinator, 'spec.ingress.0.from.0.ipBlock.cidr'), '10.0.0.0/16'],
       ];
     },

@@ -17,16 +17,17 @@ async function kubectl(args: readonly string[], input?: string): Promise<string>
   return stdout;
 }
 
-/** The Prometheus operator's kinds, without what its own definitions say about their content. */
-const foreign = ['PodMonitor', 'ServiceMonitor', 'PrometheusRule'].map((kind) => {
+/** The kinds of the Prometheus operator and of cert-manager, without what their definitions say about the content. */
+const foreign = ['PodMonitor', 'ServiceMonitor', 'PrometheusRule', 'Certificate'].map((kind) => {
+  const group = kind === 'Certificate' ? 'cert-manager.io' : 'monitoring.coreos.com';
   const plural = `${kind.toLowerCase()}s`;
   const schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.monitoring.coreos.com` },
+    metadata: { name: `${plural}.${group}` },
     spec: {
-      group: 'monitoring.coreos.com',
+      group,
       scope: 'Namespaced',
       names: { kind, plural },
       versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: schema } }],

@@ -20,6 +20,7 @@ export async function engineProcessContract(
   const { startTime } = found;
 
   await t.test('a process is found, and not stopped', async (t) => {
+    t.equal(await processes.whyNotPausable(pid), undefined, 'it could be stopped');
     t.match(found, { pid, startTime: /^\d+$/, state: /^[^Tt]$/ });
     t.same((await processes.look(pid))?.startTime, startTime, 'it keeps the time of its start');
   });
@@ -47,6 +48,7 @@ export async function engineProcessContract(
   await t.test('one that has ended is gone', async (t) => {
     await kill(pid);
     t.equal(await processes.look(pid), undefined);
+    t.equal(await processes.whyNotPausable(pid), 'it has ended');
     t.equal(await processes.resume({ pid, startTime }), undefined);
     await t.rejects(processes.pause({ pid, startTime }), { name: 'Refusal', reason: 'engine_not_found' });
   });

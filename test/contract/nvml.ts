@@ -1,6 +1,7 @@
 import type { Test } from 'tap';
 import { Errors } from 'typebox/value';
-import type { Nvml, NvmlAnswer } from '../../agent/nvml/port.ts';
+import type { Nvml } from '../../agent/nvml/port.ts';
+import type { NvmlAnswer } from '../../shared/gpu-identity.ts';
 import { parsePci, pciToNvml } from '../../shared/pci.ts';
 import { GpuFacts } from '../../shared/schemas/inventory.ts';
 

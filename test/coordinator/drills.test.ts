@@ -122,7 +122,7 @@ t.test('each fault on a healthy cluster, and again', async (t) => {
 
   await t.test('a GPU fault on a node without GPUs', async (t) => {
     const answer = await rest.drill({ fault: { name: 'xid', parameters: { xid: 79 } }, target: only('cpu') });
-    t.match(answer, { verdict: 'fail', explanation: { code: 'condition-absent' } });
+    t.match(answer, { verdict: 'fail', explanation: { code: 'monitor-not-registered' } });
   });
 
   await t.test('several nodes at once', async (t) => {

@@ -18,6 +18,46 @@ function plan(fault: ExperimentSpec['fault'], expectation: ExpectationInput = {}
   return planTarget(input);
 }
 
+t.test('a silence lasts longer than what could break it', (t) => {
+  const refused: readonly (readonly [object, object, RegExp])[] = [
+    [
+      { name: 'xid', parameters: { xid: 79 } },
+      { for: '90s' },
+      /from 316 s to 1 h: condition DCGMHealthCode120/,
+    ],
+    [
+      { name: 'xid', parameters: { xid: 109 } },
+      { for: '19s' },
+      /from 20 s to 1 h: condition NvidiaXID109Error/,
+    ],
+    [
+      { name: 'xid', parameters: { xid: 43 } },
+      { for: '5s', event: 'forbidden' },
+      /from 6 s to 1 h: event Nvidia/,
+    ],
+    [{ name: 'health-volatile-dbe' }, { for: '90s' }, /condition DCGMHealthCode4 may come as late as/],
+    [{ name: 'pod-stuck-terminating' }, { for: '15s' }, /from 16 s to 1 h: condition PodStuckTerminating/],
+    [{ name: 'task-blocked' }, { for: '61m' }, /from 1 s to 1 h$/],
+  ];
+  for (const [fault, expectation, message] of refused) {
+    t.throws(() => plan(fault as never, expectation), {
+      name: 'Refusal',
+      reason: 'expectation_invalid',
+      message,
+      details: { field: 'expectation.for' },
+    });
+  }
+  const taken = (fault: object, expectation: object) =>
+    plan(fault as never, expectation).expectation.withinSeconds;
+  t.equal(
+    taken({ name: 'xid', parameters: { xid: 43 } }, { for: '1s' }),
+    1,
+    'only an event, and it may come',
+  );
+  t.ok(taken({ name: 'xid', parameters: { xid: 79 } }, {}) >= 346, 'by itself as long as is needed');
+  t.end();
+});
+
 t.test('what a negative drill expects', async (t) => {
   t.strictSame(
     plan({ name: 'xid', parameters: { xid: 43 } }, { for: '90s', event: 'required' }).expectation,

@@ -78,7 +78,7 @@ t.test('negative drills on the rehearsal cluster', async (t) => {
   });
 
   await t.test('a fatal Xid changes the condition', async (t) => {
-    const answer = await xid('fatal', 'fatal', { xid: 79 }, none({ for: '60s' }));
+    const answer = await xid('fatal', 'fatal', { xid: 79 }, none({ for: '330s' }));
     t.match(answer, {
       verdict: 'fail',
       explanation: { code: 'unexpected-reaction', summary: /AcceleratedHardwareReady changed/ },
@@ -91,7 +91,7 @@ t.test('negative drills on the rehearsal cluster', async (t) => {
     ]);
     t.equal((await statusOf('fatal'))?.controls?.length, 1, 'no control after a failure');
 
-    const again = await xid('latched', 'fatal', { xid: 79 }, none());
+    const again = await xid('latched', 'fatal', { xid: 79 }, none({ for: '330s' }));
     t.match(again, { verdict: 'inconclusive', explanation: { code: 'already-false' } });
     t.notOk((await statusOf('latched'))?.controls, 'what cannot be seen is not written');
     const other = await xid('grown', 'fatal', { xid: 109 }, none({ for: '60s' }));

@@ -1,11 +1,8 @@
 import t from 'tap';
-import { chooseEngine, gpuIdFor } from '../../agent/dcgm/choose.ts';
 import { recipeOf } from '../../agent/dcgm/steps.ts';
-import { assertArmed, assertKernelLogRisk } from '../../agent/injection/guard.ts';
 import type { TargetContext } from '../../coordinator/plan/context.ts';
 import { planTarget } from '../../coordinator/plan/plan.ts';
 import { findField } from '../../shared/dcgm-fields/find.ts';
-import { Refusal } from '../../shared/errors.ts';
 import { faults } from '../../shared/faults/catalogue.ts';
 import { nmaVersions } from '../../shared/nma/versions.ts';
 import { parsePci, pciToXid } from '../../shared/pci.ts';
@@ -69,7 +66,7 @@ t.test('the writes follow the script: texts, times, places', async (t) => {
     { surface: 'host-engine', what: /^SIGSTOP, and SIGCONT after \d+ s$/ },
   ]);
   t.match(plan('pod-stuck-terminating').writes, [
-    { surface: 'journal', where: '/dev/kmsg', what: /^<3>kubelet: / },
+    { surface: 'journal', where: '/dev/kmsg', what: /^<6>kubelet: / },
   ]);
   t.match(plan('ipamd-not-ready').writes, [
     { surface: 'log-file', where: '/var/log/aws-routed-eni/ipamd.log' },
@@ -82,13 +79,9 @@ t.test('the writes follow the script: texts, times, places', async (t) => {
   });
 });
 
-/** Checks that came after 4.5.2 (dcgm.md §3). */
-const tooNew = [
-  'health-row-remap-limit',
-  'health-nvlink-lifetime',
-  'health-nvlink-recovered',
-  'health-nvlink-not-recovered',
-];
+/** Checks that came after 4.5.2, and those that the GPU of these targets is too old for (dcgm.md §3). */
+const tooNew = ['health-row-remap-limit', 'health-nvlink-lifetime'];
+const onNewerGpus = ['health-nvlink-recovered', 'health-nvlink-not-recovered'];
 
 t.test('a value is written by the recipe that the agent follows', async (t) => {
   for (const version of ['4.5.2', '4.6.1', null]) {
@@ -132,7 +125,7 @@ t.test('a value is written by the recipe that the agent follows', async (t) => {
           hold !== undefined,
           name,
         );
-        const isTooOld = version === '4.5.2' && tooNew.includes(name);
+        const isTooOld = (version === '4.5.2' && tooNew.includes(name)) || onNewerGpus.includes(name);
         t.equal(
           planned.refusals.some(({ reason }) => reason === 'field_value_no_effect'),
           isTooOld,
@@ -259,75 +252,152 @@ const deaf = engineFacts(gpus, {
   nma: { listening: false, evidence: 'nobody on 856' },
 });
 
-/** The same node for the agent and for the plan: whoever refuses first gives the reason. */
-const nodes: readonly (readonly [string, Partial<Inventory>, Parameters])[] = [
-  ['all is well', {}, {}],
-  ['no engine', { engines: [] }, {}],
-  ['nobody listens', { engines: [deaf] }, {}],
-  ['nobody listens, forced', { gpus, engines: [deaf] }, { force: true }],
-  ['nobody listens on two, forced', { engines: [deaf, { ...deaf, pid: 10 }] }, { force: true }],
-  ['two are listened on', { engines: [engineFacts(gpus), { ...engineFacts(gpus), pid: 10 }] }, {}],
-  ['the deaf one is named', { gpus, engines: [engineFacts(gpus), deaf] }, { engine: { pid: 9 } }],
-  ['none has that address', { engines: [deaf] }, { engine: { address: 'unix:///x' } }],
-  ['no engine answers', { engines: [{ ...deaf, gpus: [], version: null }] }, {}],
-  ['no client for it', { engines: [{ ...deaf, gpus: [], version: null, dcgmi: null }] }, {}],
-  ['the engine has another GPU', { engines: [engineFacts([gpuFacts(5)])] }, {}],
+/** A node, and why the agent would refuse the order; undefined: it would not. */
+const nodes: readonly (readonly [string, Partial<Inventory>, Parameters, string | undefined])[] = [
+  ['all is well', {}, {}, undefined],
+  ['no engine', { engines: [] }, {}, 'engine_not_found'],
+  ['nobody listens', { engines: [deaf] }, {}, 'nobody_listens'],
+  ['nobody listens, forced', { gpus, engines: [deaf] }, { force: true }, undefined],
+  [
+    'nobody listens on two, forced',
+    { engines: [deaf, { ...deaf, pid: 10 }] },
+    { force: true },
+    'engine_ambiguous',
+  ],
+  [
+    'two are listened on',
+    { engines: [engineFacts(gpus), { ...engineFacts(gpus), pid: 10 }] },
+    {},
+    'engine_ambiguous',
+  ],
+  [
+    'the deaf one is named',
+    { gpus, engines: [engineFacts(gpus), deaf] },
+    { engine: { pid: 9 } },
+    'nobody_listens',
+  ],
+  ['none has that address', { engines: [deaf] }, { engine: { address: 'unix:///x' } }, 'engine_not_found'],
+  [
+    'two have that address',
+    { engines: [deaf, { ...deaf, pid: 10 }] },
+    { engine: { address: deaf.address } },
+    'engine_ambiguous',
+  ],
+  ['no engine answers', { engines: [{ ...deaf, gpus: [], version: null }] }, {}, 'engine_unreachable'],
+  [
+    'no client for it',
+    { engines: [{ ...deaf, gpus: [], version: null, dcgmi: null }] },
+    {},
+    'dcgmi_not_found',
+  ],
+  ['the engine has another GPU', { engines: [engineFacts([gpuFacts(5)])] }, {}, 'gpu_not_in_engine'],
   [
     'the engine has the UUID at another address',
     { engines: [engineFacts([{ ...gpuFacts(0), pci: gpuFacts(1).pci }])] },
     {},
+    'gpu_not_in_engine',
   ],
+  ['disarmed', { armed: false }, {}, 'disarmed'],
 ];
 
-t.test('the plan refuses what the agent refuses, for the same reason', async (t) => {
-  for (const [name, change, parameters] of nodes) {
+t.test('files and processes that the agent would not write to', async (t) => {
+  const path = '/var/log/aws-routed-eni/ipamd.log';
+  const rows: readonly (readonly [string, Partial<Inventory>, object | undefined])[] = [
+    ['ipamd-not-ready', {}, undefined],
+    [
+      'ipamd-not-ready',
+      { logFiles: [{ path, state: 'missing', because: 'no such file', remedy: 'touch it' }] },
+      { by: 'agent', reason: 'log_file_missing', message: 'no such file', remedy: 'touch it' },
+    ],
+    [
+      'ipamd-not-ready',
+      { logFiles: [{ path, state: 'unusable', because: 'a link' }] },
+      { by: 'agent', reason: 'log_file_unusable', message: 'a link' },
+    ],
+    ['ipamd-not-ready', { logFiles: [{ path: '/var/log/cron.log', state: 'missing' }] }, undefined],
+    [
+      'engine-loss',
+      { capabilities: [{ name: 'host-engine', available: false, because: 'EPERM' }] },
+      { by: 'agent', reason: 'process_not_paused', message: 'EPERM' },
+    ],
+    [
+      'engine-loss',
+      { engines: [], capabilities: [{ name: 'host-engine', available: false, because: 'none' }] },
+      { by: 'agent', reason: 'engine_not_found' },
+    ],
+  ];
+  for (const [name, change, refusal] of rows) {
+    const { refusals } = plan(name, {}, knownTarget('node-1', '1.6.4', change));
+    t.match(refusals, refusal === undefined ? [] : [refusal], `${name} with ${JSON.stringify(change)}`);
+    t.equal(refusals.length, refusal === undefined ? 0 : 1);
+  }
+});
+
+t.test('the plan refuses what the agent refuses, in its words', async (t) => {
+  for (const [name, change, parameters, reason] of nodes) {
     const inventory = inventoryOf('node-1', change);
     const context = { ...knownTarget('node-1'), inventory };
-    const { refusals } = plan('xid', { xid: 109, ...parameters }, context);
-    const agent = reasonOf(() => {
-      const engine = chooseEngine(
-        inventory.engines,
-        parameters.engine as { pid: number },
-        parameters.force === true,
-      );
-      if (!engine.nma.listening && parameters.force !== true) throw new Refusal('nobody_listens', '');
-      gpuIdFor(engine, gpuFacts(0));
-    });
-    t.equal(refusals[0]?.reason, agent, name);
+    const [first] = plan('xid', { xid: 109, ...parameters }, context).refusals;
+    t.equal(first?.reason, reason, name);
+    if (reason !== undefined) t.match(first, { by: 'agent', message: /./, remedy: /./ }, name);
   }
-  for (const [xid, acceptRisk] of [
-    [119, true],
-    [79, false],
-    [79, true],
-    [120, false],
-    [31, false],
-  ] as const) {
-    const planned = plan('xid', { xid, surfaces: ['kernel-log'], acceptRisk });
-    const text = planned.writes[0]?.what ?? '';
-    const agent = reasonOf(() =>
-      assertKernelLogRisk(text, { acceptRisk, isGpu: () => 'yes', xidField: 'xid' }),
-    );
-    t.equal(planned.refusals[0]?.reason, agent, `Xid ${xid}, risk ${acceptRisk}`);
+  const risks = [
+    [119, true, 'xid_wedges_engine'],
+    [79, false, 'risk_not_accepted'],
+    [79, true, undefined],
+    [120, false, 'risk_not_accepted'],
+    [31, false, undefined],
+  ] as const;
+  for (const [xid, acceptRisk, reason] of risks) {
+    const known = plan('xid', { xid, surfaces: ['kernel-log'], acceptRisk });
+    t.equal(known.refusals[0]?.reason, reason, `Xid ${xid}, risk ${acceptRisk}`);
+    const unknown = plan('xid', { xid, surfaces: ['kernel-log'], acceptRisk }, {});
+    t.equal(unknown.refusals[0]?.reason, reason, `Xid ${xid}, risk ${acceptRisk}, on an unknown GPU`);
+    t.notMatch(JSON.stringify(unknown), /fffe/, 'no made-up address is shown');
   }
+});
+
+t.test('a text of one’s own is read as the agent reads it', async (t) => {
   const text = 'NVRM: Xid (PCI:0000:ee:00): 119, pid=1, name=x, a slot that no GPU is in';
   t.same(plan('kernel-message', { text }).refusals, [], 'no GPU of this node');
-  t.match(plan('kernel-message', { text: text.replace('ee', '10') }).refusals, [
-    { reason: 'xid_wedges_engine' },
-  ]);
-  t.equal(
-    plan('xid', { xid: 31 }, knownTarget('node-1', '1.6.4', { armed: false })).refusals[0]?.reason,
-    reasonOf(() => assertArmed(false)),
+  const wedges = [{ reason: 'xid_wedges_engine' }];
+  t.match(plan('kernel-message', { text: text.replace('ee', '10') }).refusals, wedges);
+  const behind = 'NVRM: Xid (PCI:0000:10:00): 31, x): 119, y';
+  t.match(plan('kernel-message', { text: behind }).refusals, wedges, 'behind another number');
+  t.match(
+    plan(
+      'kernel-message',
+      { text: `x;${text}` },
+      knownTarget('node-1', '1.6.4', {
+        capabilities: [{ name: 'nvml', available: false, because: 'no driver' }],
+      }),
+    ).refusals,
+    wedges,
+    'without NVML, any address may be a GPU',
   );
 });
 
-function reasonOf(work: () => void): string | undefined {
-  try {
-    work();
-    return undefined;
-  } catch (thrown) {
-    return thrown instanceof Refusal ? thrown.reason : String(thrown);
-  }
-}
+t.test('without NVML the GPU is taken from a host engine, as the agent does', async (t) => {
+  const context = knownTarget('node-1', '1.6.4', {
+    gpus: [],
+    capabilities: [{ name: 'nvml', available: false, because: 'no driver' }],
+  });
+  const { uuid, pci } = gpuFacts(2);
+  const found = plan('xid', { xid: 31, surfaces: ['kernel-log', 'dcgm'] }, context, { uuid });
+  t.same(found.refusals, []);
+  t.match(found.writes, [{ what: new RegExp(pciToXid(parsePci(pci))) }, { what: /--gpuid 5 -f 230/ }]);
+  t.match(plan('xid', { xid: 31 }, context).refusals, [
+    {
+      reason: 'gpu_unknown',
+      message:
+        /^no GPU was named, and the first one cannot be taken: NVML does not answer \(no driver\), and the host engines list/,
+      remedy: /^name the GPU by its UUID or PCI address/,
+    },
+  ]);
+  t.match(plan('xid', { xid: 31 }, context, { index: 2 }).refusals, [
+    { reason: 'gpu_unknown', message: /no driver.*the host engines list/, remedy: /PCI address/ },
+  ]);
+});
 
 t.test('a GPU that is missing is named', async (t) => {
   const seven = gpuFacts(7);

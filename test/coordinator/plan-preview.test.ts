@@ -81,7 +81,10 @@ function planner(count: number, read: (node: string) => Promise<Facts>) {
         apiVersion: 'v1',
         kind: 'Node',
         metadata: { name, uid: `uid-${name}`, labels: { [optInLabel]: optInValue } },
-        status: { conditions: [{ type: 'Ready', status: 'True' }] },
+        status: {
+          conditions: [{ type: 'Ready', status: 'True' }],
+          capacity: { 'nvidia.com/gpu': '1' },
+        },
       })),
     collector: { facts: read, nmaVersions: async () => new Map([['', findNmaVersion('1.7.2')]]) },
     store: { listInjections: async () => [], listExperiments: async () => [] },

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { hasGpu } from '../../coordinator/cluster/node-view.ts';
+import type { KubeObject } from '../../coordinator/cluster/port.ts';
 import { type Candidate, seedFromName, selectNodes } from '../../coordinator/selection/select.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { Target } from '../../shared/schemas/experiment.ts';
@@ -9,6 +11,7 @@ const candidate = (name: string, more: Partial<Candidate> = {}): Candidate => ({
   uid: `uid-${name}`,
   labels: { 'xidrill.dev/drill': 'allowed' },
   ready: true,
+  hasGpu: true,
   deleting: false,
   ...more,
 });
@@ -83,6 +86,58 @@ t.test('every node that is left out is told why', async (t) => {
     busy: 'experiment drill-1 works on it',
   });
   t.match(Object.values(because).join('\n'), /not picked: 1 of 2 fit \(mode one, seed 3\)/);
+});
+
+t.test('what does not suit is left out, unless it is named', async (t) => {
+  const nodes = [
+    candidate('fits'),
+    candidate('bare', { hasGpu: false }),
+    candidate('down', { ready: false }),
+    candidate('both', { hasGpu: false, ready: false }),
+  ];
+  const pick = (target: Target, needsGpu: boolean) => selectNodes(nodes, target, 1, { needsGpu });
+  const gpu = pick({ mode: 'all' }, true);
+  t.same(
+    gpu.chosen.map(({ name }) => name),
+    ['fits'],
+  );
+  t.match(Object.fromEntries(gpu.skipped.map((row) => [row.node, row.because])), {
+    bare: /^it has no GPU .*target\.selector\.names takes it all the same$/,
+    down: /^it is not Ready; target\.selector\.names takes it all the same$/,
+    both: /^it is not Ready/,
+  });
+  t.same(
+    pick({ mode: 'all' }, false)
+      .chosen.map(({ name }) => name)
+      .toSorted(),
+    ['bare', 'fits'],
+  );
+  const named: Target = { mode: 'all', selector: { names: ['bare', 'down', 'both'] } };
+  t.same(
+    pick(named, true)
+      .chosen.map(({ name }) => name)
+      .toSorted(),
+    ['both', 'bare', 'down'].toSorted(),
+  );
+});
+
+t.test('a Node object shows its GPU', async (t) => {
+  const node = (labels: Record<string, string>, status: object): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'n', labels },
+    status,
+  });
+  const none = { 'nvidia.com/gpu': '0' };
+  const rows: readonly (readonly [boolean, KubeObject])[] = [
+    [true, node({}, { allocatable: { 'nvidia.com/gpu': '8' } })],
+    [true, node({}, { capacity: { 'nvidia.com/gpu': '8' }, allocatable: none })],
+    [true, node({ 'nvidia.com/gpu.present': 'true' }, {})],
+    [true, node({ 'karpenter.k8s.aws/instance-gpu-count': '1' }, {})],
+    [false, node({ 'nvidia.com/gpu.present': 'false' }, { capacity: none, allocatable: none })],
+    [false, node({}, {})],
+  ];
+  for (const [expected, given] of rows) t.equal(hasGpu(given), expected, JSON.stringify(given));
 });
 
 t.test('match expressions are those of a label selector', async (t) => {

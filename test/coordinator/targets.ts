@@ -1,6 +1,7 @@
 import type { TargetContext } from '../../coordinator/plan/context.ts';
 import { findNmaVersion } from '../../shared/nma/versions.ts';
 import type { GpuFacts, HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
+import { logFiles } from '../../shared/schemas/order.ts';
 
 /** GPU `index` of a node: its place in NVML is not its place in the host engine. */
 export function gpuFacts(index: number): GpuFacts {
@@ -53,10 +54,13 @@ export function inventoryOf(node: string, change: Partial<Inventory> = {}): Inve
     bootId: null,
     architecture: 'x64',
     driverVersion: '580.105.08',
-    capabilities: (['kernel-log', 'dcgm', 'nvml'] as const).map((name) => ({ name, available: true })),
+    capabilities: (['kernel-log', 'journal', 'log-files', 'dcgm', 'host-engine', 'nvml'] as const).map(
+      (name) => ({ name, available: true }),
+    ),
     gpus,
     engines: [engineFacts(gpus)],
     identities: [],
+    logFiles: Object.values(logFiles).map((path) => ({ path, state: 'ready' })),
     ...change,
   };
 }

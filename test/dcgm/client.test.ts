@@ -1,11 +1,11 @@
 import t, { type Test } from 'tap';
-import { chooseEngine } from '../../agent/dcgm/choose.ts';
 import { createDcgm } from '../../agent/dcgm/client.ts';
 import type { Dcgmi } from '../../agent/dcgm/port.ts';
 import { createPtyDcgmi } from '../../agent/dcgm/pty.ts';
 import { createProcEngineFinder } from '../../agent/engines/proc.ts';
 import { createRealClock } from '../../shared/clock.ts';
 import { findField } from '../../shared/dcgm-fields/find.ts';
+import { chooseEngine } from '../../shared/engines/choose.ts';
 import { createSilentLog } from '../../shared/log.ts';
 import { refusalOf } from './refused.ts';
 import { installStub, type StubEngine, startEngine } from './stub.ts';

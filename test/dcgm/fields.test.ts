@@ -292,7 +292,10 @@ t.test('what a fault takes, its field has', async (t) => {
     const valuesOf = (text: string | number): readonly (string | number)[] => {
       const row = parameters[/^\{(.*)\}$/.exec(String(text))?.[1] ?? ''];
       if (row === undefined) return [text];
-      return row.allowed ?? [row.minimum ?? Number.NaN, row.maximum ?? Number.NaN];
+      const { allowed, minimum = Number.NaN, maximum = Number.NaN } = row;
+      return allowed === undefined
+        ? [minimum, maximum]
+        : allowed.filter((value) => typeof value !== 'boolean');
     };
     for (const field of valuesOf(channel.field))
       for (const value of valuesOf(channel.value))

@@ -1,9 +1,11 @@
 import { joinGpus } from '../../agent/inventory/gpu-join.ts';
 import type { NodeCondition } from '../../coordinator/cluster/node-view.ts';
 import type { DrillFacts, Facts, PodFacts } from '../../coordinator/facts/facts.ts';
+import { planTarget } from '../../coordinator/plan/plan.ts';
 import { findNmaVersion } from '../../shared/nma/versions.ts';
 import type { TimelineEntry } from '../../shared/schemas/expectation.ts';
 import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
+import { logFiles } from '../../shared/schemas/order.ts';
 import type { Receipt, SurfaceResult } from '../../shared/schemas/receipt.ts';
 
 /** When the facts are read; the injection was 90 s before, and the wait has just ended. */
@@ -117,6 +119,7 @@ function inventoryOf(over: Partial<Inventory>): Inventory {
     ],
     engines: [engine()],
     identities: [],
+    logFiles: Object.values(logFiles).map((path) => ({ path, state: 'ready' })),
     ...over,
   };
 }
@@ -224,11 +227,14 @@ const expectXid79 = {
   withinSeconds: 50,
 } as const;
 
+/** Something of a drill is another; with parameters, the order is the one that they make. */
+type DrillChange = Partial<DrillFacts> & { readonly parameters?: Readonly<Record<string, unknown>> };
+
 /** Xid 79 on the engine, before anything is injected. */
-export function planned(over: Partial<DrillFacts> = {}): DrillFacts {
+export function planned({ parameters, ...over }: DrillChange = {}): DrillFacts {
   return {
     fault: 'xid',
-    parameters: { xid: 79, surfaces: ['dcgm'] },
+    order: orderOf(parameters ?? { xid: 79, surfaces: ['dcgm'] }),
     expectation: expectXid79,
     receipt: undefined,
     refusal: undefined,
@@ -240,7 +246,7 @@ export function planned(over: Partial<DrillFacts> = {}): DrillFacts {
 }
 
 /** Xid 79 on the engine, injected and read back; 90 s later nothing has come. */
-export function silent(over: Partial<DrillFacts> = {}): DrillFacts {
+export function silent(over: DrillChange = {}): DrillFacts {
   return planned({
     receipt: receipt([dcgmResult()]),
     conditionBefore: condition('AcceleratedHardwareReady'),
@@ -249,11 +255,30 @@ export function silent(over: Partial<DrillFacts> = {}): DrillFacts {
   });
 }
 
+/** What `fault` says by the parameters alone: a number and surfaces, a field, or else a text. */
+function orderOf(parameters: Readonly<Record<string, unknown>>): DrillFacts['order'] {
+  if ('field' in parameters) return { method: 'InjectDcgmField', body: parameters };
+  if ('xid' in parameters) return { method: 'InjectXid', body: { surfaces: ['dcgm'], ...parameters } };
+  return { method: 'WriteKernelMessage', body: parameters };
+}
+
+/** A fault of the catalogue before anything is injected, as a plan has it. */
+export function plannedFault(name: string, parameters: Readonly<Record<string, unknown>> = {}): DrillFacts {
+  const { order, expectation } = planTarget({
+    spec: { fault: { name, parameters } },
+    node: 'n1',
+    orderId: 'o-1',
+    marker: 'abc123',
+    context: { nma: findNmaVersion('1.6.5') },
+  });
+  return planned({ fault: name, order, expectation });
+}
+
 export function refusedDrill(
   reason: string,
   message: string,
   details: Readonly<Record<string, unknown>> = {},
-  over: Partial<DrillFacts> = {},
+  over: DrillChange = {},
 ): DrillFacts {
   return planned({ refusal: { reason, message, details }, waitedUntil: now, ...over });
 }
@@ -325,10 +350,10 @@ export function kernelResult(text: string, over: Partial<SurfaceResult> = {}): S
 export const lockupText = 'watchdog: BUG: soft lockup - CPU#6 stuck for 23s! [xidrill:4321]';
 
 /** A soft lockup in the kernel log: every version of NMA answers it with an event. */
-export function silentLockup(over: Partial<DrillFacts> = {}): DrillFacts {
+export function silentLockup(over: DrillChange = {}): DrillFacts {
   return planned({
     fault: 'soft-lockup',
-    parameters: { cpu: 6, seconds: 23 },
+    parameters: { text: lockupText },
     expectation: {
       kind: 'event',
       type: 'KernelReady',
@@ -351,7 +376,7 @@ export function entry(
 }
 
 /** The condition turned as expected; what follows is the repair. */
-export function reacted(over: Partial<DrillFacts> = {}): DrillFacts {
+export function reacted(over: DrillChange = {}): DrillFacts {
   return silent({
     timeline: [
       entry('condition', 'AcceleratedHardwareReady False NvidiaXID79Error', {

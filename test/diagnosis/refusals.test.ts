@@ -46,12 +46,19 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['dcgmi_failed', 'injection-refused', 'injection-not-proven'],
   ['dcgmi_timeout', 'injection-refused', 'injection-not-proven'],
   ['gpu_not_in_engine', 'injection-refused', 'injection-refused'],
+  ['alert_gap_too_short', 'injection-refused', 'never'],
+  ['log_file_missing', 'log-file-missing', 'log-file-missing'],
+  ['log_file_unusable', 'injection-refused', 'injection-refused'],
+  // The signal was sent.
+  ['process_not_paused', 'injection-not-proven', 'injection-not-proven'],
   ['alert_slot_busy', 'injection-refused', 'injection-refused'],
   ['injection_not_visible', 'injection-not-proven', 'injection-not-proven'],
   ['disarmed', 'agent-disarmed', 'never'],
   ['order_id_reused', 'injection-refused', 'never'],
   ['order_unknown', 'injection-refused', 'never'],
   ['order_interrupted', 'injection-not-proven', 'never'],
+  ['order_stopped', 'injection-interrupted', 'injection-interrupted'],
+  ['too_many_running', 'injection-refused', 'never'],
   ['journal_unwritable', 'injection-refused', 'never'],
   ['nothing_to_stop', 'injection-refused', 'never'],
   // Of the way to the agent.
@@ -60,9 +67,11 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['agent_unreachable', 'agent-unreachable', 'never'],
 ];
 
-/** Reasons of the coordinator itself: an order never ends with them. */
+/** Reasons of the coordinator itself and of the tools that make images: an order never ends with them. */
 const coordinatorSide: readonly Reason[] = [
   'tls_unusable',
+  'folder_not_empty',
+  'package_missing',
   'cluster_unreachable',
   'cluster_refused',
   'object_invalid',
@@ -143,7 +152,9 @@ t.test('the same without facts', async (t) => {
       { source: 's', at: 'a' },
     );
     t.equal(explanation.code, plain[reason] ?? whenRefused, reason);
-    const isOpen = ['injection-not-proven', 'agent-unreachable'].includes(explanation.code);
+    const isOpen = ['injection-not-proven', 'injection-interrupted', 'agent-unreachable'].includes(
+      explanation.code,
+    );
     t.match(explanation.summary, isOpen ? /is not known: it was so\.$/ : /^Refused, nothing was injected: /);
   }
 });

@@ -1,5 +1,5 @@
-import type { Facts } from '../../coordinator/facts/facts.ts';
-import type { Sustained } from '../../shared/schemas/receipt.ts';
+import type { DrillFacts, Facts } from '../../coordinator/facts/facts.ts';
+import type { SurfaceResult, Sustained } from '../../shared/schemas/receipt.ts';
 import {
   before,
   condition,
@@ -12,7 +12,9 @@ import {
   inventory,
   kernelResult,
   nmaImage,
+  now,
   planned,
+  plannedFault,
   pod,
   reacted,
   receipt,
@@ -112,6 +114,21 @@ const lasted = (ended: Sustained['ended']) =>
     },
   });
 const managed = { nodeGroup: 'gpu-group', nodePool: undefined, karpenter: undefined };
+const pausedResult: SurfaceResult = {
+  surface: 'host-engine',
+  outcome: 'injected',
+  written: 'SIGSTOP',
+  at: before(60),
+  undo: '',
+  notes: [],
+};
+const withEngine = (drill: DrillFacts, asked: object): DrillFacts => ({
+  ...drill,
+  order: { ...drill.order, body: { ...drill.order.body, engine: asked } },
+});
+const skippedNvidia =
+  '{"msg":"skipping monitor registration: no nvidia hardware detected","monitor":"nvidia"}';
+const withoutGpuCondition = healthyConditions.filter(({ type }) => type !== 'AcceleratedHardwareReady');
 const turned = withCondition('AcceleratedHardwareReady', {
   status: 'False',
   reason: 'NvidiaXID79Error',
@@ -374,6 +391,56 @@ export const ruleRows: readonly RuleRow[] = [
   ],
   ['injection-interrupted', 'written once', 'irrelevant', facts({ drill: silent() })],
   ['injection-interrupted', 'nothing written', 'irrelevant', facts({ drill: planned() })],
+
+  [
+    'injection-interrupted',
+    'stopped between two parts',
+    'proven',
+    facts({
+      drill: silent({
+        receipt: receipt([
+          kernelResult(storyLine),
+          { surface: 'kernel-log', outcome: 'failed', code: 'order_stopped', undo: '', notes: [] },
+        ]),
+      }),
+    }),
+    /stopped before all of it was written/,
+  ],
+  [
+    'log-file-missing',
+    'refused',
+    'proven!',
+    facts({
+      drill: {
+        ...plannedFault('ipamd-not-ready'),
+        refusal: {
+          reason: 'log_file_missing',
+          message: 'this node has no /var/log/aws-routed-eni',
+          details: { value: '/var/log/aws-routed-eni/ipamd.log', remedy: 'create it on the node' },
+        },
+      },
+    }),
+    /no \/var\/log\/aws-routed-eni\/ipamd\.log/,
+  ],
+  [
+    'log-file-missing',
+    'by the inventory',
+    'proven!',
+    facts({
+      agent: {
+        inventory: inventory({ logFiles: [{ path: '/var/log/aws-routed-eni/ipamd.log', state: 'missing' }] }),
+      },
+      drill: plannedFault('ipamd-not-ready'),
+    }),
+  ],
+  ['log-file-missing', 'there', 'refuted', facts({ drill: plannedFault('ipamd-not-ready') })],
+  [
+    'log-file-missing',
+    'unread',
+    'unknown',
+    facts({ agent: { inventory: unread }, drill: plannedFault('ipamd-not-ready') }),
+  ],
+  ['log-file-missing', 'another fault', 'irrelevant', facts({ drill: silent() })],
 
   [
     'kernel-log-not-read',
@@ -801,7 +868,7 @@ export const ruleRows: readonly RuleRow[] = [
     facts({ drill: planned({ expectation: { ...lockup, type: 'Ready' } }) }),
   ],
   [
-    'condition-absent',
+    'monitor-not-registered',
     'driver loaded later',
     'proven!',
     facts({
@@ -814,7 +881,7 @@ export const ruleRows: readonly RuleRow[] = [
     /looks once/,
   ],
   [
-    'condition-absent',
+    'monitor-not-registered',
     'without the log line',
     'likely',
     facts({
@@ -822,7 +889,7 @@ export const ruleRows: readonly RuleRow[] = [
     }),
   ],
   [
-    'condition-absent',
+    'monitor-not-registered',
     'no GPU at all',
     'likely',
     facts({
@@ -834,9 +901,85 @@ export const ruleRows: readonly RuleRow[] = [
     }),
     /nothing shows a GPU/,
   ],
-  ['condition-absent', 'nothing is written', 'unknown', facts({ node: { conditions: noNmaConditions } })],
-  ['condition-absent', 'there', 'refuted', facts()],
-  ['condition-absent', 'another type', 'irrelevant', facts({ drill: silentLockup() })],
+  [
+    'monitor-not-registered',
+    'nothing is written',
+    'unknown',
+    facts({ node: { conditions: noNmaConditions } }),
+  ],
+  ['monitor-not-registered', 'there', 'refuted', facts()],
+  ['monitor-not-registered', 'another type', 'irrelevant', facts({ drill: silentLockup() })],
+  [
+    'monitor-not-registered',
+    'a Neuron line on a node with a GPU',
+    'proven!',
+    facts({ drill: plannedFault('neuron-error') }),
+    /of another monitor \(NvidiaGPUIsReady\), and nothing shows a Neuron device/,
+  ],
+  [
+    'monitor-not-registered',
+    'a Neuron line where there is neither',
+    'proven!',
+    facts({
+      node: { allocatableGpus: 0, conditions: withoutGpuCondition, instanceType: 'm5.large' },
+      nma: { log: [skippedNvidia, skippedNvidia.replaceAll('nvidia', 'neuron')] },
+      drill: plannedFault('neuron-error'),
+    }),
+    /has no AcceleratedHardwareReady, and nothing shows a Neuron device/,
+  ],
+  [
+    'monitor-not-registered',
+    'a Neuron line, and the log is silent on Neuron',
+    'likely',
+    facts({
+      node: { conditions: withoutGpuCondition, instanceType: 'm5.large' },
+      nma: { log: [skippedNvidia] },
+      drill: plannedFault('neuron-error'),
+    }),
+  ],
+  [
+    'monitor-not-registered',
+    'a Neuron driver loaded later',
+    'proven!',
+    facts({
+      node: { conditions: withoutGpuCondition, instanceType: 'trn1.2xlarge' },
+      nma: { log: [skippedNvidia.replaceAll('nvidia', 'neuron')] },
+      drill: plannedFault('neuron-error'),
+    }),
+    /no Neuron hardware when it started/,
+  ],
+  [
+    'monitor-not-registered',
+    'a Neuron line on a Neuron node',
+    'refuted',
+    facts({
+      node: {
+        conditions: withCondition('AcceleratedHardwareReady', { reason: 'NeuronAcceleratedHardwareIsReady' }),
+      },
+      nma: { log: [skippedNvidia] },
+      drill: plannedFault('neuron-error'),
+    }),
+  ],
+  [
+    'monitor-not-registered',
+    'a GPU fault on a Neuron node',
+    'proven!',
+    facts({
+      node: {
+        allocatableGpus: 0,
+        conditions: withCondition('AcceleratedHardwareReady', { reason: 'NeuronAcceleratedHardwareIsReady' }),
+      },
+      agent: { inventory: inventory({ gpus: [], engines: [] }) },
+      drill: plannedFault('nccl-error'),
+    }),
+    /nothing shows a GPU/,
+  ],
+  [
+    'monitor-not-registered',
+    'a GPU fault, and Neuron was skipped',
+    'refuted',
+    facts({ nma: { log: [skippedNvidia.replaceAll('nvidia', 'neuron')] }, drill: planned() }),
+  ],
   [
     'nma-not-writing',
     'old',
@@ -924,13 +1067,92 @@ export const ruleRows: readonly RuleRow[] = [
   ['dcgm-server-missing', 'Running', 'refuted', facts()],
   [
     'dcgm-server-missing',
-    'its loss is the drill',
+    'its loss was the drill',
     'irrelevant',
     facts({
       nma: { dcgmServer: { daemonSet: false, pod: undefined } },
-      drill: planned({ expectation: { ...conditionXid31, reason: 'DCGMError' } }),
+      drill: { ...plannedFault('engine-loss'), receipt: receipt([pausedResult]), waitedUntil: now },
     }),
   ],
+  ...['engine-loss', 'double-bit-error', 'health-faulty-memory', 'cascade'].flatMap(
+    (name): readonly RuleRow[] => [
+      [
+        'dcgm-server-missing',
+        `${name} with no engine to write to`,
+        'proven!',
+        facts({
+          agent: { inventory: inventory({ engines: [] }) },
+          nma: { dcgmServer: { daemonSet: false, pod: undefined } },
+          drill: plannedFault(name),
+        }),
+      ],
+      [
+        'nobody-listens',
+        `${name} before the injection`,
+        'proven',
+        facts({ agent: { inventory: inventory({ engines: [deafEngine] }) }, drill: plannedFault(name) }),
+      ],
+      ['nobody-listens', `${name} on the right one`, 'refuted', facts({ drill: plannedFault(name) })],
+      [
+        'wrong-engine',
+        `${name} for a deaf one`,
+        'proven',
+        facts({
+          agent: { inventory: inventory({ engines: [deafEngine, engine()] }) },
+          drill: withEngine(plannedFault(name), { pid: 777 }),
+        }),
+      ],
+      [
+        'arm64-gate',
+        name,
+        'proven!',
+        facts({
+          node: { architecture: 'arm64' },
+          nma: { version: version('v1.6.4') },
+          drill: plannedFault(name),
+        }),
+      ],
+      [
+        'monitor-disabled',
+        name,
+        'proven!',
+        facts({
+          node: { conditions: withoutGpuCondition },
+          nma: { disabledPlugins: ['nvidia'] },
+          drill: plannedFault(name),
+        }),
+      ],
+    ],
+  ),
+  [
+    'nobody-listens',
+    'a paused engine says nothing',
+    'irrelevant',
+    facts({
+      agent: { inventory: inventory({ engines: [engine({ ...deafEngine, problems: ['stopped'] })] }) },
+      drill: { ...plannedFault('engine-loss'), receipt: receipt([pausedResult]), waitedUntil: now },
+    }),
+  ],
+  ...['pod-stuck-terminating', 'ipamd-not-ready', 'soft-lockup', 'nccl-error'].flatMap(
+    (name): readonly RuleRow[] => [
+      [
+        'nobody-listens',
+        `${name} needs no engine`,
+        'irrelevant',
+        facts({ agent: { inventory: inventory({ engines: [deafEngine] }) }, drill: plannedFault(name) }),
+      ],
+      [
+        'dcgm-server-missing',
+        `${name} needs none`,
+        'irrelevant',
+        facts({
+          agent: { inventory: inventory({ engines: [] }) },
+          nma: { dcgmServer: { daemonSet: false, pod: undefined } },
+          drill: plannedFault(name),
+        }),
+      ],
+    ],
+  ),
   [
     'engine-lost',
     'DCGMError',

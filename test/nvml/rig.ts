@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Test } from 'tap';
 import { createForkedNvml, type ForkedNvmlOptions } from '../../agent/nvml/forked.ts';
-import type { Nvml, NvmlAnswer } from '../../agent/nvml/port.ts';
+import type { Nvml } from '../../agent/nvml/port.ts';
+import type { NvmlAnswer } from '../../shared/gpu-identity.ts';
 import { createSilentLog } from '../../shared/log.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
 import { buildStubLibrary, type StubLibrary } from './stub/build.ts';

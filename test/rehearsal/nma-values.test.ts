@@ -46,17 +46,13 @@ async function write({ clock, engine }: Rehearsal, part: Value, signal: AbortSig
 const rows = faults.filter(({ channel }) => channel.kind === 'dcgm-value');
 /** With the engines 4.5.2 and 4.6.1; what each has no check for yet, or no reading of (nma.md §1.4, §1.5). */
 const versions: readonly (readonly [nma: string, silent: readonly string[]])[] = [
-  [
-    '1.6.7',
-    [
-      'health-nvlink-lifetime',
-      'health-nvlink-not-recovered',
-      'health-nvlink-recovered',
-      'health-row-remap-limit',
-    ],
-  ],
+  ['1.6.7', ['health-nvlink-lifetime', 'health-row-remap-limit']],
   ['1.7.2', []],
 ];
+
+/** Checks that came with Blackwell; the simulated GPU is older, so that nothing is to follow. */
+const onBlackwell = ['health-nvlink-recovered', 'health-nvlink-not-recovered'];
+const rowsHere = rows.filter(({ name }) => !onBlackwell.includes(name));
 
 function planned(rehearsal: Rehearsal, row: FaultRow): ReturnType<Rehearsal['plan']> | undefined {
   try {
@@ -70,7 +66,7 @@ function planned(rehearsal: Rehearsal, row: FaultRow): ReturnType<Rehearsal['pla
 for (const [nma, silent] of versions) {
   t.test(`every value of the catalogue with NMA ${nma} comes as planned, within its window`, async (t) => {
     const unheard: string[] = [];
-    for (const row of rows) {
+    for (const row of rowsHere) {
       const rehearsal = rehearse(t, { nma });
       await rehearsal.settle();
       // Past the first ticks, and nowhere near the next ones.

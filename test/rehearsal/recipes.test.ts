@@ -14,7 +14,17 @@ const h100: EngineGpuOptions = {
 };
 /** Has no NVLink: each of its counters is "not supported". */
 const t4: EngineGpuOptions = { id: 0, name: 'Tesla T4', pci: '00000000:00:1E.0', uuid: 'GPU-1' };
-const gpus = [h100, t4];
+const b200: EngineGpuOptions = { ...h100, name: 'NVIDIA B200', uuid: 'GPU-2' };
+const gpus = [h100, t4, b200];
+/** Checks that only some generations have (dcgm.md §3). */
+const onlyOn: Readonly<Record<number, readonly EngineGpuOptions[]>> = {
+  393: [h100, b200],
+  497: [h100, t4],
+  498: [h100, t4],
+  499: [h100, t4],
+  1211: [b200],
+  1212: [b200],
+};
 const engines = ['4.5.3', '4.6.0'] as const;
 /** Where in a second it begins: dcgmi stamps whole ones. */
 const beginnings = [0, 499, 999];
@@ -129,17 +139,23 @@ t.test('every health check is seen by a tick, whenever that comes, and is gone a
       for (const [field, value, codes] of healthRows) {
         const expected = codesOf(codes, engine);
         const name = `${field} = ${value} on ${engine}, ${gpu.name}`;
-        if (expected === null) {
-          const refusal = await refusalOf(() => recipeOn({ field, value, reach: 'health', engine }));
-          t.equal(refusal.reason, 'field_value_no_effect');
-          t.match(refusal.message, /exists from host engine 4\.6\.0 on, and this one is 4\.5\.3/);
+        const order = { field, value, reach: 'health', engine, gpuName: gpu.name } as const;
+        const isOnGpu = onlyOn[field]?.includes(gpu) !== false;
+        if (expected === null || !isOnGpu) {
+          const refusal = await refusalOf(() => recipeOn(order));
+          t.equal(refusal.reason, 'field_value_no_effect', name);
+          t.match(
+            refusal.message,
+            /exists (from host engine 4\.6\.0 on|on .* GPUs|on GPUs) ?.*, and this one is /,
+            name,
+          );
           continue;
         }
         const found = phases.map((phase, index) => {
           const at = rig({ version: engine, gpu, beginning: beginnings[index % beginnings.length] ?? 0 });
           at.to(400_000);
           const before = at.codes();
-          at.carryOut(recipeOn({ field, value, reach: 'health', engine }));
+          at.carryOut(recipeOn(order));
           at.everyTick(phase);
           // The longest that an order can be told to last by itself, and the minute that a check looks back.
           at.run(390_000);

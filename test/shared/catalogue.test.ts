@@ -26,8 +26,8 @@ function reactionsOf(row: FaultRow, version: string, given: Parameters = {}): re
 
 /** A row with what it has by itself, with every choice, and with every Xid. */
 function variants(row: FaultRow): readonly Parameters[] {
-  const choices = Object.entries(row.parameters).flatMap(([name, { allowed = [] }]) =>
-    allowed.map((choice) => ({ [name]: choice })),
+  const choices = Object.entries(row.parameters).flatMap(([name, { allowed = [], goesWith }]) =>
+    allowed.map((choice) => ({ ...goesWith, [name]: choice })),
   );
   const xids = row.name === 'xid' ? Array.from({ length: 255 }, (_, index) => ({ xid: index + 1 })) : [];
   return [{}, ...choices, ...xids];

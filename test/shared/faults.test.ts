@@ -13,6 +13,7 @@ import {
 import { encodeKmsgWrite } from '../../shared/kmsg-record.ts';
 import { findNmaVersion } from '../../shared/nma/versions.ts';
 import { scriptOf } from '../../shared/orders/script.ts';
+import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
 import { parsePci } from '../../shared/pci.ts';
 import { type GpuSelector, orderMethods } from '../../shared/schemas/order.ts';
 
@@ -39,6 +40,11 @@ t.test('every row of the catalogue is whole, and its defaults make an order', (t
     t.ok(Object.hasOwn(orderMethods, method), `${row.name}: ${method}`);
     t.ok(Check(orderMethods[method], body), `${row.name}: the agent takes its order ${JSON.stringify(body)}`);
     const parts = scriptOf({ method, body }, { gpu: { pci: parsePci('0000:3b:00.0') } });
+    t.same(
+      new Set(parts.map(({ surface }) => surface)),
+      new Set(surfacesOfOrder({ method, body })),
+      row.name,
+    );
     t.not(parts.length, 0);
     for (const part of parts) {
       t.ok(row.surfaces.includes(part.surface), `${row.name}: says that it writes on ${part.surface}`);
@@ -163,6 +169,68 @@ t.test('an Xid becomes an order to the agent', (t) => {
       'refused before any agent is asked',
     );
   }
+  t.end();
+});
+
+t.test('what no write would carry is refused, by its name', (t) => {
+  const nvlink = { unit: 'SAW_MVB' };
+  const kernelLog = { surfaces: ['kernel-log'] };
+  const rows: readonly (readonly [fault: string, Parameters, field: string, remedy: RegExp])[] = [
+    ['xid', { xid: 149, nvlink }, 'nvlink', /^add kernel-log to surfaces/],
+    ['xid', { xid: 154, recoveryAction: 'none' }, 'recoveryAction', /^add kernel-log to surfaces/],
+    ['xid', { xid: 45, previousXid: 79 }, 'previousXid', /^add kernel-log to surfaces/],
+    ['xid', { xid: 79, mig: { gpuInstance: 1 } }, 'mig', /^add kernel-log to surfaces/],
+    ['xid', { xid: 79, driver: '570' }, 'driver', /^add kernel-log to surfaces/],
+    ['xid', { xid: 79, companions: 'probe' }, 'companions', /^add kernel-log to surfaces/],
+    ['xid', { xid: 79, detail: '' }, 'detail', /^add kernel-log to surfaces/],
+    ['xid', { xid: 79, process: { pid: 1 } }, 'process', /^add kernel-log to surfaces/],
+    ['xid', { xid: 79, engine: { pid: 1 }, ...kernelLog }, 'engine', /^add dcgm to surfaces/],
+    [
+      'cascade',
+      {
+        steps: [
+          { xid: 48, afterSeconds: 0 },
+          { xid: 45, afterSeconds: 7, previousXid: 48 },
+        ],
+      },
+      'steps.1.previousXid',
+      /^add kernel-log to surfaces, or leave steps\.1\.previousXid out$/,
+    ],
+    ['cascade', { mig: { gpuInstance: 1 } }, 'mig', /^add kernel-log to surfaces/],
+    ['dcgm-field', { field: 230, value: 79, reach: 'health', forSeconds: 60 }, 'forSeconds', /leave it out/],
+    [
+      'dcgm-field',
+      { field: 319, value: 4, reach: 'health', offsetSeconds: 30 },
+      'offsetSeconds',
+      /^say forSeconds instead/,
+    ],
+  ];
+  for (const [fault, parameters, name, remedy] of rows) {
+    const field = `fault.parameters.${name}`;
+    t.throws(
+      () => order(work(fault, parameters)),
+      {
+        name: 'Refusal',
+        reason: 'parameter_invalid',
+        message: new RegExp(`^${field}: `),
+        details: { field, remedy },
+      },
+      `${fault}: ${name}`,
+    );
+  }
+  const taken: readonly (readonly [string, Parameters])[] = [
+    ['xid', { xid: 79, companions: 'probe', surfaces: ['kernel-log', 'dcgm'], engine: { pid: 1 } }],
+    ['xid', { xid: 79, companions: false }],
+    ['cascade', { surfaces: ['kernel-log'], driver: '570.124' }],
+    ['dcgm-field', { field: 319, value: 4, reach: 'policy', offsetSeconds: 30 }],
+    [
+      'dcgm-field',
+      { field: 319, value: 4, reach: 'health', offsetSeconds: 30, forSeconds: 60, everySeconds: 8 },
+    ],
+    ['dcgm-field', { field: 230, value: 79, reach: 'health', offsetSeconds: 30 }],
+  ];
+  for (const [fault, parameters] of taken)
+    t.doesNotThrow(() => order(work(fault, parameters)), `${fault} ${JSON.stringify(parameters)}`);
   t.end();
 });
 

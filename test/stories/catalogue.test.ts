@@ -5,7 +5,8 @@ import { startRehearsalCluster } from '../../coordinator/rehearsal/cluster.ts';
 import { untilAgentListens } from '../../coordinator/rehearsal/story.ts';
 import { createScaledClock } from '../../shared/clock.ts';
 import { faults } from '../../shared/faults/catalogue.ts';
-import { exampleParameters } from '../../shared/faults/parameters.ts';
+import { exampleParameters, findFault } from '../../shared/faults/parameters.ts';
+import type { FaultRow } from '../../shared/faults/row.ts';
 import { createSilentLog } from '../../shared/log.ts';
 
 /** Faults that no drill on a node with an NVIDIA GPU can be expected to pass by itself. */
@@ -18,11 +19,19 @@ const notHere: Readonly<Record<string, string>> = {
 const rows = faults.filter(({ name }) => notHere[name] === undefined);
 const nodeOf = (fault: string) => `node-${fault}`;
 
+/** Checks that came with Blackwell. */
+const onBlackwell = ['health-nvlink-recovered', 'health-nvlink-not-recovered'];
+
+function gpuFor(fault: string) {
+  const { gpu } = serveNodes.gpu;
+  return onBlackwell.includes(fault) ? { ...gpu, name: 'NVIDIA B200' } : gpu;
+}
+
 t.setTimeout(120_000);
 
 // A node each: conditions latch, and a second fault on one node would find them False.
 const cluster = await startRehearsalCluster({
-  rows: rows.map(({ name }) => ({ ...serveNodes.gpu, name: nodeOf(name) })),
+  rows: rows.map(({ name }) => ({ ...serveNodes.gpu, name: nodeOf(name), gpu: gpuFor(name) })),
   clock: createScaledClock({ factor: 30, startAt: Date.now() }),
   random: Math.random,
   newId: randomUUID,
@@ -34,16 +43,16 @@ t.teardown(() => cluster.close());
 await cluster.installNma({ version: '1.7.2', credentials: 'healthy' });
 await Promise.all(rows.map(({ name }) => untilAgentListens(cluster.node(nodeOf(name)).url)));
 
-async function drill(row: (typeof rows)[number]): Promise<unknown> {
+async function drill(row: FaultRow, node = nodeOf(row.name)): Promise<Record<string, unknown>> {
   const response = await fetch(`${cluster.url}/api/v1/experiments`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', prefer: 'wait=60' },
     body: JSON.stringify({
       fault: { name: row.name, parameters: exampleParameters(row) },
-      target: { selector: { names: [nodeOf(row.name)] } },
+      target: { selector: { names: [node] } },
     }),
   });
-  return response.json();
+  return (await response.json()) as Record<string, unknown>;
 }
 
 const answers = await Promise.all(rows.map(async (row) => ({ name: row.name, answer: await drill(row) })));
@@ -55,4 +64,16 @@ t.test('every fault of the catalogue passes where everything is right', async (t
     'what is left out exists',
   );
   for (const { name, answer } of answers) t.match(answer, { verdict: 'pass' }, name);
+});
+
+t.test('a Neuron fault on a node with a GPU: the monitor was never registered', async (t) => {
+  const answer = await drill(findFault('neuron-error'), nodeOf('task-blocked'));
+  t.match(answer, {
+    verdict: 'fail',
+    explanation: {
+      code: 'monitor-not-registered',
+      summary: /NvidiaGPUIsReady.*nothing shows a Neuron device/,
+      remedy: /inf\* or trn\*/,
+    },
+  });
 });

@@ -45,8 +45,41 @@ default
 {{- end -}}
 {{- end -}}
 
-{{- define "xidrill.secretName" -}}
-{{ .Values.auth.existingSecret | default (printf "%s-tokens" (include "xidrill.fullname" .)) }}
+{{/* Where a program's certificate lies, whoever made it. */}}
+{{- define "xidrill.tlsSecret" -}}
+{{- $own := (index .root.Values.tls .component).existingSecret -}}
+{{- if eq .root.Values.tls.source "secret" -}}
+{{ required (printf "tls.%s.existingSecret: name the Secret, as tls.source is secret" .component) $own }}
+{{- else -}}
+{{ include "xidrill.fullname" .root }}-{{ .component }}-tls
+{{- end -}}
+{{- end -}}
+
+{{- define "xidrill.scheme" -}}
+{{ ternary "http" "https" (eq .Values.tls.source "none") }}
+{{- end -}}
+
+{{/* A program's names, as its callers know it. */}}
+{{- define "xidrill.tlsNames" -}}
+{{- if eq .component "agent" -}}
+- {{ .root.Values.tls.agent.serverName }}
+{{- else -}}
+{{- $service := printf "%s-coordinator" (include "xidrill.fullname" .root) -}}
+- {{ $service }}
+- {{ $service }}.{{ .root.Release.Namespace }}
+- {{ $service }}.{{ .root.Release.Namespace }}.svc
+{{- end -}}
+{{- end -}}
+
+{{/* The program's own token and the authority of the API server, where the kubelet would mount them by itself. */}}
+{{- define "xidrill.apiAccess" -}}
+name: api-access
+projected:
+  defaultMode: 0400
+  sources:
+    - serviceAccountToken: { path: token, expirationSeconds: 3607 }
+    - configMap: { name: kube-root-ca.crt, items: [{ key: ca.crt, path: ca.crt }] }
+    - downwardAPI: { items: [{ path: namespace, fieldRef: { fieldPath: metadata.namespace } }] }
 {{- end -}}
 
 {{/* Any term may match: a label that says GPU, or an instance type that has one. */}}

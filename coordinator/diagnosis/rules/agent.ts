@@ -84,7 +84,7 @@ function judgeArmed(facts: Facts): Judgement {
         : seenProblem(problem),
     ],
     remedy:
-      'Start the agent with --arm (XIDRILL_ARM), and only where nodes may be drilled; a set kill switch has to be released as well (DELETE /api/v1/killswitch).',
+      'Start the agent with --arm (XIDRILL_ARM; in the chart agent.armed=true), and only where nodes may be drilled.',
     blocks: facts.drill !== undefined,
   });
 }

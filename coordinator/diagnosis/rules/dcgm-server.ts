@@ -1,7 +1,7 @@
 import { policiesListenMaxMs } from '../../../shared/nma/timing.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import { type Facts, isUnread } from '../../facts/facts.ts';
-import { injectedAt, isAboutGpus, needsHostEngine, problemsOf, seenProblem, surfacesOf } from '../drill.ts';
+import { injectedAt, isAboutGpus, isForEngine, needsHostEngine, problemsOf, seenProblem } from '../drill.ts';
 import { millis, podSource, present, renderPod, seen, seenCondition, seenInLog } from '../evidence.ts';
 import { conditionOf, runningPod } from '../liveness.ts';
 import { nmaNamespace, restartPod } from '../names.ts';
@@ -22,8 +22,8 @@ function judgeServer(facts: Facts): Judgement {
   const { nma, drill } = facts;
   const { pod } = nma.dcgmServer;
   if (!isAboutGpus(facts) || (drill !== undefined && !needsHostEngine(facts))) return irrelevant;
-  // The missing engine is then what is drilled.
-  if (drill?.expectation.reason === lostReason) return irrelevant;
+  // The missing engine is then what was drilled.
+  if (drill?.expectation.reason === lostReason && drill.receipt !== undefined) return irrelevant;
   const running = runningPod(pod);
   if (running !== undefined) return refuted(`pod ${running.namespace}/${running.name} is Running and Ready`);
   const address = nma.pod?.environment.DCGM_ADDRESS;
@@ -56,7 +56,7 @@ function judgeServer(facts: Facts): Judgement {
     remedy: serverRemedy(facts),
   };
   if (problem === undefined && !hasLost && !noEngine) return likely(cause);
-  const isBlocking = noEngine && drill !== undefined && surfacesOf(drill).includes('dcgm');
+  const isBlocking = noEngine && drill !== undefined && isForEngine(drill);
   return proven({ ...cause, blocks: isBlocking });
 }
 

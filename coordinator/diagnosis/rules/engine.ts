@@ -3,13 +3,14 @@ import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import type { HostEngineFacts } from '../../../shared/schemas/inventory.ts';
 import { type Facts, isUnread } from '../../facts/facts.ts';
 import {
+  askedOf,
   injectedOn,
+  isForEngine,
   needsHostEngine,
   type Problem,
   problemsOf,
   seenInjection,
   seenProblem,
-  surfacesOf,
 } from '../drill.ts';
 import { renderPod, seen } from '../evidence.ts';
 import { runningPod } from '../liveness.ts';
@@ -68,7 +69,7 @@ export const nobodyListens: Rule = {
 };
 
 function listenedTarget(facts: Facts): Judgement {
-  if (!isForEngine(facts)) return irrelevant;
+  if (!isForHostEngine(facts)) return irrelevant;
   const engines = enginesOf(facts);
   if (engines === undefined) return unknown('the host engines of the node could not be listed');
   const right = engines.find(({ listened }) => listened);
@@ -103,9 +104,9 @@ function deafTarget(facts: Facts): DeafTarget | undefined {
     if (watchers !== 0 && !(isDeaf && isElsewhere)) return undefined;
     return { asked: engine, engines: engines ?? [], evidence: [seenInjection(facts, written)] };
   }
-  if (facts.drill?.receipt !== undefined || !isForEngine(facts)) return undefined;
+  if (facts.drill?.receipt !== undefined || !isForHostEngine(facts)) return undefined;
   if (engines === undefined || engines.length === 0) return undefined;
-  const asked = facts.drill?.parameters.engine === undefined ? undefined : askedEngine(facts, engines);
+  const asked = facts.drill?.order.body.engine === undefined ? undefined : askedEngine(facts, engines);
   if (asked !== undefined && !isSurelyDeaf(asked)) return undefined;
   if (asked === undefined && !engines.every(isSurelyDeaf)) return undefined;
   return { asked, engines, evidence: [] };
@@ -117,16 +118,16 @@ function isSurelyDeaf({ listened, problems }: Engine): boolean {
 }
 
 function askedEngine(facts: Facts, engines: readonly Engine[]): Engine | undefined {
-  const asked = facts.drill?.parameters.engine ?? facts.drill?.receipt?.asked.engine;
+  const asked = facts.drill === undefined ? undefined : askedOf(facts.drill).engine;
   if (typeof asked !== 'object' || asked === null) return engines.find(({ listened }) => !listened);
   const { pid, address } = asked as { pid?: unknown; address?: unknown };
   return engines.find((engine) => engine.pid === pid || engine.address === address);
 }
 
 /** Whether the drill writes into an engine: with the whole inventory at hand, deafness is worth saying without one. */
-function isForEngine(facts: Facts): boolean {
+function isForHostEngine(facts: Facts): boolean {
   const { drill } = facts;
-  return drill === undefined || (surfacesOf(drill).includes('dcgm') && needsHostEngine(facts));
+  return drill === undefined || (isForEngine(drill) && needsHostEngine(facts));
 }
 
 function enginesOf({ agent }: Facts): readonly Engine[] | undefined {
@@ -141,7 +142,7 @@ function enginesOf({ agent }: Facts): readonly Engine[] | undefined {
   }));
 }
 
-/** agent/dcgm/choose.ts puts every engine that it saw into the details. */
+/** shared/engines/choose.ts puts every engine that it saw into the details. */
 function enginesOfRefusal({ details }: Problem): readonly Engine[] | undefined {
   const { engines } = details;
   if (!Array.isArray(engines)) return undefined;

@@ -3,7 +3,7 @@ import { findField } from '../../../shared/dcgm-fields/find.ts';
 import { assertFieldValue } from '../../../shared/dcgm-fields/value.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import type { DrillFacts, Facts } from '../../facts/facts.ts';
-import { injectedOn, problemsOf, seenInjection, seenProblem } from '../drill.ts';
+import { askedOf, injectedOn, problemsOf, seenInjection, seenProblem } from '../drill.ts';
 import { seen } from '../evidence.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 
@@ -59,7 +59,7 @@ function noEffect(drill: DrillFacts): NoEffect | 'unknown' | undefined {
 }
 
 function askedField(drill: DrillFacts): { field: number | string; value: number | string } | undefined {
-  const { field, value } = { ...drill.parameters, ...drill.receipt?.asked } as Record<string, unknown>;
+  const { field, value } = askedOf(drill);
   return isScalar(field) && isScalar(value) ? { field, value } : undefined;
 }
 

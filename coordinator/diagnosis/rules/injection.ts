@@ -6,6 +6,8 @@ import { agentDisarmed, agentUnknown, agentUnreachable } from './agent.ts';
 import { dcgmServerMissing, engineLost } from './dcgm-server.ts';
 import { nobodyListens, wrongEngine } from './engine.ts';
 import { fieldIsAnotherQuantity } from './field.ts';
+import { injectionInterrupted } from './interrupted.ts';
+import { logFileMissing } from './log-file.ts';
 
 /** Reasons that other rules say more about, where they find their cause in them. */
 const explainedBy: Readonly<Record<string, readonly Rule[]>> = {
@@ -17,6 +19,8 @@ const explainedBy: Readonly<Record<string, readonly Rule[]>> = {
   nobody_listens: [wrongEngine, nobodyListens],
   engine_not_found: [dcgmServerMissing],
   engine_unreachable: [engineLost],
+  log_file_missing: [logFileMissing],
+  order_stopped: [injectionInterrupted],
 };
 
 /** It was tried, and nothing shows that it took effect. */
@@ -24,6 +28,7 @@ const unproven: ReadonlySet<string> = new Set([
   'read_back_failed',
   'injection_not_visible',
   'order_interrupted',
+  'process_not_paused',
 ]);
 
 /** Something broke: where the surface had begun, it may have been before the write or after it. */

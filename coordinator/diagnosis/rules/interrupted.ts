@@ -1,8 +1,8 @@
 import type { SurfaceResult } from '../../../shared/schemas/receipt.ts';
 import type { Facts } from '../../facts/facts.ts';
-import { injectedOn, seenInjection } from '../drill.ts';
+import { injectedOn, type Problem, problemsOf, seenInjection, seenProblem } from '../drill.ts';
 import { seen } from '../evidence.ts';
-import { irrelevant, proven, type Rule, refuted } from '../rule.ts';
+import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 
 /** What had to last did not: a silence says nothing about a fault that was there for a part of the time. */
 export const injectionInterrupted: Rule = {
@@ -11,6 +11,8 @@ export const injectionInterrupted: Rule = {
   link: 'reaction',
   judge(facts) {
     const { receipt } = facts.drill ?? {};
+    const stopped = problemsOf(facts).find(({ reason }) => reason === 'order_stopped');
+    if (stopped !== undefined) return stoppedEarly(facts, stopped);
     const injected = injectedOn(facts.drill);
     if (receipt === undefined || injected.length === 0) return irrelevant;
     const lasting = injected.filter(({ sustained }) => sustained !== undefined);
@@ -41,6 +43,19 @@ export const injectionInterrupted: Rule = {
     });
   },
 };
+
+/** By whoever called StopInjection: what was under way then may have been written or not. */
+function stoppedEarly(facts: Facts, stopped: Problem): Judgement {
+  return proven({
+    summary:
+      'The injection was cut short: it was stopped before all of it was written, so that the drill is inconclusive.',
+    evidence: [
+      seenProblem(stopped),
+      ...injectedOn(facts.drill).map((result) => seenInjection(facts, result)),
+    ],
+    remedy: 'Let it come to its end: drill again, and leave StopInjection out until then.',
+  });
+}
 
 function isBroken(ended: NonNullable<SurfaceResult['sustained']>['ended'] | undefined): boolean {
   return ended === 'agent-restarted' || ended === 'failed';

@@ -1,12 +1,11 @@
-import { monitors, type PluginName } from '../../../shared/nma/conditions.ts';
+import { isNeuronInstance, monitors, type PluginName } from '../../../shared/nma/conditions.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import { type Facts, isUnread } from '../../facts/facts.ts';
-import { present, seen, seenHeartbeat, seenInLog } from '../evidence.ts';
+import { present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
 import { conditionOf, isFresh, runningPod, writingOf } from '../liveness.ts';
 import { nmaNamespace, restartAllNma, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
-const skippedLine = /skipping monitor registration: no nvidia hardware detected/;
 const gpuType = 'AcceleratedHardwareReady';
 
 /** Read once, at the start of NMA: a change of the ConfigMap does nothing until the pods restart (nma.md §4.4). */
@@ -46,53 +45,102 @@ function judgeDisabled(facts: Facts): Judgement {
 }
 
 /** Hardware is looked for once, at NMA’s start, by the driver that is bound then (nma.md §4.2). */
-export const conditionAbsent: Rule = {
-  code: 'condition-absent',
-  title: 'NMA found no NVIDIA GPU when it started',
+export const monitorNotRegistered: Rule = {
+  code: 'monitor-not-registered',
+  title: 'NMA found no hardware for the monitor when it started',
   link: 'reaction',
-  judge: judgeAbsent,
+  judge: judgeRegistration,
 };
 
-function judgeAbsent(facts: Facts): Judgement {
-  const { plugin } = expectedMonitor(facts);
-  if (plugin !== 'nvidia') return irrelevant;
+type Hardware = {
+  readonly plugin: 'nvidia' | 'neuron';
+  readonly name: string;
+  readonly skipped: RegExp;
+  readonly where: string;
+};
+
+const hardware: readonly Hardware[] = [
+  {
+    plugin: 'nvidia',
+    name: 'NVIDIA',
+    skipped: /skipping monitor registration: no nvidia hardware detected/,
+    where:
+      'Choose a node that has an NVIDIA GPU and a loaded driver (kubectl get nodes -o custom-columns=N:.metadata.name,GPU:.status.allocatable.nvidia\\.com/gpu).',
+  },
+  {
+    plugin: 'neuron',
+    name: 'Neuron',
+    skipped: /skipping monitor registration: no neuron hardware detected/,
+    where:
+      'Choose a node of an instance type with AWS Neuron, inf* or trn* (kubectl get nodes -L node.kubernetes.io/instance-type).',
+  },
+];
+
+function judgeRegistration(facts: Facts): Judgement {
+  const wanted = hardware.find(({ plugin }) => plugin === expectedMonitor(facts).plugin);
+  if (wanted === undefined) return irrelevant;
   const condition = conditionOf(facts, gpuType);
-  if (condition !== undefined && isFresh(facts, condition)) return refuted(`${gpuType} is there and fresh`);
-  if (facts.nma.disabledPlugins.includes('nvidia')) return irrelevant;
-  const writing = writingOf(facts);
-  const line = seenInLog(facts, skippedLine);
-  if (writing.state !== 'fresh' && line === undefined) {
+  const isThere = condition !== undefined && isFresh(facts, condition);
+  const isOther = isThere && condition.reason.startsWith('Neuron') !== (wanted.plugin === 'neuron');
+  if (isThere && !isOther) return refuted(`${gpuType} is there and fresh`);
+  if (facts.nma.disabledPlugins.includes(wanted.plugin)) return irrelevant;
+  const line = seenInLog(facts, wanted.skipped);
+  if (!isOther && writingOf(facts).state !== 'fresh' && line === undefined) {
     if (condition !== undefined || runningPod(facts.nma.pod) === undefined) return irrelevant;
     return unknown(`${gpuType} is absent, but so is every sign that NMA writes conditions`);
   }
-  const cause = absentCause(facts, present(line));
-  if (line === undefined) return likely(cause);
+  const cause = registrationCause(facts, wanted, isOther, present(line));
+  if (line === undefined && !isOther) return likely(cause);
   return proven({ ...cause, blocks: facts.drill !== undefined });
 }
 
-function absentCause(facts: Facts, lines: readonly Evidence[]) {
-  const { node, nma, agent } = facts;
+function registrationCause(facts: Facts, wanted: Hardware, isOther: boolean, lines: readonly Evidence[]) {
+  const { nma } = facts;
   const condition = conditionOf(facts, gpuType);
-  const gpus = isUnread(agent.inventory) ? undefined : agent.inventory.gpus.length;
-  const hasGpu = node.allocatableGpus > 0 || (gpus ?? 0) > 0;
+  const has = hasHardware(facts, wanted);
   const what =
-    condition === undefined ? `has no ${gpuType}` : `has only an old ${gpuType}, from before NMA’s start`;
-  const found = gpus === undefined ? [] : [seen(facts, `agent ${node.name} GetInventory gpus`, String(gpus))];
+    condition === undefined
+      ? `has no ${gpuType}`
+      : isOther
+        ? `has the ${gpuType} of another monitor (${condition.reason})`
+        : `has only an old ${gpuType}, from before NMA’s start`;
   return {
-    summary: hasGpu
-      ? `The node ${what}: NMA found no NVIDIA hardware when it started. It looks once, by the bound driver, so that a ` +
+    summary: has
+      ? `The node ${what}: NMA found no ${wanted.name} hardware when it started. It looks once, by the bound driver, so that a ` +
         'driver loaded later is never seen.'
-      : `The node ${what}, and nothing shows a GPU on it: NMA has nothing to watch.`,
+      : `The node ${what}, and nothing shows ${wanted.plugin === 'nvidia' ? 'a GPU' : 'a Neuron device'} on it: NMA has nothing to watch.`,
     evidence: [
-      condition === undefined ? absent(facts, gpuType) : seenHeartbeat(facts, condition),
-      seen(facts, `nodes/${node.name} status.allocatable[nvidia.com/gpu]`, String(node.allocatableGpus)),
-      ...found,
+      condition === undefined
+        ? absent(facts, gpuType)
+        : isOther
+          ? seenCondition(facts, condition)
+          : seenHeartbeat(facts, condition),
+      ...hardwareEvidence(facts, wanted),
       ...lines,
     ],
-    remedy: hasGpu
+    remedy: has
       ? `Restart NMA now that the driver is loaded: ${restartPod(nma.pod, 'restart NMA on the node')}.`
-      : 'Choose a node that has an NVIDIA GPU and a loaded driver (kubectl get nodes -o custom-columns=N:.metadata.name,GPU:.status.allocatable.nvidia\\.com/gpu).',
+      : wanted.where,
   };
+}
+
+function hasHardware({ node, agent }: Facts, { plugin }: Hardware): boolean {
+  if (plugin === 'neuron') return isNeuronInstance(node.instanceType);
+  return node.allocatableGpus > 0 || (!isUnread(agent.inventory) && agent.inventory.gpus.length > 0);
+}
+
+function hardwareEvidence(facts: Facts, { plugin }: Hardware): Evidence[] {
+  const { node, agent } = facts;
+  if (plugin === 'neuron') {
+    const source = `nodes/${node.name} metadata.labels[node.kubernetes.io/instance-type]`;
+    return [seen(facts, source, node.instanceType ?? 'absent')];
+  }
+  return present(
+    seen(facts, `nodes/${node.name} status.allocatable[nvidia.com/gpu]`, String(node.allocatableGpus)),
+    isUnread(agent.inventory)
+      ? undefined
+      : seen(facts, `agent ${node.name} GetInventory gpus`, String(agent.inventory.gpus.length)),
+  );
 }
 
 function absent(facts: Facts, type: string): Evidence {

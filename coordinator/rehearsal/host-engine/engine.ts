@@ -220,21 +220,21 @@ export function createHostEngine(options: HostEngineOptions) {
 
   function check(): Incident[] {
     return gpus.flatMap((gpu) => [
-      ...xidIncidents(version, gpu.id, xids.get(gpu.id) ?? []),
+      ...xidIncidents(version, { gpuId: gpu.id, name: gpu.name }, xids.get(gpu.id) ?? []),
       ...fieldIncidents(
         version,
-        { gpuId: gpu.id, samples: (fieldId) => cache.samples(gpu, fieldId) },
+        { gpuId: gpu.id, name: gpu.name, samples: (fieldId) => cache.samples(gpu, fieldId) },
         healthOn,
         clock.now(),
       ),
     ]);
   }
 
-  function rememberXid(gpuId: number, xid: number): void {
+  function rememberXid({ id, name }: EngineGpuOptions, xid: number): void {
     // Before the first health watch an Xid leaves nothing behind (measured).
-    if (!isXidKept(version, xid, healthOn)) return;
-    const known = xids.get(gpuId) ?? new Set();
-    xids.set(gpuId, known.add(xid));
+    if (!isXidKept(version, { name }, xid, healthOn)) return;
+    const known = xids.get(id) ?? new Set();
+    xids.set(id, known.add(xid));
   }
 
   function end(next: 'stopped' | 'running'): void {
@@ -280,7 +280,7 @@ export function createHostEngine(options: HostEngineOptions) {
       if (gpu === undefined) return false;
       const sample: Sample = { stampUs: stampMs * 1000, value, text };
       const series = cache.inject(gpu, fieldId, sample);
-      if (fieldId === 230 && value !== undefined) rememberXid(gpuId, value);
+      if (fieldId === 230 && value !== undefined) rememberXid(gpu, value);
       if (cache.isWatchedBy(gpu, fieldId, 'policy')) tellListeners(gpu, fieldId, series, sample);
       return true;
     },

@@ -53,7 +53,7 @@ export function healthFieldsOf(version: string, systems: readonly HealthSystem[]
   const checked = checks
     .filter(({ row }) => row.polledSeconds === undefined)
     .filter(({ effects }) =>
-      effects.some((effect) => isCurrent(effect, version) && isOn(effect.system, systems)),
+      effects.some((effect) => isCurrent(effect, { engineVersion: version }) && isOn(effect.system, systems)),
     )
     .map(({ row }) => row.id);
   const more = systems.flatMap((system) => besides[system] ?? []);
@@ -73,13 +73,23 @@ function isOn(system: string, systems: Iterable<HealthSystem>): boolean {
 }
 
 /** The worst Xids are kept wherever one is heard of, the others only if their own system is watched (measured). */
-export function isXidKept(version: string, xid: number, systems: ReadonlySet<HealthSystem>): boolean {
+export function isXidKept(
+  version: string,
+  gpu: Pick<GpuSeries, 'name'>,
+  xid: number,
+  systems: ReadonlySet<HealthSystem>,
+): boolean {
   if (!isXidWatched([...systems])) return false;
-  const system = xidHealthIncident(version, xid)?.system;
+  const system = xidHealthIncident(version, xid, gpu.name)?.system;
   return system !== undefined && (system === 'Internal error' || isOn(system, systems));
 }
 
-export type GpuSeries = { readonly gpuId: number; readonly samples: (fieldId: number) => readonly Sample[] };
+export type GpuSeries = {
+  readonly gpuId: number;
+  /** Its generation decides which checks it has. */
+  readonly name: string;
+  readonly samples: (fieldId: number) => readonly Sample[];
+};
 
 /** modules/health/DcgmHealthWatch.cpp: one incident a field at most, as far as a GPU's fields can raise one. */
 export function fieldIncidents(
@@ -89,7 +99,10 @@ export function fieldIncidents(
   nowMs: number,
 ): Incident[] {
   return checks.flatMap(({ row, effects }) => {
-    const known = effects.filter((effect) => isCurrent(effect, version) && isOn(effect.system, systems));
+    const known = effects.filter(
+      (effect) =>
+        isCurrent(effect, { engineVersion: version, gpuName: gpu.name }) && isOn(effect.system, systems),
+    );
     const found = known
       .map((effect) => judge(row, effect, gpu, nowMs))
       .find((incident) => incident !== undefined);
@@ -152,9 +165,13 @@ const fallenOff =
   'outstanding bug against your driver or BIOS versions. If the issue persists, please run a field diagnostic on the GPU.';
 
 /** The incidents of Xids that the engine has seen; nothing but a restart takes them away. */
-export function xidIncidents(version: string, gpuId: number, xids: Iterable<number>): Incident[] {
+export function xidIncidents(
+  version: string,
+  { gpuId, name }: Pick<GpuSeries, 'gpuId' | 'name'>,
+  xids: Iterable<number>,
+): Incident[] {
   return [...xids].flatMap((xid) => {
-    const found = xidHealthIncident(version, xid);
+    const found = xidHealthIncident(version, xid, name);
     if (found === undefined) return [];
     const said = xid === 79 ? `GPU ${gpuId} ${fallenOff}` : `Detected XID ${xid} for GPU ${gpuId}.`;
     // The placeholder is DCGM's own slip (measured); the part in brackets came with 4.6.

@@ -27,11 +27,13 @@ export type Work<K extends Channel['kind'] = Channel['kind']> = {
   readonly marker: string;
 };
 
-/** Which versions decide. */
+/** Which versions and which GPU decide. */
 export type ReactsOn = {
   readonly nma: NmaVersion;
   /** undefined: the one that the chart of this NMA version installs. */
   readonly engineVersion: string | undefined;
+  /** Absent: unknown, taken to have the health checks of all generations. */
+  readonly gpuName?: string | undefined;
 };
 
 export type ChannelReaction = {
@@ -44,9 +46,6 @@ export type ChannelReaction = {
   /** How long the cause is kept up from then on; absent: written once. */
   readonly sustainedMs?: number;
 };
-
-/** The node's first GPU by NVML index: a drill that names none takes one, and its receipt says which. */
-export const firstGpu: GpuSelector = { index: 0 };
 
 /** Fills `{parameter}` and `{marker}` in. */
 export function fillText(text: string, { parameters, marker }: Pick<Work, 'parameters' | 'marker'>): string {

@@ -5,15 +5,16 @@ import type { Effect, FieldRow } from '../../dcgm-fields/row.ts';
 import { isMatch } from '../../dcgm-fields/rule.ts';
 import { assertFieldValue } from '../../dcgm-fields/value.ts';
 import { Refusal } from '../../errors.ts';
+import { firstGpu } from '../../gpu-identity.ts';
 import { fieldReaction, healthReaction, policyReaction, type Violation } from '../../nma/reactions.ts';
 import type { Reach } from '../../schemas/order.ts';
 import {
   type ChannelReaction,
   type ChannelWork,
   fillText,
-  firstGpu,
   type ReactsOn,
   type Work,
+  withSoundText,
 } from './channel.ts';
 import { healthChannel, policyChannel, xidReactions } from './xid.ts';
 
@@ -31,7 +32,7 @@ export const dcgmField: ChannelWork<'dcgm-field'> = {
         remedy: didYouMean(nothing.didYouMean),
       });
     }
-    return { method: 'InjectDcgmField', body: { ...parameters, gpu: gpu ?? firstGpu } };
+    return withSoundText({ method: 'InjectDcgmField', body: { ...parameters, gpu: gpu ?? firstGpu } });
   },
   reactions({ parameters }, on) {
     const field = findField(scalar(parameters.field));
@@ -95,9 +96,9 @@ function fieldReactions(
     const found = xidReactions(Number(value), 0, on);
     return reach === 'health' ? found.toReversed() : found;
   }
-  const { nma, engineVersion = nma.engineVersion } = on;
+  const { nma, engineVersion = nma.engineVersion, gpuName } = on;
   const matching = (field.effects ?? []).filter(
-    (effect) => isMatch(effect.rule, value) && isCurrent(effect, engineVersion),
+    (effect) => isMatch(effect.rule, value) && isCurrent(effect, { engineVersion, gpuName }),
   );
   const order: readonly Effect['kind'][] = ['policy', 'watch', 'health'];
   const rank = ({ kind }: Effect) => (kind === reach ? -1 : order.indexOf(kind));

@@ -1,8 +1,9 @@
+import { firstGpu } from '../../gpu-identity.ts';
 import { xidHealthIncident } from '../../nma/health-codes.ts';
 import { healthReaction, type Reaction, xidReaction } from '../../nma/reactions.ts';
 import type { ReactionChannel } from '../../nma/timing.ts';
 import type { InjectCascade } from '../../schemas/order.ts';
-import { type ChannelReaction, type ChannelWork, firstGpu, type ReactsOn, withSoundText } from './channel.ts';
+import { type ChannelReaction, type ChannelWork, type ReactsOn, withSoundText } from './channel.ts';
 
 export const xid: ChannelWork<'xid'> = {
   order: ({ parameters, gpu }) =>
@@ -35,9 +36,9 @@ export const sxid: ChannelWork<'sxid'> = {
 
 /** The policy's reaction within seconds; then, where the engine's health system keeps the Xid, that of its next check. */
 export function xidReactions(number: number, afterMs: number, on: ReactsOn): readonly ChannelReaction[] {
-  const { nma, engineVersion = nma.engineVersion } = on;
+  const { nma, engineVersion = nma.engineVersion, gpuName } = on;
   const policy = xidReaction(nma, number);
-  const incident = xidHealthIncident(engineVersion, number);
+  const incident = xidHealthIncident(engineVersion, number, gpuName);
   const health = incident === undefined ? undefined : healthReaction(nma, incident);
   return [
     { surface: 'dcgm', reaction: policy, via: policyChannel(policy), afterMs },

@@ -25,8 +25,8 @@ const usualCascade = [
   { xid: 48, afterSeconds: 0 },
   { xid: 63, afterSeconds: 7 },
   { xid: 94, afterSeconds: 14 },
-  { xid: 45, afterSeconds: 21, previousXid: 94 },
-  { xid: 154, afterSeconds: 28, recoveryAction: 'drain-and-reset' },
+  { xid: 45, afterSeconds: 21 },
+  { xid: 154, afterSeconds: 28 },
 ];
 
 const lineDetails: Readonly<Record<string, ParameterRow>> = {
@@ -45,6 +45,7 @@ const lineDetails: Readonly<Record<string, ParameterRow>> = {
     type: 'choice',
     help: 'Xid 154, kernel log: the action that it changes to',
     allowed: ['none', 'gpu-reset', 'node-reboot', 'drain-p2p', 'drain-and-reset'],
+    goesWith: { xid: 154, surfaces: ['kernel-log'] },
   },
   nvlink: {
     type: 'nvlink',
@@ -66,8 +67,10 @@ export const gpuFaults: readonly FaultRow[] = [
       driver,
       mig,
       companions: {
-        type: 'boolean',
-        help: 'kernel log: also the lines that a driver prints beside this Xid',
+        type: 'choice',
+        help: 'kernel log: true, also the lines that a driver prints beside this Xid; probe, with Xid 79 those of a later load too',
+        allowed: [true, false, 'probe'],
+        goesWith: { xid: 79, surfaces: ['kernel-log'] },
       },
       acceptRisk,
       engine,

@@ -1,9 +1,13 @@
-import { Refusal } from '../../shared/errors.ts';
-import { isSamePci, type PciAddress, parsePci, pciToSysfs } from '../../shared/pci.ts';
-import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
-import type { GpuSelector } from '../../shared/schemas/order.ts';
-import type { NvmlAnswer } from '../nvml/port.ts';
-import type { AddressIsGpu } from './guard.ts';
+import { Refusal } from './errors.ts';
+import { isSamePci, type PciAddress, parsePci, pciToSysfs } from './pci.ts';
+import type { GpuFacts, HostEngineFacts } from './schemas/inventory.ts';
+import type { GpuSelector } from './schemas/order.ts';
+import type { AddressIsGpu } from './xid/guard.ts';
+
+/** What NVML says, or why there is no answer. */
+export type NvmlAnswer =
+  | { readonly available: true; readonly driverVersion: string; readonly gpus: readonly GpuFacts[] }
+  | { readonly available: false; readonly because: string };
 
 /** A GPU as far as this node can tell. Joined by UUID and PCI address only: NVML index and DCGM id are positions. */
 export type GpuIdentity = {
@@ -91,12 +95,20 @@ function unknownGpu(selector: GpuSelector, nvml: NvmlAnswer, known: readonly Kno
   const why = nvml.available
     ? `this node has ${list.join(', ') || 'no GPU'}`
     : `NVML does not answer (${nvml.because}), and ${list.length === 0 ? 'without it only a PCI address can be used' : `the host engines list ${list.join(', ')}`}`;
-  return new Refusal('gpu_unknown', `gpu.${key}: no GPU ${String(value)}; ${why}`, {
+  const first = selector.index === firstGpu.index ? ', which is taken where no GPU was named' : '';
+  return new Refusal('gpu_unknown', `gpu.${key}: no GPU ${String(value)}${first}; ${why}`, {
     field: `gpu.${key}`,
     value,
     allowed: known.map((gpu) => ({ ...gpu })),
-    remedy: nvml.available
-      ? 'ListGpus shows them'
-      : 'name the GPU by its PCI address, or repair NVML on this node',
+    remedy: remedyFor(nvml, list),
   });
 }
+
+function remedyFor(nvml: NvmlAnswer, list: readonly string[]): string {
+  if (nvml.available) return list.length === 0 ? 'choose a node with a GPU' : 'ListGpus shows them';
+  const names = list.length === 0 ? 'its PCI address' : 'its UUID or PCI address';
+  return `name the GPU by ${names}, or repair NVML on this node`;
+}
+
+/** By NVML index: an order that names no GPU takes it, and its receipt says which it is. */
+export const firstGpu: GpuSelector = { index: 0 };

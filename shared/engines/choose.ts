@@ -1,7 +1,8 @@
-import { Refusal, type RefusalDetails } from '../../shared/errors.ts';
-import { isSamePci, type PciAddress, parsePci } from '../../shared/pci.ts';
-import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
-import type { EngineSelector } from '../../shared/schemas/order.ts';
+import { Refusal, type RefusalDetails } from '../errors.ts';
+import type { GpuIdentity } from '../gpu-identity.ts';
+import { isSamePci, type PciAddress, parsePci, pciToNvml } from '../pci.ts';
+import type { HostEngineFacts } from '../schemas/inventory.ts';
+import type { EngineSelector } from '../schemas/order.ts';
 
 /**
  * The engine that was asked for, else the one that the node monitoring agent listens on. Every refusal lists all
@@ -75,11 +76,15 @@ export function assertListened(engine: HostEngineFacts, engines: readonly HostEn
   throw refuse('nobody_listens', `nobody listens on the host engine with pid ${engine.pid}`, engines);
 }
 
+/** As an engine is asked for a GPU. */
+export function namesOf({ uuid, pci }: Pick<GpuIdentity, 'uuid' | 'pci'>): GpuNames {
+  return { uuid, pci: pci === undefined ? undefined : pciToNvml(pci) };
+}
+
+type GpuNames = { readonly uuid?: string | undefined; readonly pci?: string | undefined };
+
 /** DCGM's number of a GPU, by UUID or PCI address; its order has nothing to do with NVML's. */
-export function gpuIdFor(
-  engine: HostEngineFacts,
-  gpu: { readonly uuid?: string | undefined; readonly pci?: string | undefined },
-): number {
+export function gpuIdFor(engine: HostEngineFacts, gpu: GpuNames): number {
   const pci = gpu.pci === undefined ? undefined : parsePci(gpu.pci, 'gpu.pci');
   const found = engine.gpus.find(
     (candidate) =>
@@ -100,6 +105,8 @@ export function gpuMissing(engine: HostEngineFacts, asked: string): Refusal {
     value: asked,
     allowed: engine.gpus,
     problems: engine.problems,
+    remedy:
+      'see why the GPU is not in its container (NVIDIA_VISIBLE_DEVICES), or whether it was lost; a missing GPU is a finding itself',
   });
 }
 

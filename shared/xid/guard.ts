@@ -1,4 +1,5 @@
-import { Refusal } from '../../shared/errors.ts';
+import { Refusal } from '../errors.ts';
+import type { OrderMethod } from '../schemas/order.ts';
 
 /**
  * The Xids that a DCGM host engine takes from the kernel log itself (dcgm-measured.md §6; DCGM
@@ -11,11 +12,16 @@ const read: readonly number[] = [79, 120];
 /** Whether an address can be a GPU of this node. Only a `no` that NVML has confirmed counts as no. */
 export type AddressIsGpu = 'yes' | 'no' | 'unknown';
 
-export function assertArmed(armed: boolean): void {
-  if (armed) return;
-  throw new Refusal('disarmed', 'this agent is disarmed and writes nothing', {
-    remedy: 'start the agent with --arm, and only on nodes that may be drilled',
-  });
+/** The request field that brings an Xid into a text; elsewhere it can only be in the text itself. */
+export function xidFieldOf(method: OrderMethod): string | undefined {
+  return xidFields[method];
+}
+
+const xidFields: Partial<Record<OrderMethod, string>> = { InjectXid: 'xid', InjectCascade: 'steps' };
+
+/** Whether it is worth finding out which GPUs there are. */
+export function mayHoldXid(text: string): boolean {
+  return text.includes('Xid');
 }
 
 /** Guards every text that goes into the kernel log, also one that a caller wrote by hand. */
