@@ -1,3 +1,5 @@
+import { fieldById } from '../../shared/dcgm-fields/find.ts';
+import { generationOf } from '../../shared/gpu-generations.ts';
 import type { GpuIdentity } from '../../shared/gpu-identity.ts';
 import { compareVersions } from '../../shared/nma/versions.ts';
 import type { Part } from '../../shared/orders/script.ts';
@@ -15,11 +17,12 @@ type About = {
   readonly gpu: GpuIdentity | undefined;
   readonly engine: HostEngineFacts | undefined;
   readonly engineVersion: string;
+  readonly gpuName: string | undefined;
 };
 
 /** How sure the expectation is: what is known of the node, and what had to be assumed. */
 export function confidenceOf(about: About): Confidence {
-  const doubts = [versionDoubt, inventoryDoubt, engineDoubt, driverDoubt, migDoubt].flatMap(
+  const doubts = [versionDoubt, inventoryDoubt, engineDoubt, gpuDoubt, driverDoubt, migDoubt].flatMap(
     (doubtOf) => doubtOf(about) ?? [],
   );
   if (doubts.length === 0) {
@@ -63,6 +66,19 @@ function engineDoubt({ target, parts, engine, engineVersion }: About): Doubt | u
   if (isKnown) return undefined;
   const because = `host engine ${engine.version} is none of those known (${knownEngines.from} to before ${knownEngines.below}); judged as the nearest`;
   return { level: 'low', because };
+}
+
+/** Some health checks exist on some generations only. */
+function gpuDoubt({ target, parts, gpuName }: About): Doubt | undefined {
+  if (target.inventoryUnread !== undefined || generationOf(gpuName ?? '') !== undefined) return undefined;
+  const isBound = parts.some(
+    (part) =>
+      part.surface === 'dcgm' &&
+      fieldById(part.field).effects?.some((effect) => effect.kind === 'health' && effect.gpus !== undefined),
+  );
+  if (!isBound) return undefined;
+  const because = 'the generation of the GPU is not known; judged as one that has the health check';
+  return { level: 'medium', because };
 }
 
 function driverDoubt({ target, order, parts }: About): Doubt | undefined {

@@ -128,7 +128,9 @@ function nmaOnValue(field: FieldRow, value: string, context: ReaderContext): Rea
     ),
     ...(typeof incident === 'string' || healthReaction(row, incident) === undefined
       ? []
-      : [`its health check (code ${incident.code}), every 5 min`]),
+      : [
+          `its health check (code ${incident.code}), every 5 min${field.id === xidField ? '' : ', if the value stands then'}`,
+        ]),
   ];
   if (ways.length === 0)
     return { consumer, accepted: false, because: 'neither a policy nor a check tells it' };

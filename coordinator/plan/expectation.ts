@@ -13,7 +13,7 @@ export function resolveExpectation(given: ExpectationInput, work: Work, on: Reac
   const { row, reacting } = work;
   const [first] = reacting;
   const usual = first && expectationOf(first);
-  const elsewhere = first === undefined ? reactionElsewhere(work) : undefined;
+  const elsewhere = first === undefined ? reactionElsewhere(work, on) : undefined;
   const typeElsewhere = elsewhere?.reaction.conditionType;
   const negative = negativeExpectation(given, { usual, row, reacting, typeElsewhere });
   if (negative !== undefined) return negative;
@@ -50,10 +50,16 @@ export function resolveExpectation(given: ExpectationInput, work: Work, on: Reac
 
 type Work = ChannelWork & { readonly row: FaultRow; readonly reacting: readonly ChannelReaction[] };
 
-type Elsewhere = { readonly version: string; readonly reaction: ChannelReaction['reaction'] };
+type Elsewhere = {
+  /** null: this one, with a GPU of another generation. */
+  readonly version: string | null;
+  readonly reaction: ChannelReaction['reaction'];
+};
 
-/** What the newest version that reacts would show, with the host engine of its chart. */
-function reactionElsewhere(work: Work): Elsewhere | undefined {
+/** What another GPU would have shown, else the newest version that reacts, with the host engine of its chart. */
+function reactionElsewhere(work: Work, { nma, engineVersion }: ReactsOn): Elsewhere | undefined {
+  const [onOtherGpu] = channelOf(work.channel).reactions(work, { nma, engineVersion });
+  if (onOtherGpu !== undefined) return { version: null, reaction: onOtherGpu.reaction };
   for (const nma of nmaVersions.toReversed()) {
     const [found] = channelOf(work.channel).reactions(work, { nma, engineVersion: undefined });
     if (found !== undefined) return { version: nma.version, reaction: found.reaction };
@@ -63,13 +69,14 @@ function reactionElsewhere(work: Work): Elsewhere | undefined {
 
 function silence(
   { name }: FaultRow,
-  { nma, engineVersion }: ReactsOn,
+  { nma, engineVersion, gpuName }: ReactsOn,
   elsewhere: Elsewhere | undefined,
 ): string {
   const engine = engineVersion === undefined ? '' : ` on host engine ${engineVersion}`;
+  const gpu = elsewhere?.version === null ? ` with GPU ${gpuName}` : '';
   const other =
     elsewhere === undefined
       ? ', nor does any other that is known'
-      : ` (${elsewhere.version} does: ${elsewhere.reaction.reason})`;
-  return `version ${nma.version} of the monitoring agent${engine} shows nothing for fault ${name} with these parameters${other}`;
+      : ` (${elsewhere.version ?? 'with a GPU of another generation it'} does: ${elsewhere.reaction.reason})`;
+  return `version ${nma.version} of the monitoring agent${engine}${gpu} shows nothing for fault ${name} with these parameters${other}`;
 }

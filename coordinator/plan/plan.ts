@@ -91,7 +91,7 @@ function writeContext(
     driverVersion: target.inventory?.driverVersion ?? undefined,
     engine,
     gpuId,
-    gpuName: engine?.gpus.find(({ id }) => id === gpuId)?.name ?? gpu?.name,
+    gpuName: engine?.gpus.find(({ id }) => id === gpuId)?.name || gpu?.name,
     engineVersion: engine?.version ?? usualEngine,
   };
 }

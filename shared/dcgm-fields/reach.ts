@@ -77,7 +77,7 @@ function why(reached: Reached, reach: Reach, own: readonly Effect[], absent: Eff
   if (absent?.kind === 'health') {
     const { since, gpus = {} } = absent;
     return since === undefined || isSince(engineVersion, since)
-      ? `${renderEffect(absent)} exists on ${renderRange(gpus)}, and this one is an ${reached.gpuName}`
+      ? `${renderEffect(absent)} exists on ${renderRange(gpus)}, and this one is ${withArticle(reached.gpuName)}`
       : `${renderEffect(absent)} exists from host engine ${since} on, and this one is ${engineVersion}`;
   }
   const current = own.filter((effect) => isCurrent(effect, reached));
@@ -90,7 +90,11 @@ function why(reached: Reached, reach: Reach, own: readonly Effect[], absent: Eff
 function whyNoList({ value, engineVersion, gpuName }: Reached): string {
   const which = engineVersion === null ? '' : ` of host engine ${engineVersion}`;
   const isOnOthers = xidHealthIncident(engineVersion ?? newest, Number(value)) !== undefined;
-  return `the health checks${which} have no list with Xid ${value}${isOnOthers ? ` for an ${gpuName}` : ''}`;
+  return `the health checks${which} have no list with Xid ${value}${isOnOthers ? ` for ${withArticle(gpuName)}` : ''}`;
+}
+
+function withArticle(name: string | undefined): string {
+  return name?.startsWith('Tesla') ? `a ${name}` : `an ${name}`;
 }
 
 const readers: Readonly<Record<Reach, string>> = {

@@ -6,7 +6,6 @@ import { untilAgentListens } from '../../coordinator/rehearsal/story.ts';
 import { createScaledClock } from '../../shared/clock.ts';
 import { faults } from '../../shared/faults/catalogue.ts';
 import { exampleParameters, findFault } from '../../shared/faults/parameters.ts';
-import type { FaultRow } from '../../shared/faults/row.ts';
 import { createSilentLog } from '../../shared/log.ts';
 
 /** Faults that no drill on a node with an NVIDIA GPU can be expected to pass by itself. */
@@ -29,33 +28,43 @@ function gpuFor(fault: string) {
 
 t.setTimeout(120_000);
 
-// A node each: conditions latch, and a second fault on one node would find them False.
-const cluster = await startRehearsalCluster({
-  rows: rows.map(({ name }) => ({ ...serveNodes.gpu, name: nodeOf(name), gpu: gpuFor(name) })),
-  clock: createScaledClock({ factor: 30, startAt: Date.now() }),
-  random: Math.random,
-  newId: randomUUID,
-  coordinatorPort: 0,
-  firstAgentPort: 0,
-  log: createSilentLog(),
-});
-t.teardown(() => cluster.close());
-await cluster.installNma({ version: '1.7.2', credentials: 'healthy' });
-await Promise.all(rows.map(({ name }) => untilAgentListens(cluster.node(nodeOf(name)).url)));
+/** A node for each name: conditions latch, and a second fault on one node would find them False. */
+async function start(names: readonly string[], version: string) {
+  const started = await startRehearsalCluster({
+    rows: names.map((name) => ({ ...serveNodes.gpu, name: nodeOf(name), gpu: gpuFor(name) })),
+    clock: createScaledClock({ factor: 30, startAt: Date.now() }),
+    random: Math.random,
+    newId: randomUUID,
+    coordinatorPort: 0,
+    firstAgentPort: 0,
+    log: createSilentLog(),
+  });
+  t.teardown(() => started.close());
+  await started.installNma({ version, credentials: 'healthy' });
+  await Promise.all(names.map((name) => untilAgentListens(started.node(nodeOf(name)).url)));
+  return started;
+}
 
-async function drill(row: FaultRow, node = nodeOf(row.name)): Promise<Record<string, unknown>> {
-  const response = await fetch(`${cluster.url}/api/v1/experiments`, {
+const cluster = await start(
+  rows.map(({ name }) => name),
+  '1.7.2',
+);
+
+type Drilled = { readonly name: string; readonly parameters?: object };
+
+async function drill(
+  { name, parameters = exampleParameters(findFault(name)) }: Drilled,
+  { node = nodeOf(name), on = cluster }: { node?: string; on?: typeof cluster } = {},
+): Promise<Record<string, unknown>> {
+  const response = await fetch(`${on.url}/api/v1/experiments`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', prefer: 'wait=60' },
-    body: JSON.stringify({
-      fault: { name: row.name, parameters: exampleParameters(row) },
-      target: { selector: { names: [node] } },
-    }),
+    body: JSON.stringify({ fault: { name, parameters }, target: { selector: { names: [node] } } }),
   });
   return (await response.json()) as Record<string, unknown>;
 }
 
-const answers = await Promise.all(rows.map(async (row) => ({ name: row.name, answer: await drill(row) })));
+const answers = await Promise.all(rows.map(async ({ name }) => ({ name, answer: await drill({ name }) })));
 
 t.test('every fault of the catalogue passes where everything is right', async (t) => {
   t.same(
@@ -67,7 +76,7 @@ t.test('every fault of the catalogue passes where everything is right', async (t
 });
 
 t.test('a Neuron fault on a node with a GPU: the monitor was never registered', async (t) => {
-  const answer = await drill(findFault('neuron-error'), nodeOf('task-blocked'));
+  const answer = await drill({ name: 'neuron-error' }, { node: nodeOf('task-blocked') });
   t.match(answer, {
     verdict: 'fail',
     explanation: {
@@ -76,4 +85,17 @@ t.test('a Neuron fault on a node with a GPU: the monitor was never registered', 
       remedy: /inf\* or trn\*/,
     },
   });
+});
+
+t.test('what only a health check of an older version sees is kept up until it comes', async (t) => {
+  // Its own reading of the fabric fields came with 1.6.6 (nma.md §7).
+  const older = await start(['fabric-manager', 'fabric-health', 'dcgm-field'], '1.6.4');
+  const drills: readonly Drilled[] = [
+    { name: 'fabric-manager' },
+    { name: 'fabric-health' },
+    { name: 'dcgm-field', parameters: { field: 311, value: 1 } },
+  ];
+  const found = await Promise.all(drills.map((one) => drill(one, { on: older })));
+  for (const [index, answer] of found.entries())
+    t.match(answer, { verdict: 'pass' }, String(drills[index]?.name));
 });

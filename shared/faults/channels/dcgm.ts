@@ -8,6 +8,7 @@ import { Refusal } from '../../errors.ts';
 import { firstGpu } from '../../gpu-identity.ts';
 import { fieldReaction, healthReaction, policyReaction, type Violation } from '../../nma/reactions.ts';
 import type { Reach } from '../../schemas/order.ts';
+import type { Parameters } from '../parameters.ts';
 import {
   type ChannelReaction,
   type ChannelWork,
@@ -32,7 +33,8 @@ export const dcgmField: ChannelWork<'dcgm-field'> = {
         remedy: didYouMean(nothing.didYouMean),
       });
     }
-    return withSoundText({ method: 'InjectDcgmField', body: { ...parameters, gpu: gpu ?? firstGpu } });
+    const body = { ...parameters, ...keptUp(field, value, parameters), gpu: gpu ?? firstGpu };
+    return withSoundText({ method: 'InjectDcgmField', body });
   },
   reactions({ parameters }, on) {
     const field = findField(scalar(parameters.field));
@@ -41,10 +43,21 @@ export const dcgmField: ChannelWork<'dcgm-field'> = {
     const value = assertFieldValue(field, scalar(parameters.value), 'fault.parameters.value', {
       force: true,
     });
-    const reach = parameters.reach === undefined ? undefined : (parameters.reach as Reach);
-    return fieldReactions(field, value, { reach, forSeconds: parameters.forSeconds }, on);
+    const { reach, forSeconds } = { ...parameters, ...keptUp(field, value, parameters) } as Partial<Lasting>;
+    return fieldReactions(field, value, { reach, forSeconds }, on);
   },
 };
+
+/** A check comes every five minutes only: a value that nothing else takes is kept up until then, unless it was said how. */
+function keptUp(field: FieldRow, value: string, { reach, forSeconds, force }: Parameters): Partial<Lasting> {
+  if (reach !== undefined || forSeconds !== undefined || force === true || field.id === xidField) return {};
+  const kinds = (field.effects ?? []).filter(({ rule }) => isMatch(rule, value)).map(({ kind }) => kind);
+  if (kinds.includes('policy') || kinds.length === 0) return {};
+  return kinds.includes('watch') ? { forSeconds: tickSeconds } : { reach: 'health', forSeconds: tickSeconds };
+}
+
+/** The first check comes up to 360 s after the monitoring agent's start (nma.md §2.3). */
+const tickSeconds = 390;
 
 /** A row's own field: parameters only fill in its value. */
 export const dcgmValue: ChannelWork<'dcgm-value'> = {
@@ -103,10 +116,16 @@ function fieldReactions(
   const order: readonly Effect['kind'][] = ['policy', 'watch', 'health'];
   const rank = ({ kind }: Effect) => (kind === reach ? -1 : order.indexOf(kind));
   const sustained = forSeconds === undefined ? {} : { sustainedMs: Number(forSeconds) * 1000 };
-  return matching
+  const found = matching
     .toSorted((left, right) => rank(left) - rank(right))
-    .flatMap((effect) => effectReaction(effect, field, value, nma))
-    .map((found) => ({ ...found, ...sustained }));
+    .flatMap((effect) => effectReaction(effect, field, value, nma));
+  const [first] = found;
+  const isWrittenOnce =
+    forSeconds === undefined && reach !== 'health' && first?.via.startsWith('health') === false;
+  // What stands for seconds is seen by a check every five minutes by chance only.
+  return found
+    .filter(({ via }) => !isWrittenOnce || !via.startsWith('health'))
+    .map((one) => ({ ...one, ...sustained }));
 }
 
 function effectReaction(

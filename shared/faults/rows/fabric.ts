@@ -1,5 +1,5 @@
 import type { FaultRow, ParameterRow } from '../row.ts';
-import { engine, force, forSeconds, healthSource, latches, nmaSource } from './vocabulary.ts';
+import { engine, force, forHealthTick, healthSource, latches, nmaSource } from './vocabulary.ts';
 
 /** Fields that the monitoring agent reads itself, every five minutes. */
 function fabricFault(
@@ -16,10 +16,8 @@ function fabricFault(
     channel: { kind: 'dcgm-value', field, value: `{${parameter}}`, reach: 'watch' },
     parameters: {
       [parameter]: row,
-      forSeconds: {
-        ...forSeconds,
-        help: 'how long the value is kept up; engines from 4.5 on keep one sample for 600 s, which is enough',
-      },
+      // Longer than the monitoring agent's own reading needs, because up to 1.6.5 only its health check sees it.
+      forSeconds: forHealthTick,
       engine,
       force,
     },

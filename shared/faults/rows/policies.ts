@@ -70,7 +70,7 @@ export const policyFaults: readonly FaultRow[] = [
         maximum: 1_000_000,
       },
     },
-    risk: `${latches}; a health check within seconds sees the counter as well (code 13 or 71)`,
+    risk: `${latches}; a health check within seconds sees the counter as well (code 13 or 70 for CRC errors, 71 for the others)`,
   }),
   policyFault({
     name: 'pcie-replay',
