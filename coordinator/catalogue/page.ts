@@ -55,7 +55,7 @@ export function renderFaultPage(rows: readonly FaultRow[], notOffered: readonly 
 function intro(versions: readonly NmaVersion[]): string {
   const [oldest, newest] = [versions[0], versions.at(-1)];
   return [
-    `* **A healthy cluster shows** what the EKS Node Monitoring Agent does with the default parameters, in versions ${oldest?.version} to ${newest?.version}, each with the DCGM host engine that its chart installs (${engines(versions)}). The first reaction is the one that a drill expects; *then* stand further ones, of a value that is written once only if a check of the agent falls into the seconds for which it stands. \`GET /api/v1/faults/NAME?node=NODE\` says it for one node as it is.`,
+    `* **A healthy cluster shows** what the EKS Node Monitoring Agent does with the default parameters, in versions ${oldest?.version} to ${newest?.version}, each with the DCGM host engine that its chart installs (${engines(versions)}). The first reaction is the one that a drill expects; *then* stand those that follow it. \`GET /api/v1/faults/NAME?node=NODE\` says it for one node as it is.`,
     `* **condition** means status False, **event** a Warning on the node whose message starts with the reason; both of ${gpuConditionType} unless another type is named.`,
     '* **Within** is counted in seconds from the order; where a check of the agent every five minutes has to see the value, it is kept up so long.',
     '* **Documented repair** is what AWS documents for managed node groups with auto repair, and after how many minutes; Auto Mode and Karpenter always replace, and look at conditions only. A condition stays False until the monitoring agent restarts.',

@@ -73,7 +73,10 @@ export function explainMiss(reached: Reached, reach: Reach): NoEffect | undefine
 function why(reached: Reached, reach: Reach, own: readonly Effect[], absent: Effect | undefined): string {
   const { field, value, engineVersion } = reached;
   if (own.length === 0) return `${readers[reach]} reads it`;
-  if (field.sticky === true) return whyNoList(reached);
+  if (field.sticky === true) {
+    const which = engineVersion === null ? '' : ` of host engine ${engineVersion}`;
+    return `the health checks${which} have no list with Xid ${value}`;
+  }
   if (absent?.kind === 'health') {
     const { since, gpus = {} } = absent;
     return since === undefined || isSince(engineVersion, since)
@@ -85,12 +88,6 @@ function why(reached: Reached, reach: Reach, own: readonly Effect[], absent: Eff
     (effect) => `${renderEffect(effect)} wants ${renderRule(effect.rule, field.unit)}`,
   );
   return `${value} is healthy (${wanted.join('; ')})`;
-}
-
-function whyNoList({ value, engineVersion, gpuName }: Reached): string {
-  const which = engineVersion === null ? '' : ` of host engine ${engineVersion}`;
-  const isOnOthers = xidHealthIncident(engineVersion ?? newest, Number(value)) !== undefined;
-  return `the health checks${which} have no list with Xid ${value}${isOnOthers ? ` for ${withArticle(gpuName)}` : ''}`;
 }
 
 function withArticle(name: string | undefined): string {

@@ -1,4 +1,4 @@
-import { type GenerationRange, isWithin } from '../gpu-generations.ts';
+import { type GenerationRange, generationOf, isWithin } from '../gpu-generations.ts';
 import { compareVersions } from './versions.ts';
 
 /** What the host engine's health system makes of an Xid, until the engine is restarted. */
@@ -100,7 +100,7 @@ const rows: Readonly<Record<number, { readonly system: string; readonly codes: C
 
 /**
  * undefined: the Xid leaves nothing behind in an engine of this version, so that its reaction stays as it is.
- * `gpuName`: as in `isWithin`.
+ * Where only some GPUs have it, one of unknown generation has not: nearly all are newer than Volta.
  */
 export function xidHealthIncident(
   engineVersion: string,
@@ -111,8 +111,8 @@ export function xidHealthIncident(
   const found = row?.codes[spanOf(engineVersion)];
   if (row === undefined || found === undefined) return undefined;
   const [code, result, gpus] = found;
-  // Of an unknown GPU it is not said: nearly all are newer than Volta.
-  if (gpus !== undefined && (gpuName === undefined || !isWithin(gpus, gpuName))) return undefined;
+  const isKnown = generationOf(gpuName ?? '') !== undefined;
+  if (gpus !== undefined && !(isKnown && isWithin(gpus, gpuName))) return undefined;
   return { code, result, name: healthCodeNames[code] ?? `code ${code}`, system: row.system };
 }
 

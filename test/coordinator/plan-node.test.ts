@@ -502,3 +502,38 @@ t.test('every Xid of every version: a condition where it is fatal there, else an
     t.same(wrong, [], version);
   }
 });
+
+t.test('a check that only some generations of GPU have', async (t) => {
+  const onGpu = (name: string): TargetContext => {
+    const gpus = inventoryOf('node-1').gpus.map((gpu) => ({ ...gpu, name }));
+    const engines = [engineFacts(gpus, { version: '4.6.0' })];
+    return { ...knownTarget('node-1'), inventory: inventoryOf('node-1', { gpus, engines }) };
+  };
+  const rows: readonly (readonly [fault: string, gpu: string, level: string, refused: RegExp | undefined])[] =
+    [
+      ['health-nvlink-recovered', 'NVIDIA B200', 'high', undefined],
+      ['health-nvlink-recovered', 'NVIDIA A10G', 'high', /on Blackwell GPUs and later, .* an NVIDIA A10G$/],
+      ['health-nvlink-recovered', 'NVIDIA Z9', 'medium', undefined],
+      ['health-nvlink-lifetime', 'NVIDIA B200', 'high', /on GPUs before Blackwell, .* an NVIDIA B200$/],
+      ['health-row-remap-limit', 'Tesla T4', 'high', /on Ampere GPUs and later, .* a Tesla T4$/],
+      ['health-row-remap-limit', 'NVIDIA A10G', 'high', undefined],
+    ];
+  for (const [fault, gpu, level, refused] of rows) {
+    const planned = plan(fault, {}, onGpu(gpu));
+    const name = `${fault} on ${gpu}: ${planned.confidence.because.join('; ')}`;
+    t.equal(planned.confidence.level, level, name);
+    t.match(planned.refusals, refused === undefined ? { length: 0 } : [{ message: refused }], name);
+    t.equal(planned.expectation.kind === 'none', refused !== undefined, name);
+    t.equal(readings(planned).get('DCGM 4.6.0, health')?.accepted, refused === undefined, name);
+  }
+  const spec = { fault: { name: 'health-nvlink-recovered' } };
+  const context = onGpu('NVIDIA A10G');
+  t.throws(() => planTarget({ spec, node: 'node-1', orderId: 'order-1', marker: 'abc123', context }), {
+    reason: 'expectation_invalid',
+    message:
+      /on host engine 4\.6\.0 with GPU NVIDIA A10G shows nothing .* \(with a GPU of another generation it does: /,
+  });
+  const latched = (gpu: string) => JSON.stringify(plan('xid', { xid: 93 }, onGpu(gpu)).latched);
+  t.match(latched('Tesla V100-SXM2-16GB'), /Xid 93 in the health system/);
+  t.notMatch(latched('NVIDIA A10G'), /Xid 93 in the health system/);
+});

@@ -189,3 +189,30 @@ t.test('a check that this engine has not yet', async (t) => {
   t.match(healthy.message, /4095 is healthy \(the NVLink health check .* wants an error rate above 1e-12/);
   t.match(healthy.details, { fieldId: 1217, value: '4095', didYouMean: [{ field: 1217, value: '262' }] });
 });
+
+t.test('a check that GPUs of this generation have not', async (t) => {
+  const rows: [field: number, value: string, gpuName: string, message: RegExp | undefined][] = [
+    [1211, '1', 'NVIDIA A10G', /WARN\) exists on Blackwell GPUs and later, and this one is an NVIDIA A10G$/],
+    [1212, '1', 'NVIDIA H200', /exists on Blackwell GPUs and later, and this one is an NVIDIA H200$/],
+    [1212, '1', 'NVIDIA B200', undefined],
+    [499, '1', 'NVIDIA GB200', /exists on GPUs before Blackwell, and this one is an NVIDIA GB200$/],
+    [499, '1', 'Tesla V100-SXM2-16GB', undefined],
+    [393, '512', 'Tesla T4', /exists on Ampere GPUs and later, and this one is a Tesla T4$/],
+    [393, '512', 'NVIDIA A10G', undefined],
+    [1211, '1', 'NVIDIA Z9', undefined],
+  ];
+  for (const [field, value, gpuName, message] of rows) {
+    const order = { ...health, gpuName };
+    const name = `${field} on ${gpuName}`;
+    if (message === undefined) {
+      t.equal(shown(recipe(field, value, order).steps), `${field}=${value}`, name);
+      continue;
+    }
+    const refusal = await refusalOf(() => recipe(field, value, order));
+    t.equal(refusal.reason, 'field_value_no_effect', name);
+    t.match(refusal.message, message);
+    t.match(recipe(field, value, { ...order, force: true }).because, [/^forced, although nothing follows/]);
+  }
+  const both = { ...health, ...old, gpuName: 'Tesla T4' };
+  t.match((await refusalOf(() => recipe(393, '512', both))).message, /exists from host engine 4\.6\.0 on/);
+});

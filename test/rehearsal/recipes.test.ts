@@ -149,6 +149,10 @@ t.test('every health check is seen by a tick, whenever that comes, and is gone a
             /exists (from host engine 4\.6\.0 on|on .* GPUs|on GPUs) ?.*, and this one is /,
             name,
           );
+          const at = rig({ version: engine, gpu, beginning: 0 });
+          at.carryOut(recipeOn({ ...order, force: true }));
+          at.run(20_000);
+          t.same(at.codes(), [], `${name}, forced`);
           continue;
         }
         const found = phases.map((phase, index) => {
@@ -259,6 +263,30 @@ t.test('an Xid is in the history of health until the engine restarts', async (t)
       at.connect();
       t.same(at.codes(), []);
     }
+});
+
+t.test('Xid 93: from 4.6.0 on only Volta has the check', async (t) => {
+  // dcgm.md §4
+  const rows: [name: string, engine: string, codes: string[]][] = [
+    ['Tesla V100-SXM2-16GB', '4.5.3', ['9 WARN']],
+    ['Tesla V100-SXM2-16GB', '4.6.0', ['9 WARN']],
+    ['Tesla T4', '4.5.3', ['9 WARN']],
+    ['Tesla T4', '4.6.0', []],
+    ['NVIDIA Z9', '4.6.0', []],
+  ];
+  for (const [name, engine, codes] of rows) {
+    const at = rig({ version: engine, gpu: { ...t4, name }, beginning: 0 });
+    const order = { field: 230, value: '93', engine, gpuName: name };
+    at.carryOut(recipeOn(order));
+    at.run(60_000);
+    t.same(at.codes(), codes, `${name} on ${engine}`);
+    if (codes.length > 0) t.match(recipeOn({ ...order, reach: 'health' }), { steps: { length: 1 } });
+    else
+      t.equal(
+        (await refusalOf(() => recipeOn({ ...order, reach: 'health' }))).reason,
+        'field_value_no_effect',
+      );
+  }
 });
 
 t.test('watched fields: once is enough where the engine keeps the sample', async (t) => {

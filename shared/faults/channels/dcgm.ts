@@ -49,8 +49,8 @@ export const dcgmField: ChannelWork<'dcgm-field'> = {
 };
 
 /** A check comes every five minutes only: a value that nothing else takes is kept up until then, unless it was said how. */
-function keptUp(field: FieldRow, value: string, { reach, forSeconds, force }: Parameters): Partial<Lasting> {
-  if (reach !== undefined || forSeconds !== undefined || force === true || field.id === xidField) return {};
+function keptUp(field: FieldRow, value: string, { reach, forSeconds }: Parameters): Partial<Lasting> {
+  if (reach !== undefined || forSeconds !== undefined || field.id === xidField) return {};
   const kinds = (field.effects ?? []).filter(({ rule }) => isMatch(rule, value)).map(({ kind }) => kind);
   if (kinds.includes('policy') || kinds.length === 0) return {};
   return kinds.includes('watch') ? { forSeconds: tickSeconds } : { reach: 'health', forSeconds: tickSeconds };
