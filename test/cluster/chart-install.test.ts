@@ -117,6 +117,17 @@ async function installed(helm: Helm): Promise<void> {
     kind: 'Node',
     metadata: { name: node, labels: { 'xidrill.dev/drill': 'allowed' } },
   });
+  // What its kubelet would say.
+  const ready = {
+    type: 'Ready',
+    status: 'True',
+    reason: 'KubeletReady',
+    message: 'kubelet is posting ready status',
+  };
+  await kubectl([
+    ...['patch', 'node', node, '--subresource=status', '--type=merge'],
+    ...['-p', JSON.stringify({ status: { conditions: [ready] } })],
+  ]);
 
   const runAgent = async () => {
     const workload = await read('-n', namespace, 'daemonset', `${releaseName}-xidrill-agent`);
