@@ -15,7 +15,7 @@ import { at, type Rendered, release } from '../chart/render.ts';
 import { type Kubectl, runPod } from './chart-pods.ts';
 import { startControlPlane } from './controlplane/start.ts';
 import { freePort, type Running, start, until } from './processes.ts';
-import { recordsWith } from './rig.ts';
+import { readyPatch, recordsWith } from './rig.ts';
 
 t.setTimeout(600_000);
 const { name: releaseName, namespace } = release;
@@ -117,17 +117,7 @@ async function installed(helm: Helm): Promise<void> {
     kind: 'Node',
     metadata: { name: node, labels: { 'xidrill.dev/drill': 'allowed' } },
   });
-  // What its kubelet would say.
-  const ready = {
-    type: 'Ready',
-    status: 'True',
-    reason: 'KubeletReady',
-    message: 'kubelet is posting ready status',
-  };
-  await kubectl([
-    ...['patch', 'node', node, '--subresource=status', '--type=merge'],
-    ...['-p', JSON.stringify({ status: { conditions: [ready] } })],
-  ]);
+  await kubectl(readyPatch(node));
 
   const runAgent = async () => {
     const workload = await read('-n', namespace, 'daemonset', `${releaseName}-xidrill-agent`);

@@ -67,6 +67,7 @@ export async function startRig(t: Test, node: string): Promise<Rig> {
     kind: 'Node',
     metadata: { name: node, labels: { 'xidrill.dev/drill': 'allowed' } },
   });
+  await kubectl(readyPatch(node));
   await apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: `${node}-other` } });
 
   let agents = 0;
@@ -178,4 +179,13 @@ export async function kubeconfigFor(rig: Rig, url: string): Promise<string> {
       .replace(/^(\s*)certificate-authority(-data)?:.*$/m, '$1insecure-skip-tls-verify: true'),
   );
   return file;
+}
+
+/** What its kubelet would say: a node that is not Ready is not drilled unless it is named. */
+export function readyPatch(node: string): string[] {
+  const ready = { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'it is ready' };
+  return [
+    ...['patch', 'node', node, '--subresource=status', '--type=merge', '-p'],
+    JSON.stringify({ status: { conditions: [ready] } }),
+  ];
 }
