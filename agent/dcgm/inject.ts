@@ -1,6 +1,12 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
-import { explainNoEffect, notesOn, policiesOf, reactionsTo } from '../../shared/dcgm-fields/effect.ts';
-import type { Recipe } from '../../shared/dcgm-fields/recipe.ts';
+import {
+  explainNoEffect,
+  notesOn,
+  policiesOf,
+  reactionsTo,
+  refuseNoEffect,
+} from '../../shared/dcgm-fields/effect.ts';
+import { defaultOffsetSeconds, type Recipe } from '../../shared/dcgm-fields/recipe.ts';
 import type { FieldRow } from '../../shared/dcgm-fields/row.ts';
 import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
 import { assertListened, gpuMissing } from '../../shared/engines/choose.ts';
@@ -10,16 +16,7 @@ import type { Introspection } from '../../shared/schemas/receipt.ts';
 import type { AlertSlots, AlertTarget, TakenSlots } from './alert-slots.ts';
 import { parseIntrospection } from './codecs/introspection.ts';
 import type { Dcgmi } from './port.ts';
-import {
-  defaultOffsetSeconds,
-  type Injection,
-  limits,
-  recipeOf,
-  renderStep,
-  stampFor,
-  stampOf,
-  writeSteps,
-} from './steps.ts';
+import { type Injection, limits, recipeOf, renderStep, stampFor, stampOf, writeSteps } from './steps.ts';
 
 /** A sample in the future stops the real polling of its field and mutes its alerts until then. */
 const longestOffsetSeconds = 600;
@@ -191,16 +188,8 @@ export function assertEffect(field: FieldRow, value: string, force: boolean): st
   const nothing = explainNoEffect(field, value);
   if (nothing === undefined)
     return [`reacts: ${reactionsTo(field, value).join(', ')}`, ...notesOn(field, value)];
-  const hints = nothing.didYouMean.map((hint) => `${hint.field} = ${hint.value} (${hint.because})`);
-  const question = hints.length === 0 ? '' : `; did you mean ${hints.join(', or ')}?`;
   if (force) return [`forced although it changes nothing: ${nothing.summary}`];
-  throw new Refusal('field_value_no_effect', `${nothing.summary}${question}`, {
-    field: 'value',
-    value,
-    fieldId: field.id,
-    didYouMean: nothing.didYouMean,
-    remedy: 'inject what was meant; or force',
-  });
+  throw refuseNoEffect(field, value, nothing);
 }
 
 /** The engine puts the same words to a GPU that it does not have as to a field that nobody watches. */

@@ -1,13 +1,15 @@
 import type { Clock } from '../../shared/clock.ts';
-import { type Recipe, type RecipeStep, recipeFor } from '../../shared/dcgm-fields/recipe.ts';
+import {
+  defaultOffsetSeconds,
+  type Recipe,
+  type RecipeStep,
+  recipeFor,
+} from '../../shared/dcgm-fields/recipe.ts';
 import type { FieldRow } from '../../shared/dcgm-fields/row.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { Reach } from '../../shared/schemas/order.ts';
 import { parseInjection } from './codecs/injection.ts';
 import type { Dcgmi } from './port.ts';
-
-/** dcgmi's own default: it stamps a sample one second ahead (measured, every version). */
-export const defaultOffsetSeconds = 1;
 
 /** dcgmi tries for 5 s to reach an engine. */
 const runMs = 10_000;

@@ -1,5 +1,5 @@
 import { fieldById } from '../../shared/dcgm-fields/find.ts';
-import type { Recipe } from '../../shared/dcgm-fields/recipe.ts';
+import { defaultOffsetSeconds, type Recipe } from '../../shared/dcgm-fields/recipe.ts';
 import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
 import { namesOf } from '../../shared/engines/choose.ts';
 import { Refusal } from '../../shared/errors.ts';
@@ -9,7 +9,7 @@ import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { EngineIdentity, Introspection } from '../../shared/schemas/receipt.ts';
 import type { Dcgm } from '../dcgm/client.ts';
 import { assertEffect, assertOffset } from '../dcgm/inject.ts';
-import { defaultOffsetSeconds, type Injection } from '../dcgm/steps.ts';
+import type { Injection } from '../dcgm/steps.ts';
 import type { Channel, Lasting } from './channel.ts';
 import type { Recover } from './recovery.ts';
 

@@ -1,3 +1,4 @@
+import { xidField } from '../../shared/dcgm-fields/ids.ts';
 import { gpuConditionType } from '../../shared/nma/conditions.ts';
 import { kernelRules, matchKernelRules } from '../../shared/nma/kernel-rules.ts';
 import { logRules } from '../../shared/nma/log-rules.ts';
@@ -124,7 +125,7 @@ export function kernelText(drill: DrillFacts): string | undefined {
 export function xidOf(drill: DrillFacts): number | undefined {
   const { xid, field, value } = askedOf(drill);
   if (typeof xid === 'number') return xid;
-  if (Number(field) === 230 && Number.isInteger(Number(value))) return Number(value);
+  if (Number(field) === xidField && Number.isInteger(Number(value))) return Number(value);
   return parseXidLine(kernelText(drill) ?? '')?.xid;
 }
 
@@ -187,9 +188,14 @@ export function needsHostEngine({ drill }: Facts): boolean {
   return !/^(Neuron|NvidiaNCCL)/.test(drill.expectation.reason);
 }
 
+/** The condition that is drilled, or that of GPUs where there is no drill. */
+export function expectedType({ drill }: Facts): string {
+  return drill?.expectation.type ?? gpuConditionType;
+}
+
 /** No drill at all counts as one of everything: a preflight without fault reports whatever is broken. */
 export function isAboutGpus(facts: Facts): boolean {
-  return facts.drill === undefined || facts.drill.expectation.type === gpuConditionType;
+  return expectedType(facts) === gpuConditionType;
 }
 
 /** Times in which something may have come and gone unseen; what only came late is no loss. */

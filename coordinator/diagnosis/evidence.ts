@@ -7,6 +7,11 @@ export function seen(facts: Facts, source: string, observed: string): Evidence {
   return { source, observed, at: facts.at };
 }
 
+/** A remedy as others give it, at the head of a sentence of ours. */
+export function capital(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+}
+
 /** The whole condition as it stands on the node; `field` points at the member that matters. */
 export function seenCondition(facts: Facts, condition: NodeCondition, field?: keyof NodeCondition): Evidence {
   const path = `nodes/${facts.node.name} status.conditions[${condition.type}]`;

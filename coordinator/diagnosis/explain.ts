@@ -1,6 +1,6 @@
 import type { Evidence, Explanation } from '../../shared/schemas/explanation.ts';
 import { type Facts, isUnread } from '../facts/facts.ts';
-import { hasReacted, injectedOn, seenInjection } from './drill.ts';
+import { expectedType, hasReacted, injectedOn, seenInjection } from './drill.ts';
 import { renderPod, seen, seenCondition } from './evidence.ts';
 import { conditionOf } from './liveness.ts';
 import type { Cause, Judgement, Rule } from './rule.ts';
@@ -207,7 +207,7 @@ function unreadOf({ nma, agent }: Facts): string[] {
 /** How things stood: the injection, the condition, NMA. */
 function standing(facts: Facts): Evidence[] {
   const { drill, nma, node } = facts;
-  const type = drill?.expectation.type ?? 'AcceleratedHardwareReady';
+  const type = expectedType(facts);
   const condition = conditionOf(facts, type);
   return [
     ...injectedOn(drill).map((result) => seenInjection(facts, result)),

@@ -150,7 +150,7 @@ export function createCollector(options: {
       return { url, inventory: await agents.inventory(node, signal) };
     } catch (thrown) {
       signal?.throwIfAborted();
-      return { url, inventory: { unread: messageFromUnknown(thrown) } };
+      return { url, inventory: unreadBecause(thrown) };
     }
   }
 
@@ -281,4 +281,9 @@ function karpenterFacts(deployment: KubeObject): NonNullable<RepairFacts['karpen
     evidence:
       gates === undefined ? 'neither --feature-gates nor FEATURE_GATES is set' : `feature gates "${gates}"`,
   };
+}
+
+function unreadBecause(thrown: unknown): Unread {
+  const remedy = thrown instanceof Refusal ? thrown.details.remedy : undefined;
+  return { unread: messageFromUnknown(thrown), ...(remedy === undefined ? {} : { remedy }) };
 }

@@ -20,7 +20,7 @@ export type Facts = {
   readonly drill?: DrillFacts;
 };
 
-export type Unread = { readonly unread: string };
+export type Unread = { readonly unread: string; readonly remedy?: string };
 
 export type NodeFacts = {
   readonly name: string;

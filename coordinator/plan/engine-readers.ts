@@ -1,4 +1,5 @@
 import { fieldById } from '../../shared/dcgm-fields/find.ts';
+import { xidField } from '../../shared/dcgm-fields/ids.ts';
 import { explainMiss, isCurrent } from '../../shared/dcgm-fields/reach.ts';
 import type { Effect, FieldRow } from '../../shared/dcgm-fields/row.ts';
 import { isMatch, renderRule } from '../../shared/dcgm-fields/rule.ts';
@@ -89,10 +90,7 @@ function deafness({ engine, target }: ReaderContext): string | undefined {
   return target.inventory?.engines.length === 0 ? 'there is no host engine on this node' : undefined;
 }
 
-/** The last Xid of a GPU: health looks it up in lists of its own, by version. */
-const xidField = 230;
-
-/** What health makes of a value, or why nothing. */
+/** What health makes of a value, or why nothing; Xids it looks up in lists of their own, by version. */
 function healthIncident(
   field: FieldRow,
   value: string,

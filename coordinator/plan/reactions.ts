@@ -1,8 +1,10 @@
+import { xidField } from '../../shared/dcgm-fields/ids.ts';
 import type { ChannelReaction } from '../../shared/faults/channels/channel.ts';
 import { xidHealthIncident } from '../../shared/nma/health-codes.ts';
 import { type ReactionChannel, reactionWindows } from '../../shared/nma/timing.ts';
 import type { Part } from '../../shared/orders/script.ts';
 import type { Surface } from '../../shared/schemas/receipt.ts';
+import { xidsReadByEngine } from '../../shared/xid/guard.ts';
 import { parseXidLine } from '../../shared/xid/line.ts';
 import type { Latched, PlannedReaction, Window } from './schema.ts';
 
@@ -125,21 +127,16 @@ function logsKept(parts: readonly Part[]): Latched[] {
   const reread = parts.flatMap((part) => {
     if (part.surface !== 'kernel-log') return [];
     const xid = parseXidLine(part.text)?.xid;
-    return xid !== undefined && rereadByEngine.includes(xid) ? [xid] : [];
+    return xid !== undefined && xidsReadByEngine.includes(xid) ? [xid] : [];
   });
   return [
     ...written.flatMap((surface) => logUntil[surface] ?? []),
     ...[...new Set(reread)].map((xid) => ({
-      what: `Xid ${xid} in field 230 of the host engine, read again at each of its starts`,
+      what: `Xid ${xid} in field ${xidField} of the host engine, read again at each of its starts`,
       until: 'the record has left the ring of the kernel log',
     })),
   ];
 }
-
-/** DCGM's reader of the kernel log (dcgm-measured.md §6). */
-const rereadByEngine: readonly number[] = [79, 119, 120];
-
-const xidField = 230;
 
 /** Xids that the engine's health system has a code for: the others leave nothing there. */
 function keptByEngine(parts: readonly Part[], { engineVersion, gpuName }: KeptOn): string[] {

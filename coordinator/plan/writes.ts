@@ -1,5 +1,10 @@
 import { fieldById } from '../../shared/dcgm-fields/find.ts';
-import { type Recipe, type RecipeStep, recipeFor } from '../../shared/dcgm-fields/recipe.ts';
+import {
+  defaultOffsetSeconds,
+  type Recipe,
+  type RecipeStep,
+  recipeFor,
+} from '../../shared/dcgm-fields/recipe.ts';
 import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
 import type { GpuIdentity } from '../../shared/gpu-identity.ts';
 import { kmsgLevels } from '../../shared/kmsg-record.ts';
@@ -131,12 +136,9 @@ function recipeOf(
 
 /** As it is run inside the engine's own namespaces. */
 function commandLine({ field, value, offsetSeconds }: RecipeStep, gpuId: number | undefined): string {
-  const offset = offsetSeconds === usualOffsetSeconds ? '' : ` --offset ${offsetSeconds}`;
+  const offset = offsetSeconds === defaultOffsetSeconds ? '' : ` --offset ${offsetSeconds}`;
   return `dcgmi test --inject --gpuid ${gpuId ?? '(of the GPU)'} -f ${field} -v ${value}${offset}`;
 }
-
-/** dcgmi's own default: it is left out. */
-const usualOffsetSeconds = 1;
 
 function engineName(engine: HostEngineFacts | undefined): string {
   if (engine === undefined) return 'host engine of the monitoring agent';

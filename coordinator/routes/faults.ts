@@ -57,8 +57,13 @@ export function registerFaultRoutes(
     readonly ready: () => Promise<void>;
   },
 ): void {
-  // The same for every request: versions and rows are data.
-  const described = new Map(deps.rows.map((row) => [row.name, rowAnswer(row)]));
+  // The same for every request: versions and rows are data. Made when first asked for, which keeps the start short.
+  const described = new Map<FaultRow, object>();
+  const describe = (row: FaultRow): object => {
+    const answer = described.get(row) ?? rowAnswer(row);
+    described.set(row, answer);
+    return answer;
+  };
 
   app.get(
     '/api/v1/faults',
@@ -70,7 +75,7 @@ export function registerFaultRoutes(
         response: { 200: Type.Object({ items: Type.Array(FaultAnswer), notOffered: Type.Array(Loose) }) },
       },
     },
-    async () => ({ items: [...described.values()], notOffered }),
+    async () => ({ items: deps.rows.map(describe), notOffered }),
   );
 
   app.get<{ Params: { name: string }; Querystring: Static<typeof FaultQuery> }>(
@@ -90,7 +95,7 @@ export function registerFaultRoutes(
       const row = knownFault(params.name, deps.rows);
       const given = parametersFrom(query.parameters);
       if (query.node === undefined) {
-        if (query.parameters === undefined) return described.get(row.name);
+        if (query.parameters === undefined) return describe(row);
         throw new Refusal('malformed_request', 'parameters: only goes with node, on which it is planned', {
           field: 'parameters',
           remedy: 'add node=NAME, or leave parameters out',
@@ -107,7 +112,7 @@ export function registerFaultRoutes(
         rows: [row],
         orNone: true,
       });
-      return { ...described.get(row.name), plan };
+      return { ...describe(row), plan };
     },
   );
 }

@@ -1,3 +1,4 @@
+import { Refusal } from '../errors.ts';
 import { fieldById } from './find.ts';
 import type { Effect, FieldRow, PolicyKind, Rule } from './row.ts';
 import { fieldRows } from './rows.ts';
@@ -25,6 +26,37 @@ export function explainNoEffect(field: FieldRow, value: string): NoEffect | unde
   }
   if (reactionsTo(field, value).length > 0) return undefined;
   return { summary: `${is(field)}; ${why(field, value)}`, didYouMean: suggestions(field, value) };
+}
+
+/** With `input`, a parameter of a fault, what was meant is the remedy; else it stands in the message. */
+export function refuseNoEffect(
+  field: FieldRow,
+  value: string,
+  { summary, didYouMean }: NoEffect,
+  input?: string,
+): Refusal {
+  const message = input === undefined ? `${summary}${askMeant(didYouMean)}` : `${input}: ${summary}`;
+  return new Refusal('field_value_no_effect', message, {
+    field: input ?? 'value',
+    value,
+    fieldId: field.id,
+    didYouMean,
+    remedy: input === undefined ? 'inject what was meant; or force' : remedyOf(didYouMean),
+  });
+}
+
+function remedyOf(suggestions: readonly Suggestion[]): string {
+  if (suggestions.length === 0) return 'send force: true to inject it all the same';
+  const meant = suggestions.map(
+    ({ field, name, value, because }) => `${field} = ${value} (${name}: ${because})`,
+  );
+  return `did you mean ${meant.join(', or ')}? force: true injects it all the same`;
+}
+
+/** `; did you mean 230 = 48 (Xid 48)?`, to be put behind a message. */
+export function askMeant(suggestions: readonly Suggestion[]): string {
+  const meant = suggestions.map(({ field, value, because }) => `${field} = ${value} (${because})`);
+  return meant.length === 0 ? '' : `; did you mean ${meant.join(', or ')}?`;
 }
 
 /** Who reacts to this value, in words: `the XID policy`, `the health check 101 (FAIL)`. */

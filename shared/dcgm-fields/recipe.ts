@@ -1,7 +1,6 @@
-import { Refusal } from '../errors.ts';
-import { fieldTickMs, firstTickJitter, healthTickMs } from '../nma/timing.ts';
+import { fieldTickMs, healthTickMs, healthTickSurelyMs } from '../nma/timing.ts';
 import type { Reach } from '../schemas/order.ts';
-import type { NoEffect } from './effect.ts';
+import { refuseNoEffect } from './effect.ts';
 import { effectOf, explainMiss, firstReach, isSince, type Reached } from './reach.ts';
 import type { FieldRow } from './row.ts';
 
@@ -40,7 +39,7 @@ export type RecipeInput = Reached & {
 };
 
 /** dcgmi's own default: it stamps a sample one second ahead (measured, every version). */
-const defaultOffsetSeconds = 1;
+export const defaultOffsetSeconds = 1;
 /** Two samples of one whole second are compared as one, and dcgmi stamps whole seconds. */
 const nextSecondMs = 1050;
 /** From here on a counter policy compares with the sample before; up to 4.5.3 it wants a value above 0 (measured). */
@@ -54,8 +53,6 @@ const policyPollMs = 10_000;
 const healthPollMs = 30_000;
 /** A sample further ahead than this is refused; the one that takes it back lies a second behind it. */
 const longestHoldSeconds = 599;
-/** The first check after a start of the agent comes last, and the agent takes half a minute to connect. */
-const tickSurelyMs = healthTickMs * (1 + firstTickJitter) + 30_000;
 
 /**
  * How to write a value so that it is seen. Pure. Where a value does not reach who is meant it refuses, unless forced:
@@ -64,7 +61,7 @@ const tickSurelyMs = healthTickMs * (1 + firstTickJitter) + 30_000;
 export function recipeFor(input: RecipeInput): Recipe {
   const { reach = firstReach(input), force = false } = input;
   const missed = input.reach === undefined ? undefined : explainMiss(input, input.reach);
-  if (missed !== undefined && !force) throw refusal(input, missed);
+  if (missed !== undefined && !force) throw refuseNoEffect(input.field, input.value, missed);
   const forced = missed === undefined ? [] : [`forced, although nothing follows: ${missed.summary}`];
   const { because, ...recipe } = recipes[reach ?? 'nobody'](input);
   return { ...recipe, because: [...forced, ...because] };
@@ -103,7 +100,7 @@ function policyRecipe(input: RecipeInput): Recipe {
 }
 
 function healthRecipe(input: RecipeInput): Recipe {
-  const { field, reach, everyMs, forMs = reach === undefined ? undefined : tickSurelyMs } = input;
+  const { field, reach, everyMs, forMs = reach === undefined ? undefined : healthTickSurelyMs } = input;
   if (field.sticky === true) {
     const because =
       'an Xid stays in the history of the health checks until the engine restarts: once is enough';
@@ -164,7 +161,7 @@ function watchRecipe(input: RecipeInput): Recipe {
       : repeated(input, { steps, because: when }, forMs);
   }
   const short = `host engine ${engineVersion} keeps a sample for about 33 s, and the monitoring agent reads every ${fieldTickMs / 1000} s, so it is written again every ${beatMs / 1000} s`;
-  const lasting = forMs ?? (reach === undefined ? undefined : tickSurelyMs);
+  const lasting = forMs ?? (reach === undefined ? undefined : healthTickSurelyMs);
   return repeated(input, { steps, because: [...when, short] }, lasting);
 }
 
@@ -225,16 +222,4 @@ function healthy(field: FieldRow): string {
 
 function engineName(version: string | null): string {
   return version === null ? 'an engine of unknown version, taken as the newest' : `host engine ${version}`;
-}
-
-function refusal({ field, value }: RecipeInput, { summary, didYouMean }: NoEffect): Refusal {
-  const meant = didYouMean.map((hint) => `${hint.field} = ${hint.value} (${hint.because})`);
-  const question = meant.length === 0 ? '' : `; did you mean ${meant.join(', or ')}?`;
-  return new Refusal('field_value_no_effect', `${summary}${question}`, {
-    field: 'value',
-    value,
-    fieldId: field.id,
-    didYouMean,
-    remedy: 'inject what was meant; or force',
-  });
 }

@@ -1,5 +1,5 @@
 import { Refusal } from '../errors.ts';
-import { suggestions } from './effect.ts';
+import { askMeant, suggestions } from './effect.ts';
 import type { FieldRow, FieldType } from './row.ts';
 import { isMatch } from './rule.ts';
 
@@ -54,11 +54,9 @@ function outOfRange(field: FieldRow, value: string, input: string): Refusal {
   const { minimum = Number.NaN, maximum = Number.NaN } = field.range ?? {};
   const unit = field.unit === undefined ? '' : ` ${field.unit}`;
   const didYouMean = suggestions(field, value).filter((hint) => hint.field !== field.id);
-  const meant = didYouMean.map((hint) => `${hint.field} = ${hint.value} (${hint.because})`);
-  const question = meant.length === 0 ? '' : `; did you mean ${meant.join(', or ')}?`;
   return new Refusal(
     'field_value_range',
-    `${input}: field ${field.id} (${field.what}) has values from ${minimum} to ${maximum}${unit}, not ${value}${question}`,
+    `${input}: field ${field.id} (${field.what}) has values from ${minimum} to ${maximum}${unit}, not ${value}${askMeant(didYouMean)}`,
     {
       field: input,
       value,

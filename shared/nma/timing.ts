@@ -27,6 +27,9 @@ export const reconcileTickMs = 30 * second;
 /** The first tick of a period P comes after P + U(0, 0.2 · P), later ones after P (nma.md §1.0, pkg/util/time.go). */
 export const firstTickJitter = 0.2;
 
+/** Until a health check has surely come: the first one after a start comes last, and half a minute to connect. */
+export const healthTickSurelyMs = healthTickMs * (1 + firstTickJitter) + 30 * second;
+
 /** A lost engine is reported no earlier than this after the last shutdown or NMA's start (nma.md §1.6). */
 export const engineGraceMs = 1 * minute;
 

@@ -1,4 +1,5 @@
 import { findField } from '../dcgm-fields/find.ts';
+import { xidField } from '../dcgm-fields/ids.ts';
 import { Refusal } from '../errors.ts';
 import type { KmsgLevel } from '../kmsg-record.ts';
 import type {
@@ -149,8 +150,6 @@ function refuseWhatIsLeftOut(step: XidStep, order: XidParts, path: string): void
     remedy: 'add dcgm to surfaces, or leave engine out',
   });
 }
-
-const xidField = 230;
 
 function xidParts(
   step: XidStep,

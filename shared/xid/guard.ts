@@ -2,12 +2,12 @@ import { Refusal } from '../errors.ts';
 import type { OrderMethod } from '../schemas/order.ts';
 
 /**
- * The Xids that a DCGM host engine takes from the kernel log itself (dcgm-measured.md §6; DCGM
- * dcgmlib/src/DcgmKmsgReader.cpp): 119 blinds it for all GPUs until it is restarted, and again after each restart for
- * as long as the line is in the ring; 79 and 120 change what it reports.
+ * The Xids that a DCGM host engine takes from the kernel log itself, again at each of its starts for as long as the line
+ * is in the ring (dcgm-measured.md §6; DCGM dcgmlib/src/DcgmKmsgReader.cpp). 79 and 120 change what it reports.
  */
+export const xidsReadByEngine: readonly number[] = [79, 119, 120];
+/** Of these: it is blind for all GPUs until it is restarted. */
 const wedging: readonly number[] = [119];
-const read: readonly number[] = [79, 120];
 
 /** Whether an address can be a GPU of this node. Only a `no` that NVML has confirmed counts as no. */
 export type AddressIsGpu = 'yes' | 'no' | 'unknown';
@@ -48,7 +48,7 @@ export function assertKernelLogRisk(
       },
     );
   }
-  const risk = suspects.find(({ xid }) => read.includes(xid));
+  const risk = suspects.find(({ xid }) => xidsReadByEngine.includes(xid));
   if (risk !== undefined && !options.acceptRisk) {
     throw new Refusal(
       'risk_not_accepted',

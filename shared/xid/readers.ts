@@ -1,5 +1,6 @@
 import { journalEntryOf } from '../journald.ts';
 import { type PciAddress, pciToXid } from '../pci.ts';
+import { xidsReadByEngine } from './guard.ts';
 import { addressOfXidLine, parseXidLine } from './line.ts';
 import { isNvlink5 } from './nvlink.ts';
 
@@ -86,7 +87,7 @@ export const kernelLogReaders: readonly KernelLogReader[] = [
     looksFor: 'Xid',
     reads: '/dev/kmsg',
     patterns: [/NVRM: Xid \(PCI:(.*)\): (\d+),/],
-    xids: [79, 119, 120],
+    xids: xidsReadByEngine,
     exactAddress: true,
     note: 'it tells nobody, NMA included',
     source: 'NVIDIA/DCGM dcgmlib/src/DcgmKmsgReader.cpp',

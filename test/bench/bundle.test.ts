@@ -9,7 +9,7 @@ import { bundle, nodeEnvironment, nodeFlags } from '../../shared/bundle.ts';
 import { createRealClock } from '../../shared/clock.ts';
 import { createSilentLog } from '../../shared/log.ts';
 import { version } from '../../shared/version.ts';
-import { installStub, startEngine } from '../dcgm/stub.ts';
+import { assertAgentRuns } from './bundled-agent.ts';
 import { startProgram } from './programs.ts';
 
 /** No node_modules is above it, so that what runs here runs in an image. */
@@ -20,30 +20,7 @@ const moved = join(folder, 'moved');
 renameSync(join(folder, 'made'), moved);
 
 t.test('the agent runs alone, with its NVML child and a pseudo terminal', async (t) => {
-  const engine = await startEngine(t, installStub(t));
-  const agent = await startProgram(
-    join(moved, 'agent.mjs'),
-    ['--state-dir', join(folder, 'state'), '--nvml', '/nowhere/libnvidia-ml.so.1'],
-    { flags: nodeFlags.agent, env: nodeEnvironment, until: '/healthz' },
-  );
-  t.teardown(agent.stop);
-  const answer = await fetch(`${agent.url}/xidrill.agent.v1.AgentService/GetInventory`, { method: 'POST' });
-  const { agentVersion, capabilities, engines } = (await answer.json()) as {
-    agentVersion: string;
-    capabilities: readonly { name: string }[];
-    engines: readonly { pid: number }[];
-  };
-  t.equal(agentVersion, version);
-  t.match(
-    capabilities.find(({ name }) => name === 'nvml'),
-    { available: false, because: /\/nowhere\/libnvidia-ml\.so\.1 cannot be loaded/ },
-    'the child ran, had its native library and said what is missing',
-  );
-  t.match(
-    engines.find(({ pid }) => pid === engine.pid),
-    { version: String, gpus: [{ uuid: /^GPU-/ }, { uuid: /^GPU-/ }], problems: [] },
-    'dcgmi ran under a pseudo terminal',
-  );
+  await assertAgentRuns(t, join(moved, 'agent.mjs'), join(folder, 'state'));
 });
 
 t.test('the coordinator runs alone against an API server', async (t) => {

@@ -1,11 +1,9 @@
 import t from 'tap';
-import { createDcgm } from '../../agent/dcgm/client.ts';
-import { createFakeDcgmi, createFakeEngineFinder } from '../../coordinator/rehearsal/host-engine/dcgmi.ts';
 import { createHostEngine } from '../../coordinator/rehearsal/host-engine/engine.ts';
 import { findField } from '../../shared/dcgm-fields/find.ts';
-import { createSilentLog } from '../../shared/log.ts';
 import { gpus } from '../agent/rig.ts';
 import { createManualClock } from '../nma/manual-clock.ts';
+import { dcgmOver } from './simulated.ts';
 
 /** Volatile double-bit errors. */
 const field = findField(311);
@@ -22,13 +20,7 @@ async function setUp() {
   const connection = engine.connect('127.0.0.1:5555');
   connection.enableHealth();
   connection.watchFields('watch', [112, 856, 857]);
-  const engines = () => [engine];
-  const dcgm = createDcgm({
-    finder: createFakeEngineFinder({ engines }),
-    dcgmi: createFakeDcgmi({ clock, engines }),
-    clock,
-    log: createSilentLog(),
-  });
+  const dcgm = dcgmOver(clock, engine);
   const found = await dcgm.choose();
   const order = { engine: found, gpuId: 0, field, value: 5, offsetSeconds: 330 };
   const hold = { engine: found, gpuId: 0, field: field.id, undo };

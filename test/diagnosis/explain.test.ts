@@ -1,8 +1,11 @@
 import t from 'tap';
 import { Compile } from 'typebox/compile';
 import { explain, explainPass, explainRefusal, preflight } from '../../coordinator/diagnosis/explain.ts';
+import { explainQuiet } from '../../coordinator/diagnosis/negative.ts';
 import type { Cause, Rule } from '../../coordinator/diagnosis/rule.ts';
 import { irrelevant, likely, proven, refuted, unknown } from '../../coordinator/diagnosis/rule.ts';
+import { planTarget } from '../../coordinator/plan/plan.ts';
+import { findNmaVersion } from '../../shared/nma/versions.ts';
 import { Explanation } from '../../shared/schemas/explanation.ts';
 import {
   before,
@@ -212,4 +215,26 @@ t.test('a receipt with a refusal on one surface', async (t) => {
   );
   t.equal(explanation.code, 'nobody-listens');
   t.equal(explanation.evidence[0]?.source, 'agent n1 InjectXid surfaces[dcgm]');
+});
+
+t.test('a silence that may be as short as the caller says tells how long a condition could take', (t) => {
+  // Nothing but an event follows, which is allowed: no time is too short to be planned.
+  const { expectation } = planTarget({
+    spec: { fault: { name: 'xid', parameters: { xid: 43 } }, expectation: { none: true, for: '1s' } },
+    node: 'node-1',
+    orderId: 'order-1',
+    marker: 'abc123',
+    context: { nma: findNmaVersion('1.7.2') },
+  });
+  const watched = (withinSeconds: number) =>
+    explainQuiet(
+      facts({ drill: { ...silent(), expectation: { ...expectation, withinSeconds } } }),
+      [],
+      undefined,
+    ).alsoFound;
+  t.match(watched(expectation.withinSeconds), [
+    { code: 'wait-too-short', summary: /watched for 1 s .*20 s/ },
+  ]);
+  t.same(watched(20), []);
+  t.end();
 });

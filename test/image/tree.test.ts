@@ -7,8 +7,7 @@ import t from 'tap';
 import { nodeEnvironment, nodeFlags } from '../../shared/bundle.ts';
 import { assembleTree, ownPlatform, platforms } from '../../shared/image/tree.ts';
 import { version } from '../../shared/version.ts';
-import { startProgram } from '../bench/programs.ts';
-import { installStub, startEngine } from '../dcgm/stub.ts';
+import { assertAgentRuns } from '../bench/bundled-agent.ts';
 import { root } from '../suite.ts';
 
 const run = promisify(execFile);
@@ -69,32 +68,7 @@ t.test('the licences of all that was bundled are there, with their texts', async
 });
 
 t.test('the agent runs from its tree alone', async (t) => {
-  const engine = await startEngine(t, installStub(t));
-  const args = ['--state-dir', join(folder, 'state'), '--nvml', '/nowhere/libnvidia-ml.so.1'];
-  const agent = await startProgram(join(copied, 'agent', 'agent.mjs'), args, {
-    flags: nodeFlags.agent,
-    env: nodeEnvironment,
-    until: '/healthz',
-  });
-  t.teardown(agent.stop);
-  const answer = await fetch(`${agent.url}/xidrill.agent.v1.AgentService/GetInventory`, { method: 'POST' });
-  t.equal(answer.status, 200);
-  const { agentVersion, capabilities, engines } = (await answer.json()) as {
-    agentVersion: string;
-    capabilities: readonly { name: string }[];
-    engines: readonly { pid: number }[];
-  };
-  t.equal(agentVersion, version);
-  t.match(
-    capabilities.find(({ name }) => name === 'nvml'),
-    { available: false, because: /\/nowhere\/libnvidia-ml\.so\.1 cannot be loaded/ },
-    'the child found its native library',
-  );
-  t.match(
-    engines.find(({ pid }) => pid === engine.pid),
-    { gpus: [{ uuid: /^GPU-/ }, { uuid: /^GPU-/ }], problems: [] },
-    'dcgmi ran under a pseudo terminal',
-  );
+  await assertAgentRuns(t, join(copied, 'agent', 'agent.mjs'), join(folder, 'state'));
 });
 
 t.test('the coordinator runs from its tree alone, until it says what it lacks', async (t) => {

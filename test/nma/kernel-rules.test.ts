@@ -1,13 +1,13 @@
 import t from 'tap';
 import { kernelRules, matchKernelRules } from '../../shared/nma/kernel-rules.ts';
 import { findNmaVersion } from '../../shared/nma/versions.ts';
+import { type RuleRow, reasonIn, renderReaction } from './rule-rows.ts';
 
 const prefix = '11,4242,987654321,-;';
 
 function matches(version: string, text: string): string[] {
-  return matchKernelRules(findNmaVersion(version).row, prefix + text).map(
-    ({ reaction }) =>
-      `${reaction.appearsAs} ${reaction.conditionType} ${reaction.reason}: ${reaction.message}`,
+  return matchKernelRules(findNmaVersion(version).row, prefix + text).map(({ reaction }) =>
+    renderReaction(reaction, 'appearsAs'),
   );
 }
 
@@ -15,7 +15,7 @@ t.test('lines of the kernel log', async (t) => {
   const crashed = (name: string) => `event KernelReady AppCrash: Process "${name}" on the node has crashed`;
   const ioError = (place: string) =>
     `event StorageReady BlockDeviceIOError: I/O error detected on block device ${place}, indicating a failed physical drive or EBS volume`;
-  const rows: [version: string, text: string, expected: string[]][] = [
+  const rows: RuleRow<string>[] = [
     [
       '1.6.0',
       'watchdog: BUG: soft lockup - CPU#6 stuck for 23s! [VM Thread:4054]',
@@ -104,17 +104,13 @@ t.test('lines of the kernel log', async (t) => {
 
 t.test('the first rule of a monitor wins, and monitors do not know of one another', async (t) => {
   t.same(
-    matches('1.6.0', '[1.2] BUG: x watchdog: BUG: soft lockup - CPU#1 stuck for 9s! [a:1]').map(
-      (line) => line.split(' ')[2],
-    ),
+    matches('1.6.0', '[1.2] BUG: x watchdog: BUG: soft lockup - CPU#1 stuck for 9s! [a:1]').map(reasonIn),
     ['SoftLockup:'],
   );
-  t.same(
-    matches('1.6.0', 'kernel: a[1]: segfault at 0 ip 0 error 4 in libnccl.so.2[0+1]').map(
-      (line) => line.split(' ')[2],
-    ),
-    ['AppCrash:', 'NvidiaNCCLError:'],
-  );
+  t.same(matches('1.6.0', 'kernel: a[1]: segfault at 0 ip 0 error 4 in libnccl.so.2[0+1]').map(reasonIn), [
+    'AppCrash:',
+    'NvidiaNCCLError:',
+  ]);
 });
 
 t.test('every rule matches its own sample', async (t) => {

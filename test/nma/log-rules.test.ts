@@ -2,6 +2,7 @@ import t from 'tap';
 import { createLogReader } from '../../shared/nma/log-reader.ts';
 import { type LogSource, linesNeeded, logRules, matchLogRules } from '../../shared/nma/log-rules.ts';
 import { findNmaVersion, nmaVersions } from '../../shared/nma/versions.ts';
+import { type RuleRow, reasonIn, renderReaction } from './rule-rows.ts';
 
 const kubelet = { kind: 'journal', identifier: 'kubelet' } as const;
 const systemd = { kind: 'journal', identifier: 'systemd' } as const;
@@ -14,10 +15,7 @@ const row = findNmaVersion('1.7.0').row;
 const sourceName = (source: LogSource) => (source.kind === 'journal' ? source.identifier : source.path);
 
 function matches(source: LogSource, line: string): string[] {
-  return matchLogRules(row, source, line).map(
-    ({ reaction }) =>
-      `${reaction.severity} ${reaction.conditionType} ${reaction.reason}: ${reaction.message}`,
-  );
+  return matchLogRules(row, source, line).map(({ reaction }) => renderReaction(reaction, 'severity'));
 }
 
 const podStuck = (pod: string) =>
@@ -32,7 +30,7 @@ t.test('lines of the journal and of files', async (t) => {
     'fatal NetworkingReady IPAMDNotReady: IPAM-D Missing Service Account Token and the IPAM daemon cannot connect to the API server.';
   const rapidCron =
     'warning KernelReady RapidCron: A cron job is running faster than every 5 minutes, which can impact node performance';
-  const rows: [source: LogSource, line: string, expected: string[]][] = [
+  const rows: RuleRow<LogSource>[] = [
     [kubelet, 'fork/exec /usr/bin/runc: resource temporarily unavailable', [outOfPids]],
     [kubelet, 'runtime: failed to create new OS thread (have 5 already; errno=11)', [outOfPids]],
     [kubelet, 'runtime: failed to create new OS thread (have 5 already; errno=12)', []],
@@ -138,7 +136,7 @@ t.test('lines of the journal and of files', async (t) => {
 t.test('a line of two monitors is a finding of both', async (t) => {
   t.same(
     matches(kubelet, 'OCI runtime create failed: fork/exec x: resource temporarily unavailable').map(
-      (text) => text.split(' ')[2],
+      reasonIn,
     ),
     ['ForkFailedOutOfPIDs:', 'ContainerRuntimeFailed:'],
   );

@@ -1,17 +1,15 @@
-import { createDcgm } from '../../agent/dcgm/client.ts';
 import { createFakeHostFiles } from '../../agent/host-files/fake.ts';
 import { conditionsOf, nodeEventFrom } from '../../coordinator/cluster/node-view.ts';
 import { planTarget } from '../../coordinator/plan/plan.ts';
 import { baselineOf, findReaction, type Observation } from '../../coordinator/reaction/judge.ts';
-import { createFakeDcgmi, createFakeEngineFinder } from '../../coordinator/rehearsal/host-engine/dcgmi.ts';
 import type { NmaOptions } from '../../coordinator/rehearsal/nma/actor.ts';
 import { isoFromMillis } from '../../shared/clock.ts';
 import { fieldById } from '../../shared/dcgm-fields/find.ts';
-import { createSilentLog } from '../../shared/log.ts';
 import { findNmaVersion } from '../../shared/nma/versions.ts';
 import { type Part, scriptOf } from '../../shared/orders/script.ts';
 import type { Expectation } from '../../shared/schemas/expectation.ts';
 import { logFiles } from '../../shared/schemas/order.ts';
+import { dcgmOver } from '../dcgm/simulated.ts';
 import { drill } from './drill.ts';
 
 type Options = Partial<NmaOptions> & { readonly nma: string };
@@ -27,13 +25,7 @@ export function rehearse(t: Parameters<typeof drill>[0], { nma: version, ...opti
   const files = createFakeHostFiles({ files: Object.values(logFiles) });
   const rig = drill(t, version, { files, engineVersion: found.row.engineVersion, ...options });
   const { clock, cluster, engine, kernelLog, nma } = rig;
-  const engines = () => [engine];
-  const dcgm = createDcgm({
-    finder: createFakeEngineFinder({ engines }),
-    dcgmi: createFakeDcgmi({ clock, engines }),
-    clock,
-    log: createSilentLog(),
-  });
+  const dcgm = dcgmOver(clock, engine);
 
   const write = {
     'kernel-log': ({ level, text }: Extract<Part, { surface: 'kernel-log' }>) => kernelLog.write(level, text),
@@ -61,6 +53,7 @@ export function rehearse(t: Parameters<typeof drill>[0], { nma: version, ...opti
 
   return {
     ...rig,
+    dcgm,
     look,
     plan: (fault: string, parameters: Readonly<Record<string, unknown>>) =>
       planTarget({

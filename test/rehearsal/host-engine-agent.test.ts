@@ -1,9 +1,7 @@
 import t from 'tap';
-import { createDcgm } from '../../agent/dcgm/client.ts';
-import { createFakeDcgmi, createFakeEngineFinder } from '../../coordinator/rehearsal/host-engine/dcgmi.ts';
 import { createHostEngine } from '../../coordinator/rehearsal/host-engine/engine.ts';
 import { findField } from '../../shared/dcgm-fields/find.ts';
-import { createSilentLog } from '../../shared/log.ts';
+import { dcgmOver } from '../dcgm/simulated.ts';
 import { drill } from '../nma/drill.ts';
 
 type Drill = ReturnType<typeof drill>;
@@ -17,13 +15,7 @@ function agentOf({ clock, engine }: Drill) {
     pid: 200,
     address: '127.0.0.1:5556',
   });
-  const engines = () => [engine, stray];
-  return createDcgm({
-    finder: createFakeEngineFinder({ engines }),
-    dcgmi: createFakeDcgmi({ clock, engines }),
-    clock,
-    log: createSilentLog(),
-  });
+  return dcgmOver(clock, engine, stray);
 }
 
 for (const version of ['1.6.4', '1.7.2']) {

@@ -1,27 +1,17 @@
 import t from 'tap';
-import { createDcgm } from '../../agent/dcgm/client.ts';
 import { keepBeat } from '../../agent/injection/beat.ts';
-import { createFakeDcgmi, createFakeEngineFinder } from '../../coordinator/rehearsal/host-engine/dcgmi.ts';
 import { findField } from '../../shared/dcgm-fields/find.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { faults } from '../../shared/faults/catalogue.ts';
 import { exampleParameters } from '../../shared/faults/parameters.ts';
 import type { FaultRow } from '../../shared/faults/row.ts';
-import { createSilentLog } from '../../shared/log.ts';
 import { type Part, scriptOf } from '../../shared/orders/script.ts';
 import { type Rehearsal, rehearse } from '../nma/rehearsal.ts';
 
 type Value = Extract<Part, { surface: 'dcgm' }>;
 
 /** Writes a value as the agent does, beats included; answers when the first writing is done. */
-async function write({ clock, engine }: Rehearsal, part: Value, signal: AbortSignal): Promise<void> {
-  const engines = () => [engine];
-  const dcgm = createDcgm({
-    finder: createFakeEngineFinder({ engines }),
-    dcgmi: createFakeDcgmi({ clock, engines }),
-    clock,
-    log: createSilentLog(),
-  });
+async function write({ clock, dcgm }: Rehearsal, part: Value, signal: AbortSignal): Promise<void> {
   const order = { ...part, engine: await dcgm.choose(), gpuId: 0, field: findField(part.field) };
   const { repeat, steps } = await dcgm.assertInjectable(order);
   const startMs = clock.now();

@@ -1,3 +1,4 @@
+import { gpuConditionType } from '../../../shared/nma/conditions.ts';
 import type { Facts } from '../../facts/facts.ts';
 import { isAboutGpus, needsHostEngine } from '../drill.ts';
 import { podSource, present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
@@ -42,15 +43,15 @@ function isKnownToGate(facts: Facts): boolean {
 
 function gateCause(facts: Facts, isProven: boolean): Judgement {
   const { node, nma, drill } = facts;
-  const condition = conditionOf(facts, 'AcceleratedHardwareReady');
+  const condition = conditionOf(facts, gpuConditionType);
   const fixed = firstWith((row) => !row.arm64Gate) ?? 'a later release';
   const cause = {
     summary:
       `The node is arm64, and ${nmaName(facts)} switches all GPU detection off there: no GPU fault can ever be seen on ` +
       `this node. ${
         condition === undefined
-          ? 'Its AcceleratedHardwareReady is missing as well.'
-          : `AcceleratedHardwareReady is ${condition.status} all the same and says nothing about the GPU.`
+          ? `Its ${gpuConditionType} is missing as well.`
+          : `${gpuConditionType} is ${condition.status} all the same and says nothing about the GPU.`
       }`,
     evidence: present(
       condition === undefined || isFresh(facts, condition) ? undefined : seenHeartbeat(facts, condition),

@@ -1,14 +1,15 @@
+import { gpuConditionType } from '../../../shared/nma/conditions.ts';
 import { policiesListenMaxMs } from '../../../shared/nma/timing.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import { type Facts, isUnread } from '../../facts/facts.ts';
 import { injectedAt, isAboutGpus, isForEngine, needsHostEngine, problemsOf, seenProblem } from '../drill.ts';
 import { millis, podSource, present, renderPod, seen, seenCondition, seenInLog } from '../evidence.ts';
+import { engineOfNma, withoutInventory } from '../inventory.ts';
 import { conditionOf, runningPod } from '../liveness.ts';
 import { nmaNamespace, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 const lostReason = 'DCGMError';
-const gpuType = 'AcceleratedHardwareReady';
 
 /** The chart schedules it by instance type, gives it no tolerations, and before v1.7.2 amd64 only (nma.md §4.5). */
 export const dcgmServerMissing: Rule = {
@@ -34,7 +35,7 @@ function judgeServer(facts: Facts): Judgement {
   if (nma.mayBeHostProcess || (nma.pod === undefined && nma.daemonSet === undefined)) return irrelevant;
   const { inventory } = facts.agent;
   const problem = problemsOf(facts).find(({ reason }) => reason === 'engine_not_found');
-  const condition = conditionOf(facts, gpuType);
+  const condition = conditionOf(facts, gpuConditionType);
   const hasLost = condition?.status === 'False' && condition.reason === lostReason;
   const noEngine = !isUnread(inventory) && inventory.engines.length === 0;
   const cause = {
@@ -134,7 +135,7 @@ function judgeLoss(facts: Facts): Judgement {
   if (drill?.expectation.reason === lostReason) return irrelevant;
   const { pod } = nma.dcgmServer;
   const problem = problemsOf(facts).find(({ reason }) => reason === 'engine_unreachable');
-  const condition = conditionOf(facts, gpuType);
+  const condition = conditionOf(facts, gpuConditionType);
   const hasLost = condition?.status === 'False' && condition.reason === lostReason;
   const line = seenInLog(facts, /failed to reconcile DCGM state|failed to health check DCGM/);
   const restarted = isRestarted(facts);
@@ -142,7 +143,7 @@ function judgeLoss(facts: Facts): Judgement {
     if (isUnread(nma.log) && pod === undefined)
       return unknown(`NMA’s log could not be read: ${nma.log.unread}`);
     return refuted(
-      `${gpuType} does not say ${lostReason}, and NMA’s engine was not restarted since the injection`,
+      `${gpuConditionType} does not say ${lostReason}, and NMA’s engine was not restarted since the injection`,
     );
   }
   const cause = {
@@ -176,8 +177,8 @@ export const engineWithoutGpus: Rule = {
   judge(facts) {
     if (!isAboutGpus(facts)) return irrelevant;
     const { inventory } = facts.agent;
-    if (isUnread(inventory)) return unknown(`the agent’s inventory could not be read: ${inventory.unread}`);
-    const engine = inventory.engines.find(({ nma }) => nma.listening) ?? inventory.engines[0];
+    if (isUnread(inventory)) return withoutInventory(inventory);
+    const engine = engineOfNma(inventory);
     if (engine === undefined || inventory.gpus.length === 0) return irrelevant;
     if (engine.gpus.length > 0)
       return refuted(`the engine with pid ${engine.pid} has ${engine.gpus.length} GPUs`);

@@ -2,6 +2,7 @@ import type { GpuIdentities, HostEngineFacts, Inventory } from '../../../shared/
 import { isUnread } from '../../facts/facts.ts';
 import { isAboutGpus } from '../drill.ts';
 import { seen } from '../evidence.ts';
+import { engineOfNma, withoutInventory } from '../inventory.ts';
 import { irrelevant, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 /**
@@ -15,8 +16,8 @@ export const gpuMissing: Rule = {
   judge(facts) {
     if (!isAboutGpus(facts)) return irrelevant;
     const { inventory } = facts.agent;
-    if (isUnread(inventory)) return unknown(`the agent’s inventory could not be read: ${inventory.unread}`);
-    const engine = inventory.engines.find(({ nma }) => nma.listening) ?? inventory.engines[0];
+    if (isUnread(inventory)) return withoutInventory(inventory);
+    const engine = engineOfNma(inventory);
     // An engine without any GPU is a cause of its own.
     if (engine === undefined || engine.gpus.length === 0) return irrelevant;
     const nvml = inventory.capabilities.find(({ name }) => name === 'nvml');

@@ -1,6 +1,7 @@
 import { isReason } from '../../../shared/errors.ts';
 import type { Facts } from '../../facts/facts.ts';
 import { injectedOn, type Problem, problemsOf, seenInjection, seenProblem } from '../drill.ts';
+import { capital } from '../evidence.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 import { agentDisarmed, agentUnknown, agentUnreachable } from './agent.ts';
 import { dcgmServerMissing, engineLost } from './dcgm-server.ts';
@@ -118,8 +119,4 @@ function allowedText({ details }: Problem): string | undefined {
   return allowed === undefined
     ? undefined
     : `Allowed is ${typeof allowed === 'string' ? allowed : JSON.stringify(allowed)}`;
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -1,7 +1,7 @@
 import { xidHealthIncident } from '../../../shared/nma/health-codes.ts';
 import type { NodeCondition } from '../../cluster/node-view.ts';
 import type { Facts } from '../../facts/facts.ts';
-import { injectedOn, isSilent, reactionEntry, seenInjection, usualReaction } from '../drill.ts';
+import { expectedType, injectedOn, isSilent, reactionEntry, seenInjection, usualReaction } from '../drill.ts';
 import { present, seenCondition } from '../evidence.ts';
 import { conditionOf } from '../liveness.ts';
 import { nmaNamespace, restartPod } from '../names.ts';
@@ -18,7 +18,7 @@ export const alreadyFalse: Rule = {
 function judgeLatched(facts: Facts): Judgement {
   const { drill } = facts;
   if (drill !== undefined && drill.expectation.kind !== 'condition') return irrelevant;
-  const type = drill?.expectation.type ?? 'AcceleratedHardwareReady';
+  const type = expectedType(facts);
   const before =
     drill?.conditionBefore ?? (drill?.receipt === undefined ? conditionOf(facts, type) : undefined);
   if (before === undefined) {

@@ -1,8 +1,9 @@
 import { logFiles } from '../../../shared/schemas/order.ts';
 import { type Facts, isUnread } from '../../facts/facts.ts';
 import { problemsOf, seenProblem } from '../drill.ts';
-import { seen } from '../evidence.ts';
-import { irrelevant, type Judgement, proven, type Rule, refuted, unknown } from '../rule.ts';
+import { capital, seen } from '../evidence.ts';
+import { withoutInventory } from '../inventory.ts';
+import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 
 /** NMA tails files that some node images do not have: there, what it looks for in them is never seen (nma.md §1). */
 export const logFileMissing: Rule = {
@@ -26,8 +27,7 @@ function judgeFile(facts: Facts): Judgement {
   if (drill === undefined || drill.order.method !== 'AppendLogLine' || drill.receipt !== undefined)
     return irrelevant;
   const path = logFiles[drill.order.body.file as keyof typeof logFiles];
-  if (isUnread(agent.inventory))
-    return unknown(`the agent’s inventory could not be read: ${agent.inventory.unread}`);
+  if (isUnread(agent.inventory)) return withoutInventory(agent.inventory);
   const file = agent.inventory.logFiles.find((candidate) => candidate.path === path);
   if (file?.state !== 'missing') return refuted(`the node has ${path}`);
   const source = `agent ${facts.node.name} GetInventory logFiles`;
@@ -45,8 +45,4 @@ function missing(
     remedy: `${capital(remedy ?? `let a log daemon write ${path}, or create it for the drill (touch ${path})`)}; or drill a node whose image has it.`,
     blocks: facts.drill !== undefined,
   });
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -1,12 +1,16 @@
-import { isNeuronInstance, monitors, type PluginName } from '../../../shared/nma/conditions.ts';
+import {
+  gpuConditionType,
+  isNeuronInstance,
+  monitors,
+  type PluginName,
+} from '../../../shared/nma/conditions.ts';
 import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import { type Facts, isUnread } from '../../facts/facts.ts';
+import { expectedType } from '../drill.ts';
 import { present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
 import { conditionOf, isFresh, runningPod, writingOf } from '../liveness.ts';
 import { nmaNamespace, restartAllNma, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
-
-const gpuType = 'AcceleratedHardwareReady';
 
 /** Read once, at the start of NMA: a change of the ConfigMap does nothing until the pods restart (nma.md §4.4). */
 export const monitorDisabled: Rule = {
@@ -79,15 +83,15 @@ const hardware: readonly Hardware[] = [
 function judgeRegistration(facts: Facts): Judgement {
   const wanted = hardware.find(({ plugin }) => plugin === expectedMonitor(facts).plugin);
   if (wanted === undefined) return irrelevant;
-  const condition = conditionOf(facts, gpuType);
+  const condition = conditionOf(facts, gpuConditionType);
   const isThere = condition !== undefined && isFresh(facts, condition);
   const isOther = isThere && condition.reason.startsWith('Neuron') !== (wanted.plugin === 'neuron');
-  if (isThere && !isOther) return refuted(`${gpuType} is there and fresh`);
+  if (isThere && !isOther) return refuted(`${gpuConditionType} is there and fresh`);
   if (facts.nma.disabledPlugins.includes(wanted.plugin)) return irrelevant;
   const line = seenInLog(facts, wanted.skipped);
   if (!isOther && writingOf(facts).state !== 'fresh' && line === undefined) {
     if (condition !== undefined || runningPod(facts.nma.pod) === undefined) return irrelevant;
-    return unknown(`${gpuType} is absent, but so is every sign that NMA writes conditions`);
+    return unknown(`${gpuConditionType} is absent, but so is every sign that NMA writes conditions`);
   }
   const cause = registrationCause(facts, wanted, isOther, present(line));
   if (line === undefined && !isOther) return likely(cause);
@@ -96,14 +100,14 @@ function judgeRegistration(facts: Facts): Judgement {
 
 function registrationCause(facts: Facts, wanted: Hardware, isOther: boolean, lines: readonly Evidence[]) {
   const { nma } = facts;
-  const condition = conditionOf(facts, gpuType);
+  const condition = conditionOf(facts, gpuConditionType);
   const has = hasHardware(facts, wanted);
   const what =
     condition === undefined
-      ? `has no ${gpuType}`
+      ? `has no ${gpuConditionType}`
       : isOther
-        ? `has the ${gpuType} of another monitor (${condition.reason})`
-        : `has only an old ${gpuType}, from before NMA’s start`;
+        ? `has the ${gpuConditionType} of another monitor (${condition.reason})`
+        : `has only an old ${gpuConditionType}, from before NMA’s start`;
   return {
     summary: has
       ? `The node ${what}: NMA found no ${wanted.name} hardware when it started. It looks once, by the bound driver, so that a ` +
@@ -111,7 +115,7 @@ function registrationCause(facts: Facts, wanted: Hardware, isOther: boolean, lin
       : `The node ${what}, and nothing shows ${wanted.plugin === 'nvidia' ? 'a GPU' : 'a Neuron device'} on it: NMA has nothing to watch.`,
     evidence: [
       condition === undefined
-        ? absent(facts, gpuType)
+        ? absent(facts, gpuConditionType)
         : isOther
           ? seenCondition(facts, condition)
           : seenHeartbeat(facts, condition),
@@ -153,15 +157,15 @@ function absent(facts: Facts, type: string): Evidence {
 }
 
 /** What the drill expects, or the GPU monitor where there is no drill. */
-function expectedMonitor({ drill }: Facts): {
+function expectedMonitor(facts: Facts): {
   readonly type: string;
   readonly plugin: PluginName | undefined;
 } {
-  const type = drill?.expectation.type ?? gpuType;
-  const isNeuron = drill?.expectation.reason.startsWith('Neuron') ?? false;
+  const type = expectedType(facts);
+  const isNeuron = facts.drill?.expectation.reason.startsWith('Neuron') ?? false;
   const row = monitors.find(
     ({ conditionType, plugin }) =>
-      conditionType === type && (plugin === 'neuron') === (isNeuron && type === gpuType),
+      conditionType === type && (plugin === 'neuron') === (isNeuron && type === gpuConditionType),
   );
   return { type, plugin: row?.plugin };
 }

@@ -1,7 +1,7 @@
 import type { Facts } from '../../facts/facts.ts';
 import { conditionRows } from '../../repair/actions.ts';
 import { type BlockCode, forecastRepair, type RepairForecast } from '../../repair/forecast.ts';
-import { reactionEntry } from '../drill.ts';
+import { expectedType, reactionEntry } from '../drill.ts';
 import { ageSeconds, renderAge, seen, seenCondition } from '../evidence.ts';
 import { conditionOf } from '../liveness.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted } from '../rule.ts';
@@ -31,7 +31,7 @@ export const repairThreshold = repairRule(
   'repair-threshold',
   'Too many nodes are unhealthy for a repair',
   (facts) =>
-    `Clear or replace the other unhealthy nodes first: kubectl get nodes -o custom-columns=N:.metadata.name,C:'.status.conditions[?(@.type=="${facts.drill?.expectation.type ?? 'AcceleratedHardwareReady'}")].status'. ` +
+    `Clear or replace the other unhealthy nodes first: kubectl get nodes -o custom-columns=N:.metadata.name,C:'.status.conditions[?(@.type=="${expectedType(facts)}")].status'. ` +
     'Karpenter rounds 20 % up and has no setting for it; EKS has maxUnhealthyNodeThresholdPercentage.',
 );
 
@@ -104,7 +104,7 @@ export const repairNotEnabled: Rule = {
       });
     }
     const name = facts.repair.nodeGroup ?? 'NODEGROUP';
-    const type = facts.drill?.expectation.type ?? 'AcceleratedHardwareReady';
+    const type = expectedType(facts);
     const wait = conditionRows.find((row) => row.type === type)?.waitSeconds ?? 0;
     return likely({
       summary:

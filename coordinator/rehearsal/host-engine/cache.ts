@@ -1,4 +1,5 @@
 import type { Clock } from '../../../shared/clock.ts';
+import { xidField } from '../../../shared/dcgm-fields/ids.ts';
 import { type EngineGpuOptions, readingOf } from './readings.ts';
 
 export type Sample = {
@@ -44,8 +45,6 @@ const unwatchedMaxAgeMs = 30_000;
 const mostWatchers = 10;
 /** NVML_ERROR_NOT_SUPPORTED, as the last status shows it. */
 const nvmlNotSupported = 3;
-/** Xids come as events; the driver is never asked for them, so nothing overwrites an injected one. */
-const eventField = 230;
 /** DCGM_FP64_BLANK: "no reading", which is not the same as "not supported". */
 const blankDouble = '140737488355328';
 
@@ -119,7 +118,8 @@ export function createCache(deps: {
   }
 
   function catchUp(entry: Entry): void {
-    if (entry.watchers.length === 0 || entry.fieldId === eventField) return;
+    // Xids come as events; the driver is never asked for them, so nothing overwrites an injected one.
+    if (entry.watchers.length === 0 || entry.fieldId === xidField) return;
     const interval = intervalOf(entry);
     const now = clock.now();
     // What would have left the series by now need not be made.
@@ -137,7 +137,7 @@ export function createCache(deps: {
     catchUp(entry);
     if (entry.watchers.length < mostWatchers) entry.watchers.push(watcher);
     // Whoever starts to watch has the fields read at once.
-    if (fieldId !== eventField && entry.queriedMs < clock.now()) poll(entry, clock.now());
+    if (fieldId !== xidField && entry.queriedMs < clock.now()) poll(entry, clock.now());
   }
 
   return {

@@ -1,5 +1,6 @@
 import type { EngineProcess } from '../../../agent/engines/port.ts';
 import type { Clock } from '../../../shared/clock.ts';
+import { xidField } from '../../../shared/dcgm-fields/ids.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import { policyThresholds, type Violation } from '../../../shared/nma/reactions.ts';
 import { isSamePci, parsePci } from '../../../shared/pci.ts';
@@ -280,7 +281,7 @@ export function createHostEngine(options: HostEngineOptions) {
       if (gpu === undefined) return false;
       const sample: Sample = { stampUs: stampMs * 1000, value, text };
       const series = cache.inject(gpu, fieldId, sample);
-      if (fieldId === 230 && value !== undefined) rememberXid(gpu, value);
+      if (fieldId === xidField && value !== undefined) rememberXid(gpu, value);
       if (cache.isWatchedBy(gpu, fieldId, 'policy')) tellListeners(gpu, fieldId, series, sample);
       return true;
     },
@@ -300,7 +301,7 @@ export function createHostEngine(options: HostEngineOptions) {
       const [, address, xid] = /^\d+,\d+,\d+,.*;NVRM: Xid \(PCI:(.*)\): (79|119|120),.*/.exec(raw) ?? [];
       const gpu = address === undefined ? undefined : gpus.find((candidate) => isAt(candidate.pci, address));
       if (gpu === undefined || xid === undefined) return;
-      cache.inject(gpu, 230, { stampUs: clock.now() * 1000, value: Number(xid), text: xid });
+      cache.inject(gpu, xidField, { stampUs: clock.now() * 1000, value: Number(xid), text: xid });
       if (xid === '119') blind = true;
     },
     /** The process ends; in a container that sleeps on it stays away. */

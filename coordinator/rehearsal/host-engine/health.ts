@@ -1,3 +1,4 @@
+import { lifetimeCounters, xidField } from '../../../shared/dcgm-fields/ids.ts';
 import { isCurrent } from '../../../shared/dcgm-fields/reach.ts';
 import type { Effect, FieldRow } from '../../../shared/dcgm-fields/row.ts';
 import { fieldRows } from '../../../shared/dcgm-fields/rows.ts';
@@ -12,7 +13,7 @@ export type Incident = {
   readonly code: number;
   readonly result: 'WARN' | 'FAIL';
   readonly message: string;
-  /** From a counter over the life of the board: 497, 498, 499. */
+  /** From a counter over the life of the board. */
   readonly lifetimeCounter: boolean;
 };
 
@@ -20,8 +21,6 @@ type HealthEffect = Extract<Effect, { kind: 'health' }>;
 
 /** "Window" checks look this far back and as far ahead as there are samples (dcgm.md §3). */
 const windowMs = 60_000;
-
-const lifetimeCounters = new Set([497, 498, 499]);
 
 /** PCIe replays a minute and 16 lanes that are still healthy, by generation (DcgmGPUHardwareLimits.h). */
 const replayLimits: Readonly<Record<number, number>> = { 3: 8, 4: 16, 5: 31, 6: 62 };
@@ -59,9 +58,6 @@ export function healthFieldsOf(version: string, systems: readonly HealthSystem[]
   const more = systems.flatMap((system) => besides[system] ?? []);
   return [...(isXidWatched(systems) ? [xidField] : []), ...checked, ...more];
 }
-
-/** The last Xid of a GPU. */
-const xidField = 230;
 
 /** Xids come by way of the watch of the memory or of the InfoROM, with any other one alone none does (measured). */
 function isXidWatched(systems: readonly HealthSystem[]): boolean {
@@ -123,7 +119,7 @@ function judge(row: FieldRow, effect: HealthEffect, gpu: GpuSeries, nowMs: numbe
     code: effect.code,
     result: effect.result,
     message: `Field ${row.id} (${row.what}) of GPU ${gpu.gpuId} is ${newest.text ?? newest.value}.`,
-    lifetimeCounter: lifetimeCounters.has(row.id),
+    lifetimeCounter: lifetimeCounters.includes(row.id),
     ...change,
   });
 

@@ -1,12 +1,13 @@
-import { explainNoEffect } from '../../dcgm-fields/effect.ts';
+import { explainNoEffect, refuseNoEffect } from '../../dcgm-fields/effect.ts';
 import { findField } from '../../dcgm-fields/find.ts';
+import { lifetimeCounters, xidField } from '../../dcgm-fields/ids.ts';
 import { isCurrent } from '../../dcgm-fields/reach.ts';
 import type { Effect, FieldRow } from '../../dcgm-fields/row.ts';
 import { isMatch } from '../../dcgm-fields/rule.ts';
 import { assertFieldValue } from '../../dcgm-fields/value.ts';
-import { Refusal } from '../../errors.ts';
 import { firstGpu } from '../../gpu-identity.ts';
 import { fieldReaction, healthReaction, policyReaction, type Violation } from '../../nma/reactions.ts';
+import { healthTickSurelyMs } from '../../nma/timing.ts';
 import type { Reach } from '../../schemas/order.ts';
 import type { Parameters } from '../parameters.ts';
 import {
@@ -25,14 +26,7 @@ export const dcgmField: ChannelWork<'dcgm-field'> = {
     const force = parameters.force === true;
     const value = assertFieldValue(field, scalar(parameters.value), 'fault.parameters.value', { force });
     const nothing = force ? undefined : explainNoEffect(field, value);
-    if (nothing !== undefined) {
-      throw new Refusal('field_value_no_effect', `fault.parameters.value: ${nothing.summary}`, {
-        field: 'fault.parameters.value',
-        value,
-        didYouMean: nothing.didYouMean,
-        remedy: didYouMean(nothing.didYouMean),
-      });
-    }
+    if (nothing !== undefined) throw refuseNoEffect(field, value, nothing, 'fault.parameters.value');
     const body = { ...parameters, ...keptUp(field, value, parameters), gpu: gpu ?? firstGpu };
     return withSoundText({ method: 'InjectDcgmField', body });
   },
@@ -53,11 +47,9 @@ function keptUp(field: FieldRow, value: string, { reach, forSeconds }: Parameter
   if (reach !== undefined || forSeconds !== undefined || field.id === xidField) return {};
   const kinds = (field.effects ?? []).filter(({ rule }) => isMatch(rule, value)).map(({ kind }) => kind);
   if (kinds.includes('policy') || kinds.length === 0) return {};
-  return kinds.includes('watch') ? { forSeconds: tickSeconds } : { reach: 'health', forSeconds: tickSeconds };
+  const lasting = { forSeconds: healthTickSurelyMs / 1000 };
+  return kinds.includes('watch') ? lasting : { reach: 'health', ...lasting };
 }
-
-/** The first check comes up to 360 s after the monitoring agent's start (nma.md §2.3). */
-const tickSeconds = 390;
 
 /** A row's own field: parameters only fill in its value. */
 export const dcgmValue: ChannelWork<'dcgm-value'> = {
@@ -95,9 +87,6 @@ function meant(work: Work<'dcgm-value'>): { readonly field: FieldRow; readonly v
 
 type Lasting = { readonly reach: Reach | undefined; readonly forSeconds: unknown };
 
-/** The last Xid of a GPU: its reactions are those of the Xid. */
-const xidField = 230;
-
 /** What each reader of the field shows for a value; who is meant to react comes first. */
 function fieldReactions(
   field: FieldRow,
@@ -105,6 +94,7 @@ function fieldReactions(
   { reach, forSeconds }: Lasting,
   on: ReactsOn,
 ): readonly ChannelReaction[] {
+  // Its reactions are those of the Xid.
   if (field.id === xidField) {
     const found = xidReactions(Number(value), 0, on);
     return reach === 'health' ? found.toReversed() : found;
@@ -149,9 +139,6 @@ function effectReaction(
   return found === undefined ? [] : [{ ...base, reaction: found, via: healthChannel(found) }];
 }
 
-/** NVLink counters over the life of the board (nma.md §1.4). */
-const lifetimeCounters: readonly number[] = [497, 498, 499];
-
 function violationOf(policy: Violation['policy'], field: FieldRow, value: number): Violation {
   const violations: Record<Violation['policy'], () => Violation> = {
     XID: () => ({ policy: 'XID', xid: value }),
@@ -172,14 +159,4 @@ function violationOf(policy: Violation['policy'], field: FieldRow, value: number
 
 function scalar(value: unknown): number | string {
   return typeof value === 'number' ? value : String(value);
-}
-
-export function didYouMean(
-  suggestions: readonly { field: number; name: string; value: string; because: string }[],
-): string {
-  if (suggestions.length === 0) return 'send force: true to inject it all the same';
-  const texts = suggestions.map(
-    ({ field, name, value, because }) => `${field} = ${value} (${name}: ${because})`,
-  );
-  return `did you mean ${texts.join(', or ')}? force: true injects it all the same`;
 }

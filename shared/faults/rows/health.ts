@@ -1,3 +1,4 @@
+import { lifetimeCounters } from '../../dcgm-fields/ids.ts';
 import type { FaultRow, ParameterRow } from '../row.ts';
 import { engine, force, forHealthTick, healthSource, latches, nmaHealthSource } from './vocabulary.ts';
 
@@ -244,7 +245,7 @@ export const healthFaults: readonly FaultRow[] = [
       field: {
         type: 'choice',
         help: 'DCGM field: 497 data-link CRC errors, 498 recoveries, 499 replays',
-        allowed: [497, 498, 499],
+        allowed: lifetimeCounters,
         default: 499,
       },
       errors: count('errors', 'since the board was made', 1),

@@ -1,3 +1,4 @@
+import { healthTickSurelyMs } from '../../nma/timing.ts';
 import { longestSustainSeconds } from '../../schemas/order.ts';
 import type { ParameterRow } from '../row.ts';
 
@@ -55,7 +56,7 @@ export const forSeconds: ParameterRow = {
 export const forHealthTick: ParameterRow = {
   ...forSeconds,
   help: `${forSeconds.help}; a health check comes every 300 s, the first up to 360 s after the monitoring agent started`,
-  default: 390,
+  default: healthTickSurelyMs / 1000,
 };
 
 export const xidSurfaces: ParameterRow = {
