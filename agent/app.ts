@@ -3,7 +3,7 @@ import { isoFromMillis } from '../shared/clock.ts';
 import { Refusal } from '../shared/errors.ts';
 import type { Gate } from '../shared/http/gate.ts';
 import { createServer, formatConnectError } from '../shared/http/server.ts';
-import type { TlsFiles } from '../shared/http/tls.ts';
+import type { ServerTls } from '../shared/http/tls.ts';
 import type { Log } from '../shared/log.ts';
 import { openJournal } from './injection/journal.ts';
 import { createInjectionMetrics } from './injection/metrics.ts';
@@ -23,7 +23,7 @@ export type AgentOptions = Omit<AgentParts, 'orders' | 'recover'> & {
   readonly newId: () => string;
   /** Who is let in; absent: everybody who can connect. */
   readonly gate?: Gate;
-  readonly tls?: TlsFiles;
+  readonly tls?: ServerTls;
   readonly log: Log;
 };
 

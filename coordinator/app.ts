@@ -8,7 +8,7 @@ import { assertCatalogue } from '../shared/faults/validate.ts';
 import { open } from '../shared/http/access.ts';
 import type { Gate } from '../shared/http/gate.ts';
 import { createServer } from '../shared/http/server.ts';
-import type { TlsFiles } from '../shared/http/tls.ts';
+import type { ServerTls } from '../shared/http/tls.ts';
 import type { Log } from '../shared/log.ts';
 import { version } from '../shared/version.ts';
 import { registerAgentsUp } from './agents/metrics.ts';
@@ -41,7 +41,7 @@ export type CoordinatorOptions = {
   readonly newName: () => string;
   /** Who is let in; absent: everybody who can connect. */
   readonly gate?: Gate;
-  readonly tls?: TlsFiles;
+  readonly tls?: ServerTls;
   /** The catalogue, if it is another. */
   readonly rows?: readonly FaultRow[];
   readonly log: Log;

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createRealClock } from '../shared/clock.ts';
+import type { OptionTable } from '../shared/config.ts';
 import { Refusal } from '../shared/errors.ts';
-import { exitWith, onStop, serverProgram, serverRows } from '../shared/program.ts';
+import { exitWith, onStop, pairFaultOf, serverProgram, serverRows } from '../shared/program.ts';
 import { version } from '../shared/version.ts';
 import {
   checkAgentEntry,
@@ -17,7 +18,7 @@ import { createClusterClient } from './cluster/client.ts';
 import { createClusterReviews } from './cluster/reviews.ts';
 
 const name = 'xidrill-coordinator';
-const { config, log, address, gate, tls } = serverProgram(name, {
+const rows = {
   kubeconfig: {
     kind: 'text',
     value: 'FILE',
@@ -57,6 +58,18 @@ const { config, log, address, gate, tls } = serverProgram(name, {
     default: 'xidrill-agent',
     help: 'the name in the agents’ certificate, whatever address they have',
   },
+  'agent-client-cert-file': {
+    kind: 'text',
+    value: 'FILE',
+    env: 'XIDRILL_AGENT_CLIENT_CERT_FILE',
+    help: 'the PEM certificate that is shown to agents that ask for one; read again when it changes',
+  },
+  'agent-client-key-file': {
+    kind: 'text',
+    value: 'FILE',
+    env: 'XIDRILL_AGENT_CLIENT_KEY_FILE',
+    help: 'its PEM private key',
+  },
   'lease-seconds': {
     kind: 'number',
     value: 'N',
@@ -66,6 +79,14 @@ const { config, log, address, gate, tls } = serverProgram(name, {
     help: 'how long a coordinator that died keeps others from going on',
   },
   ...serverRows('127.0.0.1:8475'),
+} as const satisfies OptionTable;
+
+const { config, log, address, gate, tls } = serverProgram(name, rows, (given) => {
+  const { 'agent-client-cert-file': certFile, 'agent-client-key-file': keyFile } = given;
+  const isPlain = certFile !== undefined && given['agent-ca-file'] === undefined;
+  if (isPlain)
+    return '--agent-client-cert-file: give it with --agent-ca-file; only TLS has client certificates';
+  return pairFaultOf('agent-client', certFile, keyFile);
 });
 
 try {
@@ -82,6 +103,8 @@ try {
     config.agent.flatMap((entry) => [parseAgentEntry(entry)].filter((pair) => pair !== undefined)),
   );
   const { 'agent-token-file': tokenFile, 'agent-ca-file': caFile, 'agent-server-name': serverName } = config;
+  const { 'agent-client-cert-file': certFile, 'agent-client-key-file': keyFile } = config;
+  const client = certFile === undefined || keyFile === undefined ? {} : { client: { certFile, keyFile } };
   const isSecure = caFile !== undefined;
   const coordinator = await createCoordinator({
     cluster,
@@ -91,7 +114,7 @@ try {
         createPodDirectory(cluster, isSecure ? 'https' : 'http'),
       ),
       ...(tokenFile === undefined ? {} : { tokenFile }),
-      ...(isSecure ? { tls: { caFile, serverName } } : {}),
+      ...(isSecure ? { tls: { caFile, serverName, ...client } } : {}),
     }),
     namespace: config.namespace,
     identity: `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`,

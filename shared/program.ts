@@ -9,8 +9,9 @@ import {
   readConfig,
 } from './config.ts';
 import { messageFromUnknown, Refusal } from './errors.ts';
+import { createCertificateGate } from './http/client-certificate.ts';
 import { type CreateReview, createClusterGate, createTokenFileGate, type Gate } from './http/gate.ts';
-import type { TlsFiles } from './http/tls.ts';
+import type { ServerTls } from './http/tls.ts';
 import { createLog, type Log, type LogLevel, logLevels } from './log.ts';
 
 /** What every program of ours can be told. */
@@ -59,6 +60,25 @@ export function serverRows<const L extends string>(listen: L) {
       env: 'XIDRILL_TLS_KEY_FILE',
       help: 'its PEM private key',
     },
+    'client-ca-file': {
+      kind: 'text',
+      value: 'FILE',
+      env: 'XIDRILL_CLIENT_CA_FILE',
+      help: 'callers must also show a client certificate of this PEM authority; read again when it changes',
+    },
+    'client-name': {
+      kind: 'text',
+      value: 'NAME',
+      env: 'XIDRILL_CLIENT_NAME',
+      default: 'xidrill-coordinator',
+      help: 'the DNS name in client certificates',
+    },
+    'client-user': {
+      kind: 'text',
+      value: 'USER',
+      env: 'XIDRILL_CLIENT_USER',
+      help: 'with --audience: only this user must show one, such as system:serviceaccount:NS:NAME',
+    },
     'log-level': { ...logLevelRow, default: 'info' },
   } as const satisfies OptionTable;
 }
@@ -83,30 +103,48 @@ export type ServerProgram<T extends ServerTable> = {
   readonly log: Log;
   readonly address: { readonly host: string; readonly port: number };
   /** What to serve with: an empty object, or TLS. */
-  readonly tls: { readonly tls?: TlsFiles };
+  readonly tls: { readonly tls?: ServerTls };
   /** Whom to let in: an empty object, or a gate; `reviews` is asked for only where a cluster decides. */
   gate(parts: { readonly clock: Clock; reviews(): CreateReview }): { readonly gate?: Gate };
 };
 
 /** Reads a server's configuration; nobody but this machine may call it without a token. */
-export function serverProgram<const T extends ServerTable>(name: string, table: T): ServerProgram<T> {
+export function serverProgram<const T extends ServerTable>(
+  name: string,
+  table: T,
+  /** What is wrong between options of the program's own. */
+  ownFault: (config: ConfigOf<T>) => string | undefined = () => undefined,
+): ServerProgram<T> {
   const config = configOrExit(name, table);
   const server = config as ConfigOf<ServerTable>;
-  const fault = faultOf(server);
+  const fault = faultOf(server) ?? ownFault(config);
   if (fault !== undefined) {
     process.stderr.write(`${fault}\n`);
     process.exit(2);
   }
-  const { 'token-file': tokenFile, audience, 'tls-cert-file': certFile, 'tls-key-file': keyFile } = server;
+  const { 'token-file': tokenFile, audience } = server;
+  const { 'tls-cert-file': certFile, 'tls-key-file': keyFile, 'client-ca-file': clientCaFile } = server;
+  const { 'client-name': clientName, 'client-user': user } = server;
+
+  function tokenGate(clock: Clock, reviews: () => CreateReview): Gate | undefined {
+    if (tokenFile !== undefined) return createTokenFileGate(tokenFile);
+    return audience === undefined ? undefined : createClusterGate({ create: reviews(), audience, clock });
+  }
+
   return {
     config,
     log: createLog({ name, level: server['log-level'] as LogLevel }),
     address: parseListenAddress(server.listen) ?? { host: '127.0.0.1', port: 0 },
-    tls: certFile === undefined || keyFile === undefined ? {} : { tls: { certFile, keyFile } },
+    tls:
+      certFile === undefined || keyFile === undefined
+        ? {}
+        : { tls: { certFile, keyFile, ...(clientCaFile === undefined ? {} : { clientCaFile }) } },
     gate({ clock, reviews }) {
-      if (tokenFile !== undefined) return { gate: createTokenFileGate(tokenFile) };
-      if (audience === undefined) return {};
-      return { gate: createClusterGate({ create: reviews(), audience, clock }) };
+      const inner = tokenGate(clock, reviews);
+      if (inner === undefined) return {};
+      if (clientCaFile === undefined) return { gate: inner };
+      const rule = { name: clientName, ...(user === undefined ? {} : { user }) };
+      return { gate: createCertificateGate(inner, clock, rule) };
     },
   };
 }
@@ -116,11 +154,31 @@ function faultOf(config: ConfigOf<ServerTable>): string | undefined {
   const { listen, 'token-file': tokenFile, audience } = config;
   if (tokenFile !== undefined && audience !== undefined)
     return '--audience: give it or --token-file, not both: one of them decides who is let in';
-  if ((config['tls-cert-file'] === undefined) !== (config['tls-key-file'] === undefined))
-    return '--tls-cert-file: give it and --tls-key-file, or neither';
+  const pairFault =
+    pairFaultOf('tls', config['tls-cert-file'], config['tls-key-file']) ?? clientFaultOf(config);
+  if (pairFault !== undefined) return pairFault;
   const isOpen = tokenFile === undefined && audience === undefined;
   if (isOpen && !isLoopback(parseListenAddress(listen)?.host ?? ''))
     return `--listen: ${listen} is reachable from other machines; give --token-file or --audience, or listen on 127.0.0.1`;
+  return undefined;
+}
+
+/** A certificate is of no use without its key, nor a key without its certificate. */
+export function pairFaultOf(flags: string, certFile?: string, keyFile?: string): string | undefined {
+  if ((certFile === undefined) === (keyFile === undefined)) return undefined;
+  return `--${flags}-cert-file: give it and --${flags}-key-file, or neither`;
+}
+
+/** A client certificate counts besides a token, never instead of one. */
+function clientFaultOf(config: ConfigOf<ServerTable>): string | undefined {
+  const { 'client-ca-file': caFile, 'client-user': user, audience, 'token-file': tokenFile } = config;
+  if (user !== undefined && (caFile === undefined || audience === undefined))
+    return '--client-user: give it with --client-ca-file and --audience; only tokens of the API server have a user';
+  if (caFile === undefined) return undefined;
+  if (config['tls-cert-file'] === undefined)
+    return '--client-ca-file: give it with --tls-cert-file; only TLS has client certificates';
+  if (audience === undefined && tokenFile === undefined)
+    return '--client-ca-file: give it with --audience or --token-file; a certificate counts besides a token';
   return undefined;
 }
 

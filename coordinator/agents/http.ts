@@ -78,12 +78,24 @@ function authorization(tokenFile: string | undefined): Record<string, string> {
 }
 
 function unreachable(node: string, url: string, thrown: unknown): Refusal {
+  const because = whyNoConnection(thrown);
   return new Refusal(
     'agent_unreachable',
-    `no answer from the agent of ${node} at ${url}: ${whyNoConnection(thrown)}`,
-    { url, remedy: 'look at the agent’s pod on that node, and whether the coordinator may connect to it' },
+    `no answer from the agent of ${node} at ${url}: ${because}`,
+    { url, remedy: isAboutTls(because) ? certificateRemedy : networkRemedy(node, url) },
     thrown,
   );
+}
+
+function isAboutTls(because: string): boolean {
+  return /\bcertificate\b|\bTLS\b/.test(because);
+}
+
+const certificateRemedy =
+  'compare the certificate that the agent serves (--tls-cert-file), its authority (--agent-ca-file of the coordinator) and the name in it (--agent-server-name); with the chart they stand in the Secret of the agent’s certificate, and renewed files count at once';
+
+function networkRemedy(node: string, url: string): string {
+  return `see whether it runs and whether a NetworkPolicy stands between: kubectl get pods -A -o wide --field-selector spec.nodeName=${node}; curl ${url}/healthz`;
 }
 
 function answerFrom(node: string, url: string, { status, text }: Answer): unknown {
@@ -108,9 +120,11 @@ function answerFrom(node: string, url: string, { status, text }: Answer): unknow
   if (reason === 'cluster_unreachable') {
     throw new Refusal('agent_unreachable', `the agent of ${node} at ${url}: ${message ?? reason}`, facts);
   }
+  // Its own words would read as if somebody refused the caller of the coordinator.
+  const refused = status === 401 || status === 403 ? `the agent of ${node} refuses this coordinator: ` : '';
   throw new Refusal(
     isReason(reason) ? reason : 'agent_unreachable',
-    message ?? `${url} answered ${status}`,
+    `${refused}${message ?? `${url} answered ${status}`}`,
     facts,
   );
 }

@@ -2,13 +2,16 @@ import { readFileSync } from 'node:fs';
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { messageFromUnknown } from '../../shared/errors.ts';
-import { stampOf } from '../../shared/http/tls.ts';
+import { certificateFaults } from '../../shared/http/certificate-faults.ts';
+import { readTlsPair, stampOf, type TlsFiles } from '../../shared/http/tls.ts';
 
 export type AgentTls = {
   /** The only authority that is believed; read again when it changes. */
   readonly caFile: string;
   /** The name in the agents’ certificate: they are reached by address, and one certificate serves them all. */
   readonly serverName: string;
+  /** What this side shows to agents that ask for a certificate. */
+  readonly client?: TlsFiles;
 };
 
 export type Answer = { readonly status: number; readonly text: string };
@@ -23,14 +26,13 @@ const longestAnswer = 8 * 1024 * 1024;
 export function createAgentTransport(tls: AgentTls | undefined) {
   let cached: { readonly stamp: string; readonly agent: https.Agent } | undefined;
 
-  /** One pool of connections for as long as the authority is the same; open ones end by themselves. */
+  /** One pool of connections for as long as the files are the same; open ones end by themselves. */
   function pool(): { agent?: https.Agent; servername?: string } {
     if (tls === undefined) return {};
-    const stamp = stampOf({ caFile: tls.caFile });
-    if (cached?.stamp !== stamp) {
-      cached = { stamp, agent: new https.Agent({ keepAlive: true, ca: readFileSync(tls.caFile) }) };
-    }
-    return { agent: cached.agent, servername: tls.serverName };
+    const { caFile, serverName, client } = tls;
+    const stamp = stampOf({ caFile, ...client });
+    if (cached?.stamp !== stamp) cached = { stamp, agent: createPool({ caFile, ...client }) };
+    return { agent: cached.agent, servername: serverName };
   }
 
   return async function request(
@@ -63,6 +65,15 @@ export function createAgentTransport(tls: AgentTls | undefined) {
   };
 }
 
+function createPool({
+  caFile,
+  certFile,
+  keyFile,
+}: { readonly caFile: string } & Partial<TlsFiles>): https.Agent {
+  const pair = certFile === undefined || keyFile === undefined ? {} : readTlsPair({ certFile, keyFile });
+  return new https.Agent({ keepAlive: true, ca: readFileSync(caFile), ...pair });
+}
+
 async function readAll(response: IncomingMessage): Promise<Answer> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -77,25 +88,14 @@ async function readAll(response: IncomingMessage): Promise<Answer> {
 /** What is wrong with a connection, in words that say which side to look at. */
 export function whyNoConnection(thrown: unknown): string {
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
-  const meaning = meanings[code];
+  const fault = certificateFaults[code];
+  const meaning = fault === undefined ? meanings[code] : `its certificate ${fault}`;
   return meaning === undefined
     ? messageFromUnknown(thrown)
     : `${meaning} (${code}: ${messageFromUnknown(thrown)})`;
 }
 
-/** OpenSSL's and Node's codes (nodejs.org/api/tls.html, "X509 certificate error codes"). */
 const meanings: Readonly<Record<string, string>> = {
-  CERT_HAS_EXPIRED: 'its certificate has expired',
-  CERT_NOT_YET_VALID: 'its certificate is not valid yet; compare the clocks',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
-  DEPTH_ZERO_SELF_SIGNED_CERT:
-    'its certificate is signed by itself, and not by the authority that is trusted',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate comes from another authority than the one that is trusted',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    'its certificate comes from another authority than the one that is trusted',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    'its certificate comes from another authority than the one that is trusted',
-  CERT_SIGNATURE_FAILURE: 'its certificate comes from another authority than the one that is trusted',
   ECONNREFUSED: 'nobody listens there',
   ECONNRESET: 'it ended the connection without an answer; is it served over TLS?',
   ABORT_ERR: 'none came in time',

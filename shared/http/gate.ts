@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 
@@ -23,8 +24,11 @@ export type Caller = {
 
 /** Lets a caller in, or refuses with `unauthenticated` or `permission_denied`. */
 export type Gate = {
-  /** `header` is `Authorization` as it came. */
-  admit(header: string | undefined, access: Access): Promise<void>;
+  /**
+   * `header` is `Authorization` as it came, `peer` the connection that it came by. Answers with the name of the user, where
+   * tokens have one.
+   */
+  admit(header: string | undefined, access: Access, peer: Socket): Promise<string | undefined>;
 };
 
 /** Whoever knows the content of the file may do everything: for use outside a cluster. */
@@ -33,7 +37,7 @@ export function createTokenFileGate(file: string): Gate {
     async admit(header) {
       const given = Buffer.from(bearerToken(header));
       const expected = Buffer.from(readTokenFile(file));
-      if (given.length === expected.length && timingSafeEqual(given, expected)) return;
+      if (given.length === expected.length && timingSafeEqual(given, expected)) return undefined;
       throw new Refusal('unauthenticated', 'the bearer token is not the one of this server', {
         field: 'authorization',
       });
@@ -142,7 +146,9 @@ export function createClusterGate(options: {
 
   return {
     async admit(header, access) {
-      await authorize(await authenticate(bearerToken(header)), access);
+      const caller = await authenticate(bearerToken(header));
+      await authorize(caller, access);
+      return caller.username;
     },
   };
 }

@@ -10,7 +10,7 @@ import { messageFromUnknown, Refusal, rpcCodes } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { accessOf, assertHasAccess, open } from './access.ts';
 import type { Gate } from './gate.ts';
-import { type TlsFiles, tlsServerOptions } from './tls.ts';
+import { type ServerTls, tlsServerOptions } from './tls.ts';
 
 /** How an error leaves: Connect's JSON on the agent, RFC 9457 problem documents on the coordinator. */
 export type ErrorFormat = (
@@ -27,7 +27,7 @@ export type ServerOptions = {
   /** Who is let in, by the rule of the route; absent: everybody. */
   readonly gate?: Gate;
   /** Absent: plain HTTP. */
-  readonly tls?: TlsFiles;
+  readonly tls?: ServerTls;
   readonly bodyLimitBytes?: number;
   /** Not ready, because …; undefined: ready. */
   readonly notReady?: () => string | undefined;
@@ -117,7 +117,8 @@ export function createServer(options: ServerOptions): Server {
     const { access } = request.routeOptions.config;
     if (options.gate === undefined || request.is404 || access === 'open') return;
     if (access === undefined) throw new Error('a route that does not say who may call it');
-    await options.gate.admit(headerText(request.headers.authorization), accessOf(access, request.params));
+    const header = headerText(request.headers.authorization);
+    await options.gate.admit(header, accessOf(access, request.params), request.raw.socket);
   });
   app.addHook('onResponse', async (request, reply) => {
     requests.inc({ route: request.routeOptions.url ?? 'none', status: String(reply.statusCode) });

@@ -1,4 +1,6 @@
+import { randomBytes, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
+import type { RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import type { FastifyServerFactory, FastifyServerOptions } from 'fastify';
@@ -9,6 +11,9 @@ import type { Log } from '../log.ts';
 export type TlsFiles = { readonly certFile: string; readonly keyFile: string };
 
 export type TlsPair = { readonly cert: Buffer; readonly key: Buffer };
+
+/** What a server serves with, and the authority whose client certificates it believes; absent: it asks for none. */
+export type ServerTls = TlsFiles & { readonly clientCaFile?: string };
 
 /** Refuses with `tls_unusable` what no handshake could be made with. */
 export function readTlsPair({ certFile, keyFile }: TlsFiles): TlsPair {
@@ -30,9 +35,9 @@ export function readTlsPair({ certFile, keyFile }: TlsFiles): TlsPair {
 }
 
 /** Makes a Fastify server speak TLS with the certificate that is in the files. */
-export function tlsServerOptions(files: TlsFiles, log: Log): FastifyServerOptions {
+export function tlsServerOptions(files: ServerTls, log: Log): FastifyServerOptions {
   const serverFactory: FastifyServerFactory = (handler, settings) => {
-    const server = createServer(readTlsPair(files), handler);
+    const server = createTlsServer(files, handler);
     // Fastify sets these on a server of its own only.
     server.keepAliveTimeout = settings.keepAliveTimeout as number;
     server.requestTimeout = settings.requestTimeout as number;
@@ -46,11 +51,45 @@ export function tlsServerOptions(files: TlsFiles, log: Log): FastifyServerOption
 }
 
 /**
+ * Asks for a client certificate without insisting on it: probes and scrapers have none, and a caller whose certificate is
+ * refused shall read why, which no TLS alert says.
+ */
+export function createTlsServer(files: ServerTls, handler: RequestListener): Server {
+  const isAsking = files.clientCaFile !== undefined;
+  return createServer({ ...settingsOf(files), requestCert: isAsking, rejectUnauthorized: false }, handler);
+}
+
+function settingsOf({ clientCaFile, ...files }: ServerTls): TlsPair & { readonly ca?: Buffer } {
+  const pair = readTlsPair(files);
+  if (clientCaFile === undefined) return pair;
+  try {
+    return { ...pair, ca: readAuthority(clientCaFile) };
+  } catch (thrown) {
+    throw new Refusal(
+      'tls_unusable',
+      `the authority ${clientCaFile} cannot be used: ${messageFromUnknown(thrown)}`,
+      {
+        field: 'client-ca-file',
+        remedy: 'give the PEM certificate of the authority that issues the callers’',
+      },
+      thrown,
+    );
+  }
+}
+
+/** A file without a certificate in it would be taken silently, and nobody would be believed. */
+function readAuthority(file: string): Buffer {
+  const text = readFileSync(file);
+  void new X509Certificate(text);
+  return text;
+}
+
+/**
  * Each new connection gets the certificate that is in the files then; open ones go on as they are. Looked at when
  * somebody connects, so that nothing has to be watched. A mounted Secret is replaced as a whole, through one symbolic
  * link; should the pair not fit for a moment all the same, the last good one goes on and `onProblem` hears why.
  */
-export function followTlsFiles(server: Server, files: TlsFiles, onProblem: (because: string) => void): void {
+export function followTlsFiles(server: Server, files: ServerTls, onProblem: (because: string) => void): void {
   let seen = stampOf(files);
   // Before the server's own listener, which begins the handshake.
   server.prependListener('connection', () => {
@@ -58,7 +97,9 @@ export function followTlsFiles(server: Server, files: TlsFiles, onProblem: (beca
     if (stamp === seen) return;
     seen = stamp;
     try {
-      server.setSecureContext(readTlsPair(files));
+      server.setSecureContext(settingsOf(files));
+      // A resumed session repeats what was found at its first handshake, with the authority of then.
+      server.setTicketKeys(randomBytes(48));
     } catch (thrown) {
       onProblem(messageFromUnknown(thrown));
     }
@@ -66,8 +107,9 @@ export function followTlsFiles(server: Server, files: TlsFiles, onProblem: (beca
 }
 
 /** Changes when a file is another one or is gone. */
-export function stampOf(files: TlsFiles | { readonly caFile: string }): string {
+export function stampOf(files: Readonly<Record<string, string | undefined>>): string {
   return Object.values(files)
+    .filter((file) => file !== undefined)
     .map((file) => {
       const stat = statSync(file, { throwIfNoEntry: false, bigint: true });
       return stat === undefined ? 'none' : `${stat.ino}/${stat.mtimeNs}/${stat.size}`;

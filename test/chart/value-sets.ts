@@ -53,7 +53,19 @@ export const valueSets: readonly ValueSet[] = [
         'xidrill-agent',
       ],
       [at(agentOf(objects), 'volumes.2.projected.sources.0.serviceAccountToken.audience'), undefined],
-      [secretsOf(agentOf(objects)), ['drills-xidrill-agent-tls']],
+      [secretsOf(agentOf(objects)), ['drills-xidrill-agent-tls', 'drills-xidrill-coordinator-tls']],
+      [
+        at(agentOf(objects), 'volumes.3.projected.sources.1.secret.items'),
+        [{ key: 'ca.crt', path: 'client-ca.crt' }],
+      ],
+      [
+        argsOf(agentOf(objects)).filter((arg) => arg.startsWith('--client')),
+        [
+          '--client-ca-file=/etc/xidrill/tls/client-ca.crt',
+          '--client-name=drills-xidrill-coordinator.gpu-drills.svc',
+          '--client-user=system:serviceaccount:gpu-drills:drills-xidrill-coordinator',
+        ],
+      ],
       [secretsOf(coordinatorOf(objects)), ['drills-xidrill-agent-tls', 'drills-xidrill-coordinator-tls']],
       [
         at(coordinatorOf(objects), 'volumes.0.projected.sources.1.secret.items'),
@@ -80,6 +92,18 @@ export const valueSets: readonly ValueSet[] = [
         at(only(objects, 'Certificate', 'drills-xidrill-coordinator-tls'), 'spec.dnsNames.2'),
         'drills-xidrill-coordinator.gpu-drills.svc',
       ],
+      [at(only(objects, 'Certificate', 'drills-xidrill-agent-tls'), 'spec.usages'), ['server auth']],
+      [
+        at(only(objects, 'Certificate', 'drills-xidrill-coordinator-tls'), 'spec.usages'),
+        ['server auth', 'client auth'],
+      ],
+    ],
+  },
+  {
+    name: 'people and coordinator by their tokens alone',
+    values: { 'tls.mutual': false },
+    shows: (objects) => [
+      [/client-/.test(JSON.stringify([agentOf(objects), coordinatorOf(objects)])), false],
       [secretsOf(agentOf(objects)), ['drills-xidrill-agent-tls']],
     ],
   },
@@ -192,7 +216,7 @@ export const valueSets: readonly ValueSet[] = [
       ),
       [at(agentOf(objects), 'serviceAccountName'), 'default'],
       [at(coordinatorOf(objects), 'serviceAccountName'), 'driller'],
-      [secretsOf(agentOf(objects)), ['ours']],
+      [secretsOf(agentOf(objects)), ['ours', 'theirs']],
       [secretsOf(coordinatorOf(objects)), ['ours', 'theirs']],
       [argsOf(coordinatorOf(objects)).includes('--agent-server-name=agents.example'), true],
     ],

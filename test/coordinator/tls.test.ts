@@ -22,12 +22,15 @@ const tlsFlags = (files: { readonly path: (name: string) => string }) => [
 ];
 
 type Pair = { readonly certFile: string; readonly keyFile: string };
-const asMounted = ({ certFile, keyFile }: Pair) => ({ 'tls.crt': certFile, 'tls.key': keyFile });
+const asMounted = ({ certFile, keyFile }: Pair) => ({
+  'tls.crt': readFileSync(certFile),
+  'tls.key': readFileSync(keyFile),
+});
 
-async function secureAgent(t: Test, folder: string, first: Pair) {
+async function secureAgent(t: Test, folder: string, first: Pair, asks: readonly string[] = []) {
   const files = mountFiles(join(folder, 'agent'), ['tls.crt', 'tls.key']);
   files.place(asMounted(first));
-  const flags = [...tlsFlags(files), '--kernel-log', '/dev/null', '--arm'];
+  const flags = [...tlsFlags(files), '--kernel-log', '/dev/null', '--arm', ...asks];
   return { ...(await startAgent(t, { flags })), files };
 }
 
@@ -74,6 +77,68 @@ t.test('an agent whose certificate is not believed gets no order, and the drill 
   t.match(await good.inventory(node), { node }, 'with a good one it answers again, without a restart');
 });
 
+t.test(
+  'a coordinator whose certificate is not believed gives no order, and the drill says why',
+  async (t) => {
+    const folder = temporaryFolder(t);
+    const ours = createAuthority(folder, 'ours');
+    const theirs = createAuthority(folder, 'theirs');
+    const tokenFile = join(folder, 'token');
+    writeFileSync(tokenFile, 's3cret');
+    const asks = [
+      '--client-ca-file',
+      ours.caFile,
+      '--client-name',
+      coordinatorName,
+      '--token-file',
+      tokenFile,
+    ];
+    const agent = await secureAgent(t, folder, ours.issue(serverName), asks);
+    const rig = await startRig(t, { rows: [cpuNode(node)] });
+    const agentsWith = (client: Pair | undefined) =>
+      createHttpAgents({
+        directory: async () => agent.url,
+        tokenFile,
+        tls: { caFile: ours.caFile, serverName, ...(client === undefined ? {} : { client }) },
+      });
+    const rows = [
+      [
+        'wrong-ca',
+        theirs.issue(coordinatorName),
+        /comes from another authority than the one that is trusted/,
+      ],
+      [
+        'wrong-name',
+        ours.issue('somebody-else'),
+        /is for another name: it has DNS:somebody-else, and not xid/,
+      ],
+      ['expired', ours.issue(coordinatorName, -1), /the client certificate has expired \(CERT_HAS_EXPIRED\)/],
+      ['none', undefined, /counts only together with a client certificate, and none was shown/],
+    ] as const;
+    for (const [name, client, because] of rows) {
+      await rig.cluster.create('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+      const agents = agentsWith(client);
+      const { rest } = await startCoordinator(t, rig, { namespace: name, agents });
+      t.match(
+        await rest.drill({ name, fault: { name: 'task-blocked' }, target: only(node) }),
+        {
+          verdict: 'error',
+          explanation: { code: 'injection-refused', summary: because, remedy: /--client-ca-file/ },
+        },
+        name,
+      );
+      const preflight = await rest.ask('GET', `/api/v1/nodes/${node}/preflight`);
+      const checks = preflight.body.checks as readonly { code: string; result: string }[];
+      const found = checks.find(({ code }) => code === 'agent-unreachable');
+      t.match(found, { result: 'cause' });
+      t.match(JSON.stringify(found), /is unreachable: the agent of n1 refuses this coordinator/);
+      t.match(JSON.stringify(found), because, 'a preflight says it too');
+      t.equal(await agents.isUp(node), true, 'probes need no certificate');
+    }
+    t.match(await agentsWith(ours.issue(coordinatorName)).inventory(node), { node });
+  },
+);
+
 t.test('authority and certificates are renewed under load: no restart, no request lost', async (t) => {
   const folder = temporaryFolder(t);
   const [old, next] = [createAuthority(folder, 'old'), createAuthority(folder, 'next')];
@@ -89,9 +154,8 @@ t.test('authority and certificates are renewed under load: no restart, no reques
   const files = mountFiles(join(folder, 'coordinator'), ['tls.crt', 'tls.key']);
   files.place(asMounted(old.issue(coordinatorName)));
   const trusted = mountFiles(join(folder, 'trusted'), ['ca.crt']);
-  trusted.place({ 'ca.crt': old.caFile });
-  const both = join(folder, 'both.crt');
-  writeFileSync(both, `${readFileSync(old.caFile, 'utf8')}${readFileSync(next.caFile, 'utf8')}`);
+  trusted.place({ 'ca.crt': readFileSync(old.caFile) });
+  const both = Buffer.concat([old, next].map(({ caFile }) => readFileSync(caFile)));
 
   const url = await startCoordinatorProcess(t, folder, [
     ...tlsFlags(files),
@@ -131,7 +195,7 @@ t.test('authority and certificates are renewed under load: no restart, no reques
   agent.files.place(asMounted(next.issue(serverName)));
   files.place(asMounted(next.issue(coordinatorName)));
   await more(8);
-  trusted.place({ 'ca.crt': next.caFile });
+  trusted.place({ 'ca.crt': readFileSync(next.caFile) });
   await more(8);
   stopping.abort();
   await load;

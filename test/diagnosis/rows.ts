@@ -203,7 +203,7 @@ export const ruleRows: readonly RuleRow[] = [
     'refused',
     'proven',
     facts({ drill: refusedDrill('agent_unreachable', 'connect ETIMEDOUT') }),
-    /does not answer/,
+    /is unreachable: connect ETIMEDOUT/,
   ],
   ['agent-unreachable', 'no inventory', 'proven', facts({ agent: { inventory: unread } })],
   [

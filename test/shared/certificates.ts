@@ -12,13 +12,15 @@ export function createAuthority(folder: string, name: string) {
 
   return {
     caFile: at('ca.crt'),
-    /** `days` below 0: expired. */
-    issue(dnsName: string, days = 1): { readonly certFile: string; readonly keyFile: string } {
+    /** Names are separated by commas; `days` below 0: expired. */
+    issue(dnsNames: string, days = 1): { readonly certFile: string; readonly keyFile: string } {
       serial += 1;
+      const [dnsName = ''] = dnsNames.split(',');
       const stem = `${dnsName}-${serial}`;
       const [request, keyFile, certFile] = [at(`${stem}.csr`), at(`${stem}.key`), at(`${stem}.crt`)];
       const extensions = at(`${stem}.ext`);
-      writeFileSync(extensions, `subjectAltName=DNS:${dnsName}\n`);
+      const names = dnsNames.split(',').map((name) => `DNS:${name}`);
+      writeFileSync(extensions, `subjectAltName=${names.join()}\n`);
       run('req', ...curve, '-subj', `/CN=${dnsName}`, '-keyout', keyFile, '-out', request);
       const validity = ['-days', String(days)];
       const signer = ['-CA', at('ca.crt'), '-CAkey', at('ca.key'), '-set_serial', String(serial)];

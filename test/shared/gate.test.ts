@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import t from 'tap';
 import type { Clock } from '../../shared/clock.ts';
 import { type CreateReview, createClusterGate } from '../../shared/http/gate.ts';
@@ -5,6 +6,7 @@ import { type CreateReview, createClusterGate } from '../../shared/http/gate.ts'
 type Review = { readonly resource: string; readonly object: Record<string, unknown> };
 
 const audience = 'xidrill-agent';
+const peer = new Socket();
 const access = { verb: 'inject', resource: 'nodes', name: 'gpu-1' };
 
 /** An API server that knows two tokens and one rule. */
@@ -47,7 +49,7 @@ function clockAt(): Clock & { set(now: number): void } {
 t.test('who has a token for us and the verb is let in', async (t) => {
   const { create, asked } = reviewer();
   const gate = createClusterGate({ create, audience, clock: clockAt() });
-  await gate.admit('Bearer good', access);
+  await gate.admit('Bearer good', access, peer);
   t.match(asked, [
     { resource: 'tokenreviews', object: { spec: { token: 'good', audiences: [audience] } } },
     {
@@ -67,7 +69,7 @@ t.test('who has a token for us and the verb is let in', async (t) => {
 t.test('a subresource is asked for as one', async (t) => {
   const { create, asked } = reviewer();
   const gate = createClusterGate({ create, audience, clock: clockAt() });
-  await gate.admit('Bearer good', { verb: 'get', resource: 'nodes/log', name: 'gpu-1' });
+  await gate.admit('Bearer good', { verb: 'get', resource: 'nodes/log', name: 'gpu-1' }, peer);
   t.match(asked[1]?.object, {
     spec: { resourceAttributes: { resource: 'nodes', subresource: 'log', name: 'gpu-1' } },
   });
@@ -91,7 +93,7 @@ t.test('everybody else hears why, and never the token', async (t) => {
     ],
   ];
   for (const [header, reason, message] of rows) {
-    await t.rejects(gate.admit(header, access), { name: 'Refusal', reason, message }, String(header));
+    await t.rejects(gate.admit(header, access, peer), { name: 'Refusal', reason, message }, String(header));
   }
 });
 
@@ -99,14 +101,14 @@ t.test('only what was allowed is remembered, and not for long', async (t) => {
   const { create, asked } = reviewer();
   const clock = clockAt();
   const gate = createClusterGate({ create, audience, clock });
-  await gate.admit('Bearer good', access);
-  await gate.admit('Bearer good', access);
+  await gate.admit('Bearer good', access, peer);
+  await gate.admit('Bearer good', access, peer);
   t.equal(asked.length, 2, 'the second time nobody is asked');
-  await gate.admit('Bearer good', { ...access, verb: 'get' });
+  await gate.admit('Bearer good', { ...access, verb: 'get' }, peer);
   t.equal(asked.length, 3, 'another verb is another question');
   clock.set(12_000);
-  await gate.admit('Bearer good', access);
+  await gate.admit('Bearer good', access, peer);
   t.equal(asked.length, 5, 'after ten seconds both are asked again');
-  for (const _ of [1, 2]) await t.rejects(gate.admit('Bearer weak', access));
+  for (const _ of [1, 2]) await t.rejects(gate.admit('Bearer weak', access, peer));
   t.equal(asked.length, 8, 'a refusal is asked for again each time');
 });

@@ -1,8 +1,8 @@
-import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import { type Facts, isUnread } from '../../facts/facts.ts';
 import { problemsOf, seenProblem } from '../drill.ts';
-import { seen } from '../evidence.ts';
-import { irrelevant, type Judgement, proven, type Rule, refuted, unknown } from '../rule.ts';
+import { capital, seen } from '../evidence.ts';
+import { withoutInventory } from '../inventory.ts';
+import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 
 export const agentUnknown: Rule = {
   code: 'agent-unknown',
@@ -45,19 +45,14 @@ export const agentUnreachable: Rule = {
       problem === undefined
         ? seen(facts, `agent ${facts.node.name} GetInventory`, isUnread(inventory) ? inventory.unread : '')
         : seenProblem(problem);
+    const remedy = problem === undefined ? isUnread(inventory) && inventory.remedy : problem.details.remedy;
     return proven({
-      summary: `The agent on node ${facts.node.name} does not answer: ${evidence.observed.replace(/^agent_unreachable: /, '')}. Whether anything was injected cannot be known from here.`,
+      summary: `The agent on node ${facts.node.name} is unreachable: ${evidence.observed.replace(/^agent_unreachable: /, '')}. Whether anything was injected cannot be known from here.`,
       evidence: [evidence],
-      remedy: isAboutTls(evidence)
-        ? 'The certificate that the agent serves (--tls-cert-file), its authority (--agent-ca-file of the coordinator) and the name in it (--agent-server-name) must fit; with the chart they stand in the Secret of the agent’s certificate. Renewed files count at once. The same order id can be sent again: it is carried out once.'
-        : `See whether it runs and whether a NetworkPolicy stands between: kubectl get pods -A -o wide --field-selector spec.nodeName=${facts.node.name}; curl ${url ?? 'http://NODE:9475'}/healthz. The same order id can be sent again: it is carried out once.`,
+      remedy: `${typeof remedy === 'string' ? capital(remedy) : 'Look at the agent’s pod on that node'}. The same order id can be sent again: it is carried out once.`,
     });
   },
 };
-
-function isAboutTls({ observed }: Evidence): boolean {
-  return /\bcertificate\b|\bTLS\b/.test(observed);
-}
 
 export const agentDisarmed: Rule = {
   code: 'agent-disarmed',
@@ -71,9 +66,7 @@ function judgeArmed(facts: Facts): Judgement {
   const problem = problemFor(facts, 'disarmed');
   const isDisarmed = !isUnread(inventory) && !inventory.armed;
   if (problem === undefined && !isDisarmed) {
-    return isUnread(inventory)
-      ? unknown(`the agent’s inventory could not be read: ${inventory.unread}`)
-      : refuted('the agent says that it is armed');
+    return isUnread(inventory) ? withoutInventory(inventory) : refuted('the agent says that it is armed');
   }
   if (problem === undefined && hasAnswered(facts)) return irrelevant;
   return proven({
