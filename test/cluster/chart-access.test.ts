@@ -1,0 +1,289 @@
+import { createPrivateKey, sign } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { parse } from 'yaml';
+import { injectionName } from '../../coordinator/experiment/store.ts';
+import { chart, findHelm, type Helm } from '../chart/helm.ts';
+import { type Rendered, release } from '../chart/render.ts';
+import { assertNoToken, install } from './installation.ts';
+import { until } from './processes.ts';
+
+t.setTimeout(600_000);
+const { namespace } = release;
+const everyLog = ['--set=agent.logLevel=debug', '--set=coordinator.logLevel=debug'];
+
+type Right = {
+  readonly who: string;
+  readonly scope: string;
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly resourceNames?: readonly string[];
+  readonly verbs: readonly string[];
+};
+
+/** The monitoring agent's objects, so that there is something to read. */
+const monitorLabels = { 'app.kubernetes.io/name': 'eks-node-monitoring-agent' };
+const monitorTemplate = {
+  metadata: { labels: monitorLabels },
+  spec: {
+    serviceAccountName: 'eks-node-monitoring-agent',
+    containers: [
+      { name: 'eks-node-monitoring-agent', image: 'eks/eks-node-monitoring-agent:v1.6.4-eksbuild.1' },
+    ],
+  },
+};
+const monitorDaemonSet = {
+  apiVersion: 'apps/v1',
+  kind: 'DaemonSet',
+  metadata: { name: 'eks-node-monitoring-agent', namespace: 'kube-system', labels: monitorLabels },
+  spec: { selector: { matchLabels: monitorLabels }, template: monitorTemplate },
+};
+
+const found = findHelm();
+if ('because' in found) t.pass('', { skip: found.because });
+else await access(found);
+
+async function access(helm: Helm): Promise<void> {
+  const installed = await install(t, helm, ['--set=agent.armed=true', ...everyLog]);
+  const { plane, kubectl, apply, read, kubelet, node, fullname, tokenOf, tokens, send, drill } = installed;
+  const { runAgent, runCoordinator, startNma } = installed;
+  /** Every token that somebody showed. */
+  const shown: string[] = [];
+  await kubectl(['label', 'node', node, 'xidrill.dev/drill=allowed']);
+
+  /** Where the rights lie, as kubectl's words. */
+  const roleOf: Readonly<Record<string, readonly string[]>> = {
+    'agent cluster': ['clusterrole', `${namespace}-${fullname}-agent`],
+    'coordinator cluster': ['clusterrole', `${namespace}-${fullname}-coordinator`],
+    'coordinator release': ['role', `${fullname}-coordinator`, '-n', namespace],
+    'coordinator events': ['role', `${namespace}-${fullname}-coordinator-events`, '-n', 'default'],
+    'coordinator monitor': ['role', `${namespace}-${fullname}-coordinator-monitor`, '-n', 'kube-system'],
+    'operator cluster': ['clusterrole', `${namespace}-${fullname}-operator`],
+  };
+
+  t.test('who may not is refused in the words of each surface', async (t) => {
+    const agent = await runAgent();
+    const coordinator = await runCoordinator();
+    const surfaces = [
+      {
+        to: 'coordinator',
+        audience: 'xidrill',
+        reads: [`nodes/${node}/preflight`],
+        writes: ['experiments', { fault: { name: 'task-blocked' } }],
+        says: (code: string, status: number) => ({ type: `urn:xidrill:problem:${code}`, status, code }),
+      },
+      {
+        to: 'agent',
+        audience: 'xidrill-agent',
+        reads: ['GetInventory', {}],
+        writes: ['WriteKernelMessage', { text: 'never' }],
+        says: (code: string) => ({ code, message: String, details: { reason: code } }),
+      },
+    ] as const;
+    for (const { to, audience, reads, writes, says } of surfaces) {
+      const good = tokens[to];
+      const rows = [
+        ['no token', '', 401, 'unauthenticated'],
+        ['no token at all', 'nonsense', 401, 'unauthenticated'],
+        ['of another audience', await tokenOf('operator', 'somebody-else'), 401, 'unauthenticated'],
+        ['for the other program', tokens[to === 'agent' ? 'coordinator' : 'agent'], 401, 'unauthenticated'],
+        ['expired', expired(good), 401, 'unauthenticated'],
+        ['signed by somebody else', `${good.slice(0, -8)}AAAAAAAA`, 401, 'unauthenticated'],
+        ['without the verb', await tokenOf('guest', audience), 403, 'permission_denied'],
+      ] as const;
+      for (const [what, token, status, code] of rows) {
+        shown.push(token);
+        for (const [path, body] of [reads, writes]) {
+          const answer = await send(to, path, { token, ...(body === undefined ? {} : { body }) });
+          t.equal(answer.status, status, `${to} ${path}: ${what}`);
+          t.match(JSON.parse(answer.text), says(code, status));
+          if (token !== '') t.notMatch(answer.text, token);
+        }
+      }
+      const [path, body] = reads;
+      t.equal((await send(to, path, body === undefined ? {} : { body })).status, 200, `${to}: who may`);
+    }
+    for (const program of [agent, coordinator]) {
+      t.match(program.errors(), /"status":401/, 'requests are logged');
+      await program.kill();
+    }
+  });
+
+  t.test('the coordinator’s own token is worth nothing to somebody else', async (t) => {
+    const agent = await runAgent();
+    const coordinator = await runCoordinator();
+    const [token = ''] = kubelet.tokens
+      .filter((text) => {
+        const { sub, aud } = claimsIn(text) as { sub: string; aud: readonly string[] };
+        return sub.endsWith(`:${fullname}-coordinator`) && aud[0] === 'xidrill-agent';
+      })
+      .slice(-1);
+    const answer = await send('agent', 'GetInventory', { body: {}, token });
+    t.equal(answer.status, 401);
+    t.match(JSON.parse(answer.text), {
+      code: 'unauthenticated',
+      message: /counts only together with a client certificate, and none was shown/,
+    });
+    const preflight = await send('coordinator', `nodes/${node}/preflight`);
+    t.match(
+      JSON.parse(preflight.text).checks.find(({ code }: { code: string }) => code === 'agent-unreachable'),
+      {
+        result: 'ok',
+      },
+    );
+    await Promise.all([agent.kill(), coordinator.kill()]);
+  });
+
+  t.test('without any one of the rights somebody says which', async (t) => {
+    let agent = await runAgent();
+    // So that there is an injection that has ended.
+    const [nma, first] = [await startNma(), await runCoordinator()];
+    t.equal((await drill({ name: 'blocked', fault: { name: 'task-blocked' } })).verdict, 'pass');
+    await Promise.all([nma.kill(), first.kill()]);
+    await apply(monitorDaemonSet);
+    await apply({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'monitor', namespace: 'kube-system', labels: monitorLabels },
+      spec: { ...monitorTemplate.spec, nodeName: node },
+    });
+    const rights = parse(readFileSync(join(chart, 'files/rights.yaml'), 'utf8')) as readonly Right[];
+    const sample = await read('-n', namespace, 'injection', injectionName('blocked', node));
+    let drills = 0;
+    for (const right of rights) {
+      for (const verb of right.verbs) {
+        for (const resource of right.resources) {
+          drills += 1;
+          const complaint = `cannot ${verb} resource "${resource}" in API group "${right.apiGroups[0]}"`;
+          const restore = await without(right, verb, resource);
+          // The right to create a lease is used where there is none.
+          await kubectl(['-n', namespace, 'delete', 'lease', 'xidrill-coordinator', '--ignore-not-found']);
+          // An injection is read by its name where somebody else has made it already.
+          if (resource === 'injections' && verb === 'get') await copyOf(sample, `right-${drills}`);
+          // It remembers for some seconds whom it has let in.
+          if (right.who === 'agent' || /^nodes/.test(resource)) {
+            await agent.kill();
+            agent = await runAgent();
+          }
+          const coordinator = await runCoordinator(async () => true);
+          const answers = exercise(`right-${drills}`);
+          const said = () => `${coordinator.errors()}\n${answers.text()}`.replaceAll('\\', '');
+          try {
+            await until(complaint, async () => said().includes(complaint), 30);
+            t.pass(`${right.who}, ${right.scope}: ${complaint}`);
+          } catch {
+            t.fail(`${right.who}, ${right.scope}: nothing was said when it ${complaint}`, {
+              said: said().slice(-4000),
+            });
+          }
+          await answers.stop();
+          await coordinator.kill('SIGKILL');
+          await restore();
+          // What has not ended keeps the node busy for the next.
+          await kubectl(['-n', namespace, 'delete', 'experiments,injections', '--all']);
+        }
+      }
+    }
+    await agent.kill();
+  });
+
+  t.test('no token is in any line that a program wrote', async (t) => {
+    assertNoToken(t, installed, shown);
+  });
+
+  /** Takes one verb on one resource away; gives back how to restore it. */
+  async function without(right: Right, verb: string, resource: string): Promise<() => Promise<void>> {
+    const [kind, ...place] = roleOf[`${right.who} ${right.scope}`] ?? [];
+    const role = await read(kind ?? '', ...place);
+    const rules = (role.rules as readonly Right[]).flatMap((rule) => {
+      const isIt =
+        rule.resources.includes(resource) &&
+        rule.verbs.includes(verb) &&
+        rule.apiGroups[0] === right.apiGroups[0] &&
+        (rule.resourceNames === undefined) === (right.resourceNames === undefined);
+      if (!isIt) return [rule];
+      const others = rule.resources.filter((name) => name !== resource);
+      const verbs = rule.verbs.filter((name) => name !== verb);
+      return [
+        ...(others.length > 0 ? [{ ...rule, resources: others }] : []),
+        ...(verbs.length > 0 ? [{ ...rule, resources: [resource], verbs }] : []),
+      ];
+    });
+    const patch = (value: unknown) => [
+      'patch',
+      kind ?? '',
+      ...place,
+      '--type=merge',
+      '-p',
+      JSON.stringify({ rules: value }),
+    ];
+    await kubectl(patch(rules));
+    return async () => {
+      await kubectl(patch(role.rules));
+    };
+  }
+
+  /** Everything that somebody does with a coordinator, again and again until it is stopped; keeps the answers. */
+  function exercise(name: string) {
+    let text = '';
+    const stopping = new AbortController();
+    const call = async (path: string, body?: object, to: 'agent' | 'coordinator' = 'coordinator') => {
+      try {
+        const answer = await send(to, path, {
+          ...(body === undefined ? {} : { body }),
+          signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(10_000)]),
+        });
+        text += `${path}: ${answer.text}\n`;
+      } catch {
+        // It does not serve yet, or is stopped.
+      }
+    };
+    const done = (async () => {
+      const body = { name, fault: { name: 'task-blocked' }, expectation: { within: '20s' } };
+      for (let round = 0; !stopping.signal.aborted; round += 1, await sleep(200)) {
+        await call('experiments', body);
+        await call(`nodes/${node}/preflight`);
+        await call(`experiments/${name}/injections`);
+        await call(`experiments/${name}`);
+        for (const path of ['experiments', 'nodes', 'faults', 'faults/task-blocked']) await call(path);
+        // No order: what may be given is refused for its body.
+        await call('WriteKernelMessage', {}, 'agent');
+        await call('TailKernelLog', { from: 'oldest', limit: 1 }, 'agent');
+        // Not at once: what is aborted before it has begun asks for little.
+        if (round > 4) await call(`experiments/${name}/abort`, {});
+      }
+    })();
+    return {
+      text: () => text,
+      stop: async () => {
+        stopping.abort();
+        await done;
+      },
+    };
+  }
+
+  /** With its status, which says that it has ended: one that has not would keep the node busy. */
+  async function copyOf({ spec, status, ...rest }: Rendered, experiment: string): Promise<void> {
+    const name = injectionName(experiment, node);
+    await apply({ apiVersion: rest.apiVersion, kind: rest.kind, metadata: { name, namespace }, spec });
+    const patch = ['--subresource=status', '--type=merge', '-p', JSON.stringify({ status })];
+    await kubectl(['-n', namespace, 'patch', 'injection', name, ...patch]);
+  }
+
+  /** The same token with its time over, signed anew by the key of this API server: nobody waits ten minutes for one. */
+  function expired(token: string): string {
+    const [head = ''] = token.split('.');
+    const now = Math.floor(Date.now() / 1000);
+    const old = JSON.stringify({ ...claimsIn(token), iat: now - 7200, nbf: now - 7200, exp: now - 3600 });
+    const text = `${head}.${Buffer.from(old).toString('base64url')}`;
+    const key = createPrivateKey(readFileSync(join(dirname(plane.kubeconfigPath), 'service-account.key')));
+    const signature = sign('sha256', Buffer.from(text), { key, dsaEncoding: 'ieee-p1363' });
+    return `${text}.${signature.toString('base64url')}`;
+  }
+}
+
+function claimsIn(token: string): object {
+  return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as object;
+}
