@@ -21,6 +21,10 @@ const pollMs = 50;
 /** Records between a write and its read-back; more than this is a storm in which the ring may have turned over. */
 const readBackRecords = 20000;
 
+/** How long a record before ours may take to be complete: a virtual processor can lose its turn for this long. */
+const settleMs = 100;
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
 /** No ring is larger; whoever reads this many without an end is behind a writer that he cannot catch up with. */
 const ringRecords = 1_000_000;
 
@@ -164,15 +168,23 @@ function writeRecord(file: number, path: string, bytes: Buffer): void {
   }
 }
 
-/** The record is there as soon as write() has returned (measured), so one pass to the end decides. */
+/**
+ * The record is there as soon as write() has returned (measured). Readers get it only after all before it, and another
+ * processor may have been held up in the middle of one of those (kernel/printk/printk_ringbuffer.c: what is not finalized
+ * ends the reading), so that an end that comes too early is waited out. Not a timer: nothing else may write meanwhile.
+ */
 function readBack(reader: number, level: KmsgLevel, text: string): KmsgRecord {
   // Facility 1, user: a record of the kernel's own with this very text is not ours.
   const priority = 8 + kmsgLevels.indexOf(level);
   let lost = '';
+  let waitedMs = 0;
   for (let seen = 0; seen < readBackRecords; seen += 1) {
     const entry = readOne(reader, orderBuffer);
-    if (entry === 'empty') break;
-    if (entry === 'overwritten') lost = '; the ring was overwritten meanwhile';
+    if (entry === 'empty') {
+      if (waitedMs >= settleMs) break;
+      Atomics.wait(pause, 0, 0, 1);
+      waitedMs += 1;
+    } else if (entry === 'overwritten') lost = '; the ring was overwritten meanwhile';
     else if (entry?.text === text && entry.priority === priority) return entry;
   }
   throw new Refusal('read_back_failed', `the ${level} record was written but did not come back${lost}`, {

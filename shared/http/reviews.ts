@@ -66,7 +66,7 @@ function messageIn(text: string): string {
  */
 export function createInClusterReviews(
   environment: NodeJS.ProcessEnv,
-  folder: string = environment.XIDRILL_SERVICEACCOUNT_DIR ?? serviceAccountFolder,
+  folder: string = serviceAccountFolder,
 ): CreateReview {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = environment;
   if (host === undefined || port === undefined) {

@@ -36,9 +36,8 @@ async function startApiServer(t: Test, answer: { readonly status: number; readon
   const environment = {
     KUBERNETES_SERVICE_HOST: 'localhost',
     KUBERNETES_SERVICE_PORT: String((server.address() as AddressInfo).port),
-    XIDRILL_SERVICEACCOUNT_DIR: dir,
   };
-  return { dir, seen, create: createInClusterReviews(environment) };
+  return { dir, seen, create: createInClusterReviews(environment, dir) };
 }
 
 t.test('a review is asked for with the pod’s own token of this moment', async (t) => {
