@@ -1,5 +1,5 @@
 import { list, text } from '../cluster/node-view.ts';
-import type { Cluster } from '../cluster/port.ts';
+import type { Cluster, KubeObject } from '../cluster/port.ts';
 import type { AgentDirectory } from './http.ts';
 
 /** The labels of the agent's pods; the chart sets them. */
@@ -12,14 +12,17 @@ export function createStaticDirectory(agents: ReadonlyMap<string, string>): Agen
   return async (node) => agents.get(node);
 }
 
-/** Running agent pods by the node that they are on. A node without one has no agent: that is an answer. */
+/**
+ * Agents by the node that their pods are on. A node without one has no agent: that is an answer. What counts is the
+ * agent's own container: a pod whose sidecar's image cannot be pulled is Pending for good, and its agent works.
+ */
 export function createPodDirectory(cluster: Cluster, scheme: 'http' | 'https' = 'http'): AgentDirectory {
   return async (node) => {
     const { items } = await cluster.list('pods', {
       labelSelector: agentSelector,
-      fieldSelector: `spec.nodeName=${node},status.phase=Running`,
+      fieldSelector: `spec.nodeName=${node}`,
     });
-    for (const pod of items) {
+    for (const pod of items.filter(hasRunningAgent)) {
       const ip = text(pod, 'status', 'podIP');
       const ports = list(pod, 'spec', 'containers').flatMap((container) => list(container, 'ports'));
       const named = ports.find((port) => text(port, 'name') === 'agent') as
@@ -30,6 +33,15 @@ export function createPodDirectory(cluster: Cluster, scheme: 'http' | 'https' = 
     }
     return undefined;
   };
+}
+
+function hasRunningAgent(pod: KubeObject): boolean {
+  const phase = text(pod, 'status', 'phase');
+  if (phase !== 'Pending') return phase === 'Running';
+  const agent = list(pod, 'status', 'containerStatuses').find(
+    (container) => text(container, 'name') === 'agent',
+  );
+  return agent !== undefined && text(agent, 'state', 'running', 'startedAt') !== undefined;
 }
 
 /** Static entries win: they are what a person typed. */

@@ -40,7 +40,7 @@ if (!('because' in helm)) {
       [{ 'auth.audience': 'a b' }, /at '\/auth\/audience'/],
       [{ 'coordinator.replicas': 0 }, /at '\/coordinator\/replicas'.*minimum/],
       [{ 'agent.updateStrategy.rollingUpdate.maxUnavailable': 'many' }, /maxUnavailable/],
-      [{ 'agent.dcgm.sidecar.enabled': true }, /agent\.dcgm\.sidecar\.image\.tag: name the DCGM version/],
+      [{ 'agent.dcgm.sidecar.image.tag': '' }, /agent\.dcgm\.sidecar\.image\.tag: name the DCGM version/],
       [
         { 'agent.nodes.labels': null, 'agent.nodes.instanceTypes': [] },
         /agent\.nodes: with neither labels nor instanceTypes no node matches/,

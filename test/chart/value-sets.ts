@@ -32,7 +32,12 @@ export const valueSets: readonly ValueSet[] = [
       [at(agentOf(objects), 'automountServiceAccountToken'), false],
       [at(agentOf(objects), 'tolerations'), [{ operator: 'Exists' }]],
       [at(agentOf(objects), 'volumes.0.hostPath'), { path: '/dev/kmsg', type: 'CharDevice' }],
-      [at(agentOf(objects), 'containers.length'), 1],
+      [at(agentOf(objects), 'containers.length'), 2],
+      [
+        String(at(agentOf(objects), 'containers.1.image')).replace(/:.*/, ''),
+        'nvcr.io/nvidia/cloud-native/dcgm',
+      ],
+      [at(agentOf(objects), 'containers.1.env.length'), 1],
       [at(coordinatorOf(objects), 'securityContext.runAsNonRoot'), true],
       [at(coordinatorOf(objects), 'containers.0.securityContext.readOnlyRootFilesystem'), true],
       [at(only(objects, 'Deployment'), 'spec.replicas'), 2],
@@ -169,7 +174,7 @@ export const valueSets: readonly ValueSet[] = [
   },
   {
     name: 'the sidecar lends dcgmi, without rights',
-    values: { 'agent.dcgm.sidecar.enabled': true, 'agent.dcgm.sidecar.image.tag': '4.5.2' },
+    values: { 'agent.dcgm.sidecar.image.tag': '4.5.2' },
     shows: (objects) => [
       [at(agentOf(objects), 'containers.1.image'), 'nvcr.io/nvidia/cloud-native/dcgm:4.5.2'],
       [at(agentOf(objects), 'containers.1.securityContext.privileged'), undefined],
@@ -178,10 +183,16 @@ export const valueSets: readonly ValueSet[] = [
     ],
   },
   {
+    name: 'no sidecar',
+    values: { 'agent.dcgm.sidecar.enabled': false },
+    shows: (objects) => [
+      [at(agentOf(objects), 'containers.length'), 1],
+      [/opt\/nvidia\/dcgm/.test(JSON.stringify(agentOf(objects))), false],
+    ],
+  },
+  {
     name: 'the sidecar runs an engine',
     values: {
-      'agent.dcgm.sidecar.enabled': true,
-      'agent.dcgm.sidecar.image.tag': '4.5.2',
       'agent.dcgm.sidecar.engine': { enabled: true, port: 5557 },
       'agent.dcgm.dcgmi': '/usr/bin/dcgmi',
     },

@@ -2,9 +2,10 @@ import { join } from 'node:path';
 import t from 'tap';
 import { parseAllDocuments } from 'yaml';
 import { chart, findHelm } from '../chart/helm.ts';
-import { objectsIn, release, template } from '../chart/render.ts';
+import { objectsIn, only, release, template } from '../chart/render.ts';
 import { valueSets } from '../chart/value-sets.ts';
 import { startControlPlane } from './controlplane/start.ts';
+import { podOf } from './kubelet.ts';
 
 t.setTimeout(300_000);
 const helm = findHelm();
@@ -68,8 +69,8 @@ else {
     t.match(answer.stderr, /hostPidd/);
   });
 
-  const dryInstall = async () => {
-    const args = ['install', release.name, chart, '-n', release.namespace, '--dry-run=server'];
+  const dryInstall = async (...more: string[]) => {
+    const args = ['install', release.name, chart, '-n', release.namespace, '--dry-run=server', ...more];
     const { code, stdout, stderr } = await helm(args, { KUBECONFIG: plane.kubeconfigPath });
     if (code !== 0) throw new Error(stderr);
     return stdout.slice(stdout.indexOf('NOTES:'));
@@ -102,5 +103,33 @@ else {
     t.match(pending, /WARNING: every node has GPUs/);
     t.match(pending, 'These nodes may be drilled: gpu');
     await kubectl(['delete', 'node', 'gpu']);
+  });
+
+  t.test('the notes say what would keep agents away without a word', async (t) => {
+    const level = 'pod-security.kubernetes.io/enforce';
+    const enforce = (value: string) =>
+      kubectl(['label', 'namespace', release.namespace, '--overwrite', `${level}=${value}`]);
+    const pod = JSON.stringify(
+      podOf(only(objectsIn((await template(helm, {})).stdout), 'DaemonSet'), 'p', 'n'),
+    );
+    const admitted = async () => (await plane.kubectl(['create', '--dry-run=server', '-f', '-'], pod)).stderr;
+
+    for (const value of ['baseline', 'restricted']) {
+      await enforce(value);
+      t.match(await admitted(), /forbidden: violates PodSecurity/, 'the API server really does');
+      const notes = await dryInstall();
+      t.match(notes, new RegExp(`WARNING: the API server refuses [\\s\\S]*level ${value}`));
+      t.match(notes, `kubectl label namespace ${release.namespace} --overwrite ${level}=privileged`);
+    }
+    await enforce('privileged');
+    t.equal(await admitted(), '');
+    t.notMatch(await dryInstall(), /WARNING/);
+
+    const monitored = '--set=agent.podMonitor.enabled=true';
+    t.match(await dryInstall(monitored), /WARNING: agent\.podMonitor .*\bextraFrom\b/);
+    const peer = '--set-json=agent.networkPolicy.extraFrom=[{"podSelector":{}}]';
+    for (const more of [peer, '--set=agent.networkPolicy.enabled=false'])
+      t.notMatch(await dryInstall(monitored, more), /WARNING/);
+    await kubectl(['label', 'namespace', release.namespace, `${level}-`]);
   });
 }

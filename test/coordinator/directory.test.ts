@@ -96,13 +96,17 @@ t.test('nobody there', async (t) => {
 
 t.test('agents are found as pods', async (t) => {
   const asked: ListQuery[] = [];
-  const pod = (podIP: string | undefined, ports: object[] = []): KubeObject => ({
+  const pod = (podIP: string | undefined, ports: object[] = [], status: object = {}): KubeObject => ({
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name: 'p' },
     spec: { containers: [{ ports }] },
-    status: { ...(podIP && { podIP }) },
+    status: { phase: 'Running', ...(podIP && { podIP }), ...status },
   });
+  const pending = (...containerStatuses: object[]) =>
+    pod('10.0.0.9', [], { phase: 'Pending', containerStatuses });
+  const running = { running: { startedAt: '2026-01-01T00:00:00Z' } };
+  const notPulled = { waiting: { reason: 'ImagePullBackOff' } };
   const directoryOf = (...items: KubeObject[]) =>
     createPodDirectory({
       list: async (_resource: string, query: ListQuery = {}) => {
@@ -113,6 +117,17 @@ t.test('agents are found as pods', async (t) => {
   t.equal(await directoryOf()('n'), undefined);
   t.equal(await directoryOf(pod(undefined))('n'), undefined, 'a pod without an address yet');
   t.equal(await directoryOf(pod('10.0.0.9'))('n'), 'http://10.0.0.9:9475');
+  t.equal(
+    await directoryOf(pending({ name: 'agent', state: running }, { name: 'dcgm', state: notPulled }))('n'),
+    'http://10.0.0.9:9475',
+    'a sidecar that cannot start is not in the way',
+  );
+  for (const [what, other] of [
+    ['an agent that cannot start', pending({ name: 'agent', state: notPulled })],
+    ['of no container is anything known', pending()],
+    ['a pod that has ended', pod('10.0.0.9', [], { phase: 'Failed' })],
+  ] as const)
+    t.equal(await directoryOf(other)('n'), undefined, what);
   const secure = createPodDirectory(
     { list: async () => ({ items: [pod('10.0.0.9')], resourceVersion: '1' }) } as unknown as Cluster,
     'https',
@@ -121,7 +136,7 @@ t.test('agents are found as pods', async (t) => {
   t.equal(await directoryOf(pod('fd00::9'))('n'), 'http://[fd00::9]:9475');
   const port = { name: 'agent', containerPort: 7000 };
   t.equal(await directoryOf(pod(undefined), pod('10.0.0.9', [port]))('n'), 'http://10.0.0.9:7000');
-  t.match(asked[0], { labelSelector: agentSelector, fieldSelector: 'spec.nodeName=n,status.phase=Running' });
+  t.match(asked[0], { labelSelector: agentSelector, fieldSelector: 'spec.nodeName=n' });
   const both = firstOf(createStaticDirectory(new Map([['n', 'http://typed']])), directoryOf(pod('10.0.0.9')));
   t.equal(await both('n'), 'http://typed', 'what a person typed wins');
   t.equal(await both('m'), 'http://10.0.0.9:9475');
