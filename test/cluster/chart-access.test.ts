@@ -7,12 +7,11 @@ import { parse } from 'yaml';
 import { injectionName } from '../../coordinator/experiment/store.ts';
 import { chart, findHelm, type Helm } from '../chart/helm.ts';
 import { type Rendered, release } from '../chart/render.ts';
-import { assertNoToken, install } from './installation.ts';
+import { assertNoToken, debugLogs, install } from './installation.ts';
 import { until } from './processes.ts';
 
 t.setTimeout(600_000);
 const { namespace } = release;
-const everyLog = ['--set=agent.logLevel=debug', '--set=coordinator.logLevel=debug'];
 
 type Right = {
   readonly who: string;
@@ -46,7 +45,7 @@ if ('because' in found) t.pass('', { skip: found.because });
 else await access(found);
 
 async function access(helm: Helm): Promise<void> {
-  const installed = await install(t, helm, ['--set=agent.armed=true', ...everyLog]);
+  const installed = await install(t, helm, { values: ['--set=agent.armed=true', ...debugLogs] });
   const { plane, kubectl, apply, read, kubelet, node, fullname, tokenOf, tokens, send, drill } = installed;
   const { runAgent, runCoordinator, startNma } = installed;
   /** Every token that somebody showed. */
@@ -158,8 +157,6 @@ async function access(helm: Helm): Promise<void> {
           drills += 1;
           const complaint = `cannot ${verb} resource "${resource}" in API group "${right.apiGroups[0]}"`;
           const restore = await without(right, verb, resource);
-          // The right to create a lease is used where there is none.
-          await kubectl(['-n', namespace, 'delete', 'lease', 'xidrill-coordinator', '--ignore-not-found']);
           // An injection is read by its name where somebody else has made it already.
           if (resource === 'injections' && verb === 'get') await copyOf(sample, `right-${drills}`);
           // It remembers for some seconds whom it has let in.

@@ -26,13 +26,20 @@ const { name: releaseName, namespace } = release;
 const fullname = `${releaseName}-xidrill`;
 const node = 'drilled';
 
+/** Everything that the programs can log. */
+export const debugLogs = ['--set=agent.logLevel=debug', '--set=coordinator.logLevel=debug'];
+
 export type Installation = Awaited<ReturnType<typeof install>>;
 
 /**
  * The chart in a real kube-apiserver, as somebody installs it who has read nothing but the README; images are assembled,
- * and this machine plays the kubelet of two nodes. `values` are words for helm.
+ * and this machine plays the kubelet of two nodes. `values` are words for helm; `from` is another chart.
  */
-export async function install(t: Test, helm: Helm, values: readonly string[] = []) {
+export async function install(
+  t: Test,
+  helm: Helm,
+  { values = [], from = chart }: { readonly values?: readonly string[]; readonly from?: string } = {},
+) {
   const plane = await startControlPlane();
   t.teardown(() => plane.stop());
   const folder = mkdtempSync(join(realpathSync(tmpdir()), 'xidrill-installed-'));
@@ -82,7 +89,22 @@ export async function install(t: Test, helm: Helm, values: readonly string[] = [
     return stdout;
   };
 
-  await runHelm('install', releaseName, chart, '--create-namespace', ...given);
+  /** All objects that the API server holds but events, as `KIND.GROUP NAMESPACE/NAME`. */
+  const everything = async (): Promise<readonly string[]> => {
+    const kinds = (await kubectl(['api-resources', '--verbs=list', '-o', 'name'])).trim().split('\n');
+    const listed = kinds.filter((kind) => !/^(events|componentstatuses)\b/.test(kind));
+    const names = await Promise.all(
+      listed.map(async (kind) => {
+        const { items } = await read(kind, '-A');
+        return (items as readonly { metadata: { name: string; namespace?: string } }[]).map(
+          ({ metadata: { name, namespace: of } }) => `${kind} ${of === undefined ? '' : `${of}/`}${name}`,
+        );
+      }),
+    );
+    return names.flat().toSorted();
+  };
+  const before = new Set(await everything());
+  await runHelm('install', releaseName, from, '--create-namespace', ...given);
   await apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: node } });
   await kubectl(readyPatch(node));
 
@@ -148,6 +170,8 @@ export async function install(t: Test, helm: Helm, values: readonly string[] = [
     images,
     runHelm,
     values: given,
+    everything,
+    before,
     node,
     fullname,
     secretOf,

@@ -53,6 +53,7 @@ type Volume = {
   readonly secret?: { readonly secretName: string; readonly items?: Items };
   readonly projected?: { readonly sources: readonly Source[] };
   readonly hostPath?: { readonly path: string; readonly type: string };
+  readonly emptyDir?: object;
 };
 
 type PodSpec = {
@@ -101,6 +102,7 @@ export function createKubelet(options: {
   const { plane, kubectl, folder, services } = options;
   const tokens: string[] = [];
   const pods: (() => string)[] = [];
+  let started = 0;
   /** By their names. */
   const running = new Map<RunningPod, string>();
   mkdirSync(folder, { recursive: true });
@@ -155,8 +157,15 @@ export function createKubelet(options: {
     return Object.assign({}, ...contents) as Record<string, Buffer>;
   }
 
-  /** Devices are the real ones; a folder is one of ours, the same for all pods, as this is no node. */
-  function hostPathOf({ name, hostPath }: Volume): string {
+  /**
+   * What a volume is made of that the kubelet writes nothing into. Devices are the real ones; a folder of the node is one
+   * of ours, the same for all pods, as this is no node.
+   */
+  function placeOf({ name, hostPath, emptyDir }: Volume, own: string): string {
+    if (emptyDir !== undefined) {
+      mkdirSync(join(own, name));
+      return join(own, name);
+    }
     if (hostPath === undefined) throw new Error(`volume ${name} is of a kind that is not known here`);
     if (hostPath.type === 'CharDevice') return hostPath.path;
     const at = join(folder, 'host', hostPath.path);
@@ -171,14 +180,15 @@ export function createKubelet(options: {
     if (container === undefined) throw new Error(`pod ${name} has no container`);
     const context = { ...spec.securityContext, ...container.securityContext };
     if (context.readOnlyRootFilesystem !== true) throw new Error(`the image of ${name} would be writable`);
-    const own = join(folder, `${pods.length + 1}-${name}`);
+    started += 1;
+    const own = join(folder, `${started}-${name}`);
     mkdirSync(join(own, 'root'), { recursive: true });
 
     const written = new Map<Volume, Mounted>();
     const binds = [`${hosts}:/etc/hosts`, `${dirname(process.execPath)}:/usr/local/bin`];
     for (const volume of spec.volumes) {
       const files = await filesOf(volume, pod);
-      const from = files === undefined ? hostPathOf(volume) : join(own, volume.name);
+      const from = files === undefined ? placeOf(volume, own) : join(own, volume.name);
       if (files !== undefined) {
         const mounted = mountFiles(from, Object.keys(files), { mode: 0o400, group: context.fsGroup });
         mounted.place(files);
@@ -252,19 +262,19 @@ export function createKubelet(options: {
       for (const [left, of] of running) if (of === name) await left.kill('SIGKILL');
       await kubectl(['-n', namespace, 'delete', 'pod', name, ...gone]);
       const created = await kubectl(['create', '-o', 'json', '-f', '-'], JSON.stringify(pod));
-      const started = await start(JSON.parse(created) as Rendered, image);
+      const it = await start(JSON.parse(created) as Rendered, image);
       const status = { phase: 'Running', podIP: '127.0.0.1', podIPs: [{ ip: '127.0.0.1' }] };
       await patchStatus(kubectl, pod, status);
       let code: number | null | undefined;
-      void started.ended.then((exit) => {
+      void it.ended.then((exit) => {
         code = exit;
       });
       await until(`pod ${name} is ready`, async () => {
         if (await isReady()) return true;
-        if (code !== undefined) throw new Error(`pod ${name} ended: ${started.errors().slice(-2000)}`);
+        if (code !== undefined) throw new Error(`pod ${name} ended: ${it.errors().slice(-2000)}`);
         return false;
       });
-      return started;
+      return it;
     },
     async stop() {
       await Promise.all([...running.keys()].map((pod) => pod.kill('SIGKILL')));
