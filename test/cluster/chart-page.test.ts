@@ -1,0 +1,109 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import t, { type Test } from 'tap';
+import { findHelm, type Helm } from '../chart/helm.ts';
+import { controlPlaneBinaries } from './controlplane/build.ts';
+import { install } from './installation.ts';
+import { root } from './processes.ts';
+
+t.setTimeout(300_000);
+const run = promisify(execFile);
+
+/** The commands of one part of a page, each with what its output has to contain. */
+function commandsOf(page: string, heading: string) {
+  const [, part = ''] = readFileSync(join(root, page), 'utf8').split(`\n## ${heading}\n`);
+  const [own = ''] = part.split(/\n## /);
+  return commandsIn(own);
+}
+
+function commandsIn(text: string) {
+  return [...text.matchAll(/```sh\n([\s\S]*?)```/g)]
+    .flatMap(([, block = '']) => block.replaceAll('\\\n', '').trim().split('\n'))
+    .map((line) => {
+      const [command = '', expected] = line.split(/\s+# → /);
+      return { command: command.replace(/\s+#\s.*$/, ''), expected };
+    });
+}
+
+const found = findHelm();
+if ('because' in found) t.pass('', { skip: found.because });
+else t.test('what stands in the pages works as it stands there', (t) => pages(t, found));
+
+/** By a shell, from the repository's root. */
+async function pages(t: Test, helm: Helm): Promise<void> {
+  const folder = mkdtempSync(join(realpathSync(tmpdir()), 'xidrill-page-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const { kubectl } = await controlPlaneBinaries({ log: () => undefined });
+
+  /** helm and kubectl as a person has them in PATH. */
+  function environment(kubeconfig: string, values: readonly string[]): NodeJS.ProcessEnv {
+    const bin = join(folder, 'bin');
+    mkdirSync(bin);
+    const program = (name: string, lines: readonly string[]) =>
+      writeFileSync(join(bin, name), ['#!/bin/sh', ...lines, ''].join('\n'), { mode: 0o755 });
+    const words = values.map((value) => `'${value}'`).join(' ');
+    program('helm', [
+      `if [ "$1" = install ]; then set -- "$@" ${words}; fi`,
+      // No kubelet runs its pod; chart-install.test.ts is one.
+      'if [ "$1" = test ]; then exit 0; fi',
+      `exec '${helm.path}' "$@"`,
+    ]);
+    program('kubectl', [
+      // Pods serve on this machine's own address here.
+      'case " $* " in *" port-forward "*) exit 0 ;; esac',
+      `exec '${kubectl}' "$@"`,
+    ]);
+    return { ...process.env, PATH: `${bin}:${process.env.PATH}`, KUBECONFIG: kubeconfig, HOME: folder };
+  }
+
+  let env: NodeJS.ProcessEnv = {};
+  const [first, ...next] = commandsOf('README.md', 'Install on EKS');
+  const type = async (line: string) => {
+    const command = line.replaceAll('REGISTRY', 'registry.example').replaceAll('NODE', 'drilled');
+    return (await run('sh', ['-c', command], { cwd: root, env })).stdout;
+  };
+  const installed = await install(t, helm, {
+    name: 'xidrill',
+    namespace: 'xidrill',
+    async by(kubeconfig, values) {
+      env = environment(kubeconfig, values);
+      const said = await type(first?.command ?? '');
+      t.match(said, /The agents are DISARMED/, first?.command ?? '');
+    },
+  });
+  const { ports, runAgent, runCoordinator } = installed;
+  const leaving = next.findIndex(({ command }) => command.startsWith('helm uninstall'));
+  t.ok(leaving > 1);
+
+  for (const { command } of next.slice(0, leaving)) {
+    await t.resolves(type(command), command);
+  }
+  const pods = [await runAgent(), await runCoordinator()];
+  const called = commandsOf('charts/xidrill/README.md', 'Who may do what');
+  t.equal(called.filter(({ expected }) => expected !== undefined).length, 2);
+  for (const { command, expected = '' } of called) {
+    const here = command
+      .replaceAll('127.0.0.1:8475', `127.0.0.1:${ports.coordinator}`)
+      .replaceAll('127.0.0.1:9475', `127.0.0.1:${ports.agent}`)
+      .replaceAll(/( |> )([a-z]+-ca\.crt)/g, `$1${folder}/$2`);
+    const said = await type(here);
+    t.ok(said.includes(expected), `${command} → ${expected}`, { said });
+  }
+  await Promise.all(pods.map((pod) => pod.kill()));
+
+  const chartPage = readFileSync(join(root, 'charts/xidrill/README.md'), 'utf8');
+  const [start = '', end = ''] = [chartPage.split('\n## ')[0], chartPage.split('\n## Uninstall\n')[1]];
+  for (const { command } of [
+    ...next.slice(leaving),
+    // Once more, by the other page.
+    ...commandsIn(start),
+    { command: 'helm uninstall xidrill --namespace xidrill' },
+    ...commandsIn(end),
+  ])
+    await t.resolves(type(command), command);
+  const left = await installed.kubectl(['get', 'crd', '-o', 'name']);
+  t.notMatch(left, /xidrill/);
+}
