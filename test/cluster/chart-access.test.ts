@@ -8,7 +8,7 @@ import type { Right } from '../../charts/readme.ts';
 import { injectionName } from '../../coordinator/experiment/store.ts';
 import { chart, findHelm, type Helm } from '../chart/helm.ts';
 import { type Rendered, release } from '../chart/render.ts';
-import { assertNoToken, debugLogs, install } from './installation.ts';
+import { assertNoToken, install } from './installation.ts';
 import { until } from './processes.ts';
 
 t.setTimeout(600_000);
@@ -37,7 +37,7 @@ if ('because' in found) t.pass('', { skip: found.because });
 else await access(found);
 
 async function access(helm: Helm): Promise<void> {
-  const installed = await install(t, helm, { values: ['--set=agent.armed=true', ...debugLogs] });
+  const installed = await install(t, helm, { values: ['--set=agent.armed=true'] });
   const { plane, kubectl, apply, read, kubelet, node, fullname, tokenOf, tokens, send, drill } = installed;
   const { runAgent, runCoordinator, startNma } = installed;
   /** Every token that somebody showed. */

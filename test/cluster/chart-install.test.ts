@@ -3,7 +3,7 @@ import t from 'tap';
 import { chart, findHelm, type Helm } from '../chart/helm.ts';
 import { type Rendered, release } from '../chart/render.ts';
 import { createAuthority } from '../shared/certificates.ts';
-import { assertNoToken, debugLogs, install } from './installation.ts';
+import { assertNoToken, install } from './installation.ts';
 import { patchStatus } from './kubelet.ts';
 import { until } from './processes.ts';
 import { recordsWith } from './rig.ts';
@@ -15,7 +15,7 @@ if ('because' in found) t.pass('', { skip: found.because });
 else await stories(found);
 
 async function stories(helm: Helm): Promise<void> {
-  const installed = await install(t, helm, { values: debugLogs });
+  const installed = await install(t, helm);
   const { kubectl, apply, read, kubelet, runHelm, node, fullname, secretOf, send, drill } = installed;
   const { runAgent, runCoordinator, startNma } = installed;
 
@@ -206,6 +206,6 @@ async function stories(helm: Helm): Promise<void> {
   });
 
   t.test('no token is in any line that a program wrote', async (t) => {
-    assertNoToken(t, installed, []);
+    assertNoToken(t, installed);
   });
 }

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { findHelm, type Helm } from '../chart/helm.ts';
 import { controlPlaneBinaries } from './controlplane/build.ts';
-import { install } from './installation.ts';
+import { assertNoToken, install } from './installation.ts';
 import { root } from './processes.ts';
 
 t.setTimeout(300_000);
@@ -93,6 +93,7 @@ async function pages(t: Test, helm: Helm): Promise<void> {
     t.ok(said.includes(expected), `${command} → ${expected}`, { said });
   }
   await Promise.all(pods.map((pod) => pod.kill()));
+  assertNoToken(t, installed);
 
   const chartPage = readFileSync(join(root, 'charts/xidrill/README.md'), 'utf8');
   const [start = '', end = ''] = [chartPage.split('\n## ')[0], chartPage.split('\n## Uninstall\n')[1]];

@@ -6,7 +6,7 @@ import { injectionName } from '../../coordinator/experiment/store.ts';
 import type { ExperimentAnswer } from '../../coordinator/routes/answers.ts';
 import { chart, findHelm, type Helm } from '../chart/helm.ts';
 import { at, release } from '../chart/render.ts';
-import { install } from './installation.ts';
+import { assertNoToken, install } from './installation.ts';
 import { until } from './processes.ts';
 import { recordsWith } from './rig.ts';
 
@@ -97,5 +97,9 @@ async function upgrades(helm: Helm): Promise<void> {
     );
     t.equal(recordsWith(String(order)), 1, 'one record in the real kernel log');
     for (const program of [agent, coordinator, nma]) await program.kill();
+  });
+
+  t.test('no token is in any line that a program wrote', async (t) => {
+    assertNoToken(t, installed);
   });
 }

@@ -37,9 +37,6 @@ type Options = {
   readonly by?: (kubeconfig: string, values: Values) => Promise<void>;
 };
 
-/** Everything that the programs can log. */
-export const debugLogs = ['--set=agent.logLevel=debug', '--set=coordinator.logLevel=debug'];
-
 export type Installation = Awaited<ReturnType<typeof install>>;
 
 /**
@@ -88,6 +85,8 @@ export async function install(t: Test, helm: Helm, options: Options = {}) {
     ]),
     `--set=coordinator.service.port=${ports.coordinator}`,
     '--set=coordinator.leaseSeconds=1',
+    // Everything that can be in a log shall be there, as no token may be.
+    ...['agent', 'coordinator'].map((program) => `--set=${program}.logLevel=debug`),
     ...values,
   ];
 
@@ -222,7 +221,11 @@ export async function install(t: Test, helm: Helm, options: Options = {}) {
 }
 
 /** Of all that the pods wrote so far, nothing is a token, whoever showed it. */
-export function assertNoToken(t: Test, { kubelet, tokens }: Installation, shown: readonly string[]): void {
+export function assertNoToken(
+  t: Test,
+  { kubelet, tokens }: Installation,
+  shown: readonly string[] = [],
+): void {
   const logs = kubelet.logs();
   t.match(logs, /"level":20/, 'everything was logged that can be');
   const all = [...new Set([...kubelet.tokens, ...Object.values(tokens), ...shown])];
