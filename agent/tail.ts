@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { refusalFromUnknown } from '../shared/errors.ts';
 import type { RouteAccess } from '../shared/http/access.ts';
+import { untilRefused } from '../shared/http/admission.ts';
 import { TailKernelLog } from '../shared/schemas/order.ts';
 import type { KernelLog, TailEntry } from './kernel-log/port.ts';
 
@@ -11,7 +12,8 @@ const lastWordMs = 1000;
 
 /**
  * `TailKernelLog`: one JSON object a line, as records come. What the ring overwrote before it could be read is a line
- * `{"lost": …}`; the last line of a stream that ends by itself is `{"end": …}`, so that a cut stream is told apart.
+ * `{"lost": …}`; the last line of a stream that ends by itself is `{"end": …}`, so that a cut stream is told apart. It ends
+ * also when its caller may no longer read.
  */
 export function registerTail(
   app: FastifyInstance,
@@ -45,7 +47,14 @@ export function registerTail(
       open.delete(closed);
       gone.abort();
     });
-    const stopped = () => (closing.signal.aborted ? 'the agent is shutting down' : 'time is up');
+    let refusal: string | undefined;
+    const refused = new AbortController();
+    limits.push(refused.signal);
+    untilRefused(request, gone.signal, ({ message }) => {
+      refusal = message;
+      refused.abort();
+    });
+    const stopped = () => refusal ?? (closing.signal.aborted ? 'the agent is shutting down' : 'time is up');
     const lines = linesOf(kernelLog, request.body, { signal: AbortSignal.any(limits), stopped });
     void reply.type('application/x-ndjson').send(Readable.from(lines, { objectMode: false }));
     // At once, not with the first record: a caller injects when it knows that the tail stands.

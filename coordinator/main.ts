@@ -83,8 +83,11 @@ const rows = {
 
 const { config, log, address, gate, tls } = serverProgram(name, rows, (given) => {
   const { 'agent-client-cert-file': certFile, 'agent-client-key-file': keyFile } = given;
-  const isPlain = certFile !== undefined && given['agent-ca-file'] === undefined;
-  if (isPlain)
+  const isSecure = given['agent-ca-file'] !== undefined;
+  const plain = given.agent.find((entry) => parseAgentEntry(entry)?.[1].startsWith('http:'));
+  if (isSecure && plain !== undefined)
+    return `--agent: ${plain} would be shown the token in clear; with --agent-ca-file agents are called by https`;
+  if (certFile !== undefined && !isSecure)
     return '--agent-client-cert-file: give it with --agent-ca-file; only TLS has client certificates';
   return pairFaultOf('agent-client', certFile, keyFile);
 });
@@ -106,15 +109,17 @@ try {
   const { 'agent-client-cert-file': certFile, 'agent-client-key-file': keyFile } = config;
   const client = certFile === undefined || keyFile === undefined ? {} : { client: { certFile, keyFile } };
   const isSecure = caFile !== undefined;
+  const notRenewed = (because: string) =>
+    log.error({ because }, 'the new files for agents are not used; those before them go on');
   const coordinator = await createCoordinator({
     cluster,
     agents: createHttpAgents({
       directory: firstOf(
         createStaticDirectory(known),
-        createPodDirectory(cluster, isSecure ? 'https' : 'http'),
+        createPodDirectory(cluster, config.namespace, isSecure ? 'https' : 'http'),
       ),
       ...(tokenFile === undefined ? {} : { tokenFile }),
-      ...(isSecure ? { tls: { caFile, serverName, ...client } } : {}),
+      ...(isSecure ? { tls: { caFile, serverName, ...client, onProblem: notRenewed } } : {}),
     }),
     namespace: config.namespace,
     identity: `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`,

@@ -166,7 +166,7 @@ function convert(
   }
   const texts = Array.isArray(found) ? found : typeof found === 'string' ? [found] : [];
   const faults = texts.flatMap((text: string) => {
-    const wrong = row.check?.(text);
+    const wrong = text === '' ? 'empty; leave the option out, or give it a value' : row.check?.(text);
     return wrong === undefined ? [] : [`--${name}: "${text}": ${wrong}`];
   });
   return { value: found, faults };

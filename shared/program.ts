@@ -11,7 +11,7 @@ import {
 import { messageFromUnknown, Refusal } from './errors.ts';
 import { createCertificateGate } from './http/client-certificate.ts';
 import { type CreateReview, createClusterGate, createTokenFileGate, type Gate } from './http/gate.ts';
-import type { ServerTls } from './http/tls.ts';
+import { followFiles, readAuthorities, type ServerTls } from './http/tls.ts';
 import { createLog, type Log, type LogLevel, logLevels } from './log.ts';
 
 /** What every program of ours can be told. */
@@ -131,9 +131,10 @@ export function serverProgram<const T extends ServerTable>(
     return audience === undefined ? undefined : createClusterGate({ create: reviews(), audience, clock });
   }
 
+  const log = createLog({ name, level: server['log-level'] as LogLevel });
   return {
     config,
-    log: createLog({ name, level: server['log-level'] as LogLevel }),
+    log,
     address: parseListenAddress(server.listen) ?? { host: '127.0.0.1', port: 0 },
     tls:
       certFile === undefined || keyFile === undefined
@@ -143,7 +144,16 @@ export function serverProgram<const T extends ServerTable>(
       const inner = tokenGate(clock, reviews);
       if (inner === undefined) return {};
       if (clientCaFile === undefined) return { gate: inner };
-      const rule = { name: clientName, ...(user === undefined ? {} : { user }) };
+      const authorities = followFiles(
+        { clientCaFile },
+        () => new Set(readAuthorities(clientCaFile, 'client-ca-file').map((found) => found.fingerprint256)),
+        (because) => log.error({ because }, 'the new authority is not used; the one before it goes on'),
+      );
+      log.info(
+        { name: clientName, user: user ?? 'everybody' },
+        'tokens count only with a client certificate',
+      );
+      const rule = { authorities, name: clientName, ...(user === undefined ? {} : { user }) };
       return { gate: createCertificateGate(inner, clock, rule) };
     },
   };

@@ -16,9 +16,15 @@ export function createStaticDirectory(agents: ReadonlyMap<string, string>): Agen
  * Agents by the node that their pods are on. A node without one has no agent: that is an answer. What counts is the
  * agent's own container: a pod whose sidecar's image cannot be pulled is Pending for good, and its agent works.
  */
-export function createPodDirectory(cluster: Cluster, scheme: 'http' | 'https' = 'http'): AgentDirectory {
+export function createPodDirectory(
+  cluster: Cluster,
+  /** Where the coordinator is as well: labels can be set by whoever may make a pod anywhere. */
+  namespace: string,
+  scheme: 'http' | 'https' = 'http',
+): AgentDirectory {
   return async (node) => {
     const { items } = await cluster.list('pods', {
+      namespace,
       labelSelector: agentSelector,
       fieldSelector: `spec.nodeName=${node}`,
     });

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { isReason, Refusal, type RefusalDetails } from '../../shared/errors.ts';
+import { isReason, messageFromUnknown, Refusal, type RefusalDetails } from '../../shared/errors.ts';
 import type { Inventory } from '../../shared/schemas/inventory.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { Agents } from './port.ts';
-import { type AgentTls, type Answer, createAgentTransport, whyNoConnection } from './transport.ts';
+import { type AgentTls, type Answer, createAgentTransport, troubleOf } from './transport.ts';
 
 /** Looks up a node's agent; static ones and pods do the same job. */
 export type AgentDirectory = (node: string) => Promise<string | undefined>;
@@ -25,6 +25,7 @@ export function createHttpAgents(options: {
 }): Agents {
   const { directory, tokenFile } = options;
   const request = createAgentTransport(options.tls);
+  authorization(tokenFile);
 
   async function call(node: string, method: string, body: object, signal?: AbortSignal): Promise<unknown> {
     const url = await directory(node);
@@ -35,12 +36,13 @@ export function createHttpAgents(options: {
         remedy: 'run the agent DaemonSet on this node, or give the coordinator --agent NODE=URL',
       });
     }
+    const headers = { 'content-type': 'application/json', 'xidrill-node': node, ...authorization(tokenFile) };
     const limits = [AbortSignal.timeout(timeoutMs), ...(signal === undefined ? [] : [signal])];
     let answer: Answer;
     try {
       answer = await request(`${url}${servicePath}/${method}`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', 'xidrill-node': node, ...authorization(tokenFile) },
+        headers,
         body: JSON.stringify(body),
         signal: AbortSignal.any(limits),
       });
@@ -74,22 +76,31 @@ export function createHttpAgents(options: {
 }
 
 function authorization(tokenFile: string | undefined): Record<string, string> {
-  return tokenFile === undefined ? {} : { authorization: `Bearer ${readFileSync(tokenFile, 'utf8').trim()}` };
+  if (tokenFile === undefined) return {};
+  try {
+    return { authorization: `Bearer ${readFileSync(tokenFile, 'utf8').trim()}` };
+  } catch (thrown) {
+    throw new Refusal(
+      'agent_unreachable',
+      `agents cannot be called: the token in ${tokenFile} cannot be read: ${messageFromUnknown(thrown)}`,
+      { isUnsent: true, remedy: 'give --agent-token-file a file that the coordinator can read' },
+      thrown,
+    );
+  }
 }
 
 function unreachable(node: string, url: string, thrown: unknown): Refusal {
-  const because = whyNoConnection(thrown);
+  const { because, isAboutTls, isUnsent } = troubleOf(thrown);
   return new Refusal(
     'agent_unreachable',
     `no answer from the agent of ${node} at ${url}: ${because}`,
-    { url, remedy: isAboutTls(because) ? certificateRemedy : networkRemedy(node, url) },
+    { url, isUnsent, remedy: isAboutTls ? certificateRemedy : networkRemedy(node, url) },
     thrown,
   );
 }
 
-function isAboutTls(because: string): boolean {
-  return /\bcertificate\b|\bTLS\b/.test(because);
-}
+const tokenRemedy =
+  'compare the token that the coordinator shows (--agent-token-file) with what the agent asks for (--audience or --token-file)';
 
 const certificateRemedy =
   'compare the certificate that the agent serves (--tls-cert-file), its authority (--agent-ca-file of the coordinator) and the name in it (--agent-server-name); with the chart they stand in the Secret of the agent’s certificate, and renewed files count at once';
@@ -120,11 +131,13 @@ function answerFrom(node: string, url: string, { status, text }: Answer): unknow
   if (reason === 'cluster_unreachable') {
     throw new Refusal('agent_unreachable', `the agent of ${node} at ${url}: ${message ?? reason}`, facts);
   }
+  const told = message ?? `${url} answered ${status}`;
+  if (status !== 401 && status !== 403)
+    throw new Refusal(isReason(reason) ? reason : 'agent_unreachable', told, facts);
   // Its own words would read as if somebody refused the caller of the coordinator.
-  const refused = status === 401 || status === 403 ? `the agent of ${node} refuses this coordinator: ` : '';
   throw new Refusal(
     isReason(reason) ? reason : 'agent_unreachable',
-    `${refused}${message ?? `${url} answered ${status}`}`,
-    facts,
+    `the agent of ${node} refuses this coordinator: ${told}`,
+    { remedy: tokenRemedy, ...facts },
   );
 }

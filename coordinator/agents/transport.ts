@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
+import { TLSSocket } from 'node:tls';
 import { messageFromUnknown } from '../../shared/errors.ts';
 import { certificateFaults } from '../../shared/http/certificate-faults.ts';
-import { readTlsPair, stampOf, type TlsFiles } from '../../shared/http/tls.ts';
+import { followFiles, readAuthorities, readTlsPair, type TlsFiles } from '../../shared/http/tls.ts';
 
 export type AgentTls = {
   /** The only authority that is believed; read again when it changes. */
@@ -12,6 +12,8 @@ export type AgentTls = {
   readonly serverName: string;
   /** What this side shows to agents that ask for a certificate. */
   readonly client?: TlsFiles;
+  /** Hears why renewed files are not used; those before them go on. */
+  readonly onProblem?: (because: string) => void;
 };
 
 export type Answer = { readonly status: number; readonly text: string };
@@ -21,19 +23,13 @@ const longestAnswer = 8 * 1024 * 1024;
 
 /**
  * Requests to agents over http or https. Node's own, because fetch takes neither an authority nor a server name without
- * undici, which is not ours to pin.
+ * undici, which is not ours to pin. Refuses with `tls_unusable` files that cannot be read.
  */
 export function createAgentTransport(tls: AgentTls | undefined) {
-  let cached: { readonly stamp: string; readonly agent: https.Agent } | undefined;
-
-  /** One pool of connections for as long as the files are the same; open ones end by themselves. */
-  function pool(): { agent?: https.Agent; servername?: string } {
-    if (tls === undefined) return {};
-    const { caFile, serverName, client } = tls;
-    const stamp = stampOf({ caFile, ...client });
-    if (cached?.stamp !== stamp) cached = { stamp, agent: createPool({ caFile, ...client }) };
-    return { agent: cached.agent, servername: serverName };
-  }
+  const pool = tls === undefined ? () => ({}) : createPool(tls);
+  pool();
+  /** Until when the certificate of a connection is good; asked at the handshake, as Node forgets it on kept ones. */
+  const ends = new WeakMap<TLSSocket, number>();
 
   return async function request(
     url: string,
@@ -60,18 +56,37 @@ export function createAgentTransport(tls: AgentTls | undefined) {
       (response) => readAll(response).then(resolve, reject),
     );
     sent.on('error', reject);
+    sent.on('socket', (socket) => {
+      if (!(socket instanceof TLSSocket)) return;
+      if (!sent.reusedSocket) socket.once('secureConnect', () => ends.set(socket, endOf(socket)));
+      else if ((ends.get(socket) ?? 0) < Date.now()) sent.destroy(expired());
+    });
     sent.end(options.body);
     return promise;
   };
 }
 
-function createPool({
-  caFile,
-  certFile,
-  keyFile,
-}: { readonly caFile: string } & Partial<TlsFiles>): https.Agent {
-  const pair = certFile === undefined || keyFile === undefined ? {} : readTlsPair({ certFile, keyFile });
-  return new https.Agent({ keepAlive: true, ca: readFileSync(caFile), ...pair });
+/** One pool of connections for as long as the files are the same; open ones end by themselves. */
+function createPool({ caFile, serverName, client, onProblem = () => undefined }: AgentTls) {
+  return followFiles(
+    { caFile, ...client },
+    () => {
+      const pair = client === undefined ? {} : readTlsPair(client, 'agent-client-cert-file');
+      const ca = readAuthorities(caFile, 'agent-ca-file').map(String);
+      // A resumed session is not asked again whether its certificate is of today.
+      const agent = new https.Agent({ keepAlive: true, maxCachedSessions: 0, ca, ...pair });
+      return { agent, servername: serverName };
+    },
+    onProblem,
+  );
+}
+
+function endOf(socket: TLSSocket): number {
+  return Date.parse(socket.getPeerX509Certificate()?.validTo ?? '') || 0;
+}
+
+function expired(): Error {
+  return Object.assign(new Error('certificate has expired'), { code: 'CERT_HAS_EXPIRED' });
 }
 
 async function readAll(response: IncomingMessage): Promise<Answer> {
@@ -85,20 +100,38 @@ async function readAll(response: IncomingMessage): Promise<Answer> {
   return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') };
 }
 
-/** What is wrong with a connection, in words that say which side to look at. */
-export function whyNoConnection(thrown: unknown): string {
+export type Trouble = {
+  /** In words that say which side to look at. */
+  readonly because: string;
+  /** A certificate, or TLS itself. */
+  readonly isAboutTls: boolean;
+  /** No byte of the request has left. */
+  readonly isUnsent: boolean;
+};
+
+/** What is wrong with a connection. */
+export function troubleOf(thrown: unknown): Trouble {
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
+  const message = messageFromUnknown(thrown);
+  const told = (meaning: string, isAboutTls: boolean, isUnsent: boolean): Trouble => ({
+    because: `${meaning} (${code}: ${message})`,
+    isAboutTls,
+    isUnsent,
+  });
   const fault = certificateFaults[code];
-  const meaning = fault === undefined ? meanings[code] : `its certificate ${fault}`;
-  return meaning === undefined
-    ? messageFromUnknown(thrown)
-    : `${meaning} (${code}: ${messageFromUnknown(thrown)})`;
+  if (fault !== undefined) return told(`its certificate ${fault}`, true, true);
+  if (/^(EPROTO|ERR_SSL_)/.test(code)) {
+    const isAlert = /\balert\b/.test(message);
+    return told(isAlert ? 'it ended the TLS handshake' : 'it speaks no TLS there', true, true);
+  }
+  const meaning = meanings[code];
+  if (meaning === undefined) return { because: message, isAboutTls: false, isUnsent: false };
+  return told(meaning, false, code === 'ECONNREFUSED');
 }
 
 const meanings: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nobody listens there',
-  ECONNRESET: 'it ended the connection without an answer; is it served over TLS?',
+  ECONNRESET:
+    'it ended the connection without an answer: it has died, or is served over TLS and called without',
   ABORT_ERR: 'none came in time',
-  EPROTO: 'it speaks no TLS there',
-  ERR_SSL_WRONG_VERSION_NUMBER: 'it speaks no TLS there',
 };

@@ -3,6 +3,7 @@ import Type, { type Static } from 'typebox';
 import { canonicalJson } from '../../shared/canonical-json.ts';
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
+import { untilRefused } from '../../shared/http/admission.ts';
 import { ExperimentRequest, type ExperimentSpec } from '../../shared/schemas/experiment.ts';
 import { isEnded } from '../experiment/machine.ts';
 import type { Planner } from '../experiment/planner.ts';
@@ -11,6 +12,7 @@ import { type Experiment, type Store, shortHash } from '../experiment/store.ts';
 import { ExperimentAnswer, experimentAnswer, InjectionAnswer, injectionAnswer } from './answers.ts';
 import { TargetPreviewAnswer } from './faults.ts';
 import type { ExperimentFeed } from './feed.ts';
+import { ObjectName } from './names.ts';
 
 export type ExperimentRouteDeps = {
   readonly store: Store;
@@ -30,7 +32,7 @@ const longestWaitSeconds = 3600;
 /** Objects that `kubectl apply` made may be incomplete in ways that a strict serializer would answer with 500. */
 const asItIs = () => JSON.stringify;
 
-const Name = Type.Object({ name: Type.String({ maxLength: 63 }) }, { additionalProperties: false });
+const Name = Type.Object({ name: ObjectName(63) }, { additionalProperties: false });
 
 export const PlanAnswer = Type.Object(
   {
@@ -75,6 +77,8 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
       reply.raw.on('close', () => gone.abort());
       const limits = AbortSignal.any([AbortSignal.timeout(waitSeconds * 1000), gone.signal]);
       await feed.waitForEnd({ name, uid: experiment.metadata.uid }, limits);
+      // An hour may have gone by.
+      await reply.request.admit();
       latest = await mustRead(name);
     }
     void reply.header('location', `/api/v1/experiments/${name}`);
@@ -218,7 +222,8 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
       config: { access: { ...ofOne, verb: 'get' } },
       serializerCompiler: asItIs,
       schema: {
-        summary: 'Server-sent events: `experiment` and `injection` on each change, `end` at the last',
+        summary:
+          'Server-sent events: `experiment` and `injection` on each change, `end` at the last; `refused` where the right to read them has ended',
         params: Name,
         response: {
           200: { description: 'a stream', content: { 'text/event-stream': { schema: Type.String() } } },
@@ -229,6 +234,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
       const experiment = await mustRead(request.params.name);
       const gone = new AbortController();
       reply.raw.on('close', () => gone.abort());
+      untilRefused(request, gone.signal, (refusal) => gone.abort(refusal));
       return reply
         .type('text/event-stream')
         .header('cache-control', 'no-cache')

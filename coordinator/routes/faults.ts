@@ -8,6 +8,7 @@ import { describeFault } from '../catalogue/describe.ts';
 import type { Collector } from '../facts/collect.ts';
 import { previewTarget } from '../plan/preview.ts';
 import { TargetPlan } from '../plan/schema.ts';
+import { ObjectName } from './names.ts';
 
 const Loose = Type.Record(Type.String(), Type.Unknown());
 
@@ -21,9 +22,8 @@ export const TargetPreviewAnswer = Type.Object(
 
 const FaultQuery = Type.Object(
   {
-    node: Type.Optional(
-      Type.String({ maxLength: 253, description: 'plan the fault for this node as it is' }),
-    ),
+    // Planned for this node as it is.
+    node: Type.Optional(ObjectName(253)),
     parameters: Type.Optional(
       Type.String({
         maxLength: 16_384,
@@ -91,7 +91,8 @@ export function registerFaultRoutes(
         response: { 200: FaultAnswer },
       },
     },
-    async ({ params, query }) => {
+    async (request) => {
+      const { params, query } = request;
       const row = knownFault(params.name, deps.rows);
       const given = parametersFrom(query.parameters);
       if (query.node === undefined) {
@@ -101,6 +102,8 @@ export function registerFaultRoutes(
           remedy: 'add node=NAME, or leave parameters out',
         });
       }
+      // What a node has is not part of the catalogue.
+      await request.admit({ verb: 'get', resource: 'nodes', name: query.node });
       await deps.ready();
       const facts = await deps.collector.facts(query.node);
       const fault = { name: row.name, parameters: { ...exampleParameters(row), ...given } };

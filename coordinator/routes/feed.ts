@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { Clock } from '../../shared/clock.ts';
+import { Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Change } from '../cluster/known-objects.ts';
 import type { Cluster } from '../cluster/port.ts';
@@ -15,7 +16,7 @@ export type ExperimentFeed = {
   readonly ready: Promise<void>;
   /** Resolves when the experiment has ended, is gone, or the signal is aborted. An earlier one of that name is another. */
   waitForEnd(experiment: { name: string; uid: string | undefined }, signal: AbortSignal): Promise<void>;
-  /** Server-sent events, ending with the experiment. */
+  /** Server-sent events, ending with the experiment, or with the signal: a refusal as its reason is told. */
   stream(name: string, signal: AbortSignal): Readable;
 };
 
@@ -106,6 +107,11 @@ export function createExperimentFeed(options: {
         unsubscribe();
         stream.push(null);
       };
+      const abort = () => {
+        const { reason } = signal;
+        if (reason instanceof Refusal) send('refused', { code: reason.reason, detail: reason.message });
+        finish();
+      };
       const sendExperiment = () => {
         const found = experiments.store.get({ name, namespace });
         if (found !== undefined)
@@ -123,7 +129,7 @@ export function createExperimentFeed(options: {
           if (hasEnded(name)) sendEnd();
         }
       });
-      signal.addEventListener('abort', finish, { once: true });
+      signal.addEventListener('abort', abort, { once: true });
       sendExperiment();
       for (const injection of injectionsOf(name)) send('injection', injectionAnswer(injection));
       if (hasEnded(name)) sendEnd();

@@ -8,6 +8,7 @@ import { preflight } from '../diagnosis/explain.ts';
 import type { Collector } from '../facts/collect.ts';
 import { forecastRepair } from '../repair/forecast.ts';
 import { optInLabel, optInValue } from '../selection/select.ts';
+import { ObjectName } from './names.ts';
 
 const Loose = Type.Record(Type.String(), Type.Unknown());
 
@@ -56,7 +57,7 @@ export function registerNodeRoutes(
       config: { access: { verb: 'get', resource: 'nodes', nameFrom: 'name' } },
       schema: {
         summary: 'Every link on this node, checked without injecting anything; what repair would do',
-        params: Type.Object({ name: Type.String({ maxLength: 253 }) }),
+        params: Type.Object({ name: ObjectName(253) }),
         response: {
           200: Type.Object({
             node: Type.String(),

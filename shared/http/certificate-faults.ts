@@ -11,7 +11,7 @@ export const certificateFaults: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: 'is signed by itself, and not by the authority that is trusted',
   SELF_SIGNED_CERT_IN_CHAIN: otherAuthority,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: otherAuthority,
-  UNABLE_TO_GET_ISSUER_CERT: otherAuthority,
+  UNABLE_TO_GET_ISSUER_CERT: 'comes from an authority whose own root is not in the file that is trusted',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: otherAuthority,
   CERT_SIGNATURE_FAILURE: otherAuthority,
   INVALID_PURPOSE: 'may not be used for this side of a connection (extended key usage)',

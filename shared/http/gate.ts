@@ -88,6 +88,13 @@ type TokenStatus = {
   };
 };
 
+type AccessStatus = {
+  readonly allowed?: boolean;
+  readonly reason?: string;
+  /** Why an authorizer could not tell; others may have said no. */
+  readonly evaluationError?: string;
+};
+
 /**
  * Kubernetes' own identities and RBAC: the token has to be bound to our audience (TokenReview), and the caller has to
  * have the verb on our resource (SubjectAccessReview). Only what was allowed is remembered.
@@ -103,45 +110,43 @@ export function createClusterGate(options: {
 
   async function authenticate(token: string): Promise<Caller> {
     const key = createHash('sha256').update(token).digest('hex');
-    const known = callers.get(key);
-    if (known !== undefined) return known;
-    const review = await create('tokenreviews', {
-      apiVersion: 'authentication.k8s.io/v1',
-      kind: 'TokenReview',
-      spec: { token, audiences: [audience] },
+    return callers.get(key, async () => {
+      const review = await create('tokenreviews', {
+        apiVersion: 'authentication.k8s.io/v1',
+        kind: 'TokenReview',
+        spec: { token, audiences: [audience] },
+      });
+      return callerFrom((review.status ?? {}) as TokenStatus, audience);
     });
-    const caller = callerFrom((review.status ?? {}) as TokenStatus, audience);
-    callers.set(key, caller);
-    return caller;
   }
 
   async function authorize(caller: Caller, access: Access): Promise<void> {
     const { username, uid, groups, extra } = caller;
-    const key = JSON.stringify([username, uid, groups, extra, access]);
-    if (allowed.get(key) === true) return;
-    const { verb, name, namespace } = access;
-    const [resource, subresource] = access.resource.split('/');
-    const review = await create('subjectaccessreviews', {
-      apiVersion: 'authorization.k8s.io/v1',
-      kind: 'SubjectAccessReview',
-      spec: {
-        user: username,
-        ...(uid === undefined ? {} : { uid }),
-        groups,
-        extra,
-        resourceAttributes: {
-          group: accessGroup,
-          verb,
-          resource,
-          ...(subresource === undefined ? {} : { subresource }),
-          ...(name === undefined ? {} : { name }),
-          ...(namespace === undefined ? {} : { namespace }),
+    await allowed.get(JSON.stringify([username, uid, groups, extra, access]), async () => {
+      const { verb, name, namespace } = access;
+      const [resource, subresource] = access.resource.split('/');
+      const review = await create('subjectaccessreviews', {
+        apiVersion: 'authorization.k8s.io/v1',
+        kind: 'SubjectAccessReview',
+        spec: {
+          user: username,
+          ...(uid === undefined ? {} : { uid }),
+          groups,
+          extra,
+          resourceAttributes: {
+            group: accessGroup,
+            verb,
+            resource,
+            ...(subresource === undefined ? {} : { subresource }),
+            ...(name === undefined ? {} : { name }),
+            ...(namespace === undefined ? {} : { namespace }),
+          },
         },
-      },
+      });
+      const { allowed: isAllowed, reason, evaluationError } = (review.status ?? {}) as AccessStatus;
+      if (isAllowed !== true) throw denied(caller, access, reason || evaluationError);
+      return true;
     });
-    const { allowed: isAllowed, reason } = (review.status ?? {}) as { allowed?: boolean; reason?: string };
-    if (isAllowed !== true) throw denied(caller, access, reason);
-    allowed.set(key, true);
   }
 
   return {
@@ -197,22 +202,38 @@ function denied({ username }: Caller, access: Access, reason: string | undefined
   );
 }
 
-function createMemory<T>(clock: Clock): {
-  get(key: string): T | undefined;
-  set(key: string, value: T): void;
-} {
-  const entries = new Map<string, { readonly value: T; readonly until: number }>();
+type Memory<T> = { get(key: string, ask: () => Promise<T>): Promise<T> };
+
+/** What was answered a moment ago; who asks while the answer is on its way waits for the same one. A refusal is not kept. */
+function createMemory<T>(clock: Clock): Memory<T> {
+  const entries = new Map<string, { readonly value: T; readonly at: number }>();
+  const asking = new Map<string, Promise<T>>();
+
+  function remember(key: string, value: T): void {
+    // The oldest goes first: a Map keeps the order of insertion.
+    entries.delete(key);
+    const [oldest] = entries.keys();
+    if (entries.size >= rememberedAtMost && oldest !== undefined) entries.delete(oldest);
+    entries.set(key, { value, at: clock.now() });
+  }
+
   return {
-    get(key) {
+    async get(key, ask) {
       const entry = entries.get(key);
-      return entry !== undefined && entry.until > clock.now() ? entry.value : undefined;
-    },
-    set(key, value) {
-      // The oldest goes first: a Map keeps the order of insertion.
-      entries.delete(key);
-      const [oldest] = entries.keys();
-      if (entries.size >= rememberedAtMost && oldest !== undefined) entries.delete(oldest);
-      entries.set(key, { value, until: clock.now() + rememberedMs });
+      // A clock that was put back makes nothing younger.
+      const age = entry === undefined ? rememberedMs : clock.now() - entry.at;
+      if (entry !== undefined && age >= 0 && age < rememberedMs) return entry.value;
+      const pending = asking.get(key);
+      if (pending !== undefined) return pending;
+      const answer = ask();
+      asking.set(key, answer);
+      try {
+        const value = await answer;
+        remember(key, value);
+        return value;
+      } finally {
+        asking.delete(key);
+      }
     },
   };
 }

@@ -7,6 +7,8 @@ import type { CreateReview } from './gate.ts';
 const serviceAccountFolder = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 const timeoutMs = 5_000;
+/** Callers are many, and the API server has better things to do. */
+const atOnce = 8;
 const longestAnswer = 256 * 1024;
 
 const paths = {
@@ -20,10 +22,11 @@ type Answer = { readonly status: number; readonly text: string };
 export function createReviews(post: (path: string, body: string) => Promise<Answer>): CreateReview {
   return async (resource, object) => {
     const { status, text } = await answerTo(post(paths[resource], JSON.stringify(object)));
-    if (status === 200 || status === 201) return JSON.parse(text) as { status?: unknown };
+    const review = status === 200 || status === 201 ? objectIn(text) : undefined;
+    if (review !== undefined) return review;
     throw new Refusal(
       'cluster_unreachable',
-      `the API server answered ${status} to a ${resource} review: ${messageIn(text)}`,
+      `the API server answered ${status} to a ${resource} review: ${messageIn(status, text)}`,
       {
         remedy:
           status === 403
@@ -50,12 +53,19 @@ async function answerTo(asked: Promise<Answer>): Promise<Answer> {
   }
 }
 
-function messageIn(text: string): string {
+/** A review repeats the token that it is about, so that nothing is shown of what should have been one. */
+function messageIn(status: number, text: string): string {
+  if (status < 300) return 'not the object that was asked for';
+  const { message } = objectIn(text) ?? {};
+  return typeof message === 'string' ? message : text.slice(0, 300);
+}
+
+function objectIn(text: string): { readonly status?: unknown; readonly message?: unknown } | undefined {
   try {
-    const { message } = JSON.parse(text) as { message?: unknown };
-    return typeof message === 'string' ? message : text.slice(0, 300);
+    const found: unknown = JSON.parse(text);
+    return typeof found === 'object' && found !== null ? found : undefined;
   } catch {
-    return text.slice(0, 300);
+    return undefined;
   }
 }
 
@@ -76,11 +86,18 @@ export function createInClusterReviews(
       { remedy: 'use --token-file outside a cluster' },
     );
   }
-  return createReviews((path, body) => post({ host, port, path, folder }, body));
+  const agent = new https.Agent({ maxSockets: atOnce });
+  return createReviews((path, body) => post({ host, port, path, folder, agent }, body));
 }
 
 async function post(
-  to: { readonly host: string; readonly port: string; readonly path: string; readonly folder: string },
+  to: {
+    readonly host: string;
+    readonly port: string;
+    readonly path: string;
+    readonly folder: string;
+    readonly agent: https.Agent;
+  },
   body: string,
 ): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
@@ -89,6 +106,7 @@ async function post(
       host: to.host,
       port: to.port,
       path: to.path,
+      agent: to.agent,
       method: 'POST',
       ca: readFileSync(`${to.folder}/ca.crt`),
       headers: {

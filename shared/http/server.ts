@@ -8,7 +8,8 @@ import Fastify, {
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import { messageFromUnknown, Refusal, rpcCodes } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { accessOf, assertHasAccess, open } from './access.ts';
+import { assertHasAccess, open } from './access.ts';
+import { registerAdmission } from './admission.ts';
 import type { Gate } from './gate.ts';
 import { type ServerTls, tlsServerOptions } from './tls.ts';
 
@@ -55,7 +56,7 @@ export function createServer(options: ServerOptions): Server {
   const app = Fastify({
     ...(options.tls === undefined ? {} : tlsServerOptions(options.tls, log)),
     bodyLimit: options.bodyLimitBytes ?? defaultBodyLimit,
-    genReqId: (request) => headerText(request.headers['x-request-id']) ?? randomUUID(),
+    genReqId: (request) => shortText(request.headers['x-request-id']) ?? randomUUID(),
     forceCloseConnections: true,
     requestTimeout: requestTimeoutMs,
     // What the router cannot even read comes past the hooks and the error handler.
@@ -74,6 +75,8 @@ export function createServer(options: ServerOptions): Server {
       },
     },
   });
+  // Node would take the larger of the two, 60 s, for both.
+  app.server.headersTimeout = requestTimeoutMs;
   app.addHook('onRoute', assertHasAccess);
   const metrics = new Registry();
   collectDefaultMetrics({ register: metrics });
@@ -113,13 +116,8 @@ export function createServer(options: ServerOptions): Server {
   );
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
-    // By the route, not the address: `/%61pi/…` and `http://host/api/…` reach the same handler as `/api/…`.
-    const { access } = request.routeOptions.config;
-    if (options.gate === undefined || request.is404 || access === 'open') return;
-    if (access === undefined) throw new Error('a route that does not say who may call it');
-    const header = headerText(request.headers.authorization);
-    await options.gate.admit(header, accessOf(access, request.params), request.raw.socket);
   });
+  registerAdmission(app, options.gate);
   app.addHook('onResponse', async (request, reply) => {
     requests.inc({ route: request.routeOptions.url ?? 'none', status: String(reply.statusCode) });
     log.debug(
@@ -173,8 +171,8 @@ export const formatConnectError: ErrorFormat = (refusal) => ({
   },
 });
 
-function headerText(value: string | string[] | undefined): string | undefined {
-  return typeof value === 'string' && value.length > 0 && value.length <= 4096 ? value : undefined;
+function shortText(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' && value.length > 0 && value.length <= 256 ? value : undefined;
 }
 
 function refusalFromFastify(thrown: FastifyError | Refusal): Refusal {

@@ -66,6 +66,19 @@ t.test('flags and environment', async (t) => {
       4,
       [/^xidrill-agent: KUBERNETES_SERVICE_HOST .* not set/m, /use --token-file outside a cluster/],
     ],
+    [
+      'a client certificate without TLS',
+      ['--client-ca-file', 'x', '--token-file', 'x', ...stateDir],
+      2,
+      [/^--client-ca-file: give it with --tls-cert-file/m],
+    ],
+    [
+      'a user whose token nobody would look at',
+      ['--client-user', 'system:serviceaccount:a:b', ...stateDir],
+      2,
+      [/^--client-user: give it with --client-ca-file and --audience/m],
+    ],
+    ['a user that is none', ['--client-user=', ...stateDir], 2, [/^--client-user: "": empty/m]],
     ['the same for IPv6', ['--listen', '[::]:0', ...stateDir], 2, [/reachable .*--token-file/]],
     [
       'a state directory that is a file',

@@ -44,6 +44,7 @@ async function access(helm: Helm): Promise<void> {
   const shown: string[] = [];
   await kubectl(['label', 'node', node, 'xidrill.dev/drill=allowed']);
 
+  const rights = parse(readFileSync(join(chart, 'files/rights.yaml'), 'utf8')) as readonly Right[];
   /** Where the rights lie, as kubectl's words. */
   const roleOf: Readonly<Record<string, readonly string[]>> = {
     'agent cluster': ['clusterrole', `${namespace}-${fullname}-agent`],
@@ -127,6 +128,23 @@ async function access(helm: Helm): Promise<void> {
     await Promise.all([agent.kill(), coordinator.kill()]);
   });
 
+  t.test('a stream ends with the right that it began with', async (t) => {
+    const agent = await runAgent();
+    const tail = send('agent', 'TailKernelLog', { body: { from: 'end', match: 'never' } });
+    // It is answered when the gate has let it in.
+    await send('agent', 'TailKernelLog', { body: { from: 'oldest', limit: 1 } });
+    const right = rights.find(({ resources }) => resources.includes('nodes/log'));
+    const restore = right && (await without(right, 'get', 'nodes/log'));
+    const { status, text } = await tail;
+    t.equal(status, 200);
+    t.match(JSON.parse(text), {
+      end: /cannot get resource "nodes\/log" in API group "xidrill\.dev"/,
+      records: 0,
+    });
+    await restore?.();
+    await agent.kill();
+  });
+
   t.test('without any one of the rights somebody says which', async (t) => {
     let agent = await runAgent();
     // So that there is an injection that has ended.
@@ -140,7 +158,6 @@ async function access(helm: Helm): Promise<void> {
       metadata: { name: 'monitor', namespace: 'kube-system', labels: monitorLabels },
       spec: { ...monitorTemplate.spec, nodeName: node },
     });
-    const rights = parse(readFileSync(join(chart, 'files/rights.yaml'), 'utf8')) as readonly Right[];
     const sample = await read('-n', namespace, 'injection', injectionName('blocked', node));
     let drills = 0;
     for (const right of rights) {

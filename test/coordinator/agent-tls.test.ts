@@ -4,7 +4,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { createAgentTransport, whyNoConnection } from '../../coordinator/agents/transport.ts';
+import { createAgentTransport, troubleOf } from '../../coordinator/agents/transport.ts';
 import { followTlsFiles, readTlsPair, type TlsFiles } from '../../shared/http/tls.ts';
 import { createAuthority } from '../shared/certificates.ts';
 
@@ -45,7 +45,7 @@ t.test('only a certificate of our authority, for our name, of today is believed'
       (error: unknown) => error,
     );
     t.not(thrown, undefined, `${what}: nothing is asked`);
-    t.match(whyNoConnection(thrown), because, what);
+    t.match(troubleOf(thrown), { because, isAboutTls: true, isUnsent: true }, what);
   }
 });
 
@@ -91,7 +91,8 @@ t.test('what speaks no TLS, or does not listen, is told as such', async (t) => {
   plain.listen(0, '127.0.0.1', resolve);
   await promise;
   const { port } = plain.address() as AddressInfo;
-  const failure = (url: string) => request(url, get).then(String, whyNoConnection);
+  const failure = (url: string) =>
+    request(url, get).then(String, (thrown: unknown) => troubleOf(thrown).because);
   t.match(await failure(`https://127.0.0.1:${port}`), /speaks no TLS/);
   plain.close();
   plain.closeAllConnections();

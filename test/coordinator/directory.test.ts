@@ -108,12 +108,15 @@ t.test('agents are found as pods', async (t) => {
   const running = { running: { startedAt: '2026-01-01T00:00:00Z' } };
   const notPulled = { waiting: { reason: 'ImagePullBackOff' } };
   const directoryOf = (...items: KubeObject[]) =>
-    createPodDirectory({
-      list: async (_resource: string, query: ListQuery = {}) => {
-        asked.push(query);
-        return { items, resourceVersion: '1' };
-      },
-    } as unknown as Cluster);
+    createPodDirectory(
+      {
+        list: async (_resource: string, query: ListQuery = {}) => {
+          asked.push(query);
+          return { items, resourceVersion: '1' };
+        },
+      } as unknown as Cluster,
+      'xidrill',
+    );
   t.equal(await directoryOf()('n'), undefined);
   t.equal(await directoryOf(pod(undefined))('n'), undefined, 'a pod without an address yet');
   t.equal(await directoryOf(pod('10.0.0.9'))('n'), 'http://10.0.0.9:9475');
@@ -130,13 +133,14 @@ t.test('agents are found as pods', async (t) => {
     t.equal(await directoryOf(other)('n'), undefined, what);
   const secure = createPodDirectory(
     { list: async () => ({ items: [pod('10.0.0.9')], resourceVersion: '1' }) } as unknown as Cluster,
+    'xidrill',
     'https',
   );
   t.equal(await secure('n'), 'https://10.0.0.9:9475');
   t.equal(await directoryOf(pod('fd00::9'))('n'), 'http://[fd00::9]:9475');
   const port = { name: 'agent', containerPort: 7000 };
   t.equal(await directoryOf(pod(undefined), pod('10.0.0.9', [port]))('n'), 'http://10.0.0.9:7000');
-  t.match(asked[0], { labelSelector: agentSelector, fieldSelector: 'spec.nodeName=n' });
+  t.match(asked[0], { namespace: 'xidrill', labelSelector: agentSelector, fieldSelector: 'spec.nodeName=n' });
   const both = firstOf(createStaticDirectory(new Map([['n', 'http://typed']])), directoryOf(pod('10.0.0.9')));
   t.equal(await both('n'), 'http://typed', 'what a person typed wins');
   t.equal(await both('m'), 'http://10.0.0.9:9475');

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
@@ -138,6 +138,61 @@ t.test(
     t.match(await agentsWith(ours.issue(coordinatorName)).inventory(node), { node });
   },
 );
+
+t.test('what a coordinator could not call agents with is said before it serves', async (t) => {
+  const folder = temporaryFolder(t);
+  const ours = createAuthority(folder, 'ours');
+  const files = ['--kubeconfig', kubeconfigFor(folder, 'http://127.0.0.1:1'), '--namespace', 'drills'];
+  const ca = ['--agent-ca-file', ours.caFile];
+  const rows = [
+    [
+      ['--agent', `${node}=http://127.0.0.1:1`, ...ca],
+      /--agent: n1=http:.* would be shown the token in clear/m,
+    ],
+    [
+      ['--agent-ca-file', join(folder, 'none')],
+      /the authority .*none cannot be used: ENOENT[\s\S]*--agent-ca-file/,
+    ],
+    [
+      ['--agent-token-file', join(folder, 'none')],
+      /the token in .*none cannot be read: ENOENT[\s\S]*--agent-token-file/,
+    ],
+    [
+      [...ca, '--agent-client-cert-file', ours.caFile, '--agent-client-key-file', ours.caFile],
+      /cannot be used[\s\S]*--agent-client-cert-file/,
+    ],
+    [['--agent-client-cert-file', 'x', '--agent-client-key-file', 'y'], /give it with --agent-ca-file/],
+    [
+      [...ca, '--agent-client-key-file', 'y'],
+      /--agent-client-cert-file: give it and --agent-client-key-file/,
+    ],
+  ] as const;
+  for (const [flags, says] of rows) {
+    const started = startCoordinatorProcess(t, folder, [...files, ...flags]);
+    await t.rejects(started, { message: says }, flags.join(' '));
+  }
+});
+
+t.test('the explanation names the side that is wrong', async (t) => {
+  const folder = temporaryFolder(t);
+  const tokenFile = join(folder, 'token');
+  writeFileSync(tokenFile, 's3cret');
+  const agent = await startAgent(t, { flags: ['--token-file', tokenFile, '--kernel-log', '/dev/null'] });
+  const own = join(folder, 'own');
+  writeFileSync(own, 'another');
+  const agents = createHttpAgents({ directory: async () => agent.url, tokenFile: own });
+  await t.rejects(agents.inventory(node), {
+    reason: 'unauthenticated',
+    message: /refuses this coordinator/,
+    details: { remedy: /--agent-token-file/ },
+  });
+  rmSync(own);
+  await t.rejects(agents.inventory(node), {
+    reason: 'agent_unreachable',
+    message: /the token in .* cannot be read/,
+    details: { isUnsent: true, remedy: /--agent-token-file/ },
+  });
+});
 
 t.test('authority and certificates are renewed under load: no restart, no request lost', async (t) => {
   const folder = temporaryFolder(t);

@@ -4,6 +4,7 @@ import { createHttpAgents } from '../../coordinator/agents/http.ts';
 import { createCoordinator } from '../../coordinator/app.ts';
 import type { Cluster } from '../../coordinator/cluster/port.ts';
 import { Refusal } from '../../shared/errors.ts';
+import { untilRefused } from '../../shared/http/admission.ts';
 import { type Access, createClusterGate, type Gate } from '../../shared/http/gate.ts';
 import type { Log } from '../../shared/log.ts';
 import { service, startRig } from '../agent/rig.ts';
@@ -192,3 +193,92 @@ for (const { name, rules, start, type, body } of surfaces) {
     },
   );
 }
+
+/** Lets everybody do everything but what `denied` says, and keeps what it was asked. */
+function gateThat(denied: (access: Access) => boolean): Gate & { readonly asked: readonly Access[] } {
+  const asked: Access[] = [];
+  return {
+    asked,
+    async admit(_header, access) {
+      asked.push(access);
+      if (denied(access)) throw new Refusal('permission_denied', `no ${access.resource}`, {});
+      return undefined;
+    },
+  };
+}
+
+t.test('who may read the catalogue does not learn by it what a node has', async (t) => {
+  const gate = gateThat(({ resource }) => resource === 'nodes');
+  const app = await coordinatorWith(t, gate, recordingLog().log);
+  t.equal((await app.inject('/api/v1/faults/xid')).statusCode, 200);
+  const answer = await app.inject('/api/v1/faults/xid?node=gpu-1');
+  t.match([answer.statusCode, answer.json()], [403, { code: 'permission_denied', detail: 'no nodes' }]);
+  t.strictSame(gate.asked.at(-1), { verb: 'get', resource: 'nodes', name: 'gpu-1' });
+});
+
+t.test('a name in an address is a name', async (t) => {
+  const app = await coordinatorWith(
+    t,
+    gateThat(() => false),
+    recordingLog().log,
+  );
+  for (const path of [
+    'experiments/',
+    'experiments/A',
+    'nodes//preflight',
+    'nodes/%2e%2fx/preflight',
+    'nodes/a%2f..%2fb/preflight',
+  ])
+    t.match(
+      (await app.inject(`/api/v1/${path}`)).json(),
+      { code: 'malformed_request', detail: /^params\.name / },
+      path,
+    );
+  t.match((await app.inject('/api/v1/faults/xid?node=..')).json(), { detail: /^querystring\.node / });
+});
+
+t.test('a token may be as long as Node lets a header be', async (t) => {
+  const seen: number[] = [];
+  const gate: Gate = {
+    async admit(header) {
+      seen.push(header?.length ?? 0);
+      return undefined;
+    },
+  };
+  const app = await coordinatorWith(t, gate, recordingLog().log);
+  const authorization = `Bearer ${'x'.repeat(12_000)}`;
+  t.equal((await app.inject({ url: '/api/v1/faults', headers: { authorization } })).statusCode, 200);
+  t.strictSame(seen, [authorization.length]);
+});
+
+t.test('an answer that lasts ends with the right to it, and not with the API server', async (t) => {
+  const ended: Refusal[] = [];
+  let says: 'away' | 'no' = 'away';
+  let asked = 0;
+  const refusals = {
+    away: new Refusal('cluster_unreachable', 'away', {}),
+    no: new Refusal('permission_denied', 'no', {}),
+  };
+  const admit = async () => {
+    asked += 1;
+    throw refusals[says];
+  };
+  untilRefused({ admit }, new AbortController().signal, (refusal) => ended.push(refusal), 1);
+  while (asked < 3) await new Promise((resolve) => setImmediate(resolve));
+  t.strictSame(ended, []);
+  says = 'no';
+  while (ended.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  t.equal(ended[0]?.message, 'no');
+
+  const gone = new AbortController();
+  let late = 0;
+  const count = async () => {
+    late += 1;
+  };
+  untilRefused({ admit: count }, gone.signal, () => t.fail('nothing was refused'), 1);
+  while (late < 2) await new Promise((resolve) => setImmediate(resolve));
+  gone.abort();
+  const until = late;
+  untilRefused({ admit: count }, gone.signal, () => undefined, 1);
+  t.equal(late, until, 'nobody asks once the caller has gone');
+});

@@ -70,6 +70,7 @@ t.test('everything wrong is reported, each with its flag', (t) => {
       [/^--constructor: no such/, /^--__proto__: no such/],
     ],
     [['--name=a', '--no-arm'], {}, [/^--no-arm: no such option/]],
+    [['--name='], {}, ['--name: "": empty; leave the option out, or give it a value']],
   ];
   for (const [argv, env, faults] of rows) {
     const outcome = readConfig('it', table, argv, env);

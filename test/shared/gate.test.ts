@@ -112,3 +112,39 @@ t.test('only what was allowed is remembered, and not for long', async (t) => {
   for (const _ of [1, 2]) await t.rejects(gate.admit('Bearer weak', access, peer));
   t.equal(asked.length, 8, 'a refusal is asked for again each time');
 });
+
+t.test('who asks while the answer is on its way waits for it', async (t) => {
+  const { create, asked } = reviewer();
+  const gate = createClusterGate({ create, audience, clock: clockAt() });
+  await Promise.all(Array.from({ length: 50 }, () => gate.admit('Bearer good', access, peer)));
+  t.equal(asked.length, 2, 'one review of each kind');
+  const refused = await Promise.allSettled(
+    Array.from({ length: 50 }, () => gate.admit('Bearer bad', access, peer)),
+  );
+  t.ok(refused.every(({ status }) => status === 'rejected'));
+  t.equal(asked.length, 3, 'and one for all who are refused at once');
+});
+
+t.test('a clock that is put back makes no answer younger', async (t) => {
+  const { create, asked } = reviewer();
+  const clock = clockAt();
+  clock.set(3_600_000);
+  const gate = createClusterGate({ create, audience, clock });
+  await gate.admit('Bearer good', access, peer);
+  clock.set(0);
+  await gate.admit('Bearer good', access, peer);
+  t.equal(asked.length, 4);
+});
+
+t.test('an authorizer that could not tell is told as such', async (t) => {
+  const status = (resource: string) =>
+    resource === 'tokenreviews'
+      ? { authenticated: true, audiences: [audience], user: { username: 'u' } }
+      : { allowed: false, evaluationError: 'webhook: connection refused' };
+  const create: CreateReview = async (resource) => ({ status: status(resource) });
+  const gate = createClusterGate({ create, audience, clock: clockAt() });
+  await t.rejects(gate.admit('Bearer good', access, peer), {
+    reason: 'permission_denied',
+    message: /webhook: connection refused/,
+  });
+});

@@ -56,6 +56,8 @@ t.test('an API server that does not answer as one lets nobody in, and says what 
   const rows = [
     [403, forbidden, /answered 403 .*: User "agent" cannot create resource/, /verb create on tokenreviews/],
     [500, 'oops', /answered 500 .*: oops/, /log/],
+    [201, '<html>s3cret</html>', /answered 201 .*: not the object that was asked for$/, /log/],
+    [201, 'null', /not the object that was asked for$/, /log/],
   ] as const;
   for (const [status, text, message, remedy] of rows) {
     const { create } = await startApiServer(t, { status, text });

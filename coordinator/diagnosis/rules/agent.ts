@@ -46,8 +46,10 @@ export const agentUnreachable: Rule = {
         ? seen(facts, `agent ${facts.node.name} GetInventory`, isUnread(inventory) ? inventory.unread : '')
         : seenProblem(problem);
     const remedy = problem === undefined ? isUnread(inventory) && inventory.remedy : problem.details.remedy;
+    const isUnsent = problem === undefined || problem.details.isUnsent === true;
+    const outcome = isUnsent ? '' : ' Whether anything was injected cannot be known from here.';
     return proven({
-      summary: `The agent on node ${facts.node.name} is unreachable: ${evidence.observed.replace(/^agent_unreachable: /, '')}. Whether anything was injected cannot be known from here.`,
+      summary: `The agent on node ${facts.node.name} is unreachable: ${evidence.observed.replace(/^agent_unreachable: /, '')}.${outcome}`,
       evidence: [evidence],
       remedy: `${typeof remedy === 'string' ? capital(remedy) : 'Look at the agent’s pod on that node'}. The same order id can be sent again: it is carried out once.`,
     });
