@@ -15,6 +15,7 @@ import { registerAgentsUp } from './agents/metrics.ts';
 import type { Agents } from './agents/port.ts';
 import { assertCrdsInstalled, assertNamespaceExists } from './cluster/crds.ts';
 import type { Cluster } from './cluster/port.ts';
+import { rules } from './diagnosis/rules.ts';
 import { holdLease } from './experiment/lease.ts';
 import { createRunnerMetrics } from './experiment/metrics.ts';
 import { createPlanner } from './experiment/planner.ts';
@@ -70,6 +71,10 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     ...(options.gate === undefined ? {} : { gate: options.gate }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
     notReady: () => because,
+  });
+  const runnerMetrics = createRunnerMetrics(metrics, {
+    faults: rows.map(({ name }) => name),
+    causes: [...rules.map(({ code }) => code), 'unexplained'],
   });
   registerAgentsUp(metrics, agents, () =>
     watcher
@@ -128,7 +133,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
         watcher,
         collector,
         planner,
-        metrics: createRunnerMetrics(metrics),
+        metrics: runnerMetrics,
       };
       await holdLease(
         { cluster, namespace, identity: options.identity, seconds: options.leaseSeconds, clock, log },

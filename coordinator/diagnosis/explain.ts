@@ -200,6 +200,7 @@ function explainNothing(facts: Facts, judged: readonly Judged[]): Explanation {
 function unreadOf({ nma, agent }: Facts): string[] {
   return [
     ...(isUnread(nma.log) ? [`NMA’s log: ${nma.log.unread}`] : []),
+    ...Object.values(nma.kept ?? {}).map(({ unread }) => `NMA: ${unread}`),
     ...(isUnread(agent.inventory) ? [`the agent’s inventory: ${agent.inventory.unread}`] : []),
   ];
 }

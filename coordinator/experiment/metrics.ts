@@ -1,7 +1,12 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { verdicts } from '../../shared/schemas/expectation.ts';
 import type { RunnerMetrics } from './runner.ts';
 
-export function createRunnerMetrics(registry: Registry): RunnerMetrics {
+/** `faults` and `causes` are the names that can come. */
+export function createRunnerMetrics(
+  registry: Registry,
+  names: { readonly faults: readonly string[]; readonly causes: readonly string[] },
+): RunnerMetrics {
   const experiments = new Counter({
     name: 'xidrill_experiments_total',
     help: 'Experiments that have ended, by fault and verdict',
@@ -26,6 +31,9 @@ export function createRunnerMetrics(registry: Registry): RunnerMetrics {
     help: 'Experiments that are being worked on by this coordinator',
     registers: [registry],
   });
+  // A series that first appears with its first failure is one that no alert on an increase can see.
+  for (const fault of names.faults) for (const verdict of verdicts) experiments.inc({ fault, verdict }, 0);
+  for (const cause of names.causes) explanations.inc({ cause }, 0);
   return {
     ended(fault, verdict, cause) {
       experiments.inc({ fault, verdict });

@@ -6,15 +6,16 @@ import { type FoundNmaVersion, findNmaVersion } from '../../shared/nma/versions.
 import type { Agents } from '../agents/port.ts';
 import { conditionsOf, field, list, text, textMap } from '../cluster/node-view.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
-import type {
-  AgentFacts,
-  DrillFacts,
-  Facts,
-  NmaFacts,
-  NodeFacts,
-  PodFacts,
-  RepairFacts,
-  Unread,
+import {
+  type AgentFacts,
+  type DrillFacts,
+  type Facts,
+  isUnread,
+  type NmaFacts,
+  type NodeFacts,
+  type PodFacts,
+  type RepairFacts,
+  type Unread,
 } from './facts.ts';
 
 /** Labels of the monitoring agent's chart (nma.md §8). */
@@ -76,10 +77,13 @@ export function createCollector(options: {
     const pod = pods.items[0] === undefined ? undefined : podFacts(pods.items[0]);
     const namespace = pod?.namespace ?? daemonSet?.metadata.namespace;
     const image = pod?.image ?? (daemonSet === undefined ? undefined : imageOf(daemonSet));
-    const [serviceAccount, log, disabledPlugins] = await Promise.all([
-      readServiceAccount(namespace, pod?.serviceAccount ?? serviceAccountOf(daemonSet)),
+    const [account, log, configuration] = await Promise.all([
+      unlessKept(
+        namespace,
+        readServiceAccount(namespace, pod?.serviceAccount ?? serviceAccountOf(daemonSet)),
+      ),
       readLog(pod),
-      readDisabledPlugins(namespace),
+      unlessKept(namespace, readDisabledPlugins(namespace)),
     ]);
     return {
       daemonSet:
@@ -92,11 +96,15 @@ export function createCollector(options: {
               nodeSelector: textMap(daemonSet, 'spec', 'template', 'spec', 'nodeSelector'),
             },
       pod,
-      serviceAccount,
+      serviceAccount: isUnread(account) ? undefined : account,
       mayBeHostProcess: node.metadata.labels?.['eks.amazonaws.com/compute-type'] === 'auto',
       version: image === undefined ? undefined : { text: image, ...findNmaVersion(image) },
       log,
-      disabledPlugins,
+      disabledPlugins: isUnread(configuration) ? [] : configuration,
+      kept: {
+        ...(isUnread(account) ? { serviceAccount: account } : {}),
+        ...(isUnread(configuration) ? { configuration } : {}),
+      },
       dcgmServer: {
         daemonSet: dcgmSets.items.length > 0,
         pod: dcgmPods.items[0] === undefined ? undefined : podFacts(dcgmPods.items[0]),
@@ -281,6 +289,17 @@ function karpenterFacts(deployment: KubeObject): NonNullable<RepairFacts['karpen
     evidence:
       gates === undefined ? 'neither --feature-gates nor FEATURE_GATES is set' : `feature gates "${gates}"`,
   };
+}
+
+/** Rights on the monitoring agent's namespace are given for one namespace; it may be in another. */
+async function unlessKept<T>(namespace: string | undefined, answer: Promise<T>): Promise<T | Unread> {
+  try {
+    return await answer;
+  } catch (thrown) {
+    if (!(thrown instanceof Refusal) || thrown.reason !== 'cluster_refused') throw thrown;
+    const remedy = `let the coordinator read it: with its chart nma.namespace=${namespace}`;
+    return { unread: `${messageFromUnknown(thrown)}; ${remedy}`, remedy };
+  }
 }
 
 function unreadBecause(thrown: unknown): Unread {

@@ -78,6 +78,8 @@ export type NmaFacts = {
   readonly log: readonly string[] | Unread;
   /** `monitors:` of its ConfigMap: plugin name → enabled. */
   readonly disabledPlugins: readonly string[];
+  /** What of it the API server keeps from us, so that nothing above says anything about it. */
+  readonly kept?: { readonly serviceAccount?: Unread; readonly configuration?: Unread };
   readonly dcgmServer: {
     readonly daemonSet: boolean;
     readonly pod: PodFacts | undefined;
@@ -135,6 +137,6 @@ export type DrillFacts = {
   readonly waitedUntil: string | undefined;
 };
 
-export function isUnread(value: object): value is Unread {
-  return 'unread' in value;
+export function isUnread(value: object | undefined): value is Unread {
+  return value !== undefined && 'unread' in value;
 }

@@ -1,9 +1,11 @@
 import { execFile, spawn } from 'node:child_process';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   rmSync,
   writeFileSync,
@@ -36,6 +38,7 @@ function stubImage(folder: string): string {
 
 const folder = mkdtempSync(join(realpathSync(tmpdir()), 'xidrill-sidecar-'));
 t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+chmodSync(folder, 0o755);
 const bin = stubImage(folder);
 const environment = (offer: string, more: Record<string, string> = {}) => ({
   PATH: `${bin}:${process.env.PATH}`,
@@ -43,11 +46,22 @@ const environment = (offer: string, more: Record<string, string> = {}) => ({
   ...more,
 });
 
+/** Not root, and without any capability, as the chart says. */
+const asInThePod = [
+  ...['setpriv', '--reuid=65532', '--regid=65532', '--clear-groups', '--no-new-privs'],
+  ...['--inh-caps=-all', '--bounding-set=-all', '--'],
+];
+
 t.test(
   'the sidecar lends dcgmi with the libraries that are not the agent’s own, until it is ended',
   async (t) => {
     const offer = join(folder, 'lent');
-    const sidecar = spawn('sh', ['-c', `. ${script}`], { env: environment(offer), stdio: 'ignore' });
+    // As an emptyDir is.
+    mkdirSync(offer);
+    chmodSync(offer, 0o777);
+    const command = ['sh', '-c', readFileSync(script, 'utf8')];
+    const [program = '', ...args] = process.getuid?.() === 0 ? [...asInThePod, ...command] : command;
+    const sidecar = spawn(program, args, { env: environment(offer), stdio: 'ignore' });
     const ended = new Promise((resolve) => sidecar.once('exit', (code) => resolve(code)));
     await until('dcgmi is lent', async () => existsSync(join(offer, 'bin/dcgmi')));
     const { stdout } = await run(join(offer, 'bin/dcgmi'), ['discovery', '-l now'], { env: {} });

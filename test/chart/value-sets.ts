@@ -37,7 +37,8 @@ export const valueSets: readonly ValueSet[] = [
         String(at(agentOf(objects), 'containers.1.image')).replace(/:.*/, ''),
         'nvcr.io/nvidia/cloud-native/dcgm',
       ],
-      [at(agentOf(objects), 'containers.1.env.length'), 1],
+      [at(agentOf(objects), 'containers.1.env.1'), { name: 'NVIDIA_VISIBLE_DEVICES', value: 'void' }],
+      [at(agentOf(objects), 'containers.1.securityContext.runAsNonRoot'), true],
       [at(coordinatorOf(objects), 'securityContext.runAsNonRoot'), true],
       [at(coordinatorOf(objects), 'containers.0.securityContext.readOnlyRootFilesystem'), true],
       [at(only(objects, 'Deployment'), 'spec.replicas'), 2],
@@ -77,7 +78,10 @@ export const valueSets: readonly ValueSet[] = [
         [{ key: 'ca.crt', path: 'ca.crt' }],
       ],
       [at(agentOf(objects), 'containers.0.livenessProbe.httpGet.scheme'), 'HTTPS'],
-      [at(only(objects, 'Pod'), 'spec.containers.0.env.0.value'), 'https://drills-xidrill-coordinator:8475'],
+      [
+        at(only(objects, 'Pod'), 'spec.containers.0.env.0.value'),
+        'https://drills-xidrill-coordinator.gpu-drills.svc:8475',
+      ],
     ],
   },
   {
@@ -138,7 +142,19 @@ export const valueSets: readonly ValueSet[] = [
     name: 'an agent on every node',
     values: { 'agent.nodes.all': true },
     shows: (objects) => [
-      [at(agentOf(objects), 'affinity'), undefined],
+      [
+        at(
+          agentOf(objects),
+          'affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms',
+        ),
+        [
+          {
+            matchExpressions: [
+              { key: 'eks.amazonaws.com/compute-type', operator: 'NotIn', values: ['fargate'] },
+            ],
+          },
+        ],
+      ],
       [at(agentOf(objects), 'nodeSelector'), { 'kubernetes.io/os': 'linux' }],
     ],
   },
@@ -179,7 +195,8 @@ export const valueSets: readonly ValueSet[] = [
       [at(agentOf(objects), 'containers.1.image'), 'nvcr.io/nvidia/cloud-native/dcgm:4.5.2'],
       [at(agentOf(objects), 'containers.1.securityContext.privileged'), undefined],
       [at(agentOf(objects), 'containers.1.securityContext.capabilities'), { drop: ['ALL'] }],
-      [at(agentOf(objects), 'containers.1.env.length'), 1],
+      [at(agentOf(objects), 'containers.1.env.1'), { name: 'NVIDIA_VISIBLE_DEVICES', value: 'void' }],
+      [at(agentOf(objects), 'containers.1.securityContext.runAsNonRoot'), true],
     ],
   },
   {
@@ -200,6 +217,25 @@ export const valueSets: readonly ValueSet[] = [
       [at(agentOf(objects), 'containers.1.securityContext'), { privileged: true }],
       [at(agentOf(objects), 'containers.1.env.1'), { name: 'ENGINE_PORT', value: '5557' }],
       [argsOf(agentOf(objects)).includes('--dcgmi=/usr/bin/dcgmi'), true],
+    ],
+  },
+  {
+    name: 'words that YAML would read as something else',
+    values: {
+      imagePullSecrets: ['123', { name: 'true' }],
+      commonLabels: { team: '1', both: 'all' },
+      'agent.podLabels': { both: 'agent' },
+      'agent.gpu.runtimeClassName': '1e3',
+      'auth.agentAudience': 'true',
+      'coordinator.serviceAccount.name': '0x1',
+    },
+    shows: (objects) => [
+      [at(agentOf(objects), 'imagePullSecrets'), [{ name: '123' }, { name: 'true' }]],
+      [at(only(objects, 'DaemonSet'), 'spec.template.metadata.labels.both'), 'agent'],
+      [at(only(objects, 'DaemonSet'), 'metadata.labels.both'), 'all'],
+      [at(agentOf(objects), 'runtimeClassName'), '1e3'],
+      [at(coordinatorOf(objects), 'serviceAccountName'), '0x1'],
+      [at(coordinatorOf(objects), 'volumes.0.projected.sources.0.serviceAccountToken.audience'), 'true'],
     ],
   },
   {
@@ -277,7 +313,7 @@ export const valueSets: readonly ValueSet[] = [
       [
         at(only(objects, 'ServiceMonitor'), 'spec.endpoints.0.tlsConfig'),
         {
-          serverName: 'drills-xidrill-coordinator',
+          serverName: 'drills-xidrill-coordinator.gpu-drills.svc',
           ca: { secret: { name: 'drills-xidrill-coordinator-tls', key: 'ca.crt' } },
         },
       ],

@@ -145,6 +145,26 @@ async function access(helm: Helm): Promise<void> {
     await agent.kill();
   });
 
+  t.test(
+    'a monitoring agent in another namespace stops nothing, and is told with the value to set',
+    async (t) => {
+      const elsewhere = { ...monitorDaemonSet.metadata, namespace: 'gpu-health' };
+      await kubectl(['create', 'namespace', 'gpu-health']);
+      await apply({ ...monitorDaemonSet, metadata: elsewhere });
+      const [nma, agent, coordinator] = [await startNma(), await runAgent(), await runCoordinator()];
+      const preflight = await send('coordinator', `nodes/${node}/preflight`);
+      t.equal(preflight.status, 200);
+      const unknown = (JSON.parse(preflight.text).checks as readonly { result: string; text: string }[])
+        .filter(({ result }) => result === 'unknown')
+        .map(({ text }) => text)
+        .join('\n');
+      t.match(unknown, /serviceaccounts[\s\S]*nma\.namespace=gpu-health/);
+      t.equal((await drill({ name: 'elsewhere', fault: { name: 'task-blocked' } })).verdict, 'pass');
+      await Promise.all([nma.kill(), agent.kill(), coordinator.kill()]);
+      await kubectl(['-n', 'gpu-health', 'delete', 'daemonset', elsewhere.name]);
+    },
+  );
+
   t.test('without any one of the rights somebody says which', async (t) => {
     let agent = await runAgent();
     // So that there is an injection that has ended.
@@ -164,6 +184,8 @@ async function access(helm: Helm): Promise<void> {
       for (const verb of right.verbs) {
         for (const resource of right.resources) {
           drills += 1;
+          // The right to create a lease is used where there is none.
+          await kubectl(['-n', namespace, 'delete', 'lease', 'xidrill-coordinator', '--ignore-not-found']);
           const complaint = `cannot ${verb} resource "${resource}" in API group "${right.apiGroups[0]}"`;
           const restore = await without(right, verb, resource);
           // An injection is read by its name where somebody else has made it already.
@@ -246,6 +268,10 @@ async function access(helm: Helm): Promise<void> {
         // It does not serve yet, or is stopped.
       }
     };
+    const asOperator = async (...args: string[]) => {
+      const who = `--as=system:serviceaccount:${namespace}:operator`;
+      text += (await plane.kubectl(['-n', namespace, ...args, '-o', 'name', who])).stderr;
+    };
     const done = (async () => {
       const body = { name, fault: { name: 'task-blocked' }, expectation: { within: '20s' } };
       for (let round = 0; !stopping.signal.aborted; round += 1, await sleep(200)) {
@@ -257,6 +283,8 @@ async function access(helm: Helm): Promise<void> {
         // No order: what may be given is refused for its body.
         await call('WriteKernelMessage', {}, 'agent');
         await call('TailKernelLog', { from: 'oldest', limit: 1 }, 'agent');
+        await asOperator('get', 'injections');
+        await asOperator('get', 'injection', injectionName(name, node));
         // Not at once: what is aborted before it has begun asks for little.
         if (round > 4) await call(`experiments/${name}/abort`, {});
       }

@@ -49,7 +49,7 @@ async function stories(helm: Helm): Promise<void> {
 
   t.test('helm upgrade that arms keeps the certificates; a task-blocked drill passes', async (t) => {
     const before = [await secretOf('agent'), await secretOf('coordinator')];
-    await runHelm('upgrade', releaseName, chart, '--reuse-values', '--set=agent.armed=true');
+    await runHelm('upgrade', releaseName, chart, '--reset-then-reuse-values', '--set=agent.armed=true');
     t.strictSame([await secretOf('agent'), await secretOf('coordinator')], before);
     const agent = await runAgent();
     const coordinator = await runCoordinator();

@@ -92,6 +92,8 @@ async function pages(t: Test, helm: Helm): Promise<void> {
     const said = await type(here);
     t.ok(said.includes(expected), `${command} → ${expected}`, { said });
   }
+  for (const { command } of commandsOf('charts/xidrill/README.md', 'Upgrade'))
+    await t.resolves(type(command), command);
   await Promise.all(pods.map((pod) => pod.kill()));
   assertNoToken(t, installed);
 

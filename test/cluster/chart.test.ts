@@ -100,9 +100,87 @@ else {
     await kubectl(['delete', 'node', 'plain']);
     await node('gpu', { 'node.kubernetes.io/instance-type': 'g5.xlarge', 'xidrill.dev/drill': 'allowed' });
     const pending = await dryInstall();
-    t.match(pending, /WARNING: every node has GPUs/);
+    t.match(pending, /WARNING: no node is left for the coordinator/);
     t.match(pending, 'These nodes may be drilled: gpu');
+    await node('gpu', { 'node.kubernetes.io/instance-type': 'g5.xlarge', 'xidrill.dev/drill': '' });
+
+    // The label that the notes ask for takes the last place of the coordinator.
+    await node('plain', { 'xidrill.dev/drill': 'allowed' });
+    t.match(await dryInstall(), /WARNING: no node is left for the coordinator/);
+    await node('plain', { 'xidrill.dev/drill': '', 'eks.amazonaws.com/compute-type': 'fargate' });
+    t.notMatch(await dryInstall(), /WARNING/);
+    t.match(
+      await dryInstall('--set=agent.nodeSelector.pool=nope'),
+      /WARNING: none of the 2 nodes has the labels of agent\.nodeSelector/,
+    );
     await kubectl(['delete', 'node', 'gpu']);
+    const everywhere = '--set=agent.nodes.all=true';
+    t.match(
+      await dryInstall(everywhere),
+      /WARNING: none of the 1 nodes .* may run an agent/,
+      'Fargate runs none',
+    );
+    await kubectl(['delete', 'node', 'plain']);
+
+    const labels = { 'app.kubernetes.io/name': 'eks-node-monitoring-agent' };
+    const monitor = {
+      apiVersion: 'apps/v1',
+      kind: 'DaemonSet',
+      metadata: { name: 'monitor', namespace: 'monitoring', labels },
+      spec: {
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: { containers: [{ name: 'a', image: 'b' }] } },
+      },
+    };
+    await kubectl(['apply', '-f', '-'], JSON.stringify(monitor));
+    t.match(
+      await dryInstall(),
+      /WARNING: the EKS Node Monitoring Agent is in namespace monitoring[\s\S]*nma\.namespace=monitoring/,
+    );
+    t.notMatch(await dryInstall('--set=nma.namespace=monitoring'), /WARNING/);
+    await kubectl(['-n', 'monitoring', 'delete', 'daemonset', 'monitor']);
+  });
+
+  t.test('who may do everything in one namespace, and nothing else, installs without roles', async (t) => {
+    const account = ['-n', release.namespace];
+    await kubectl([...account, 'create', 'serviceaccount', 'landlord']);
+    await kubectl(
+      ['apply', '-f', '-'],
+      JSON.stringify({
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'Role',
+        metadata: { name: 'landlord', namespace: release.namespace },
+        rules: [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }],
+      }),
+    );
+    await kubectl([
+      ...account,
+      'create',
+      'rolebinding',
+      'landlord',
+      '--role=landlord',
+      `--serviceaccount=${release.namespace}:landlord`,
+    ]);
+    const user = `--kube-as-user=system:serviceaccount:${release.namespace}:landlord`;
+    const notes = await dryInstall('--set=rbac.create=false', '--skip-crds', user);
+    t.match(notes, /The agents are DISARMED/);
+  });
+
+  t.test('a release may have any name that its objects can have', async (t) => {
+    const named = async (name: string) => {
+      const args = ['template', name, chart, '-n', '123'];
+      const { code, stdout, stderr } = await helm(args);
+      return { code, stderr, stdout };
+    };
+    await kubectl(['create', 'namespace', '123']);
+    const dotted = await named('my.rel');
+    const answer = await plane.kubectl(
+      ['create', '--dry-run=server', '--validate=strict', '-f', '-', '-o', 'name'],
+      JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objectsIn(dotted.stdout) }),
+    );
+    t.match(answer, { stderr: '', exitCode: 0, stdout: /service\/my-rel-xidrill-coordinator/ });
+    for (const name of ['123', '1e3'])
+      t.match(await named(name), { stderr: /must begin with a letter/ }, name);
   });
 
   t.test('the notes say what would keep agents away without a word', async (t) => {

@@ -64,7 +64,7 @@ export async function install(t: Test, helm: Helm, options: Options = {}) {
     plane,
     kubectl,
     folder: join(folder, 'node'),
-    services: [`${fullname}-coordinator`],
+    services: [`${fullname}-coordinator.${namespace}.svc`],
   });
   t.teardown(() => kubelet.stop());
 

@@ -146,6 +146,12 @@ t.test('each fault on a healthy cluster, and again', async (t) => {
     const metrics = await (await fetch(`${rig.url}/metrics`)).text();
     t.match(metrics, /xidrill_experiments_total\{fault="conntrack-full",verdict="pass"\} 3/);
     t.match(metrics, /xidrill_explanations_total\{cause="already-false"\} 1/);
+    t.match(
+      metrics,
+      /xidrill_experiments_total\{fault="xid",verdict="error"\} 0/,
+      'there before the first one',
+    );
+    t.match(metrics, /xidrill_explanations_total\{cause="arm64-gate"\} 0/);
     t.match(metrics, /xidrill_detection_seconds_count\{fault="xid"\} 3/);
     t.notMatch(metrics, /node="/);
   });

@@ -668,6 +668,19 @@ export const ruleRows: readonly RuleRow[] = [
   ['credentials-broken', 'no role', 'refuted', facts({ node: { conditions: stale } })],
   [
     'credentials-broken',
+    'an account that may not be read',
+    'unknown',
+    facts({
+      node: { conditions: stale },
+      nma: {
+        serviceAccount: undefined,
+        kept: { serviceAccount: { unread: 'serviceaccounts is forbidden' } },
+      },
+    }),
+    /could not be read: serviceaccounts is forbidden/,
+  ],
+  [
+    'credentials-broken',
     'the whole node is old',
     'unknown',
     facts({ node: { conditions: allOld }, nma: { pod: irsaPod } }),
@@ -859,6 +872,23 @@ export const ruleRows: readonly RuleRow[] = [
     'refuted',
     facts({ nma: { disabledPlugins: ['nvidia'] } }),
     /running NMA writes/,
+  ],
+  [
+    'monitor-disabled',
+    'a configuration that may not be read',
+    'unknown',
+    facts({
+      node: { conditions: stale },
+      nma: { kept: { configuration: { unread: 'configmaps is forbidden' } } },
+    }),
+    /could not be read: configmaps is forbidden/,
+  ],
+  [
+    'monitor-disabled',
+    'the same, but it is at work',
+    'refuted',
+    facts({ nma: { kept: { configuration: { unread: 'configmaps is forbidden' } } } }),
+    /the running NMA writes/,
   ],
   ['monitor-disabled', 'another one', 'refuted', facts({ nma: { disabledPlugins: ['networking'] } })],
   [

@@ -1,28 +1,39 @@
 {{- define "xidrill.fullname" -}}
-{{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 48 | trimSuffix "-" -}}
-{{- else if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | trunc 48 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 48 | trimSuffix "-" -}}
+{{- $name := .Values.fullnameOverride -}}
+{{- if not $name -}}
+{{- $name = ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) (contains .Chart.Name .Release.Name) -}}
 {{- end -}}
+{{- $name = $name | replace "." "-" | trunc 48 | trimSuffix "-" -}}
+{{- if not (regexMatch "^[a-z]" $name) -}}
+{{- fail (printf "release name %s: a Service's name must begin with a letter; choose another, or set fullnameOverride" .Release.Name) -}}
+{{- end -}}
+{{- $name -}}
 {{- end -}}
 
 {{/* The name is fixed: the coordinator finds agents by it. */}}
 {{- define "xidrill.selector" -}}
 app.kubernetes.io/name: xidrill
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
+{{/* Of two with one name the first counts: those that select pods, then `more` for this object, then those for all. */}}
 {{- define "xidrill.labels" -}}
-{{ include "xidrill.selector" . }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: xidrill
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
-{{- with .root.Values.commonLabels }}
-{{ toYaml . }}
+{{- $selector := include "xidrill.selector" . | fromYaml -}}
+{{- $standard := dict
+  "app.kubernetes.io/version" .root.Chart.AppVersion
+  "app.kubernetes.io/part-of" "xidrill"
+  "app.kubernetes.io/managed-by" .root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_") -}}
+{{ merge (dict) $selector (.more | default dict) (.root.Values.commonLabels | default dict) $standard | toYaml }}
+{{- end -}}
+
+{{- define "xidrill.pullSecrets" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+{{- range . }}
+  - name: {{ if kindIs "map" . }}{{ .name | quote }}{{ else }}{{ . | quote }}{{ end }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -45,6 +56,11 @@ default
 {{- end -}}
 {{- end -}}
 
+{{/* By which a caller inside the cluster finds it, and which a certificate of yours must have. */}}
+{{- define "xidrill.coordinatorName" -}}
+{{ include "xidrill.tlsNames" (dict "root" . "component" "coordinator") | fromYamlArray | last }}
+{{- end -}}
+
 {{/* Where a program's certificate lies, whoever made it. */}}
 {{- define "xidrill.tlsSecret" -}}
 {{- $own := (index .root.Values.tls .component).existingSecret -}}
@@ -62,12 +78,12 @@ default
 {{/* A program's names, as its callers know it. */}}
 {{- define "xidrill.tlsNames" -}}
 {{- if eq .component "agent" -}}
-- {{ .root.Values.tls.agent.serverName }}
+- {{ .root.Values.tls.agent.serverName | quote }}
 {{- else -}}
 {{- $service := printf "%s-coordinator" (include "xidrill.fullname" .root) -}}
-- {{ $service }}
-- {{ $service }}.{{ .root.Release.Namespace }}
-- {{ $service }}.{{ .root.Release.Namespace }}.svc
+- {{ $service | quote }}
+- {{ printf "%s.%s" $service .root.Release.Namespace | quote }}
+- {{ printf "%s.%s.svc" $service .root.Release.Namespace | quote }}
 {{- end -}}
 {{- end -}}
 

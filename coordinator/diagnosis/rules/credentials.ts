@@ -44,6 +44,8 @@ function judgeCredentials(facts: Facts): Judgement {
   const logLines = present(...logPatterns.map((pattern) => seenInLog(facts, pattern)));
   const writing = writingOf(facts);
   if (!hasCredentialMarks(facts)) {
+    const kept = facts.nma.kept?.serviceAccount;
+    if (kept !== undefined) return unknown(`NMA’s ServiceAccount could not be read: ${kept.unread}`);
     if (facts.nma.serviceAccount === undefined && facts.nma.pod === undefined) return irrelevant;
     return refuted(
       `neither the ServiceAccount nor the pod carries an AWS role (${roleAnnotation}, AWS_ROLE_ARN)`,

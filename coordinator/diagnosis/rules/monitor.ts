@@ -23,9 +23,15 @@ export const monitorDisabled: Rule = {
 function judgeDisabled(facts: Facts): Judgement {
   const { type, plugin } = expectedMonitor(facts);
   if (plugin === undefined) return irrelevant;
+  const condition = conditionOf(facts, type);
+  const kept = facts.nma.kept?.configuration;
+  if (kept !== undefined) {
+    return condition !== undefined && isFresh(facts, condition)
+      ? refuted(`the running NMA writes ${type}`)
+      : unknown(`NMA’s configuration could not be read: ${kept.unread}`);
+  }
   if (!facts.nma.disabledPlugins.includes(plugin))
     return refuted(`NMA’s configuration does not disable ${plugin}`);
-  const condition = conditionOf(facts, type);
   if (condition !== undefined && isFresh(facts, condition)) {
     return refuted(
       `the configuration disables ${plugin}, but the running NMA writes ${type} (it was read at its start)`,
