@@ -16,6 +16,13 @@ export type AgentTls = {
   readonly onProblem?: (because: string) => void;
 };
 
+type Sent = {
+  readonly method: 'GET' | 'POST';
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal: AbortSignal;
+};
+
 export type Answer = { readonly status: number; readonly text: string };
 
 /** A receipt with everything in it stays far below. */
@@ -31,15 +38,7 @@ export function createAgentTransport(tls: AgentTls | undefined) {
   /** Until when the certificate of a connection is good; asked at the handshake, as Node forgets it on kept ones. */
   const ends = new WeakMap<TLSSocket, number>();
 
-  return async function request(
-    url: string,
-    options: {
-      readonly method: 'GET' | 'POST';
-      readonly headers?: Readonly<Record<string, string>>;
-      readonly body?: string;
-      readonly signal: AbortSignal;
-    },
-  ): Promise<Answer> {
+  return async function request(url: string, options: Sent): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const isSecure = url.startsWith('https:');
     const sent = (isSecure ? https : http).request(
@@ -55,11 +54,16 @@ export function createAgentTransport(tls: AgentTls | undefined) {
       },
       (response) => readAll(response).then(resolve, reject),
     );
-    sent.on('error', reject);
+    let hasOutlived = false;
+    // Nothing was sent: another connection sees the certificate of now.
+    sent.on('error', (thrown) => (hasOutlived ? resolve(request(url, options)) : reject(thrown)));
     sent.on('socket', (socket) => {
       if (!(socket instanceof TLSSocket)) return;
       if (!sent.reusedSocket) socket.once('secureConnect', () => ends.set(socket, endOf(socket)));
-      else if ((ends.get(socket) ?? 0) < Date.now()) sent.destroy(expired());
+      else if ((ends.get(socket) ?? 0) < Date.now()) {
+        hasOutlived = true;
+        sent.destroy(new Error('the connection has outlived its certificate'));
+      }
     });
     sent.end(options.body);
     return promise;
@@ -83,10 +87,6 @@ function createPool({ caFile, serverName, client, onProblem = () => undefined }:
 
 function endOf(socket: TLSSocket): number {
   return Date.parse(socket.getPeerX509Certificate()?.validTo ?? '') || 0;
-}
-
-function expired(): Error {
-  return Object.assign(new Error('certificate has expired'), { code: 'CERT_HAS_EXPIRED' });
 }
 
 async function readAll(response: IncomingMessage): Promise<Answer> {

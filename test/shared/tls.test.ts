@@ -162,7 +162,8 @@ t.test('a file without a whole certificate in it is no authority', (t) => {
 t.test('a kept connection is not used beyond the certificate that it began with', async (t) => {
   const ours = createAuthority(t.testdir({}), 'ours');
   const until = new Date(Date.now() + 2_500);
-  const { port } = await serve(t, ours.issueUntil(serverName, until));
+  const files = ours.issueUntil(serverName, until);
+  const { port } = await serve(t, files);
   const request = createAgentTransport({ caFile: ours.caFile, serverName });
   const answer = () =>
     request(`https://127.0.0.1:${port}/`, { method: 'GET', signal: AbortSignal.timeout(5_000) }).then(
@@ -173,6 +174,19 @@ t.test('a kept connection is not used beyond the certificate that it began with'
   let latest = await answer();
   while (Date.now() < until.getTime() + 1_000) latest = await answer();
   t.match(latest, /its certificate has expired/);
+
+  const soon = new Date(Date.now() + 2_500);
+  const short = ours.issueUntil(serverName, soon);
+  const place = (pair: { readonly certFile: string; readonly keyFile: string }) => {
+    copyFileSync(pair.keyFile, files.keyFile);
+    copyFileSync(pair.certFile, files.certFile);
+  };
+  place(short);
+  t.equal(await answer(), 200, 'a renewed one is seen by a new connection');
+  place(ours.issue(serverName));
+  const answers = new Set<unknown>();
+  while (Date.now() < soon.getTime() + 1_000) answers.add(await answer());
+  t.strictSame([...answers], [200], 'renewed in time: the kept connection ends, and no request is lost');
 });
 
 t.test('who connects and says nothing does not keep a server that is asked to stop', async (t) => {
