@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import t from 'tap';
+import { injectionName } from '../../coordinator/experiment/store.ts';
 import { chart, findHelm, type Helm } from '../chart/helm.ts';
-import { type Rendered, release } from '../chart/render.ts';
+import { at, type Rendered, release } from '../chart/render.ts';
 import { createAuthority } from '../shared/certificates.ts';
 import { assertNoToken, install } from './installation.ts';
 import { patchStatus } from './kubelet.ts';
@@ -33,17 +35,21 @@ async function stories(helm: Helm): Promise<void> {
       const { text } = await send('coordinator', 'nodes');
       return (JSON.parse(text) as { items: { drillAllowed: boolean }[] }).items[0]?.drillAllowed === true;
     });
-    const before = recordsWith('xidrill');
     t.match(await drill({ name: 'disarmed', ...blocked }), {
       verdict: /error|fail/,
       explanation: { code: 'agent-disarmed', remedy: /agent\.armed=true/ },
     });
-    const answer = await send('agent', 'WriteKernelMessage', { body: { text: 'xidrill: never' } });
+    const text = `xidrill ${randomUUID()}: never`;
+    const answer = await send('agent', 'WriteKernelMessage', { body: { text } });
     t.match(JSON.parse(answer.text), {
       code: 'failed_precondition',
       details: { reason: 'disarmed', remedy: /agent\.armed=true/ },
     });
-    t.equal(recordsWith('xidrill'), before, 'nothing was written to the real kernel log');
+    const { spec } = await read('-n', namespace, 'injection', injectionName('disarmed', node));
+    const ordered = at(spec, 'order.body.text');
+    t.type(ordered, 'string');
+    for (const refused of [text, String(ordered)])
+      t.equal(recordsWith(refused), 0, `nothing was written to the real kernel log: ${refused}`);
     await Promise.all([agent.kill(), coordinator.kill()]);
   });
 

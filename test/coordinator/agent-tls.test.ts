@@ -1,12 +1,12 @@
 import { copyFileSync } from 'node:fs';
 import { createServer as createPlainServer } from 'node:http';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createAgentTransport, troubleOf } from '../../coordinator/agents/transport.ts';
 import { followTlsFiles, readTlsPair, type TlsFiles } from '../../shared/http/tls.ts';
 import { createAuthority } from '../shared/certificates.ts';
+import { listen } from '../shared/listen.ts';
 
 const serverName = 'xidrill-agent';
 
@@ -14,14 +14,7 @@ async function serve(t: Test, files: TlsFiles): Promise<{ url: string; problems:
   const problems: string[] = [];
   const server = createServer(readTlsPair(files), (_request, response) => response.end('{"ok":true}'));
   followTlsFiles(server, files, (because) => problems.push(because));
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(0, '127.0.0.1', resolve);
-  await promise;
-  t.teardown(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`, problems };
+  return { url: `https://127.0.0.1:${await listen(t, server)}`, problems };
 }
 
 const get = { method: 'GET', signal: AbortSignal.timeout(10_000) } as const;
@@ -87,10 +80,7 @@ t.test('what speaks no TLS, or does not listen, is told as such', async (t) => {
   const ours = createAuthority(t.testdir({}), 'ours');
   const request = createAgentTransport({ caFile: ours.caFile, serverName });
   const plain = createPlainServer((_request, response) => response.end());
-  const { promise, resolve } = Promise.withResolvers<void>();
-  plain.listen(0, '127.0.0.1', resolve);
-  await promise;
-  const { port } = plain.address() as AddressInfo;
+  const port = await listen(t, plain);
   const failure = (url: string) =>
     request(url, get).then(String, (thrown: unknown) => troubleOf(thrown).because);
   t.match(await failure(`https://127.0.0.1:${port}`), /speaks no TLS/);

@@ -1,11 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createInClusterReviews } from '../../shared/http/reviews.ts';
 import { readTlsPair } from '../../shared/http/tls.ts';
 import { createAuthority } from './certificates.ts';
+import { listen } from './listen.ts';
 
 const body = { kind: 'TokenReview', spec: { token: 's3cret' } };
 
@@ -25,17 +25,11 @@ async function startApiServer(t: Test, answer: { readonly status: number; readon
       response.writeHead(answer.status).end(answer.text);
     });
   });
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(0, 'localhost', resolve);
-  await promise;
-  t.teardown(() => {
-    server.close();
-    server.closeAllConnections();
-  });
+  const port = await listen(t, server, 'localhost');
   writeFileSync(join(dir, 'ca.crt'), readFileSync(authority.caFile));
   const environment = {
     KUBERNETES_SERVICE_HOST: 'localhost',
-    KUBERNETES_SERVICE_PORT: String((server.address() as AddressInfo).port),
+    KUBERNETES_SERVICE_PORT: String(port),
   };
   return { dir, seen, create: createInClusterReviews(environment, dir) };
 }

@@ -1,7 +1,7 @@
 import { chmodSync, copyFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import type { Server } from 'node:https';
-import { type AddressInfo, connect as connectPlain } from 'node:net';
+import { connect as connectPlain } from 'node:net';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import t, { type Test } from 'tap';
@@ -16,6 +16,7 @@ import {
   type ServerTls,
 } from '../../shared/http/tls.ts';
 import { createAuthority } from './certificates.ts';
+import { listen } from './listen.ts';
 
 const serverName = 'xidrill-agent';
 const clientName = 'xidrill-coordinator';
@@ -43,14 +44,7 @@ async function serve(
     );
   });
   followTlsFiles(server, files, (because) => problems.push(because));
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(0, '127.0.0.1', resolve);
-  await promise;
-  t.teardown(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return { port: (server.address() as AddressInfo).port, server, problems };
+  return { port: await listen(t, server), server, problems };
 }
 
 function open(t: Test, port: number, settings: object): Promise<TLSSocket> {
