@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import { refusalFromUnknown } from '../shared/errors.ts';
+import { Refusal, refusalFromUnknown } from '../shared/errors.ts';
 import type { RouteAccess } from '../shared/http/access.ts';
 import { untilRefused } from '../shared/http/admission.ts';
 import { TailKernelLog } from '../shared/schemas/order.ts';
@@ -47,14 +47,11 @@ export function registerTail(
       open.delete(closed);
       gone.abort();
     });
-    let refusal: string | undefined;
-    const refused = new AbortController();
-    limits.push(refused.signal);
-    untilRefused(request, gone.signal, ({ message }) => {
-      refusal = message;
-      refused.abort();
-    });
-    const stopped = () => refusal ?? (closing.signal.aborted ? 'the agent is shutting down' : 'time is up');
+    untilRefused(request, gone.signal, (refusal) => gone.abort(refusal));
+    const stopped = () => {
+      if (gone.signal.reason instanceof Refusal) return gone.signal.reason.message;
+      return closing.signal.aborted ? 'the agent is shutting down' : 'time is up';
+    };
     const lines = linesOf(kernelLog, request.body, { signal: AbortSignal.any(limits), stopped });
     void reply.type('application/x-ndjson').send(Readable.from(lines, { objectMode: false }));
     // At once, not with the first record: a caller injects when it knows that the tail stands.

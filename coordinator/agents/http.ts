@@ -25,6 +25,7 @@ export function createHttpAgents(options: {
 }): Agents {
   const { directory, tokenFile } = options;
   const request = createAgentTransport(options.tls);
+  // What cannot be read is said at the start, not with the first order.
   authorization(tokenFile);
 
   async function call(node: string, method: string, body: object, signal?: AbortSignal): Promise<unknown> {

@@ -34,6 +34,7 @@ const longestAnswer = 8 * 1024 * 1024;
  */
 export function createAgentTransport(tls: AgentTls | undefined) {
   const pool = tls === undefined ? () => ({}) : createPool(tls);
+  // What cannot be read is said at the start, not with the first request.
   pool();
   /** Until when the certificate of a connection is good; asked at the handshake, as Node forgets it on kept ones. */
   const ends = new WeakMap<TLSSocket, number>();

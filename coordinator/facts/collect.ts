@@ -298,7 +298,7 @@ async function unlessKept<T>(namespace: string | undefined, answer: Promise<T>):
   } catch (thrown) {
     if (!(thrown instanceof Refusal) || thrown.reason !== 'cluster_refused') throw thrown;
     const remedy = `let the coordinator read it: with its chart nma.namespace=${namespace}`;
-    return { unread: `${messageFromUnknown(thrown)}; ${remedy}`, remedy };
+    return { unread: `${thrown.message}; ${remedy}` };
   }
 }
 

@@ -22,8 +22,7 @@ export const TargetPreviewAnswer = Type.Object(
 
 const FaultQuery = Type.Object(
   {
-    // Planned for this node as it is.
-    node: Type.Optional(ObjectName(253)),
+    node: Type.Optional(ObjectName(253, 'plan the fault for this node as it is')),
     parameters: Type.Optional(
       Type.String({
         maxLength: 16_384,

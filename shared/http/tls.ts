@@ -60,13 +60,12 @@ export function readAuthorities(file: string, field: string): readonly X509Certi
 /** Makes a Fastify server speak TLS with the certificate that is in the files. */
 export function tlsServerOptions(files: ServerTls, log: Log): FastifyServerOptions {
   const serverFactory: FastifyServerFactory = (handler, settings) => {
-    const server = createTlsServer(files, handler);
+    const server = createTlsServer(files, handler, (because) =>
+      log.error({ because }, 'the new certificate is not used; the one before it goes on'),
+    );
     // Fastify sets these on a server of its own only.
     server.keepAliveTimeout = settings.keepAliveTimeout as number;
     server.requestTimeout = settings.requestTimeout as number;
-    followTlsFiles(server, files, (because) =>
-      log.error({ because }, 'the new certificate is not used; the one before it goes on'),
-    );
     return server;
   };
   // `https` only makes Fastify say so in the address that it serves at.
@@ -76,11 +75,32 @@ export function tlsServerOptions(files: ServerTls, log: Log): FastifyServerOptio
 /**
  * Asks for a client certificate without insisting on it: probes and scrapers have none, and a caller whose certificate is
  * refused shall read why, which no TLS alert says.
+ *
+ * Each new connection gets the certificate that is in the files then; open ones go on as they are. Looked at when
+ * somebody connects, so that nothing has to be watched. A mounted Secret is replaced as a whole, through one symbolic
+ * link; should the files not fit for a moment all the same, the last good ones go on, and `onProblem` hears why, once for
+ * each reason.
  */
-export function createTlsServer(files: ServerTls, handler: RequestListener): Server {
+export function createTlsServer(
+  files: ServerTls,
+  handler: RequestListener,
+  onProblem: (because: string) => void,
+): Server {
+  const latest = followFiles({ ...files }, () => settingsOf(files), onProblem);
+  let used = latest();
   const requestCert = files.clientCaFile !== undefined;
   const asking = { requestCert, rejectUnauthorized: false, handshakeTimeout: handshakeMs };
-  return createServer({ ...settingsOf(files), ...asking }, handler);
+  const server = createServer({ ...used, ...asking }, handler);
+  // Before the server's own listener, which begins the handshake.
+  server.prependListener('connection', () => {
+    const settings = latest();
+    if (settings === used) return;
+    used = settings;
+    server.setSecureContext(settings);
+    // A resumed session repeats what was found at its first handshake, with the authority of then.
+    server.setTicketKeys(randomBytes(48));
+  });
+  return server;
 }
 
 function settingsOf({ clientCaFile, ...files }: ServerTls): SecureContextOptions {
@@ -91,26 +111,6 @@ function settingsOf({ clientCaFile, ...files }: ServerTls): SecureContextOptions
   };
   if (clientCaFile === undefined) return pair;
   return { ...pair, ca: readAuthorities(clientCaFile, 'client-ca-file').map(String) };
-}
-
-/**
- * Each new connection gets the certificate that is in the files then; open ones go on as they are. Looked at when
- * somebody connects, so that nothing has to be watched. A mounted Secret is replaced as a whole, through one symbolic
- * link; should the files not fit for a moment all the same, the last good ones go on, and `onProblem` hears why, once for
- * each reason.
- */
-export function followTlsFiles(server: Server, files: ServerTls, onProblem: (because: string) => void): void {
-  const latest = followFiles({ ...files }, () => settingsOf(files), onProblem);
-  let used = latest();
-  // Before the server's own listener, which begins the handshake.
-  server.prependListener('connection', () => {
-    const settings = latest();
-    if (settings === used) return;
-    used = settings;
-    server.setSecureContext(settings);
-    // A resumed session repeats what was found at its first handshake, with the authority of then.
-    server.setTicketKeys(randomBytes(48));
-  });
 }
 
 /**

@@ -5,6 +5,7 @@ import { chart, findHelm } from '../chart/helm.ts';
 import { objectsIn, only, release, template } from '../chart/render.ts';
 import { valueSets } from '../chart/value-sets.ts';
 import { startControlPlane } from './controlplane/start.ts';
+import { kubectlOf } from './kubectl.ts';
 import { podOf } from './kubelet.ts';
 
 t.setTimeout(300_000);
@@ -12,11 +13,7 @@ const helm = findHelm();
 const plane = await startControlPlane();
 t.teardown(() => plane.stop());
 
-async function kubectl(args: readonly string[], input?: string): Promise<string> {
-  const { exitCode, stdout, stderr } = await plane.kubectl(args, input);
-  if (exitCode !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
-  return stdout;
-}
+const kubectl = kubectlOf(plane);
 
 /** The kinds of the Prometheus operator and of cert-manager, without what their definitions say about the content. */
 const foreign = ['PodMonitor', 'ServiceMonitor', 'PrometheusRule', 'Certificate'].map((kind) => {
@@ -167,11 +164,7 @@ else {
   });
 
   t.test('a release may have any name that its objects can have', async (t) => {
-    const named = async (name: string) => {
-      const args = ['template', name, chart, '-n', '123'];
-      const { code, stdout, stderr } = await helm(args);
-      return { code, stderr, stdout };
-    };
+    const named = (name: string) => helm(['template', name, chart, '-n', '123']);
     await kubectl(['create', 'namespace', '123']);
     const dotted = await named('my.rel');
     const answer = await plane.kubectl(

@@ -8,7 +8,8 @@ import { chart, type Helm } from '../chart/helm.ts';
 import { type Rendered, release } from '../chart/render.ts';
 import { startControlPlane } from './controlplane/start.ts';
 import { buildImage } from './image.ts';
-import { createKubelet, type Kubectl, podOf } from './kubelet.ts';
+import { kubectlOf } from './kubectl.ts';
+import { createKubelet, podOf } from './kubelet.ts';
 import { freePort, type Running, start } from './processes.ts';
 import { readyPatch } from './rig.ts';
 
@@ -52,11 +53,7 @@ export async function install(t: Test, helm: Helm, options: Options = {}) {
   const folder = mkdtempSync(join(realpathSync(tmpdir()), 'xidrill-installed-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 
-  const kubectl: Kubectl = async (args, input) => {
-    const { exitCode, stdout, stderr } = await plane.kubectl(args, input);
-    if (exitCode !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
-    return stdout;
-  };
+  const kubectl = kubectlOf(plane);
   const apply = (object: object) => kubectl(['apply', '-f', '-'], JSON.stringify(object));
   const read = async (...args: string[]) =>
     JSON.parse(await kubectl(['get', '-o', 'json', ...args])) as Rendered;

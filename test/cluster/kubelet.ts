@@ -7,6 +7,7 @@ import { type Mounted, mountFiles } from '../shared/mounted.ts';
 import { guarded } from './controlplane/guard.ts';
 import type { ControlPlane } from './controlplane/start.ts';
 import type { Image } from './image.ts';
+import type { Kubectl } from './kubectl.ts';
 import { type Running, until } from './processes.ts';
 
 type Context = {
@@ -62,8 +63,6 @@ type PodSpec = {
   readonly volumes: readonly Volume[];
   readonly securityContext?: Context;
 };
-
-export type Kubectl = (args: readonly string[], input?: string) => Promise<string>;
 
 export type RunningPod = Running & {
   /** Mounts what the Secrets hold now, as the kubelet does within a minute of a change. */

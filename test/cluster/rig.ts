@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import type { Test } from 'tap';
 import type { ExperimentAnswer, InjectionAnswer } from '../../coordinator/routes/answers.ts';
 import { type ControlPlane, startControlPlane } from './controlplane/start.ts';
+import { kubectlOf } from './kubectl.ts';
 import { freePort, isServing, type Running, root, start } from './processes.ts';
 
 const run = promisify(execFile);
@@ -39,11 +40,7 @@ export async function startRig(t: Test, node: string): Promise<Rig> {
     await rm(folder, { recursive: true, force: true });
   });
 
-  async function kubectl(args: readonly string[], input?: string): Promise<string> {
-    const done = await plane.kubectl(args, input);
-    if (done.exitCode !== 0) throw new Error(`kubectl ${args.join(' ')}: ${done.stderr}`);
-    return done.stdout;
-  }
+  const kubectl = kubectlOf(plane);
 
   async function apply(object: object): Promise<void> {
     await kubectl(['apply', '-f', '-'], JSON.stringify(object));

@@ -1,19 +1,21 @@
 import { copyFileSync } from 'node:fs';
 import { createServer as createPlainServer } from 'node:http';
-import { createServer } from 'node:https';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createAgentTransport, troubleOf } from '../../coordinator/agents/transport.ts';
-import { followTlsFiles, readTlsPair, type TlsFiles } from '../../shared/http/tls.ts';
-import { createAuthority } from '../shared/certificates.ts';
+import { createTlsServer, readTlsPair, type TlsFiles } from '../../shared/http/tls.ts';
+import { copyPair, createAuthority } from '../shared/certificates.ts';
 import { listen } from '../shared/listen.ts';
 
 const serverName = 'xidrill-agent';
 
 async function serve(t: Test, files: TlsFiles): Promise<{ url: string; problems: string[] }> {
   const problems: string[] = [];
-  const server = createServer(readTlsPair(files), (_request, response) => response.end('{"ok":true}'));
-  followTlsFiles(server, files, (because) => problems.push(because));
+  const server = createTlsServer(
+    files,
+    (_request, response) => response.end('{"ok":true}'),
+    (because) => problems.push(because),
+  );
   return { url: `https://127.0.0.1:${await listen(t, server)}`, problems };
 }
 
@@ -47,10 +49,7 @@ t.test('a renewed certificate and authority count at once, and no request is los
   const [old, next] = [createAuthority(dir, 'old'), createAuthority(dir, 'next')];
   const served = { certFile: join(dir, 'tls.crt'), keyFile: join(dir, 'tls.key') };
   const caFile = join(dir, 'trusted.crt');
-  const place = (from: TlsFiles) => {
-    copyFileSync(from.certFile, served.certFile);
-    copyFileSync(from.keyFile, served.keyFile);
-  };
+  const place = (from: TlsFiles) => copyPair(from, served);
   place(old.issue(serverName));
   copyFileSync(old.caFile, caFile);
   const { url, problems } = await serve(t, served);

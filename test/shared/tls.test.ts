@@ -1,5 +1,5 @@
 import { chmodSync, copyFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import type { IncomingMessage } from 'node:http';
+import type { RequestListener } from 'node:http';
 import type { Server } from 'node:https';
 import { connect as connectPlain } from 'node:net';
 import { join } from 'node:path';
@@ -10,12 +10,12 @@ import { createRealClock } from '../../shared/clock.ts';
 import { createCertificateGate } from '../../shared/http/client-certificate.ts';
 import {
   createTlsServer,
-  followTlsFiles,
   readAuthorities,
   readTlsPair,
   type ServerTls,
+  type TlsFiles,
 } from '../../shared/http/tls.ts';
-import { createAuthority } from './certificates.ts';
+import { copyPair, createAuthority } from './certificates.ts';
 import { listen } from './listen.ts';
 
 const serverName = 'xidrill-agent';
@@ -36,14 +36,14 @@ async function serve(
           : readAuthorities(files.clientCaFile, 'client-ca-file').map((found) => found.fingerprint256),
       ),
   });
-  const server = createTlsServer(files, (request: IncomingMessage, response) => {
+  const handler: RequestListener = (request, response) => {
     const access = { verb: 'get', resource: 'nodes' };
     gate.admit(undefined, access, request.socket).then(
       (who) => response.end(`admitted ${who}`),
       (thrown: Error) => response.end(`refused: ${thrown.message}`),
     );
-  });
-  followTlsFiles(server, files, (because) => problems.push(because));
+  };
+  const server = createTlsServer(files, handler, (because) => problems.push(because));
   return { port: await listen(t, server), server, problems };
 }
 
@@ -104,10 +104,7 @@ t.test('files that cannot be read for a moment end nothing, and are tried again'
   const dir = t.testdir({});
   const ours = createAuthority(dir, 'ours');
   const files = { certFile: join(dir, 'tls.crt'), keyFile: join(dir, 'tls.key') };
-  const place = (pair: { readonly certFile: string; readonly keyFile: string }) => {
-    copyFileSync(pair.certFile, files.certFile);
-    copyFileSync(pair.keyFile, files.keyFile);
-  };
+  const place = (pair: TlsFiles) => copyPair(pair, files);
   place(ours.issue(serverName));
   const { port, problems } = await serve(t, files);
   const serial = async () => {
@@ -171,13 +168,9 @@ t.test('a kept connection is not used beyond the certificate that it began with'
 
   const soon = new Date(Date.now() + 2_500);
   const short = ours.issueUntil(serverName, soon);
-  const place = (pair: { readonly certFile: string; readonly keyFile: string }) => {
-    copyFileSync(pair.keyFile, files.keyFile);
-    copyFileSync(pair.certFile, files.certFile);
-  };
-  place(short);
+  copyPair(short, files);
   t.equal(await answer(), 200, 'a renewed one is seen by a new connection');
-  place(ours.issue(serverName));
+  copyPair(ours.issue(serverName), files);
   const answers = new Set<unknown>();
   while (Date.now() < soon.getTime() + 1_000) answers.add(await answer());
   t.strictSame([...answers], [200], 'renewed in time: the kept connection ends, and no request is lost');
