@@ -5,17 +5,17 @@ import type { OptionTable } from '../shared/config.ts';
 import { Refusal } from '../shared/errors.ts';
 import { exitWith, onStop, pairFaultOf, serverProgram, serverRows } from '../shared/program.ts';
 import { version } from '../shared/version.ts';
+import { createHttpAgents } from './agents/http.ts';
+import { createCoordinator } from './app.ts';
+import { createClusterClient } from './cluster/client.ts';
+import { createClusterReviews } from './cluster/reviews.ts';
 import {
   checkAgentEntry,
   createPodDirectory,
   createStaticDirectory,
   firstOf,
   parseAgentEntry,
-} from './agents/directory.ts';
-import { createHttpAgents } from './agents/http.ts';
-import { createCoordinator } from './app.ts';
-import { createClusterClient } from './cluster/client.ts';
-import { createClusterReviews } from './cluster/reviews.ts';
+} from './view/agent-directory.ts';
 
 const name = 'xidrill-coordinator';
 const rows = {

@@ -1,5 +1,5 @@
-import type { AgentOrder } from '../../shared/schemas/experiment.ts';
 import type { Inventory } from '../../shared/schemas/inventory.ts';
+import type { AgentOrder } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 
 /** The agents of the cluster, by node. */

@@ -1,12 +1,12 @@
-import type { ChannelReaction } from '../../shared/faults/channels/channel.ts';
-import { xidReactions } from '../../shared/faults/channels/xid.ts';
-import { channelOf, expectationOf } from '../../shared/faults/channels.ts';
-import { exampleParameters, type Parameters, resolveParameters } from '../../shared/faults/parameters.ts';
-import type { FaultRow } from '../../shared/faults/row.ts';
-import { reactionWindows } from '../../shared/nma/timing.ts';
-import { type NmaVersion, nmaVersions } from '../../shared/nma/versions.ts';
 import type { Surface } from '../../shared/schemas/receipt.ts';
 import { type DocumentedRepair, documentedRepair } from '../repair/documented.ts';
+import type { ChannelReaction } from './channels/channel.ts';
+import { xidReactions } from './channels/xid.ts';
+import { channelOf, expectationOf } from './channels.ts';
+import { type NmaVersion, nmaVersions } from './nma/versions.ts';
+import { reactionWindows } from './nma/windows.ts';
+import { exampleParameters, type Parameters, resolveParameters } from './parameters.ts';
+import type { FaultRow } from './row.ts';
 
 /** A row, and what a healthy cluster does about it in each version of the monitoring agent. */
 export type FaultDescription = Omit<FaultRow, 'channel'> & {

@@ -1,6 +1,4 @@
-import type { FaultRow, NotOfferedRow, ParameterRow } from '../../shared/faults/row.ts';
-import { gpuConditionType } from '../../shared/nma/conditions.ts';
-import { compareVersions, type NmaVersion, nmaVersions } from '../../shared/nma/versions.ts';
+import { compareVersions } from '../../shared/compare-versions.ts';
 import type { DocumentedRepair } from '../repair/documented.ts';
 import {
   describeFault,
@@ -9,6 +7,9 @@ import {
   type ShownReaction,
   type VersionRange,
 } from './describe.ts';
+import { gpuConditionType } from './nma/conditions.ts';
+import { type NmaVersion, nmaVersions } from './nma/versions.ts';
+import type { FaultRow, NotOfferedRow, ParameterRow } from './row.ts';
 
 /** Versions that are known from their own source or release notes; 1.4.3 is judged as 1.6.0. */
 const shownVersions = nmaVersions.filter(({ knownFrom }) => knownFrom !== 'account');
@@ -18,7 +19,7 @@ export function renderFaultPage(rows: readonly FaultRow[], notOffered: readonly 
   const described = rows.map((row) => describeFault(row, shownVersions));
   return `${[
     '# Faults',
-    'Made from the rows in `shared/faults/rows/` by `npm run docs:faults`; a test fails when it is stale. Do not edit.',
+    'Made from the rows in `coordinator/catalogue/faults/` by `npm run docs:faults`; a test fails when it is stale. Do not edit.',
     intro(shownVersions),
     '## All faults',
     table(

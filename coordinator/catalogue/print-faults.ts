@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { faults, notOffered } from '../../shared/faults/catalogue.ts';
+import { faults, notOffered } from './catalogue.ts';
 import { renderFaultPage } from './page.ts';
 
-const page = fileURLToPath(new URL('../../shared/faults/FAULTS.md', import.meta.url));
+const page = fileURLToPath(new URL('./FAULTS.md', import.meta.url));
 writeFileSync(page, renderFaultPage(faults, notOffered));

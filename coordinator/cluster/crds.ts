@@ -1,10 +1,5 @@
 import { Refusal } from '../../shared/errors.ts';
-import {
-  ExperimentSpec,
-  ExperimentStatus,
-  InjectionSpec,
-  InjectionStatus,
-} from '../../shared/schemas/experiment.ts';
+import { ExperimentSpec, ExperimentStatus, InjectionSpec, InjectionStatus } from '../store/experiment.ts';
 import type { Cluster, KubeObject } from './port.ts';
 import { structuralFrom } from './structural-schema.ts';
 

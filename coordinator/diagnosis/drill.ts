@@ -1,16 +1,16 @@
 import { xidField } from '../../shared/dcgm-fields/ids.ts';
-import { gpuConditionType } from '../../shared/nma/conditions.ts';
-import { kernelRules, matchKernelRules } from '../../shared/nma/kernel-rules.ts';
-import { logRules } from '../../shared/nma/log-rules.ts';
-import { type Reaction, xidReaction } from '../../shared/nma/reactions.ts';
-import { type ReactionChannel, reactionWindows } from '../../shared/nma/timing.ts';
-import { nmaVersions } from '../../shared/nma/versions.ts';
 import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
-import type { TimelineEntry } from '../../shared/schemas/expectation.ts';
-import type { Evidence } from '../../shared/schemas/explanation.ts';
 import type { KernelLogReadBack, Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
 import { parseXidLine } from '../../shared/xid/line.ts';
-import type { DrillFacts, Facts } from '../facts/facts.ts';
+import { gpuConditionType } from '../catalogue/nma/conditions.ts';
+import { kernelRules, matchKernelRules } from '../catalogue/nma/kernel-rules.ts';
+import { logRules } from '../catalogue/nma/log-rules.ts';
+import { type Reaction, xidReaction } from '../catalogue/nma/reactions.ts';
+import { nmaVersions } from '../catalogue/nma/versions.ts';
+import { type ReactionChannel, reactionWindows } from '../catalogue/nma/windows.ts';
+import type { TimelineEntry } from '../store/expectation.ts';
+import type { Evidence } from '../store/explanation.ts';
+import type { DrillFacts, Facts } from '../view/facts.ts';
 import { ageSeconds, millis } from './evidence.ts';
 
 /** A refusal or failure, of the whole order or of one surface. */

@@ -1,6 +1,6 @@
-import type { Evidence } from '../../shared/schemas/explanation.ts';
-import type { NodeCondition } from '../cluster/node-view.ts';
-import { type Facts, isUnread, type PodFacts } from '../facts/facts.ts';
+import type { Evidence } from '../store/explanation.ts';
+import { type Facts, isUnread, type PodFacts } from '../view/facts.ts';
+import type { NodeCondition } from '../view/node.ts';
 
 /** What stood there when the facts were read. */
 export function seen(facts: Facts, source: string, observed: string): Evidence {

@@ -1,5 +1,5 @@
-import type { Evidence, Explanation } from '../../shared/schemas/explanation.ts';
-import { type Facts, isUnread } from '../facts/facts.ts';
+import type { Evidence, Explanation } from '../store/explanation.ts';
+import { type Facts, isUnread } from '../view/facts.ts';
 import { expectedType, hasReacted, injectedOn, seenInjection } from './drill.ts';
 import { renderPod, seen, seenCondition } from './evidence.ts';
 import { conditionOf } from './liveness.ts';

@@ -1,5 +1,5 @@
 import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
-import type { Unread } from '../facts/facts.ts';
+import type { Unread } from '../view/facts.ts';
 import { type Judgement, unknown } from './rule.ts';
 
 /** What a rule says that cannot decide without the inventory. */

@@ -1,7 +1,8 @@
-import { eventSource, monitors } from '../../shared/nma/conditions.ts';
-import { heartbeatStaleMs, reactionWindows } from '../../shared/nma/timing.ts';
-import type { NodeCondition } from '../cluster/node-view.ts';
-import type { Facts, PodFacts } from '../facts/facts.ts';
+import { heartbeatStaleMs } from '../../shared/nma-timing.ts';
+import { eventSource, monitors } from '../catalogue/nma/conditions.ts';
+import { reactionWindows } from '../catalogue/nma/windows.ts';
+import type { Facts, PodFacts } from '../view/facts.ts';
+import type { NodeCondition } from '../view/node.ts';
 import { injectedAt, isAfterInjection } from './drill.ts';
 import { ageSeconds, millis, renderAge } from './evidence.ts';
 

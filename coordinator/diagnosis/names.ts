@@ -1,6 +1,6 @@
-import { eventSource } from '../../shared/nma/conditions.ts';
-import { type NmaVersion, nmaVersions } from '../../shared/nma/versions.ts';
-import type { Facts, PodFacts } from '../facts/facts.ts';
+import { eventSource } from '../catalogue/nma/conditions.ts';
+import { type NmaVersion, nmaVersions } from '../catalogue/nma/versions.ts';
+import type { Facts, PodFacts } from '../view/facts.ts';
 
 /** `NMA v1.4.3-eksbuild.1`, as people know it, not the image with its registry. */
 export function nmaName(facts: Facts): string {

@@ -1,8 +1,8 @@
-import { reactionWindows } from '../../shared/nma/timing.ts';
-import type { Expectation } from '../../shared/schemas/expectation.ts';
-import type { Control } from '../../shared/schemas/experiment.ts';
-import type { Evidence, Explanation } from '../../shared/schemas/explanation.ts';
-import type { Facts } from '../facts/facts.ts';
+import { reactionWindows } from '../catalogue/nma/windows.ts';
+import type { Expectation } from '../store/expectation.ts';
+import type { Control } from '../store/experiment.ts';
+import type { Evidence, Explanation } from '../store/explanation.ts';
+import type { Facts } from '../view/facts.ts';
 import { channelOf, injectedOn, problemsOf, seenInjection, seenProblem } from './drill.ts';
 import { renderAge, seen, seenCondition, seenHeartbeat } from './evidence.ts';
 import { explain } from './explain.ts';

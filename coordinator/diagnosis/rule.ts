@@ -1,5 +1,5 @@
-import type { Evidence } from '../../shared/schemas/explanation.ts';
-import type { Facts } from '../facts/facts.ts';
+import type { Evidence } from '../store/explanation.ts';
+import type { Facts } from '../view/facts.ts';
 
 /**
  * One possible cause. `judge` is pure and never throws; it says "unknown" where the facts do not decide, because a

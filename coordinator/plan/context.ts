@@ -1,11 +1,11 @@
 import { chooseEngine, gpuIdFor, namesOf } from '../../shared/engines/choose.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { type GpuIdentity, identifyGpu, type NvmlAnswer } from '../../shared/gpu-identity.ts';
-import { type FoundNmaVersion, findNmaVersion, nmaVersions } from '../../shared/nma/versions.ts';
 import { type PciAddress, parsePci } from '../../shared/pci.ts';
 import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
 import type { EngineSelector, GpuSelector } from '../../shared/schemas/order.ts';
-import { type Facts, isUnread } from '../facts/facts.ts';
+import { type FoundNmaVersion, findNmaVersion, nmaVersions } from '../catalogue/nma/versions.ts';
+import { type Facts, isUnread } from '../view/facts.ts';
 
 /** What is known of a node when it is planned for; whatever is absent is unknown, and proves nothing. */
 export type TargetContext = {

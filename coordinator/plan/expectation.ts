@@ -1,11 +1,11 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
-import type { ChannelReaction, Work as ChannelWork, ReactsOn } from '../../shared/faults/channels/channel.ts';
-import { channelOf, expectationOf } from '../../shared/faults/channels.ts';
-import type { FaultRow } from '../../shared/faults/row.ts';
-import { nmaVersions } from '../../shared/nma/versions.ts';
-import type { Expectation } from '../../shared/schemas/expectation.ts';
-import type { ExpectationInput } from '../../shared/schemas/experiment.ts';
+import type { ChannelReaction, Work as ChannelWork, ReactsOn } from '../catalogue/channels/channel.ts';
+import { channelOf, expectationOf } from '../catalogue/channels.ts';
+import { nmaVersions } from '../catalogue/nma/versions.ts';
+import type { FaultRow } from '../catalogue/row.ts';
+import type { Expectation } from '../store/expectation.ts';
+import type { ExpectationInput } from '../store/experiment.ts';
 import { negativeExpectation } from './negative.ts';
 
 /** The caller's word wins; what it leaves out comes from catalogue and version. */

@@ -1,16 +1,16 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
-import type { ChannelReaction } from '../../shared/faults/channels/channel.ts';
-import { channelOf, expectationOf } from '../../shared/faults/channels.ts';
-import type { FaultRow } from '../../shared/faults/row.ts';
 import { firstGpu } from '../../shared/gpu-identity.ts';
-import { gpuConditionType } from '../../shared/nma/conditions.ts';
-import { reactionWindows } from '../../shared/nma/timing.ts';
-import type { NmaVersion } from '../../shared/nma/versions.ts';
 import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
-import type { Expectation } from '../../shared/schemas/expectation.ts';
-import type { AgentOrder, Control, ExpectationInput } from '../../shared/schemas/experiment.ts';
-import type { GpuSelector } from '../../shared/schemas/order.ts';
+import type { AgentOrder, GpuSelector } from '../../shared/schemas/order.ts';
+import type { ChannelReaction } from '../catalogue/channels/channel.ts';
+import { channelOf, expectationOf } from '../catalogue/channels.ts';
+import { gpuConditionType } from '../catalogue/nma/conditions.ts';
+import type { NmaVersion } from '../catalogue/nma/versions.ts';
+import { reactionWindows } from '../catalogue/nma/windows.ts';
+import type { FaultRow } from '../catalogue/row.ts';
+import type { Expectation } from '../store/expectation.ts';
+import type { Control, ExpectationInput } from '../store/experiment.ts';
 
 /** Longer than a healthy agent needs for a policy's condition (nma.md §2.3), with a slow API server. */
 const usualForSeconds = 60;

@@ -1,18 +1,18 @@
-import { faults } from '../../shared/faults/catalogue.ts';
-import { channelOf } from '../../shared/faults/channels.ts';
-import { findFault, resolveParameters } from '../../shared/faults/parameters.ts';
-import type { FaultRow } from '../../shared/faults/row.ts';
 import { parsePci } from '../../shared/pci.ts';
-import type { AgentOrder, ExperimentSpec } from '../../shared/schemas/experiment.ts';
-import type { EngineSelector, GpuSelector } from '../../shared/schemas/order.ts';
-import { confidenceOf } from './confidence.ts';
+import type { AgentOrder, EngineSelector, GpuSelector } from '../../shared/schemas/order.ts';
+import { faults } from '../catalogue/catalogue.ts';
+import { channelOf } from '../catalogue/channels.ts';
+import { findFault, resolveParameters } from '../catalogue/parameters.ts';
+import type { FaultRow } from '../catalogue/row.ts';
+import { confidenceOf } from '../preview/confidence.ts';
+import { refusalsOf } from '../preview/refusals.ts';
+import { partsOf, plannedWrites, type WriteContext } from '../preview/writes.ts';
+import type { ExperimentSpec } from '../store/experiment.ts';
 import { addressOf, engineOf, gpuIdIn, gpuOf, judgingVersion, type TargetContext } from './context.ts';
 import { resolveExpectation } from './expectation.ts';
 import { controlsFor } from './negative.ts';
 import { latchedBy, plannedReactions } from './reactions.ts';
-import { refusalsOf } from './refusals.ts';
 import type { TargetPlan } from './schema.ts';
-import { partsOf, plannedWrites, type WriteContext } from './writes.ts';
 
 export type PlanInput = {
   readonly spec: ExperimentSpec;

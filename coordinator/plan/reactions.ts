@@ -1,11 +1,11 @@
+import { xidHealthIncident } from '../../shared/dcgm-fields/health-codes.ts';
 import { xidField } from '../../shared/dcgm-fields/ids.ts';
-import type { ChannelReaction } from '../../shared/faults/channels/channel.ts';
-import { xidHealthIncident } from '../../shared/nma/health-codes.ts';
-import { type ReactionChannel, reactionWindows } from '../../shared/nma/timing.ts';
 import type { Part } from '../../shared/orders/script.ts';
 import type { Surface } from '../../shared/schemas/receipt.ts';
 import { xidsReadByEngine } from '../../shared/xid/guard.ts';
 import { parseXidLine } from '../../shared/xid/line.ts';
+import type { ChannelReaction } from '../catalogue/channels/channel.ts';
+import { type ReactionChannel, reactionWindows } from '../catalogue/nma/windows.ts';
 import type { Latched, PlannedReaction, Window } from './schema.ts';
 
 /**

@@ -1,7 +1,8 @@
 import Type, { type Static } from 'typebox';
-import { Expectation } from '../../shared/schemas/expectation.ts';
-import { AgentOrder, Control } from '../../shared/schemas/experiment.ts';
+import { AgentOrder } from '../../shared/schemas/order.ts';
 import { Surface } from '../../shared/schemas/receipt.ts';
+import { Expectation } from '../store/expectation.ts';
+import { Control } from '../store/experiment.ts';
 
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T, description: string) =>
   Type.Union([schema, Type.Null()], { description });

@@ -8,9 +8,9 @@ import { createFakeKernelLog, type FakeKernelLog } from '../../agent/kernel-log/
 import { createFakeNvml } from '../../agent/nvml/fake.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
-import { findNmaVersion, type NmaVersion } from '../../shared/nma/versions.ts';
 import { logFiles } from '../../shared/schemas/order.ts';
 import { version } from '../../shared/version.ts';
+import { findNmaVersion, type NmaVersion } from '../catalogue/nma/versions.ts';
 import type { Cluster } from '../cluster/port.ts';
 import { createFakeDcgmi, createFakeEngineFinder } from './host-engine/dcgmi.ts';
 import { createHostEngine, type HostEngine } from './host-engine/engine.ts';

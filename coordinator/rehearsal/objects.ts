@@ -1,7 +1,7 @@
 import { isoFromMillis } from '../../shared/clock.ts';
-import { monitors } from '../../shared/nma/conditions.ts';
-import type { NmaVersion } from '../../shared/nma/versions.ts';
 import type { GpuFacts } from '../../shared/schemas/inventory.ts';
+import { monitors } from '../catalogue/nma/conditions.ts';
+import type { NmaVersion } from '../catalogue/nma/versions.ts';
 import type { JsonObject, KubeObject } from '../cluster/port.ts';
 
 /** One node of a rehearsal cluster, as data. */

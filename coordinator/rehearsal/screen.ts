@@ -1,4 +1,4 @@
-import type { Evidence } from '../../shared/schemas/explanation.ts';
+import type { Evidence } from '../store/explanation.ts';
 import { faultsOf, type Told } from './story.ts';
 
 export type Paint = {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Explanation } from '../../shared/schemas/explanation.ts';
 import type { RepairForecast } from '../repair/forecast.ts';
 import type { ExperimentAnswer } from '../routes/answers.ts';
+import type { Explanation } from '../store/explanation.ts';
 import { storyNodes } from './accounts.ts';
 import type { RehearsalCluster } from './cluster.ts';
 

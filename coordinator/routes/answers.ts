@@ -1,14 +1,14 @@
 import Type, { type Static } from 'typebox';
-import { Latency, VerdictSchema } from '../../shared/schemas/expectation.ts';
+import { Latency, VerdictSchema } from '../store/expectation.ts';
 import {
   ExpectationInput,
   type ExperimentStatus,
   InjectionSpec,
   InjectionStatus,
   Target,
-} from '../../shared/schemas/experiment.ts';
-import { Explanation } from '../../shared/schemas/explanation.ts';
-import type { Experiment, Injection } from '../experiment/store.ts';
+} from '../store/experiment.ts';
+import { Explanation } from '../store/explanation.ts';
+import type { Experiment, Injection } from '../store/store.ts';
 
 const optionalVerdict = Type.Union([VerdictSchema, Type.Null()], { description: 'null: not ended' });
 const optionalExplanation = Type.Union([Explanation, Type.Null()], { description: 'null: not ended' });

@@ -1,13 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { Refusal } from '../../shared/errors.ts';
-import { notOffered } from '../../shared/faults/catalogue.ts';
-import { exampleParameters, type Parameters, whyNoFault } from '../../shared/faults/parameters.ts';
-import type { FaultRow } from '../../shared/faults/row.ts';
+import { notOffered } from '../catalogue/catalogue.ts';
 import { describeFault } from '../catalogue/describe.ts';
-import type { Collector } from '../facts/collect.ts';
-import { previewTarget } from '../plan/preview.ts';
+import { exampleParameters, type Parameters, whyNoFault } from '../catalogue/parameters.ts';
+import type { FaultRow } from '../catalogue/row.ts';
 import { TargetPlan } from '../plan/schema.ts';
+import { previewTarget } from '../preview/preview.ts';
+import type { Collector } from '../view/collect.ts';
 import { ObjectName } from './names.ts';
 
 const Loose = Type.Record(Type.String(), Type.Unknown());

@@ -5,8 +5,8 @@ import type { Log } from '../../shared/log.ts';
 import type { Change } from '../cluster/known-objects.ts';
 import type { Cluster } from '../cluster/port.ts';
 import { createReflector } from '../cluster/reflector.ts';
-import { isEnded } from '../experiment/machine.ts';
-import { experimentFrom, experimentLabel, injectionFrom } from '../experiment/store.ts';
+import { isEnded } from '../drill/machine.ts';
+import { experimentFrom, experimentLabel, injectionFrom } from '../store/store.ts';
 import { experimentAnswer, injectionAnswer } from './answers.ts';
 
 /** Changes of experiments as they come; every coordinator has them, also one that does not hold the lease. */

@@ -1,13 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import { Explanation } from '../../shared/schemas/explanation.ts';
 import type { Agents } from '../agents/port.ts';
-import { conditionsOf, isReady } from '../cluster/node-view.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import { preflight } from '../diagnosis/explain.ts';
-import type { Collector } from '../facts/collect.ts';
+import { optInLabel, optInValue } from '../plan/select.ts';
 import { forecastRepair } from '../repair/forecast.ts';
-import { optInLabel, optInValue } from '../selection/select.ts';
+import { Explanation } from '../store/explanation.ts';
+import type { Collector } from '../view/collect.ts';
+import { conditionsOf, isReady } from '../view/node.ts';
 import { ObjectName } from './names.ts';
 
 const Loose = Type.Record(Type.String(), Type.Unknown());

@@ -1,8 +1,8 @@
+import { compareVersions } from '../compare-versions.ts';
 import { isWithin, renderRange } from '../gpu-generations.ts';
-import { xidHealthIncident } from '../nma/health-codes.ts';
-import { compareVersions } from '../nma/versions.ts';
 import type { Reach } from '../schemas/order.ts';
 import { is, type NoEffect, renderEffect, suggestions } from './effect.ts';
+import { xidHealthIncident } from './health-codes.ts';
 import type { Effect, FieldRow } from './row.ts';
 import { isMatch, renderRule } from './rule.ts';
 

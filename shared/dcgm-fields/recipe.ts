@@ -1,4 +1,4 @@
-import { fieldTickMs, healthTickMs, healthTickSurelyMs } from '../nma/timing.ts';
+import { fieldTickMs, healthTickMs, healthTickSurelyMs } from '../nma-timing.ts';
 import type { Reach } from '../schemas/order.ts';
 import { refuseNoEffect } from './effect.ts';
 import { effectOf, explainMiss, firstReach, isSince, type Reached } from './reach.ts';

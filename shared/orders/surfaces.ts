@@ -1,5 +1,4 @@
-import type { AgentOrder } from '../schemas/experiment.ts';
-import type { InjectXid, OrderMethod } from '../schemas/order.ts';
+import type { AgentOrder, InjectXid, OrderMethod } from '../schemas/order.ts';
 import type { Surface } from '../schemas/receipt.ts';
 
 /** Where an order writes, whatever the node is: its script (script.ts) has parts on these and no others. */

@@ -327,3 +327,14 @@ export const TailKernelLog = Type.Object(
 export type TailKernelLog = Static<typeof TailKernelLog>;
 
 export const Empty = Type.Object({}, { $id: 'Empty', additionalProperties: false });
+
+/** One order to one agent: method and body as the agent takes them; `orderId` makes it happen once. */
+export const AgentOrder = Type.Object(
+  {
+    orderId: Type.String(),
+    method: Type.Enum(Object.keys(orderMethods) as OrderMethod[]),
+    body: Type.Record(Type.String(), Type.Unknown()),
+  },
+  { additionalProperties: false },
+);
+export type AgentOrder = Static<typeof AgentOrder>;

@@ -1,7 +1,7 @@
 import type { Test } from 'tap';
 import { nodeEnvironment, nodeFlags } from '../../shared/bundle.ts';
 import { version } from '../../shared/version.ts';
-import { installStub, startEngine } from '../dcgm/stub.ts';
+import { installStub, startEngine } from '../agent/dcgm/stub.ts';
 import { startProgram } from './programs.ts';
 
 /** That an agent runs from FILE, without the sources: its NVML child, its native libraries and a pseudo terminal. */

@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { createClusterClient } from '../../coordinator/cluster/client.ts';
 import { customResourceDefinitions } from '../../coordinator/cluster/crds.ts';
 import type { KubeObject } from '../../coordinator/cluster/port.ts';
+import { optInLabel, optInValue } from '../../coordinator/plan/select.ts';
 import { startApiServer } from '../../coordinator/rehearsal/apiserver/server.ts';
-import { optInLabel, optInValue } from '../../coordinator/selection/select.ts';
 import { nodeEnvironment, nodeFlags, type ProgramName } from '../../shared/bundle.ts';
 import { createRealClock } from '../../shared/clock.ts';
 import { createSilentLog } from '../../shared/log.ts';
@@ -78,7 +78,7 @@ async function residentOfChild(agent: Program): Promise<number> {
 }
 
 function buildStubLibrary(folder: string): string | undefined {
-  const source = fileURLToPath(new URL('../nvml/stub/libnvidia-ml.c', import.meta.url));
+  const source = fileURLToPath(new URL('../agent/nvml/stub/libnvidia-ml.c', import.meta.url));
   const library = join(folder, 'libnvidia-ml.so.1');
   const built = spawnSync(compiler, ['-O1', '-shared', '-fPIC', '-o', library, source], { encoding: 'utf8' });
   if (built.error !== undefined) return undefined;

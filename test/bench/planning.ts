@@ -1,8 +1,8 @@
+import { faults } from '../../coordinator/catalogue/catalogue.ts';
+import { exampleParameters, resolveParameters } from '../../coordinator/catalogue/parameters.ts';
 import { planTarget } from '../../coordinator/plan/plan.ts';
-import { type Candidate, optInLabel, optInValue, selectNodes } from '../../coordinator/selection/select.ts';
-import { faults } from '../../shared/faults/catalogue.ts';
-import { exampleParameters, resolveParameters } from '../../shared/faults/parameters.ts';
-import type { ExperimentSpec } from '../../shared/schemas/experiment.ts';
+import { type Candidate, optInLabel, optInValue, selectNodes } from '../../coordinator/plan/select.ts';
+import type { ExperimentSpec } from '../../coordinator/store/experiment.ts';
 import { knownTarget } from '../coordinator/targets.ts';
 import { median } from './statistics.ts';
 

@@ -1,11 +1,11 @@
 import { accessSync, constants, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { faults, notOffered } from '../../coordinator/catalogue/catalogue.ts';
+import { assertCatalogue } from '../../coordinator/catalogue/validate.ts';
 import { bytesOf, type ProgramName } from '../../shared/bundle.ts';
 import { readConfig } from '../../shared/config.ts';
 import { messageFromUnknown } from '../../shared/errors.ts';
-import { faults, notOffered } from '../../shared/faults/catalogue.ts';
-import { assertCatalogue } from '../../shared/faults/validate.ts';
 import { assembleTree, ownPlatform, type Tree } from '../../shared/image/tree.ts';
 import { kernelLog, measureInjections } from './kernel-log.ts';
 import { measureAgent, measureCoordinator, type Programs, startAgent } from './memory.ts';

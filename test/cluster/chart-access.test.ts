@@ -5,9 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { parse } from 'yaml';
 import type { Right } from '../../charts/readme.ts';
-import { injectionName } from '../../coordinator/experiment/store.ts';
-import { chart, findHelm, type Helm } from '../chart/helm.ts';
-import { type Rendered, release } from '../chart/render.ts';
+import { injectionName } from '../../coordinator/store/store.ts';
+import { chart, findHelm, type Helm } from '../charts/helm.ts';
+import { type Rendered, release } from '../charts/render.ts';
 import { assertNoToken, install } from './installation.ts';
 import { until } from './processes.ts';
 

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import t from 'tap';
-import { injectionName } from '../../coordinator/experiment/store.ts';
-import { chart, findHelm, type Helm } from '../chart/helm.ts';
-import { at, type Rendered, release } from '../chart/render.ts';
-import { createAuthority } from '../shared/certificates.ts';
+import { injectionName } from '../../coordinator/store/store.ts';
+import { chart, findHelm, type Helm } from '../charts/helm.ts';
+import { at, type Rendered, release } from '../charts/render.ts';
+import { createAuthority } from '../shared/http/certificates.ts';
 import { assertNoToken, install } from './installation.ts';
 import { patchStatus } from './kubelet.ts';
 import { until } from './processes.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
-import { findHelm, type Helm } from '../chart/helm.ts';
+import { findHelm, type Helm } from '../charts/helm.ts';
 import { controlPlaneBinaries } from './controlplane/build.ts';
 import { assertNoToken, install } from './installation.ts';
 import { root } from './processes.ts';

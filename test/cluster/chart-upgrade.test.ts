@@ -2,10 +2,10 @@ import { cpSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { injectionName } from '../../coordinator/experiment/store.ts';
 import type { ExperimentAnswer } from '../../coordinator/routes/answers.ts';
-import { chart, findHelm, type Helm } from '../chart/helm.ts';
-import { at, release } from '../chart/render.ts';
+import { injectionName } from '../../coordinator/store/store.ts';
+import { chart, findHelm, type Helm } from '../charts/helm.ts';
+import { at, release } from '../charts/render.ts';
 import { assertNoToken, install } from './installation.ts';
 import { until } from './processes.ts';
 import { recordsWith } from './rig.ts';

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { parseAllDocuments } from 'yaml';
-import { chart, findHelm } from '../chart/helm.ts';
-import { objectsIn, only, release, template } from '../chart/render.ts';
-import { valueSets } from '../chart/value-sets.ts';
+import { chart, findHelm } from '../charts/helm.ts';
+import { objectsIn, only, release, template } from '../charts/render.ts';
+import { valueSets } from '../charts/value-sets.ts';
 import { startControlPlane } from './controlplane/start.ts';
 import { kubectlOf } from './kubectl.ts';
 import { podOf } from './kubelet.ts';

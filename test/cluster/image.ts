@@ -1,5 +1,5 @@
 import { assembleTree, ownPlatform } from '../../shared/image/tree.ts';
-import { environmentOf, instructionsOf, stagesOf, textsOf } from '../image/dockerfile.ts';
+import { environmentOf, instructionsOf, stagesOf, textsOf } from '../shared/image/dockerfile.ts';
 
 /** What a container engine would know of an image, read from its Dockerfile, and the files of its last layer. */
 export type Image = {

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Test } from 'tap';
-import { createStaticDirectory } from '../../coordinator/agents/directory.ts';
 import { createHttpAgents } from '../../coordinator/agents/http.ts';
 import type { Agents } from '../../coordinator/agents/port.ts';
 import { createCoordinator } from '../../coordinator/app.ts';
+import type { FaultRow } from '../../coordinator/catalogue/row.ts';
 import type { Cluster } from '../../coordinator/cluster/port.ts';
 import {
   namespace,
@@ -12,9 +12,9 @@ import {
 } from '../../coordinator/rehearsal/cluster.ts';
 import type { NodeRow } from '../../coordinator/rehearsal/objects.ts';
 import type { ExperimentAnswer, InjectionAnswer } from '../../coordinator/routes/answers.ts';
+import { createStaticDirectory } from '../../coordinator/view/agent-directory.ts';
 import { type Clock, createScaledClock } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
-import type { FaultRow } from '../../shared/faults/row.ts';
 import { createSilentLog } from '../../shared/log.ts';
 
 export const log = createSilentLog();

@@ -8,7 +8,7 @@ import type { XidOrder, XidStep } from '../../shared/xid/order.ts';
 import { xidRecords } from '../../shared/xid/records.ts';
 import { sxidRecords } from '../../shared/xid/sxid.ts';
 import { textRows } from '../../shared/xid/texts.ts';
-import { type SampleOrder, sxidSamples, xidSamples } from './xid-samples.ts';
+import { type SampleOrder, sxidSamples, xidSamples } from '../coordinator/catalogue/readers/xid-samples.ts';
 
 const uuid = 'GPU-11111111-2222-3333-4444-555555555555';
 const newest = '590.48.01';

@@ -1,7 +1,7 @@
 import t from 'tap';
-import { findNmaVersion } from '../../shared/nma/versions.ts';
-import { type Rehearsal, rehearse } from '../nma/rehearsal.ts';
-import { readXidTable, type TableRow } from '../nma/xid-table.ts';
+import { findNmaVersion } from '../../coordinator/catalogue/nma/versions.ts';
+import { type Rehearsal, rehearse } from '../coordinator/catalogue/nma/rehearsal.ts';
+import { readXidTable, type TableRow } from '../coordinator/catalogue/nma/xid-table.ts';
 
 t.setTimeout(120_000);
 

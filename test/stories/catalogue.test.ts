@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
+import { faults } from '../../coordinator/catalogue/catalogue.ts';
+import { exampleParameters, findFault } from '../../coordinator/catalogue/parameters.ts';
 import { serveNodes } from '../../coordinator/rehearsal/accounts.ts';
 import { startRehearsalCluster } from '../../coordinator/rehearsal/cluster.ts';
 import { untilAgentListens } from '../../coordinator/rehearsal/story.ts';
 import { createScaledClock } from '../../shared/clock.ts';
-import { faults } from '../../shared/faults/catalogue.ts';
-import { exampleParameters, findFault } from '../../shared/faults/parameters.ts';
 import { createSilentLog } from '../../shared/log.ts';
 
 /** Faults that no drill on a node with an NVIDIA GPU can be expected to pass by itself. */

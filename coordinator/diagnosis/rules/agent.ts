@@ -1,4 +1,4 @@
-import { type Facts, isUnread } from '../../facts/facts.ts';
+import { type Facts, isUnread } from '../../view/facts.ts';
 import { problemsOf, seenProblem } from '../drill.ts';
 import { capital, seen } from '../evidence.ts';
 import { withoutInventory } from '../inventory.ts';

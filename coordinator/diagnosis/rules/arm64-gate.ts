@@ -1,5 +1,5 @@
-import { gpuConditionType } from '../../../shared/nma/conditions.ts';
-import type { Facts } from '../../facts/facts.ts';
+import { gpuConditionType } from '../../catalogue/nma/conditions.ts';
+import type { Facts } from '../../view/facts.ts';
 import { isAboutGpus, needsHostEngine } from '../drill.ts';
 import { podSource, present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
 import { conditionOf, isFresh } from '../liveness.ts';

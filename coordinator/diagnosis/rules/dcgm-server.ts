@@ -1,7 +1,7 @@
-import { gpuConditionType } from '../../../shared/nma/conditions.ts';
-import { policiesListenMaxMs } from '../../../shared/nma/timing.ts';
-import type { Evidence } from '../../../shared/schemas/explanation.ts';
-import { type Facts, isUnread } from '../../facts/facts.ts';
+import { policiesListenMaxMs } from '../../../shared/nma-timing.ts';
+import { gpuConditionType } from '../../catalogue/nma/conditions.ts';
+import type { Evidence } from '../../store/explanation.ts';
+import { type Facts, isUnread } from '../../view/facts.ts';
 import { injectedAt, isAboutGpus, isForEngine, needsHostEngine, problemsOf, seenProblem } from '../drill.ts';
 import { millis, podSource, present, renderPod, seen, seenCondition, seenInLog } from '../evidence.ts';
 import { engineOfNma, withoutInventory } from '../inventory.ts';

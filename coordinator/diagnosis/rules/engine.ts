@@ -1,7 +1,7 @@
-import { reconcileTickMs } from '../../../shared/nma/timing.ts';
-import type { Evidence } from '../../../shared/schemas/explanation.ts';
+import { reconcileTickMs } from '../../../shared/nma-timing.ts';
 import type { HostEngineFacts } from '../../../shared/schemas/inventory.ts';
-import { type Facts, isUnread } from '../../facts/facts.ts';
+import type { Evidence } from '../../store/explanation.ts';
+import { type Facts, isUnread } from '../../view/facts.ts';
 import {
   askedOf,
   injectedOn,

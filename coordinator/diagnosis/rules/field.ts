@@ -2,7 +2,7 @@ import { explainNoEffect, type NoEffect, type Suggestion } from '../../../shared
 import { findField } from '../../../shared/dcgm-fields/find.ts';
 import { assertFieldValue } from '../../../shared/dcgm-fields/value.ts';
 import { Refusal } from '../../../shared/errors.ts';
-import type { DrillFacts, Facts } from '../../facts/facts.ts';
+import type { DrillFacts, Facts } from '../../view/facts.ts';
 import { askedOf, injectedOn, problemsOf, seenInjection, seenProblem } from '../drill.ts';
 import { seen } from '../evidence.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';

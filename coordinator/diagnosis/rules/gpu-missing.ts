@@ -1,5 +1,5 @@
 import type { GpuIdentities, HostEngineFacts, Inventory } from '../../../shared/schemas/inventory.ts';
-import { isUnread } from '../../facts/facts.ts';
+import { isUnread } from '../../view/facts.ts';
 import { isAboutGpus } from '../drill.ts';
 import { seen } from '../evidence.ts';
 import { engineOfNma, withoutInventory } from '../inventory.ts';

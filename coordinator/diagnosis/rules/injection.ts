@@ -1,5 +1,5 @@
 import { isReason } from '../../../shared/errors.ts';
-import type { Facts } from '../../facts/facts.ts';
+import type { Facts } from '../../view/facts.ts';
 import { injectedOn, type Problem, problemsOf, seenInjection, seenProblem } from '../drill.ts';
 import { capital } from '../evidence.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';

@@ -1,9 +1,9 @@
-import { xidReaction } from '../../../shared/nma/reactions.ts';
-import { nmaVersions } from '../../../shared/nma/versions.ts';
-import type { Evidence } from '../../../shared/schemas/explanation.ts';
 import { parseXidLine } from '../../../shared/xid/line.ts';
-import { driverSpelling, judgeLine, type ReaderVerdict } from '../../../shared/xid/readers.ts';
-import type { DrillFacts, Facts } from '../../facts/facts.ts';
+import { xidReaction } from '../../catalogue/nma/reactions.ts';
+import { nmaVersions } from '../../catalogue/nma/versions.ts';
+import { driverSpelling, judgeLine, type ReaderVerdict } from '../../catalogue/readers/xid-lines.ts';
+import type { Evidence } from '../../store/explanation.ts';
+import type { DrillFacts, Facts } from '../../view/facts.ts';
 import {
   injectedOn,
   kernelReadBack,

@@ -1,6 +1,6 @@
-import { xidHealthIncident } from '../../../shared/nma/health-codes.ts';
-import type { NodeCondition } from '../../cluster/node-view.ts';
-import type { Facts } from '../../facts/facts.ts';
+import { xidHealthIncident } from '../../../shared/dcgm-fields/health-codes.ts';
+import type { Facts } from '../../view/facts.ts';
+import type { NodeCondition } from '../../view/node.ts';
 import { expectedType, injectedOn, isSilent, reactionEntry, seenInjection, usualReaction } from '../drill.ts';
 import { present, seenCondition } from '../evidence.ts';
 import { conditionOf } from '../liveness.ts';

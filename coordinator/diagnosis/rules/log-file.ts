@@ -1,5 +1,5 @@
 import { logFiles } from '../../../shared/schemas/order.ts';
-import { type Facts, isUnread } from '../../facts/facts.ts';
+import { type Facts, isUnread } from '../../view/facts.ts';
 import { problemsOf, seenProblem } from '../drill.ts';
 import { capital, seen } from '../evidence.ts';
 import { withoutInventory } from '../inventory.ts';

@@ -3,9 +3,9 @@ import {
   isNeuronInstance,
   monitors,
   type PluginName,
-} from '../../../shared/nma/conditions.ts';
-import type { Evidence } from '../../../shared/schemas/explanation.ts';
-import { type Facts, isUnread } from '../../facts/facts.ts';
+} from '../../catalogue/nma/conditions.ts';
+import type { Evidence } from '../../store/explanation.ts';
+import { type Facts, isUnread } from '../../view/facts.ts';
 import { expectedType } from '../drill.ts';
 import { present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
 import { conditionOf, isFresh, runningPod, writingOf } from '../liveness.ts';

@@ -1,6 +1,6 @@
-import { heartbeatStaleMs, policiesListenMaxMs } from '../../../shared/nma/timing.ts';
-import type { Evidence } from '../../../shared/schemas/explanation.ts';
-import type { Facts, PodFacts } from '../../facts/facts.ts';
+import { heartbeatStaleMs, policiesListenMaxMs } from '../../../shared/nma-timing.ts';
+import type { Evidence } from '../../store/explanation.ts';
+import type { Facts, PodFacts } from '../../view/facts.ts';
 import {
   gapsOf,
   hasWaitedLongEnough,

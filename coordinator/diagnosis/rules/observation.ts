@@ -1,4 +1,4 @@
-import { reactionWindows } from '../../../shared/nma/timing.ts';
+import { reactionWindows } from '../../catalogue/nma/windows.ts';
 import {
   channelOf,
   gapsOf,

@@ -1,6 +1,6 @@
-import type { Facts } from '../../facts/facts.ts';
 import { conditionRows } from '../../repair/actions.ts';
 import { type BlockCode, forecastRepair, type RepairForecast } from '../../repair/forecast.ts';
+import type { Facts } from '../../view/facts.ts';
 import { expectedType, reactionEntry } from '../drill.ts';
 import { ageSeconds, renderAge, seen, seenCondition } from '../evidence.ts';
 import { conditionOf } from '../liveness.ts';

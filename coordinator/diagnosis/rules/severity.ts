@@ -1,8 +1,8 @@
-import { combinedPrefix } from '../../../shared/nma/conditions.ts';
-import { eventAggregateLimit, eventBurst } from '../../../shared/nma/timing.ts';
-import type { TimelineEntry } from '../../../shared/schemas/expectation.ts';
-import type { Evidence } from '../../../shared/schemas/explanation.ts';
-import type { Facts } from '../../facts/facts.ts';
+import { eventAggregateLimit, eventBurst } from '../../../shared/nma-timing.ts';
+import { combinedPrefix } from '../../catalogue/nma/conditions.ts';
+import type { TimelineEntry } from '../../store/expectation.ts';
+import type { Evidence } from '../../store/explanation.ts';
+import type { Facts } from '../../view/facts.ts';
 import { isSilent, usualReaction, xidOf } from '../drill.ts';
 import { present, seen, seenInLog } from '../evidence.ts';
 import { nmaName } from '../names.ts';

@@ -2,8 +2,8 @@ import type { EngineProcess } from '../../../agent/engines/port.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import { xidField } from '../../../shared/dcgm-fields/ids.ts';
 import { Refusal } from '../../../shared/errors.ts';
-import { policyThresholds, type Violation } from '../../../shared/nma/reactions.ts';
 import { isSamePci, parsePci } from '../../../shared/pci.ts';
+import { policyThresholds, type Violation } from '../../catalogue/nma/reactions.ts';
 import { createCache, type EntryFacts, type Sample } from './cache.ts';
 import {
   fieldIncidents,

@@ -1,10 +1,10 @@
+import { compareVersions } from '../../../shared/compare-versions.ts';
+import { xidHealthIncident } from '../../../shared/dcgm-fields/health-codes.ts';
 import { lifetimeCounters, xidField } from '../../../shared/dcgm-fields/ids.ts';
 import { isCurrent } from '../../../shared/dcgm-fields/reach.ts';
 import type { Effect, FieldRow } from '../../../shared/dcgm-fields/row.ts';
 import { fieldRows } from '../../../shared/dcgm-fields/rows.ts';
 import { isMatch } from '../../../shared/dcgm-fields/rule.ts';
-import { xidHealthIncident } from '../../../shared/nma/health-codes.ts';
-import { compareVersions } from '../../../shared/nma/versions.ts';
 import type { Sample } from './cache.ts';
 
 export type Incident = {

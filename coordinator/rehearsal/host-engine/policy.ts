@@ -1,6 +1,6 @@
-import type { Violation } from '../../../shared/nma/reactions.ts';
-import { policySlotMs } from '../../../shared/nma/timing.ts';
-import { compareVersions } from '../../../shared/nma/versions.ts';
+import { compareVersions } from '../../../shared/compare-versions.ts';
+import { policySlotMs } from '../../../shared/nma-timing.ts';
+import type { Violation } from '../../catalogue/nma/reactions.ts';
 import type { Sample } from './cache.ts';
 
 export type PolicyThresholds = {

@@ -1,9 +1,9 @@
 import type { KernelLog } from '../../../agent/kernel-log/port.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Log } from '../../../shared/log.ts';
-import { monitorOf, monitors, type PluginName } from '../../../shared/nma/conditions.ts';
-import { heartbeatTickMs, reportTickMs } from '../../../shared/nma/timing.ts';
-import type { NmaVersion } from '../../../shared/nma/versions.ts';
+import { heartbeatTickMs, reportTickMs } from '../../../shared/nma-timing.ts';
+import { monitorOf, monitors, type PluginName } from '../../catalogue/nma/conditions.ts';
+import type { NmaVersion } from '../../catalogue/nma/versions.ts';
 import type { Cluster } from '../../cluster/port.ts';
 import type { HostEngine } from '../host-engine/engine.ts';
 import { type Credentials, credentialFailure } from './credentials.ts';

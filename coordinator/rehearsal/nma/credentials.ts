@@ -1,4 +1,4 @@
-import type { NmaVersion } from '../../../shared/nma/versions.ts';
+import type { NmaVersion } from '../../catalogue/nma/versions.ts';
 
 /** What the pod's environment holds: nothing, a role for the ServiceAccount, or a Pod Identity association. */
 export type Credentials = 'healthy' | 'irsa' | 'pod-identity';

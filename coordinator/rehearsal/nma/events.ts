@@ -1,6 +1,5 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { messageFromUnknown, Refusal } from '../../../shared/errors.ts';
-import { combinedPrefix, eventNamespace, eventSource } from '../../../shared/nma/conditions.ts';
 import {
   eventAggregateLimit,
   eventAggregateWindowMs,
@@ -8,7 +7,8 @@ import {
   eventRefillMs,
   eventRetryMs,
   eventWriteAttempts,
-} from '../../../shared/nma/timing.ts';
+} from '../../../shared/nma-timing.ts';
+import { combinedPrefix, eventNamespace, eventSource } from '../../catalogue/nma/conditions.ts';
 import type { Cluster, KubeObject } from '../../cluster/port.ts';
 import type { PodLog } from './pod-log.ts';
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { messageFromUnknown } from '../../../shared/errors.ts';
-import type { ConditionType, MonitorRow } from '../../../shared/nma/conditions.ts';
-import type { Reaction } from '../../../shared/nma/reactions.ts';
+import type { ConditionType, MonitorRow } from '../../catalogue/nma/conditions.ts';
+import type { Reaction } from '../../catalogue/nma/reactions.ts';
 import type { Cluster, JsonObject } from '../../cluster/port.ts';
 import type { CredentialFailure } from './credentials.ts';
 import { secondsFromMillis } from './events.ts';

@@ -1,6 +1,14 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { messageFromUnknown } from '../../../shared/errors.ts';
 import {
+  deviceCountTickMs,
+  engineGraceMs,
+  engineRequestTimeoutMs,
+  fieldTickMs,
+  healthTickMs,
+  reconcileTickMs,
+} from '../../../shared/nma-timing.ts';
+import {
   deviceCountReaction,
   engineLossReaction,
   fieldReaction,
@@ -8,16 +16,8 @@ import {
   policyReaction,
   type Reaction,
   reaction,
-} from '../../../shared/nma/reactions.ts';
-import {
-  deviceCountTickMs,
-  engineGraceMs,
-  engineRequestTimeoutMs,
-  fieldTickMs,
-  healthTickMs,
-  reconcileTickMs,
-} from '../../../shared/nma/timing.ts';
-import type { NmaVersion } from '../../../shared/nma/versions.ts';
+} from '../../catalogue/nma/reactions.ts';
+import type { NmaVersion } from '../../catalogue/nma/versions.ts';
 import type { EngineConnection, HostEngine } from '../host-engine/engine.ts';
 import type { PodLog } from './pod-log.ts';
 import { everyTick } from './ticks.ts';

@@ -1,5 +1,5 @@
 import { type Clock, isoFromMillis } from '../../../shared/clock.ts';
-import type { NmaVersion } from '../../../shared/nma/versions.ts';
+import type { NmaVersion } from '../../catalogue/nma/versions.ts';
 
 /** What NMA writes to its container's log: zap's JSON, mixed with lines of the programs and libraries around it. */
 export type PodLog = {

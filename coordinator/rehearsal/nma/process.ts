@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { createDeviceKernelLog } from '../../../agent/kernel-log/device.ts';
 import { createRealClock } from '../../../shared/clock.ts';
 import { createLog } from '../../../shared/log.ts';
-import { findNmaVersion } from '../../../shared/nma/versions.ts';
+import { findNmaVersion } from '../../catalogue/nma/versions.ts';
 import { createClusterClient } from '../../cluster/client.ts';
 import { createNma } from './actor.ts';
 import { createFileTail } from './file-tail.ts';

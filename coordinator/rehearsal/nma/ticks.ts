@@ -1,5 +1,5 @@
 import type { Clock } from '../../../shared/clock.ts';
-import { firstTickJitter } from '../../../shared/nma/timing.ts';
+import { firstTickJitter } from '../../../shared/nma-timing.ts';
 
 type Tick = {
   readonly clock: Clock;

@@ -1,0 +1,78 @@
+import { Refusal } from '../../../shared/errors.ts';
+import { encodeKmsgWrite } from '../../../shared/kmsg-record.ts';
+import { assertAlertGaps } from '../../../shared/orders/alert-gaps.ts';
+import { scriptOf } from '../../../shared/orders/script.ts';
+import { parsePci } from '../../../shared/pci.ts';
+import type { AgentOrder, GpuSelector } from '../../../shared/schemas/order.ts';
+import type { Surface } from '../../../shared/schemas/receipt.ts';
+import type { Reaction } from '../nma/reactions.ts';
+import type { NmaVersion } from '../nma/versions.ts';
+import type { ReactionChannel } from '../nma/windows.ts';
+import type { Parameters } from '../parameters.ts';
+import type { Channel } from '../row.ts';
+
+/** How a fault of one kind becomes an order to an agent, and what must follow it. A new channel is a file beside this. */
+export type ChannelWork<K extends Channel['kind']> = {
+  /** Refuses parameters that cannot be an order, naming them. */
+  order(work: Work<K>): Omit<AgentOrder, 'orderId'>;
+  /** What a healthy monitoring agent shows, the first thing first; empty: nothing. */
+  reactions(work: Work<K>, on: ReactsOn): readonly ChannelReaction[];
+};
+
+export type Work<K extends Channel['kind'] = Channel['kind']> = {
+  readonly channel: Extract<Channel, { kind: K }>;
+  readonly parameters: Parameters;
+  readonly gpu: GpuSelector | undefined;
+  readonly marker: string;
+};
+
+/** Which versions and which GPU decide. */
+export type ReactsOn = {
+  readonly nma: NmaVersion;
+  /** undefined: the one that the chart of this NMA version installs. */
+  readonly engineVersion: string | undefined;
+  /** Absent: unknown, taken to have the health checks of all generations. */
+  readonly gpuName?: string | undefined;
+};
+
+export type ChannelReaction = {
+  readonly surface: Surface;
+  readonly reaction: Reaction;
+  /** From the last write on. */
+  readonly via: ReactionChannel;
+  /** When the last write is due, from the acceptance of the order. */
+  readonly afterMs: number;
+  /** How long the cause is kept up from then on; absent: written once. */
+  readonly sustainedMs?: number;
+};
+
+/** Fills `{parameter}` and `{marker}` in. */
+export function fillText(text: string, { parameters, marker }: Pick<Work, 'parameters' | 'marker'>): string {
+  return text.replace(/\{(\w+)\}/g, (whole, name: string) =>
+    name === 'marker' ? marker : String(parameters[name] ?? whole),
+  );
+}
+
+/** Text and address that no kernel would take are refused before any agent is asked, by the caller's own names. */
+export function withSoundText(order: Omit<AgentOrder, 'orderId'>): Omit<AgentOrder, 'orderId'> {
+  try {
+    const parts = scriptOf(order, { gpu: anyGpu });
+    assertAlertGaps(parts);
+    for (const part of parts)
+      if (part.surface === 'kernel-log') encodeKmsgWrite(part.level, part.text, part.field);
+  } catch (thrown) {
+    if (!(thrown instanceof Refusal)) throw thrown;
+    const { field } = thrown.details;
+    const isNamed = field !== undefined && thrown.message.startsWith(`${field}: `);
+    throw new Refusal(
+      thrown.reason,
+      isNamed ? `fault.parameters.${thrown.message}` : thrown.message,
+      { ...thrown.details, ...(field === undefined ? {} : { field: `fault.parameters.${field}` }) },
+      thrown,
+    );
+  }
+  return order;
+}
+
+/** Stands for the GPU that only the agent knows: every address and every UUID is as long. */
+const anyGpu = { pci: parsePci('0000:00:00.0'), uuid: 'GPU-00000000-0000-0000-0000-000000000000' };

@@ -1,0 +1,162 @@
+import { explainNoEffect, refuseNoEffect } from '../../../shared/dcgm-fields/effect.ts';
+import { findField } from '../../../shared/dcgm-fields/find.ts';
+import { lifetimeCounters, xidField } from '../../../shared/dcgm-fields/ids.ts';
+import { isCurrent } from '../../../shared/dcgm-fields/reach.ts';
+import type { Effect, FieldRow } from '../../../shared/dcgm-fields/row.ts';
+import { isMatch } from '../../../shared/dcgm-fields/rule.ts';
+import { assertFieldValue } from '../../../shared/dcgm-fields/value.ts';
+import { firstGpu } from '../../../shared/gpu-identity.ts';
+import { healthTickSurelyMs } from '../../../shared/nma-timing.ts';
+import type { Reach } from '../../../shared/schemas/order.ts';
+import { fieldReaction, healthReaction, policyReaction, type Violation } from '../nma/reactions.ts';
+import type { Parameters } from '../parameters.ts';
+import {
+  type ChannelReaction,
+  type ChannelWork,
+  fillText,
+  type ReactsOn,
+  type Work,
+  withSoundText,
+} from './channel.ts';
+import { healthChannel, policyChannel, xidReactions } from './xid.ts';
+
+export const dcgmField: ChannelWork<'dcgm-field'> = {
+  order({ parameters, gpu }) {
+    const field = findField(scalar(parameters.field), 'fault.parameters.field');
+    const force = parameters.force === true;
+    const value = assertFieldValue(field, scalar(parameters.value), 'fault.parameters.value', { force });
+    const nothing = force ? undefined : explainNoEffect(field, value);
+    if (nothing !== undefined) throw refuseNoEffect(field, value, nothing, 'fault.parameters.value');
+    const body = { ...parameters, ...keptUp(field, value, parameters), gpu: gpu ?? firstGpu };
+    return withSoundText({ method: 'InjectDcgmField', body });
+  },
+  reactions({ parameters }, on) {
+    const field = findField(scalar(parameters.field));
+    // As it is written, so that " 79" is what 79 is.
+    // Whether the range counts is asked where the order is made.
+    const value = assertFieldValue(field, scalar(parameters.value), 'fault.parameters.value', {
+      force: true,
+    });
+    const { reach, forSeconds } = { ...parameters, ...keptUp(field, value, parameters) } as Partial<Lasting>;
+    return fieldReactions(field, value, { reach, forSeconds }, on);
+  },
+};
+
+/** A check comes every five minutes only: a value that nothing else takes is kept up until then, unless it was said how. */
+function keptUp(field: FieldRow, value: string, { reach, forSeconds }: Parameters): Partial<Lasting> {
+  if (reach !== undefined || forSeconds !== undefined || field.id === xidField) return {};
+  const kinds = (field.effects ?? []).filter(({ rule }) => isMatch(rule, value)).map(({ kind }) => kind);
+  if (kinds.includes('policy') || kinds.length === 0) return {};
+  const lasting = { forSeconds: healthTickSurelyMs / 1000 };
+  return kinds.includes('watch') ? lasting : { reach: 'health', ...lasting };
+}
+
+/** A row's own field: parameters only fill in its value. */
+export const dcgmValue: ChannelWork<'dcgm-value'> = {
+  order(work) {
+    const { parameters, gpu } = work;
+    const { field, value } = meant(work);
+    const { engine, force, forSeconds } = parameters;
+    return {
+      method: 'InjectDcgmField',
+      body: {
+        gpu: gpu ?? firstGpu,
+        field: field.id,
+        value: assertFieldValue(field, value, 'fault.parameters', { force: force === true }),
+        reach: work.channel.reach,
+        ...(forSeconds === undefined ? {} : { forSeconds }),
+        ...(engine === undefined ? {} : { engine }),
+        ...(force === undefined ? {} : { force }),
+      },
+    };
+  },
+  reactions(work, on) {
+    const { field, value } = meant(work);
+    const { forSeconds } = work.parameters;
+    return fieldReactions(field, value, { reach: work.channel.reach, forSeconds }, on);
+  },
+};
+
+function meant(work: Work<'dcgm-value'>): { readonly field: FieldRow; readonly value: string } {
+  const { field, value } = work.channel;
+  return {
+    field: findField(typeof field === 'number' ? field : fillText(field, work), 'fault.parameters'),
+    value: fillText(value, work),
+  };
+}
+
+type Lasting = { readonly reach: Reach | undefined; readonly forSeconds: unknown };
+
+/** What each reader of the field shows for a value; who is meant to react comes first. */
+function fieldReactions(
+  field: FieldRow,
+  value: string,
+  { reach, forSeconds }: Lasting,
+  on: ReactsOn,
+): readonly ChannelReaction[] {
+  // Its reactions are those of the Xid.
+  if (field.id === xidField) {
+    const found = xidReactions(Number(value), 0, on);
+    return reach === 'health' ? found.toReversed() : found;
+  }
+  const { nma, engineVersion = nma.engineVersion, gpuName } = on;
+  const matching = (field.effects ?? []).filter(
+    (effect) => isMatch(effect.rule, value) && isCurrent(effect, { engineVersion, gpuName }),
+  );
+  const order: readonly Effect['kind'][] = ['policy', 'watch', 'health'];
+  const rank = ({ kind }: Effect) => (kind === reach ? -1 : order.indexOf(kind));
+  const sustained = forSeconds === undefined ? {} : { sustainedMs: Number(forSeconds) * 1000 };
+  const found = matching
+    .toSorted((left, right) => rank(left) - rank(right))
+    .flatMap((effect) => effectReaction(effect, field, value, nma));
+  const [first] = found;
+  const isWrittenOnce =
+    forSeconds === undefined && reach !== 'health' && first?.via.startsWith('health') === false;
+  // What stands for seconds is seen by a check every five minutes by chance only.
+  return found
+    .filter(({ via }) => !isWrittenOnce || !via.startsWith('health'))
+    .map((one) => ({ ...one, ...sustained }));
+}
+
+function effectReaction(
+  effect: Effect,
+  field: FieldRow,
+  value: string,
+  nma: ReactsOn['nma'],
+): readonly ChannelReaction[] {
+  const base = { surface: 'dcgm', afterMs: 0 } as const;
+  if (effect.kind === 'policy') {
+    const found = policyReaction(nma, violationOf(effect.policy, field, Number(value)));
+    return found === undefined ? [] : [{ ...base, reaction: found, via: policyChannel(found) }];
+  }
+  if (effect.kind === 'watch') {
+    // Not by way of a number: a blank is above 2^53.
+    const found = fieldReaction(nma, field.id, BigInt(value));
+    return found === undefined ? [] : [{ ...base, reaction: found, via: 'fields-condition' }];
+  }
+  const isLifetime = lifetimeCounters.includes(field.id);
+  const found = healthReaction(nma, { ...effect, lifetimeCounter: isLifetime });
+  return found === undefined ? [] : [{ ...base, reaction: found, via: healthChannel(found) }];
+}
+
+function violationOf(policy: Violation['policy'], field: FieldRow, value: number): Violation {
+  const violations: Record<Violation['policy'], () => Violation> = {
+    XID: () => ({ policy: 'XID', xid: value }),
+    DBE: () => ({ policy: 'DBE', errors: value }),
+    NVLink: () => ({ policy: 'NVLink', fieldId: field.id, errors: value }),
+    PCIe: () => ({ policy: 'PCIe', replays: value }),
+    // 390 counts pages retired for single-bit errors, 391 for double-bit ones (dcgm-fields).
+    MaxRtPg: () => ({
+      policy: 'MaxRtPg',
+      sbePages: field.id === 390 ? value : 0,
+      dbePages: field.id === 391 ? value : 0,
+    }),
+    Thermal: () => ({ policy: 'Thermal', celsius: value }),
+    Power: () => ({ policy: 'Power', watts: Math.trunc(value) }),
+  };
+  return violations[policy]();
+}
+
+function scalar(value: unknown): number | string {
+  return typeof value === 'number' ? value : String(value);
+}

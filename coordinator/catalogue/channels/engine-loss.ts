@@ -1,0 +1,20 @@
+import { engineLossReaction } from '../nma/reactions.ts';
+import { reactionWindows } from '../nma/windows.ts';
+import type { ChannelWork } from './channel.ts';
+
+export const engineLoss: ChannelWork<'engine-loss'> = {
+  order: ({ parameters }) => ({ method: 'PauseHostEngine', body: { ...parameters } }),
+  // An engine that answers again before its first question is given up was never away.
+  reactions: ({ parameters }) =>
+    Number(parameters.forSeconds) * 1000 < reactionWindows['engine-pause-condition'].bestMs
+      ? []
+      : [
+          {
+            surface: 'host-engine',
+            // What stands behind the colon is the connection's own error.
+            reaction: engineLossReaction(''),
+            via: 'engine-pause-condition',
+            afterMs: 0,
+          },
+        ],
+};

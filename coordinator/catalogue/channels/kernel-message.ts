@@ -1,0 +1,22 @@
+import { encodeKmsgWrite } from '../../../shared/kmsg-record.ts';
+import { matchKernelRules } from '../nma/kernel-rules.ts';
+import { type ChannelWork, fillText, type Work } from './channel.ts';
+
+export const kernelMessage: ChannelWork<'kernel-message'> = {
+  order: (work) => ({ method: 'WriteKernelMessage', body: { level: 'err', text: recordText(work) } }),
+  reactions(work, { nma }) {
+    // The rules run on the raw record; the prefix stands for one that the kernel will put there.
+    return matchKernelRules(nma, `11,1,1,-;${recordText(work)}`).map(({ reaction }) => ({
+      surface: 'kernel-log',
+      reaction,
+      via: reaction.appearsAs === 'event' ? 'kernel-log-event' : 'kernel-log-condition',
+      afterMs: 0,
+    }));
+  },
+};
+
+function recordText(work: Work<'kernel-message'>): string {
+  const text = fillText(work.channel.text, work);
+  encodeKmsgWrite('err', text, 'fault.parameters');
+  return text;
+}

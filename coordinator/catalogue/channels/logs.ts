@@ -1,0 +1,57 @@
+import { encodeKmsgWrite } from '../../../shared/kmsg-record.ts';
+import { logFiles } from '../../../shared/schemas/order.ts';
+import { type LogSource, linesNeeded, matchLogRules } from '../nma/log-rules.ts';
+import { type ChannelReaction, type ChannelWork, fillText, type ReactsOn } from './channel.ts';
+
+export const journal: ChannelWork<'journal'> = {
+  order: (work) => ({
+    method: 'WriteJournalMessage',
+    body: {
+      identifier: work.channel.identifier,
+      text: lineOf(work.channel.text, work),
+      ...(work.channel.times === undefined ? {} : { times: work.channel.times }),
+    },
+  }),
+  reactions: (work, on) => {
+    const { identifier, text, times } = work.channel;
+    return reactionsTo({ kind: 'journal', identifier }, lineOf(text, work), times, on);
+  },
+};
+
+export const logFile: ChannelWork<'log-file'> = {
+  order: (work) => ({
+    method: 'AppendLogLine',
+    body: {
+      file: work.channel.file,
+      text: lineOf(work.channel.text, work),
+      ...(work.channel.times === undefined ? {} : { times: work.channel.times }),
+    },
+  }),
+  reactions: (work, on) => {
+    const { file, text, times } = work.channel;
+    return reactionsTo({ kind: 'file', path: logFiles[file] }, lineOf(text, work), times, on);
+  },
+};
+
+function lineOf(text: string, work: Parameters<typeof fillText>[1]): string {
+  const line = fillText(text, work);
+  encodeKmsgWrite('err', line, 'fault.parameters');
+  return line;
+}
+
+/** A file or journal line is seen as soon as a kernel record (nma.md §2.3). */
+function reactionsTo(
+  source: LogSource,
+  line: string,
+  times: number | undefined,
+  { nma }: ReactsOn,
+): readonly ChannelReaction[] {
+  return matchLogRules(nma, source, line)
+    .filter(({ rule }) => linesNeeded(rule) <= (times ?? 1))
+    .map(({ reaction }) => ({
+      surface: source.kind === 'journal' ? 'journal' : 'log-file',
+      reaction,
+      via: reaction.appearsAs === 'event' ? 'kernel-log-event' : 'kernel-log-condition',
+      afterMs: 0,
+    }));
+}

@@ -1,0 +1,57 @@
+import { xidHealthIncident } from '../../../shared/dcgm-fields/health-codes.ts';
+import { firstGpu } from '../../../shared/gpu-identity.ts';
+import type { InjectCascade } from '../../../shared/schemas/order.ts';
+import { healthReaction, type Reaction, xidReaction } from '../nma/reactions.ts';
+import type { ReactionChannel } from '../nma/windows.ts';
+import { type ChannelReaction, type ChannelWork, type ReactsOn, withSoundText } from './channel.ts';
+
+export const xid: ChannelWork<'xid'> = {
+  order: ({ parameters, gpu }) =>
+    withSoundText({ method: 'InjectXid', body: { ...parameters, gpu: gpu ?? firstGpu } }),
+  // What the fault means for the node, on whichever surface it is written: that a surface reaches nobody is a finding,
+  // not an expectation.
+  reactions: ({ parameters }, on) => xidReactions(Number(parameters.xid), 0, on),
+};
+
+export const cascade: ChannelWork<'cascade'> = {
+  order: ({ parameters, gpu }) =>
+    withSoundText({ method: 'InjectCascade', body: { ...parameters, gpu: gpu ?? firstGpu } }),
+  /** What turns the condition is expected before events, which other GPUs' events may crowd out. */
+  reactions({ parameters }, on) {
+    const all = (parameters.steps as InjectCascade['steps']).map((step) =>
+      xidReactions(step.xid, step.afterSeconds * 1000, on),
+    );
+    const policies = all.flatMap(([policy]) => (policy === undefined ? [] : [policy]));
+    const conditions = policies.filter(({ reaction }) => reaction.appearsAs === 'condition');
+    const events = policies.filter(({ reaction }) => reaction.appearsAs === 'event');
+    return [...conditions, ...events, ...all.flatMap(([, ...followUps]) => followUps)];
+  },
+};
+
+/** Lines of a switch's driver: no version of the monitoring agent reads them. */
+export const sxid: ChannelWork<'sxid'> = {
+  order: ({ parameters }) => withSoundText({ method: 'InjectSxid', body: { ...parameters } }),
+  reactions: () => [],
+};
+
+/** The policy's reaction within seconds; then, where the engine's health system keeps the Xid, that of its next check. */
+export function xidReactions(number: number, afterMs: number, on: ReactsOn): readonly ChannelReaction[] {
+  const { nma, engineVersion = nma.engineVersion, gpuName } = on;
+  const policy = xidReaction(nma, number);
+  const incident = xidHealthIncident(engineVersion, number, gpuName);
+  const health = incident === undefined ? undefined : healthReaction(nma, incident);
+  return [
+    { surface: 'dcgm', reaction: policy, via: policyChannel(policy), afterMs },
+    ...(health === undefined
+      ? []
+      : [{ surface: 'dcgm', reaction: health, via: healthChannel(health), afterMs } as const]),
+  ];
+}
+
+export function policyChannel(reaction: Reaction): ReactionChannel {
+  return reaction.appearsAs === 'event' ? 'policy-event' : 'policy-condition';
+}
+
+export function healthChannel(reaction: Reaction): ReactionChannel {
+  return reaction.appearsAs === 'event' ? 'health-event' : 'health-condition';
+}

@@ -1,0 +1,95 @@
+import type { LogFileName } from '../../shared/schemas/order.ts';
+import type { Surface } from '../../shared/schemas/receipt.ts';
+
+/** A fault is a row: adding one touches nothing but its row and its test. */
+export type FaultRow = {
+  readonly name: string;
+  readonly title: string;
+  /** Where it can be written. */
+  readonly surfaces: readonly Surface[];
+  readonly parameters: Readonly<Record<string, ParameterRow>>;
+  /** How it is injected; the channels are in channels/. */
+  readonly channel: Channel;
+  /** What it can do to the node beyond what is wanted. */
+  readonly risk: string;
+  /** What takes it back, or until when it stays. */
+  readonly undo: string;
+  readonly needsGpu: boolean;
+  /** Repository and file, or the page, that the row rests on. */
+  readonly sources: readonly string[];
+};
+
+/** A fault that people ask for and that this product does not make. */
+export type NotOfferedRow = {
+  readonly name: string;
+  readonly title: string;
+  /** What the monitoring agent would show. */
+  readonly reaction: string;
+  readonly because: string;
+  readonly instead?: string;
+  readonly sources: readonly string[];
+};
+
+/** `{parameter}` is filled in; `{marker}` is six characters that are new in each order, `{markerNumber}` 1000 to 9999. */
+export type Channel =
+  /** One kernel record. */
+  | { readonly kind: 'kernel-message'; readonly text: string }
+  /** Lines of the journal under one identifier; `times`: so many are needed. */
+  | {
+      readonly kind: 'journal';
+      readonly identifier: 'kubelet' | 'systemd';
+      readonly text: string;
+      readonly times?: number;
+    }
+  /** Lines of a file that the monitoring agent tails; with several texts, one after the other. */
+  | {
+      readonly kind: 'log-file';
+      readonly file: LogFileName;
+      readonly text: string;
+      readonly times?: number;
+    }
+  | { readonly kind: 'xid' }
+  | { readonly kind: 'sxid' }
+  | { readonly kind: 'cascade' }
+  /** Field and value are parameters. */
+  | { readonly kind: 'dcgm-field' }
+  /** One field, and who is to react; `field` and `value` may be a `{parameter}`. */
+  | {
+      readonly kind: 'dcgm-value';
+      readonly field: number | string;
+      readonly value: string;
+      readonly reach: 'policy' | 'health' | 'watch';
+    }
+  /** The host engine of the monitoring agent is paused for a while. */
+  | { readonly kind: 'engine-loss' };
+
+export type ParameterRow = {
+  readonly type:
+    | 'integer'
+    | 'number'
+    | 'text'
+    | 'boolean'
+    | 'choice'
+    | 'surfaces'
+    | 'process'
+    | 'engine'
+    | 'scalar'
+    | 'nvlink'
+    | 'mig'
+    | 'switch'
+    | 'steps';
+  readonly help: string;
+  readonly unit?: string;
+  readonly required?: boolean;
+  /** May hold `{marker}` and `{markerNumber}` (1000 to 9999). */
+  readonly default?: unknown;
+  /** Of a required one: what the documentation and the checks at start take. */
+  readonly example?: unknown;
+  /** Others that it needs to be of use; the checks at start take them. */
+  readonly goesWith?: Readonly<Record<string, unknown>>;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly pattern?: string;
+  /** Of a `choice`. */
+  readonly allowed?: readonly (string | number | boolean)[];
+};

@@ -1,0 +1,84 @@
+import { findFault } from '../catalogue/parameters.ts';
+import type { FaultRow } from '../catalogue/row.ts';
+import type { Explanation } from '../store/explanation.ts';
+import type { Experiment, Injection } from '../store/store.ts';
+import { injectionEvidence } from './gone.ts';
+
+const tellings = {
+  aborted: {
+    nothing: 'The experiment was aborted before anything was written.',
+    ordering: 'The experiment was aborted while the order was on its way: it may have been carried out.',
+    written: 'The experiment was aborted after the injection.',
+  },
+  'deadline-passed': {
+    nothing: 'The experiment’s deadline passed before anything was written.',
+    ordering:
+      'The experiment’s deadline passed while the order was on its way: it may have been carried out.',
+    written: 'The experiment’s deadline passed while the reaction was awaited.',
+  },
+} as const;
+
+/** Why an experiment was ended from outside, and what stays on the node. */
+export function endedBy(
+  code: keyof typeof tellings,
+  experiment: Experiment,
+  about: {
+    readonly at: string;
+    readonly rows: readonly FaultRow[];
+    readonly injection?: Injection;
+    readonly trouble?: string;
+  },
+): Explanation {
+  const { at, rows, injection, trouble } = about;
+  const { name } = experiment.metadata;
+  const written = injection === undefined ? [] : injectionEvidence(injection);
+  const stage = stageOf(injection?.status, written.length > 0);
+  const cause =
+    code === 'aborted'
+      ? { source: `experiments/${name} spec.abort`, observed: 'true', at }
+      : {
+          source: `experiments/${name} status.deadlineAt`,
+          observed: experiment.status?.deadlineAt ?? 'none',
+          at,
+        };
+  return {
+    code,
+    summary: tellings[code][stage],
+    evidence: [
+      cause,
+      ...written,
+      ...(trouble === undefined ? [] : [{ source: 'last failure', observed: trouble, at }]),
+    ],
+    remedy: remedyOf(stage, injection, rows),
+    refuted: [],
+    alsoFound: [],
+  };
+}
+
+/** An order that is on its way may have been carried out; that of the fault counts for more than controls that were. */
+function stageOf(status: Injection['status'], isWritten: boolean): 'nothing' | 'ordering' | 'written' {
+  if (status?.phase === 'Injecting' && status.receipt === undefined) return 'ordering';
+  if (isWritten) return 'written';
+  const isControlOut = status?.controls?.some(({ receipt }) => receipt === undefined);
+  return isControlOut === true ? 'ordering' : 'nothing';
+}
+
+function remedyOf(
+  stage: 'nothing' | 'ordering' | 'written',
+  injection: Injection | undefined,
+  rows: readonly FaultRow[],
+): string {
+  if (stage === 'nothing' || injection === undefined) return 'Nothing to undo.';
+  const { fault, node, order } = injection.spec;
+  const receipt = injection.status?.receipt;
+  const undo = `undo: ${findFault(fault, rows).undo}`;
+  if (stage === 'ordering')
+    return `Ask the agent of ${node} for the receipt of ${order.orderId} (GetReceipt); what it injected stays; ${undo}.`;
+  if (receipt === undefined)
+    return 'Only controls were written: what they leave is a record in the kernel log until the next reboot.';
+  const isLasting = receipt.surfaces.some(({ sustained }) => sustained !== undefined);
+  if (!isLasting) return `What was injected stays; ${undo}.`;
+  return receipt.state === 'running'
+    ? `What lasts could not be stopped: call StopInjection of the agent of ${node} with ${order.orderId}, or wait until it ends by itself; ${undo}.`
+    : `What lasted was ended; ${undo}.`;
+}

@@ -1,0 +1,64 @@
+import type { Receipt } from '../../shared/schemas/receipt.ts';
+import type { Evidence, Explanation } from '../store/explanation.ts';
+import type { Injection } from '../store/store.ts';
+import { proofOf } from './timeline.ts';
+
+/** A node that went away, or that another one of its name replaced; `at` is when that was found. */
+export function nodeGone(injection: Injection, at: string): Explanation {
+  const { spec, status } = injection;
+  const isInjected = injectionEvidence(injection).length > 0;
+  const nodeEntries = (status?.timeline ?? []).filter(({ kind }) => kind === 'node');
+  return {
+    code: 'node-replaced',
+    summary: isInjected
+      ? `Node ${spec.node} went away or was replaced after the injection, before a reaction was seen.`
+      : `Node ${spec.node} is gone or was replaced before anything was injected.`,
+    evidence: [
+      ...injectionEvidence(injection),
+      {
+        source: `nodes/${spec.node} metadata.uid`,
+        observed: `not ${spec.nodeUid || 'that of a node'} any more`,
+        at,
+      },
+      ...nodeEntries.map(({ source, text, at }) => ({ source, observed: text, at })),
+    ],
+    remedy: isInjected
+      ? `See who removed it: kubectl get events -A --field-selector involvedObject.name=${spec.node}; then run the experiment again.`
+      : 'Run the experiment again: it selects among the nodes of now.',
+    refuted: [],
+    alsoFound: [],
+  };
+}
+
+/** A reaction that was seen on a node that could not be asked any more. */
+export function passOnGoneNode(
+  injection: Injection,
+  what: { readonly text: string; readonly latencySeconds: number; readonly source: string },
+): Explanation {
+  const { spec, status } = injection;
+  const at = status?.timeline?.at(-1)?.at ?? status?.injectedAt ?? '';
+  return {
+    code: 'reacted',
+    summary: `NMA reacted on node ${spec.node} after ${what.latencySeconds.toFixed(1)} s: ${spec.expectation.reason}. The node is gone since.`,
+    evidence: [...injectionEvidence(injection), { source: what.source, observed: what.text, at }],
+    remedy: 'Nothing to do: the node is gone.',
+    refuted: [],
+    alsoFound: [],
+  };
+}
+
+/** What was written, by the receipts' own read-back: the fault first, then the controls. */
+export function injectionEvidence({ spec, status }: Injection): readonly Evidence[] {
+  const receipts = [status?.receipt, ...(status?.controls ?? []).map(({ receipt }) => receipt)];
+  return receipts.flatMap((receipt) => (receipt === undefined ? [] : receiptEvidence(spec.node, receipt)));
+}
+
+export function receiptEvidence(node: string, receipt: Receipt): readonly Evidence[] {
+  return receipt.surfaces
+    .filter(({ outcome }) => outcome === 'injected')
+    .map((surface) => ({
+      source: `agent ${node} receipt ${receipt.orderId} surfaces[${surface.surface}].readBack`,
+      observed: proofOf(surface),
+      at: surface.at ?? receipt.acceptedAt,
+    }));
+}

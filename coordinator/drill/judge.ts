@@ -1,0 +1,119 @@
+import { combinedPrefix } from '../catalogue/nma/conditions.ts';
+import type { Expectation, TimelineEntry } from '../store/expectation.ts';
+import type { Baseline } from '../store/experiment.ts';
+import type { NodeCondition, NodeEvent } from '../view/node.ts';
+
+/** What a node looks like now, as far as a reaction can show there. */
+export type Observation = {
+  readonly conditions: readonly NodeCondition[];
+  readonly events: readonly NodeEvent[];
+};
+
+export type Match = { readonly entry: TimelineEntry; readonly source: string; readonly how: string };
+
+/** What to remember before the injection: a reaction is what differs from it. */
+export function baselineOf(expectation: Expectation, seen: Observation, at: string): Baseline {
+  const condition = seen.conditions.find(({ type }) => type === expectation.type);
+  return {
+    at,
+    ...(condition === undefined ? {} : { condition: { ...condition } }),
+    events: Object.fromEntries(eventsOf(expectation, seen).map(({ uid, count }) => [uid, count])),
+  };
+}
+
+/**
+ * The expected reaction, or undefined while it is not there. Compared with the baseline and never with clocks: node and
+ * coordinator may disagree about the time, and the agent's own stamps are whole seconds.
+ */
+export function findReaction(
+  expectation: Expectation,
+  baseline: Baseline,
+  seen: Observation,
+): Match | undefined {
+  return expectation.kind === 'event'
+    ? findEvent(expectation, baseline, seen)
+    : findCondition(expectation, baseline, seen);
+}
+
+/** An event that is new, or has come once more, since the baseline. */
+export function findEvent(
+  expectation: Expectation,
+  baseline: Baseline,
+  seen: Observation,
+): Match | undefined {
+  const event = eventsOf(expectation, seen).find(
+    (candidate) =>
+      candidate.count > (baseline.events[candidate.uid] ?? 0) &&
+      isExpectedText(expectation, candidate.message),
+  );
+  if (event === undefined) return undefined;
+  const before = baseline.events[event.uid];
+  return {
+    entry: {
+      at: event.lastTimestamp ?? baseline.at,
+      clock: 'node',
+      kind: 'event',
+      source: `event of ${event.source || 'an unnamed source'} on node ${event.node}`,
+      text: `${event.type} ${event.reason} "${event.message}"`,
+      match: true,
+    },
+    source: `events/default involvedObject=Node/${event.node} reason=${event.reason}`,
+    how: before === undefined ? 'a new event' : `count went from ${before} to ${event.count}`,
+  };
+}
+
+/**
+ * The message is `<Reason>: <Message>`; from ten different ones in ten minutes it is put behind a prefix. Without a
+ * reason (a negative drill of a fault that no version reacts to) any will do.
+ */
+export function isExpectedText({ reason, message = '' }: Expectation, text: string): boolean {
+  const plain = text.startsWith(combinedPrefix) ? text.slice(combinedPrefix.length) : text;
+  return (reason === '' || plain.startsWith(`${reason}:`)) && plain.includes(message);
+}
+
+function eventsOf(expectation: Expectation, seen: Observation): readonly NodeEvent[] {
+  return seen.events.filter(({ reason }) => reason === expectation.type);
+}
+
+function findCondition(expectation: Expectation, baseline: Baseline, seen: Observation): Match | undefined {
+  const now = seen.conditions.find(({ type }) => type === expectation.type);
+  if (now === undefined || now.status !== 'False') return undefined;
+  const how = conditionChange(expectation, baseline, now);
+  return how === undefined ? undefined : conditionMatch(now, baseline, how);
+}
+
+export function conditionMatch(now: NodeCondition, { at }: Baseline, how: string): Match {
+  return {
+    entry: {
+      at: now.lastHeartbeatTime ?? now.lastTransitionTime ?? at,
+      clock: 'node',
+      kind: 'condition',
+      source: `status.conditions[${now.type}]`,
+      text: `${now.type}=${now.status} ${now.reason} "${now.message}"`,
+      match: true,
+    },
+    source: `status.conditions[${now.type}]`,
+    how,
+  };
+}
+
+/**
+ * A False condition never goes back to True while the agent lives, and its reason is that of the newest fault: so the
+ * message counts as well, and a condition that was False before must have grown by ours.
+ */
+function conditionChange(
+  expectation: Expectation,
+  baseline: Baseline,
+  now: NodeCondition,
+): string | undefined {
+  const ours = expectation.message ?? '';
+  const inMessage = ours !== '' && now.message.includes(ours);
+  const isOurs = now.reason === expectation.reason || inMessage;
+  if (!isOurs) return undefined;
+  const before = baseline.condition;
+  if (before?.status !== 'False') return `${before?.status ?? 'absent'} → False`;
+  if (inMessage && !before.message.includes(ours)) return 'already False, its message grew by this fault';
+  if (now.reason === expectation.reason && before.reason !== expectation.reason)
+    return 'already False, its reason became this fault';
+  return undefined;
+}

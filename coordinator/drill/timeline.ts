@@ -1,0 +1,71 @@
+import { isoFromMillis } from '../../shared/clock.ts';
+import type { Receipt } from '../../shared/schemas/receipt.ts';
+import type { TimelineEntry } from '../store/expectation.ts';
+import type { InjectionSpec } from '../store/experiment.ts';
+
+/** A timeline is cut in the middle: what was ordered and injected stands at its beginning. */
+const keptFirst = 20;
+const keptLast = 180;
+
+/** One try to give an order, by the coordinator's clock. */
+export type Attempt = { readonly at: number; readonly failed?: string };
+
+export function timelineEntry(
+  at: number,
+  kind: TimelineEntry['kind'],
+  source: string,
+  text: string,
+): TimelineEntry {
+  return { at: isoFromMillis(at), clock: 'coordinator', kind, source, text, match: false };
+}
+
+export function shortened(timeline: readonly TimelineEntry[]): TimelineEntry[] {
+  if (timeline.length <= keptFirst + keptLast) return [...timeline];
+  return [...timeline.slice(0, keptFirst), ...timeline.slice(-keptLast)];
+}
+
+export function orderEntries(
+  { node, order }: Pick<InjectionSpec, 'node' | 'order'>,
+  attempts: readonly Attempt[],
+): readonly TimelineEntry[] {
+  const source = `agent of ${node}`;
+  const what = `${order.method} ${order.orderId}`;
+  const failed = attempts.filter((attempt) => attempt.failed !== undefined);
+  const [first] = failed;
+  const last = attempts.at(-1);
+  return [
+    ...(first === undefined || first === last
+      ? []
+      : [
+          timelineEntry(
+            first.at,
+            'note',
+            source,
+            `${what} was not answered ${failed.length} times: ${first.failed}`,
+          ),
+        ]),
+    ...(last === undefined ? [] : [timelineEntry(last.at, 'ordered', source, what)]),
+  ];
+}
+
+export function receiptEntries(receipt: Receipt): readonly TimelineEntry[] {
+  return receipt.surfaces.map((surface) => ({
+    at: surface.at ?? receipt.acceptedAt,
+    clock: 'node',
+    kind: surface.outcome === 'injected' ? 'injected' : 'note',
+    source: surface.surface,
+    text:
+      surface.outcome === 'injected'
+        ? proofOf(surface)
+        : `${surface.outcome}: ${surface.code ?? ''} ${surface.message ?? ''}`,
+    match: false,
+  }));
+}
+
+export function proofOf(surface: Receipt['surfaces'][number]): string {
+  const proof = surface.readBack;
+  if (proof === undefined) return surface.written ?? '';
+  if ('sequence' in proof) return `record ${proof.sequence}: ${proof.record}`;
+  if (!('after' in proof)) return `${surface.written ?? ''}; ${JSON.stringify(proof)}`;
+  return `${surface.written ?? ''}; newest sample ${proof.after.newest ?? 'none'}, ${proof.after.watchers} watchers`;
+}

@@ -1,0 +1,181 @@
+import { createHash } from 'node:crypto';
+import { Refusal } from '../../shared/errors.ts';
+import type { Target } from '../store/experiment.ts';
+
+/** What selection needs to know of a node. */
+export type Candidate = {
+  readonly name: string;
+  readonly uid: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly ready: boolean;
+  /** By its Node object: what the device plugin offers, or a label says. */
+  readonly hasGpu: boolean;
+  readonly deleting: boolean;
+  /** Another experiment works on it now. */
+  readonly busyWith?: string;
+};
+
+export type Selection = {
+  readonly seed: number;
+  readonly chosen: readonly Candidate[];
+  /** Every other node, with the reason. */
+  readonly skipped: readonly { readonly node: string; readonly because: string }[];
+};
+
+/** Nodes opt in: nothing is ever written on a node that does not carry this label. */
+export const optInLabel = 'xidrill.dev/drill';
+export const optInValue = 'allowed';
+
+/**
+ * Picks the target nodes. The same nodes, target and seed give the same choice, in any order of `nodes`: each node is
+ * ranked by a hash of seed and name, so that a node more or less does not reshuffle the others.
+ */
+export function selectNodes(
+  nodes: readonly Candidate[],
+  target: Target,
+  seed: number,
+  { needsGpu = false }: { readonly needsGpu?: boolean } = {},
+): Selection {
+  const { mode = 'one', value } = target;
+  assertValue(mode, value);
+  assertExpressions(target);
+  assertNamesExist(nodes, target);
+  const judged = nodes
+    .toSorted((left, right) => (left.name < right.name ? -1 : 1))
+    .map((node) => ({ node, because: exclusion(node, target, needsGpu) }));
+  const eligible = judged.filter(({ because }) => because === undefined).map(({ node }) => node);
+  const ranked = eligible
+    .map((node) => ({ node, rank: rank(seed, node.name) }))
+    .toSorted((left, right) => left.rank - right.rank)
+    .map(({ node }) => node);
+  const wanted = count(mode, value ?? 1, eligible.length, seed);
+  const chosen = ranked.slice(0, wanted);
+  const isChosen = new Set(chosen);
+  const skipped = judged.flatMap(({ node, because }) => {
+    if (isChosen.has(node)) return [];
+    return [
+      {
+        node: node.name,
+        because:
+          because ?? `not picked: ${chosen.length} of ${eligible.length} fit (mode ${mode}, seed ${seed})`,
+      },
+    ];
+  });
+  return { seed, chosen, skipped };
+}
+
+/** A seed that a caller did not give follows from the name: running the same experiment again picks the same nodes. */
+export function seedFromName(name: string): number {
+  return createHash('sha256').update(name).digest().readUInt32BE(0);
+}
+
+function exclusion(node: Candidate, target: Target, needsGpu: boolean): string | undefined {
+  if (node.deleting) return 'it is being deleted';
+  const reasons = selectorReasons(node, target);
+  if (reasons.length > 0) return reasons.join('; ');
+  if (node.labels[optInLabel] !== optInValue) {
+    return `not opted in: kubectl label node ${node.name} ${optInLabel}=${optInValue}`;
+  }
+  if (node.busyWith !== undefined) return `experiment ${node.busyWith} works on it`;
+  return unsuited(node, target, needsGpu);
+}
+
+/** What speaks against a node that nobody asked for by its name; one that was is left to its plan. */
+function unsuited(node: Candidate, { selector }: Target, needsGpu: boolean): string | undefined {
+  if (selector?.names?.includes(node.name)) return undefined;
+  if (!node.ready) return `it is not Ready; ${byName}`;
+  if (needsGpu && !node.hasGpu) return `it has no GPU (status.capacity nvidia.com/gpu); ${byName}`;
+  return undefined;
+}
+
+/** Part of the reasons that a name overrides. */
+export const byName = 'target.selector.names takes it all the same';
+
+function selectorReasons(node: Candidate, { selector = {} }: Target): readonly string[] {
+  const reasons: string[] = [];
+  if (selector.names !== undefined && !selector.names.includes(node.name))
+    reasons.push('not among selector.names');
+  for (const [key, value] of Object.entries(selector.matchLabels ?? {})) {
+    const has = node.labels[key];
+    if (has !== value) reasons.push(`label ${key} is ${has ?? 'absent'}, not ${value}`);
+  }
+  for (const { key, operator, values = [] } of selector.matchExpressions ?? []) {
+    const has = node.labels[key];
+    const holds = {
+      In: has !== undefined && values.includes(has),
+      NotIn: has === undefined || !values.includes(has),
+      Exists: has !== undefined,
+      DoesNotExist: has === undefined,
+    }[operator];
+    if (!holds)
+      reasons.push(
+        `label ${key} is ${has ?? 'absent'}, not ${operator}${values.length > 0 ? ` (${values.join(', ')})` : ''}`,
+      );
+  }
+  return reasons;
+}
+
+/** Chaos Mesh's rules: a percentage is rounded down, and never to nothing while somebody fits. */
+function count(mode: NonNullable<Target['mode']>, value: number, eligible: number, seed: number): number {
+  if (eligible === 0) return 0;
+  const percent = Math.max(1, Math.floor((eligible * value) / 100));
+  return {
+    one: 1,
+    all: eligible,
+    fixed: Math.min(value, eligible),
+    'fixed-percent': percent,
+    'random-max-percent': 1 + (rank(seed, 'random-max-percent') % percent),
+  }[mode];
+}
+
+function assertValue(mode: NonNullable<Target['mode']>, value: number | undefined): void {
+  const needsValue = mode !== 'one' && mode !== 'all';
+  if (needsValue && value === undefined) {
+    throw new Refusal('target_invalid', `target.value: mode ${mode} needs one`, { field: 'target.value' });
+  }
+  if (!needsValue && value !== undefined) {
+    throw new Refusal('target_invalid', `target.value: mode ${mode} takes none`, {
+      field: 'target.value',
+      value,
+    });
+  }
+  if (mode.endsWith('percent') && (value ?? 0) > 100) {
+    throw new Refusal('target_invalid', 'target.value: more than 100 percent', {
+      field: 'target.value',
+      value,
+      allowed: '1 to 100',
+    });
+  }
+}
+
+/** As the API server judges a label selector: In and NotIn need values, the others take none. */
+function assertExpressions({ selector }: Target): void {
+  for (const [index, { operator, values = [] }] of (selector?.matchExpressions ?? []).entries()) {
+    const needsValues = operator === 'In' || operator === 'NotIn';
+    if (needsValues === values.length > 0) continue;
+    const field = `target.selector.matchExpressions[${index}].values`;
+    throw new Refusal(
+      'target_invalid',
+      `${field}: ${operator} ${needsValues ? 'needs some' : 'takes none'}`,
+      {
+        field,
+        value: values,
+      },
+    );
+  }
+}
+
+/** A name that does not exist is a mistake, not an empty choice. */
+function assertNamesExist(nodes: readonly Candidate[], target: Target): void {
+  const unknown = (target.selector?.names ?? []).filter((name) => !nodes.some((node) => node.name === name));
+  if (unknown.length === 0) return;
+  throw new Refusal('node_unknown', `target.selector.names: no node ${unknown.join(', ')}`, {
+    field: 'target.selector.names',
+    value: unknown,
+    allowed: nodes.slice(0, 50).map((node) => node.name),
+  });
+}
+
+function rank(seed: number, name: string): number {
+  return createHash('sha256').update(`${seed}\0${name}`).digest().readUInt32BE(0);
+}

@@ -1,0 +1,45 @@
+import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
+import { isNeuronInstance, type PluginName } from '../catalogue/nma/conditions.ts';
+import { judgingVersion, type TargetContext } from '../plan/context.ts';
+import type { Reading } from '../plan/schema.ts';
+
+export type ReaderContext = {
+  readonly target: TargetContext;
+  /** The engine that is written to; undefined: unknown. */
+  readonly engine: HostEngineFacts | undefined;
+  /** The version that is judged by where the engine's own is unknown. */
+  readonly engineVersion: string;
+  /** Of the GPU, as the engine or NVML names it; undefined: unknown. */
+  readonly gpuName: string | undefined;
+};
+
+export type Gate = { readonly consumer: string; readonly plugin: PluginName; readonly needsEngine: boolean };
+
+/** `otherwise`, unless something keeps NMA from looking. */
+export function gated({ consumer, ...gate }: Gate, { target }: ReaderContext, otherwise: Reading): Reading {
+  const because = nmaGate(gate, target);
+  return because === undefined ? otherwise : { consumer, accepted: false, because };
+}
+
+/** What keeps NMA from looking, whatever is written. */
+export function nmaGate(
+  { plugin, needsEngine }: Omit<Gate, 'consumer'>,
+  target: TargetContext,
+): string | undefined {
+  if (target.disabledPlugins?.includes(plugin)) return `its configuration switches ${plugin} off`;
+  if (plugin === 'neuron') {
+    return isNeuronInstance(target.instanceType) ? undefined : 'this monitor runs on Neuron nodes only';
+  }
+  if (!needsEngine || !isGatedOnArm(target)) return undefined;
+  return `NMA ${judgingVersion(target).row.version} switches GPU detection off on arm64`;
+}
+
+/** monitors/nvidia/monitor.go, outside EKS Auto; a version that is not known exactly may have no gate. */
+function isGatedOnArm(target: TargetContext): boolean {
+  return target.architecture === 'arm64' && target.isAuto !== true && judgingVersion(target).row.arm64Gate;
+}
+
+export function nmaName({ target }: ReaderContext): string {
+  const { row, exact } = judgingVersion(target);
+  return exact ? `NMA ${row.version}` : `NMA, judged as ${row.version}`;
+}

@@ -1,0 +1,217 @@
+import { fieldById } from '../../shared/dcgm-fields/find.ts';
+import { explainMiss } from '../../shared/dcgm-fields/reach.ts';
+import { assertListened, chooseEngine, gpuIdFor, namesOf } from '../../shared/engines/choose.ts';
+import { type Reason, Refusal } from '../../shared/errors.ts';
+import { addressIsGpu, type GpuIdentity, type NvmlAnswer } from '../../shared/gpu-identity.ts';
+import { assertArmed } from '../../shared/orders/armed.ts';
+import { type Part, recordOf } from '../../shared/orders/script.ts';
+import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
+import type { AgentOrder, EngineSelector, GpuSelector } from '../../shared/schemas/order.ts';
+import { assertKernelLogRisk, mayHoldXid, xidFieldOf } from '../../shared/xid/guard.ts';
+import { gpuConditionType, monitors } from '../catalogue/nma/conditions.ts';
+import type { FaultRow } from '../catalogue/row.ts';
+import { identifyIn, judgingVersion, nvmlAnswerOf, type TargetContext } from '../plan/context.ts';
+import type { PlannedRefusal } from '../plan/schema.ts';
+import type { Expectation } from '../store/expectation.ts';
+import { nmaGate } from './monitor-gate.ts';
+import { withoutStandIn } from './writes.ts';
+
+/** What the agent and the preflight would look at, as far as it is known before they are asked. */
+export type RefusalContext = {
+  readonly node: string;
+  readonly row: FaultRow;
+  readonly order: Omit<AgentOrder, 'orderId'>;
+  readonly parts: readonly Part[];
+  readonly expectation: Expectation;
+  readonly target: TargetContext;
+  readonly selector: GpuSelector | undefined;
+  /** false: the selector is the one of an order that names no GPU. */
+  readonly isGpuNamed: boolean;
+  readonly gpu: GpuIdentity | undefined;
+  readonly engine: HostEngineFacts | undefined;
+  /** The engine's own, or that of the version of NMA. */
+  readonly engineVersion: string;
+  readonly gpuName: string | undefined;
+};
+
+/** Every reason why the drill would not come about on this node as it is; what is unknown refuses nothing. Pure. */
+export function refusalsOf(context: RefusalContext): PlannedRefusal[] {
+  return [
+    ...agentRefusals(context),
+    ...gpuRefusals(context),
+    ...engineRefusals(context),
+    ...valueRefusals(context),
+    ...kernelLogRefusals(context),
+    ...reactionRefusals(context),
+  ];
+}
+
+/** What the agent would refuse, by what it would run itself. */
+function refusedBy(look: () => unknown): PlannedRefusal[] {
+  try {
+    look();
+    return [];
+  } catch (thrown) {
+    if (!(thrown instanceof Refusal)) throw thrown;
+    const { remedy = 'correct what the message names' } = thrown.details;
+    return [byAgent(thrown.reason, thrown.message, remedy)];
+  }
+}
+
+function byAgent(reason: Reason, message: string, remedy: string): PlannedRefusal {
+  return { by: 'agent', reason, message, remedy };
+}
+
+function agentRefusals({ node, target, parts }: RefusalContext): PlannedRefusal[] {
+  const { hasAgent, inventory } = target;
+  if (hasAgent === false) {
+    const remedy = `give the coordinator --agent ${node}=URL, or see why the DaemonSet of the agent has no ready pod there`;
+    return [byAgent('agent_unknown', `no agent is known for node ${node}`, remedy)];
+  }
+  if (inventory === undefined) return [];
+  const disarmed = refusedBy(() => assertArmed(inventory.armed));
+  const wrong =
+    inventory.node === node || node === ''
+      ? []
+      : [byAgent('wrong_node', `the agent says that it is on ${inventory.node}`, 'correct its address')];
+  const kernelLog = inventory.capabilities.find(({ name }) => name === 'kernel-log');
+  const needsKernelLog = parts.some(({ surface }) => surface === 'kernel-log' || surface === 'journal');
+  const blind =
+    needsKernelLog && kernelLog?.available === false
+      ? [
+          byAgent(
+            'kernel_log_unavailable',
+            `the agent cannot write to the kernel log: ${kernelLog.because ?? 'not said why'}`,
+            'run it privileged, with /dev/kmsg of the host',
+          ),
+        ]
+      : [];
+  return [...disarmed, ...wrong, ...blind, ...placeRefusals(parts, inventory)];
+}
+
+/** What the agent would find in place of the file or the process. */
+function placeRefusals(
+  parts: readonly Part[],
+  { logFiles, engines, capabilities }: Inventory,
+): PlannedRefusal[] {
+  const paths = new Set(parts.flatMap((part) => (part.surface === 'log-file' ? [part.path] : [])));
+  const files = logFiles
+    .filter(({ path, state }) => state !== 'ready' && paths.has(path))
+    .map(({ path, state, because = `${path} is ${state}`, remedy = 'choose another node' }) =>
+      byAgent(state === 'missing' ? 'log_file_missing' : 'log_file_unusable', because, remedy),
+    );
+  const isPaused = engines.length > 0 && parts.some(({ surface }) => surface === 'host-engine');
+  const pause = capabilities.find(({ name }) => name === 'host-engine');
+  if (!isPaused || pause?.available !== false) return files;
+  const remedy = 'the agent needs root and the host’s process ids';
+  return [...files, byAgent('process_not_paused', pause.because ?? 'no host engine can be stopped', remedy)];
+}
+
+function gpuRefusals({ node, row, target, selector, isGpuNamed }: RefusalContext): PlannedRefusal[] {
+  const { inventory, allocatableGpus } = target;
+  if (inventory === undefined || selector === undefined)
+    return noGpuAtAll(row, node, allocatableGpus, inventory);
+  const refused = refusedBy(() => identifyIn(inventory, selector));
+  if (isGpuNamed) return refused;
+  // What was not asked for is not wrong: the first one, by NVML index, cannot be found.
+  return refused.map(({ message, ...rest }) => ({
+    ...rest,
+    message: `no GPU was named, and the first one cannot be taken: ${message.slice(message.indexOf('; ') + 2)}`,
+  }));
+}
+
+function noGpuAtAll(
+  row: FaultRow,
+  node: string,
+  allocatable: number | undefined,
+  inventory: TargetContext['inventory'],
+): PlannedRefusal[] {
+  if (!row.needsGpu || inventory !== undefined || allocatable !== 0) return [];
+  const message = `node ${node} offers no GPU (status.allocatable nvidia.com/gpu)`;
+  return [byAgent('gpu_unknown', message, 'choose a node with a GPU, or repair its device plugin')];
+}
+
+function engineRefusals({ target, parts, order, gpu }: RefusalContext): PlannedRefusal[] {
+  const { inventory } = target;
+  const isWritten = parts.some(({ surface }) => surface === 'dcgm');
+  if (inventory === undefined || !(isWritten || parts.some(({ surface }) => surface === 'host-engine')))
+    return [];
+  const { engines } = inventory;
+  const force = order.body.force === true;
+  return refusedBy(() => {
+    const engine = chooseEngine(engines, order.body.engine as EngineSelector | undefined, force);
+    if (isWritten && gpu !== undefined) gpuIdFor(engine, namesOf(gpu));
+    if (!force) assertListened(engine, engines);
+  });
+}
+
+/** A value that whoever is meant does not react to, with this engine and this GPU. */
+function valueRefusals({ parts, order, engine, engineVersion, gpuName }: RefusalContext): PlannedRefusal[] {
+  if (order.body.force === true) return [];
+  return parts.flatMap((part) => {
+    if (part.surface !== 'dcgm' || part.reach === undefined) return [];
+    const version = engine === undefined ? engineVersion : engine.version;
+    const reached = {
+      field: fieldById(part.field),
+      value: String(part.value),
+      engineVersion: version,
+      gpuName,
+    };
+    const missed = explainMiss(reached, part.reach);
+    if (missed === undefined) return [];
+    return [
+      byAgent(
+        'field_value_no_effect',
+        missed.summary,
+        'choose a node with a newer host engine or with a GPU that has the check, or force',
+      ),
+    ];
+  });
+}
+
+function kernelLogRefusals({ parts, order, target }: RefusalContext): PlannedRefusal[] {
+  const nvml: NvmlAnswer =
+    target.inventory === undefined
+      ? { available: false, because: 'the agent was not asked' }
+      : nvmlAnswerOf(target.inventory);
+  const all = parts.flatMap((part) => {
+    if (part.surface !== 'kernel-log' && part.surface !== 'journal') return [];
+    const { text, field } = recordOf(part);
+    if (!mayHoldXid(text)) return [];
+    return refusedBy(() =>
+      assertKernelLogRisk(text, {
+        acceptRisk: order.body.acceptRisk === true,
+        isGpu: (address) => addressIsGpu(address, nvml),
+        xidField: xidFieldOf(order.method) ?? field,
+      }),
+    );
+  });
+  // An order is refused as a whole, for the first of its parts.
+  return all.slice(0, 1).map((refusal) => ({ ...refusal, message: withoutStandIn(refusal.message) }));
+}
+
+/** The reaction is known to be impossible: the preflight ends the drill before anything is written. */
+function reactionRefusals({ expectation, target }: RefusalContext): PlannedRefusal[] {
+  const { type, reason } = expectation;
+  const isNeuron = reason.startsWith('Neuron');
+  const monitor = monitors.find(
+    ({ conditionType, plugin }) => conditionType === type && (plugin === 'neuron') === isNeuron,
+  );
+  if (monitor === undefined) return [];
+  const needsEngine = type === gpuConditionType && !/^(Neuron|NvidiaNCCL)/.test(reason);
+  const because = nmaGate({ plugin: monitor.plugin, needsEngine }, target);
+  if (because === undefined || monitor.plugin === 'neuron') return [];
+  const isOff = target.disabledPlugins?.includes(monitor.plugin) === true;
+  // A version that is only guessed at may be one without the gate.
+  if (!isOff && !judgingVersion(target).exact) return [];
+  return [
+    {
+      by: 'preflight',
+      reason: isOff ? 'monitor-disabled' : 'arm64-gate',
+      message: `the monitoring agent cannot react: ${because}`,
+      remedy: isOff
+        ? `set monitors.${monitor.plugin}.enabled to true and restart its pods`
+        : 'update the monitoring agent to a version without the gate, or choose an amd64 node',
+    },
+  ];
+}

@@ -1,0 +1,49 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { Verdict } from '../store/expectation.ts';
+import type { RunnerMetrics } from './runner.ts';
+
+/** The verdicts of the alert XidrillDrillsFail. */
+const alarming: readonly Verdict[] = ['fail', 'error'];
+
+/** `faults` and `causes` are the names that can come. */
+export function createRunnerMetrics(
+  registry: Registry,
+  names: { readonly faults: readonly string[]; readonly causes: readonly string[] },
+): RunnerMetrics {
+  const experiments = new Counter({
+    name: 'xidrill_experiments_total',
+    help: 'Experiments that have ended, by fault and verdict',
+    labelNames: ['fault', 'verdict'],
+    registers: [registry],
+  });
+  const explanations = new Counter({
+    name: 'xidrill_explanations_total',
+    help: 'Explanations of experiments that have ended, by cause',
+    labelNames: ['cause'],
+    registers: [registry],
+  });
+  const detection = new Histogram({
+    name: 'xidrill_detection_seconds',
+    help: 'From the order to the expected reaction, on the clock of the coordinator',
+    labelNames: ['fault'],
+    buckets: [0.1, 0.5, 1, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600],
+    registers: [registry],
+  });
+  const active = new Gauge({
+    name: 'xidrill_active_experiments',
+    help: 'Experiments that are being worked on by this coordinator',
+    registers: [registry],
+  });
+  // A series that first appears with its first failure is one that no alert on an increase can see. Those that nobody is
+  // alerted by are left out: they are many.
+  for (const fault of names.faults) for (const verdict of alarming) experiments.inc({ fault, verdict }, 0);
+  for (const cause of names.causes) explanations.inc({ cause }, 0);
+  return {
+    ended(fault, verdict, cause) {
+      experiments.inc({ fault, verdict });
+      explanations.inc({ cause });
+    },
+    detected: (fault, seconds) => detection.observe({ fault }, seconds),
+    active: (count) => active.set(count),
+  };
+}

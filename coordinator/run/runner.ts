@@ -1,0 +1,297 @@
+import { type Clock, isoFromMillis } from '../../shared/clock.ts';
+import { Refusal, refusalFromUnknown } from '../../shared/errors.ts';
+import type { FaultRow } from '../catalogue/row.ts';
+import { createReflector } from '../cluster/reflector.ts';
+import { endedBy } from '../drill/cut-short.ts';
+import { isEnded, nextExperimentStep } from '../drill/machine.ts';
+import { explainRequest, mayPass } from '../drill/refused.ts';
+import type { ExperimentStatus } from '../store/experiment.ts';
+import { type Experiment, experimentFrom, type Injection } from '../store/store.ts';
+import { controlsSeconds } from './controls.ts';
+import {
+  createInjectionDriver,
+  type DriverDeps,
+  type InjectionDriver,
+  type TellEnd,
+} from './injection-driver.ts';
+import { deadlineMillis, type ExperimentPlan, type Planner } from './planner.ts';
+import { scheduledMs } from './stopping.ts';
+
+export type RunnerDeps = Omit<DriverDeps, 'onDetection'> & {
+  readonly planner: Planner;
+  readonly rows: readonly FaultRow[];
+  readonly random: () => number;
+  readonly metrics: RunnerMetrics;
+};
+
+type Work = RunnerDeps & {
+  readonly driver: InjectionDriver;
+  /** One after the other: a node that one experiment selects is busy for the next. */
+  readonly inTurn: (work: () => Promise<void>) => Promise<void>;
+};
+
+export type RunnerMetrics = {
+  ended(fault: string, verdict: string, cause: string): void;
+  detected(fault: string, seconds: number): void;
+  active(count: number): void;
+};
+
+/** Injections of one experiment that are worked on at the same time. */
+const parallel = 64;
+
+const retryPauseMs = 1_000;
+/** On top of the longest wait: finding, ordering, and an agent that is slow to answer. */
+const deadlineMarginMs = 120_000;
+
+/** Drives every experiment that has not ended, until the signal is aborted. Run by one coordinator at a time. */
+export async function runExperiments(deps: RunnerDeps, signal: AbortSignal): Promise<void> {
+  const { store, clock, log } = deps;
+  const driver = createInjectionDriver({ ...deps, onDetection: deps.metrics.detected });
+  const work: Work = { ...deps, driver, inTurn: createTurns() };
+  const driving = new Map<string, { readonly cut: AbortController; readonly done: Promise<void> }>();
+
+  function consider(experiment: Experiment): void {
+    const { name } = experiment.metadata;
+    if (signal.aborted || isEnded(experiment.status)) return;
+    const current = driving.get(name);
+    if (current !== undefined) {
+      if (experiment.spec.abort === true)
+        current.cut.abort(new Refusal('experiment_ended', 'the experiment was aborted'));
+      return;
+    }
+    const cut = new AbortController();
+    const done = driveExperiment(work, name, cut, signal)
+      .catch((thrown) => {
+        if (!signal.aborted) log.error({ err: thrown, experiment: name }, 'experiment stopped being driven');
+      })
+      .finally(() => {
+        driving.delete(name);
+        deps.metrics.active(driving.size);
+      });
+    driving.set(name, { cut, done });
+    deps.metrics.active(driving.size);
+  }
+
+  const reflector = createReflector({
+    cluster: deps.cluster,
+    resource: 'experiments',
+    query: { namespace: store.namespace },
+    clock,
+    random: deps.random,
+    log,
+    onChange: ({ type, object }) => {
+      if (type === 'deleted') {
+        driving
+          .get(object.metadata.name)
+          ?.cut.abort(new Refusal('experiment_unknown', 'the experiment was deleted'));
+      } else consider(experimentFrom(object));
+    },
+  });
+  reflector.start(signal);
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await reflector.stop();
+  await Promise.all([...driving.values()].map(({ done }) => done));
+}
+
+/** Step by step, each decided by what stands in the cluster; whatever fails in passing is tried again. */
+async function driveExperiment(
+  deps: Work,
+  name: string,
+  first: AbortController,
+  stop: AbortSignal,
+): Promise<void> {
+  const { store, clock, log } = deps;
+  let cut = first;
+  for (;;) {
+    stop.throwIfAborted();
+    try {
+      const experiment = await store.readExperiment(name);
+      if (experiment === undefined) return;
+      const injections = await store.listInjections(name);
+      const states = injections.map(({ metadata, ...rest }) => ({ name: metadata.name, ...rest }));
+      const next = nextExperimentStep(experiment.spec, experiment.status, states, clock.now());
+      log.debug({ experiment: name, step: next.step }, 'step');
+      if (next.step === 'rest') return;
+      await perform(deps, experiment, injections, next, AbortSignal.any([cut.signal, stop]));
+    } catch (thrown) {
+      stop.throwIfAborted();
+      if (cut.signal.aborted) {
+        // Abort and deletion are seen at the next look; what lasts on a node is not seen then.
+        const { reason } = cut.signal;
+        cut = new AbortController();
+        if (reason instanceof Refusal && reason.reason === 'experiment_unknown')
+          await deps.driver.abandon(name, stop);
+        continue;
+      }
+      const refusal = refusalFromUnknown(thrown);
+      // Written by somebody else, or the deadline passed: both are seen at the next look.
+      if (refusal.reason === 'object_conflict' || refusal.reason === 'experiment_ended') continue;
+      log.warn({ experiment: name, err: thrown }, 'step failed, trying again');
+      await clock.sleep(retryPauseMs, stop);
+    }
+  }
+}
+
+type Step = ReturnType<typeof nextExperimentStep>;
+
+async function perform(
+  deps: Work,
+  experiment: Experiment,
+  injections: readonly Injection[],
+  next: Exclude<Step, { step: 'rest' }>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { store, clock, driver, rows } = deps;
+  const at = isoFromMillis(clock.now());
+  const named = (names: readonly string[]) =>
+    injections.filter(({ metadata }) => names.includes(metadata.name));
+  switch (next.step) {
+    case 'select':
+      return deps.inTurn(() => select(deps, experiment));
+    case 'create':
+      return create(deps, experiment, next.nodes);
+    case 'work': {
+      const over = new AbortController();
+      const deadline = deadlineSignal(clock, experiment, over.signal);
+      try {
+        await inParallel(named(next.injections), (injection) =>
+          driver.drive(injection, AbortSignal.any([signal, deadline])),
+        );
+      } finally {
+        over.abort();
+      }
+      return;
+    }
+    case 'abort':
+      return inParallel(named(next.injections), async (injection) => {
+        const tell: TellEnd = (settled) => endedBy('aborted', experiment, { injection: settled, at, rows });
+        await driver.end(injection, 'aborted', tell, signal);
+      });
+    case 'expire':
+      return inParallel(named(next.injections), async (injection) => {
+        const trouble = driver.troubleWith(injection.metadata.name);
+        const tell: TellEnd = (settled) =>
+          endedBy('deadline-passed', experiment, {
+            injection: settled,
+            at,
+            rows,
+            ...(trouble && { trouble }),
+          });
+        await driver.expire(injection, tell, signal);
+      });
+    case 'conclude': {
+      const { verdict } = next.summary;
+      const code = verdict === 'aborted' ? 'aborted' : 'deadline-passed';
+      const explanation = next.summary.explanation ?? endedBy(code, experiment, { at, rows });
+      await store.writeExperimentStatus(experiment, {
+        ...(experiment.status ?? {}),
+        ...next.summary,
+        explanation,
+        endedAt: at,
+      });
+      deps.metrics.ended(experiment.spec.fault.name, verdict, explanation.code);
+    }
+  }
+}
+
+async function select(deps: RunnerDeps, experiment: Experiment): Promise<void> {
+  const { store, planner, clock } = deps;
+  const startedAt = clock.now();
+  try {
+    const plan = await planner.plan(experiment);
+    const longest = Math.max(...plan.targets.map(longestMs));
+    const { deadline } = experiment.spec;
+    const allowed = deadline === undefined ? longest + deadlineMarginMs : deadlineMillis(deadline);
+    await store.writeExperimentStatus(experiment, {
+      phase: 'Running',
+      startedAt: isoFromMillis(startedAt),
+      deadlineAt: isoFromMillis(startedAt + allowed),
+      seed: plan.seed,
+      selected: plan.targets.map(({ node }) => node),
+      skipped: plan.skipped.slice(0, 100),
+    });
+  } catch (thrown) {
+    const refusal = refusalFromUnknown(thrown);
+    if (mayPass(refusal)) throw thrown;
+    if (refusal.reason === 'internal')
+      deps.log.error({ err: thrown, experiment: experiment.metadata.name }, 'selection failed');
+    await concludeRefused(deps, experiment, refusal, startedAt);
+  }
+}
+
+/** Waiting alone: for the last part of the order, for what must follow, for the controls of a negative drill. */
+function longestMs({ order, expectation, controls }: ExperimentPlan['targets'][number]): number {
+  return scheduledMs(order) + (expectation.withinSeconds + controlsSeconds(controls)) * 1000;
+}
+
+/** A request that cannot be carried out ends with its reason: `kubectl apply` has no other way to answer. */
+async function concludeRefused(
+  deps: RunnerDeps,
+  experiment: Experiment,
+  refusal: Refusal,
+  startedAt: number,
+): Promise<void> {
+  const at = isoFromMillis(deps.clock.now());
+  const source = `experiments/${experiment.metadata.name} spec`;
+  const status: ExperimentStatus = {
+    phase: 'Completed',
+    verdict: 'error',
+    explanation: explainRequest(refusal, { source, at }),
+    startedAt: isoFromMillis(startedAt),
+    endedAt: at,
+    counts: { total: 0, pass: 0, fail: 0, other: 0 },
+    ...(Array.isArray(refusal.details.skipped) ? { skipped: refusal.details.skipped.slice(0, 100) } : {}),
+  };
+  await deps.store.writeExperimentStatus(experiment, status);
+  deps.metrics.ended(experiment.spec.fault.name, 'error', refusal.reason);
+}
+
+async function create(deps: RunnerDeps, experiment: Experiment, nodes: readonly string[]): Promise<void> {
+  const specs = await deps.planner.injections(experiment, nodes);
+  await inParallel(specs, async (spec) => {
+    await deps.store.createInjection(experiment, spec);
+  });
+}
+
+/** Each begins when the one before it has ended, however that was. */
+function createTurns(): (work: () => Promise<void>) => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  return (work) => {
+    const mine = last.then(work);
+    last = mine.catch(() => undefined);
+    return mine;
+  };
+}
+
+/** Aborts when the deadline passes; the sleeper goes away with `signal`. */
+function deadlineSignal(clock: Clock, experiment: Experiment, signal: AbortSignal): AbortSignal {
+  const passed = new AbortController();
+  const { deadlineAt } = experiment.status ?? {};
+  if (deadlineAt !== undefined) {
+    clock.sleep(Date.parse(deadlineAt) - clock.now(), signal).then(
+      () => passed.abort(new Refusal('experiment_ended', 'the deadline passed')),
+      () => undefined,
+    );
+  }
+  return passed.signal;
+}
+
+/** All of them, a few at a time; the first failure is thrown when all have come to rest. */
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const left = [...items];
+  const failures: unknown[] = [];
+  const worker = async () => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) {
+      try {
+        await work(item);
+      } catch (thrown) {
+        failures.push(thrown);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(parallel, items.length) }, worker));
+  if (failures.length > 0) throw failures[0];
+}

@@ -1,0 +1,148 @@
+import { type Clock, isoFromMillis } from '../../shared/clock.ts';
+import { type Refusal, refusalFromUnknown } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
+import type { AgentOrder } from '../../shared/schemas/order.ts';
+import type { Receipt } from '../../shared/schemas/receipt.ts';
+import type { Agents } from '../agents/port.ts';
+import { receiptEntries, timelineEntry } from '../drill/timeline.ts';
+import type { Injection } from '../store/store.ts';
+
+/** An agent that does not answer is asked again for so long; what lasts ends by itself in the end. */
+const patienceMs = 10_000;
+const pauseMs = 2_000;
+
+export type Stopping = {
+  /**
+   * Ends what lasts of an injection and takes its last receipt; the timeline says what came of that. Where nothing lasts
+   * nobody is asked. Throws only what the signal was aborted with.
+   */
+  settle(injection: Injection, signal: AbortSignal): Promise<Injection>;
+  /** Remembers what lasts, for the case that the object goes away before it ends. */
+  track(injection: Injection): void;
+  /** Ends what lasts of an experiment whose objects are gone: nobody can be told but the log. */
+  abandon(experiment: string, signal: AbortSignal): Promise<void>;
+};
+
+export function createStopping(deps: {
+  readonly agents: Agents;
+  readonly clock: Clock;
+  readonly log: Log;
+}): Stopping {
+  const { agents, clock, log } = deps;
+  const lasting = new Map<string, Injection>();
+
+  type Answer = { readonly receipt?: Receipt; readonly text: string };
+
+  async function stop({ spec, status }: Injection, signal: AbortSignal): Promise<Answer> {
+    const { node, order } = spec;
+    const what = `${order.method} ${order.orderId}`;
+    const patience = clock.now() + patienceMs;
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        const receipt = await agents.stop(node, order.orderId, signal);
+        return { receipt, text: `stopped ${what}${howItLasted(receipt)}` };
+      } catch (thrown) {
+        signal.throwIfAborted();
+        const refusal = refusalFromUnknown(thrown);
+        const receipt = endedReceipt(refusal);
+        if (receipt !== undefined)
+          return { receipt, text: `${what} had ended by itself${howItLasted(receipt)}` };
+        if (refusal.reason === 'order_unknown')
+          return { text: `nothing to stop: the agent knows no order ${order.orderId}` };
+        if (refusal.reason !== 'agent_unreachable' || clock.now() >= patience) {
+          const until = endOf(order, status?.receipt);
+          return { text: `${what} could not be stopped: ${refusal.message}; it ends by itself ${until}` };
+        }
+      }
+      await clock.sleep(pauseMs, signal);
+    }
+  }
+
+  return {
+    async settle(injection, signal) {
+      const { spec, status } = injection;
+      if (status === undefined || !isLasting(injection)) return injection;
+      const { receipt, text } = await stop(injection, signal);
+      lasting.delete(injection.metadata.name);
+      const known = status.receipt?.surfaces.length ?? 0;
+      const timeline = [
+        ...(status.timeline ?? []),
+        ...(receipt === undefined ? [] : receiptEntries(receipt).slice(known)),
+        timelineEntry(clock.now(), 'note', `agent of ${spec.node}`, text),
+      ];
+      // Whether the order was replayed is told by its own answer.
+      const replayed = status.receipt?.replayed ?? receipt?.replayed ?? false;
+      return {
+        ...injection,
+        status: {
+          ...status,
+          timeline,
+          ...(receipt === undefined ? {} : { receipt: { ...receipt, replayed } }),
+        },
+      };
+    },
+    track(injection) {
+      const { name } = injection.metadata;
+      if (isLasting(injection)) lasting.set(name, injection);
+      else lasting.delete(name);
+    },
+    async abandon(experiment, signal) {
+      const left = [...lasting.values()].filter(({ spec }) => spec.experiment === experiment);
+      await Promise.all(
+        left.map(async (injection) => {
+          const { text } = await stop(injection, signal);
+          lasting.delete(injection.metadata.name);
+          log.warn({ node: injection.spec.node, experiment, text }, 'its objects are gone');
+        }),
+      );
+    },
+  };
+}
+
+/** Its receipt says so; or it lasts if it has arrived, which is not known. */
+function isLasting({ spec, status }: Injection): boolean {
+  if (status?.phase === 'Completed') return false;
+  if (status?.receipt !== undefined) return status.receipt.state === 'running';
+  return status?.phase === 'Injecting' && mayLast(spec.order);
+}
+
+function mayLast(order: AgentOrder): boolean {
+  return order.body.forSeconds !== undefined || scheduledMs(order) > 0;
+}
+
+/** When the last part of an order is due, counted from its acceptance. */
+export function scheduledMs({ body }: Pick<AgentOrder, 'body'>): number {
+  const { steps, times = 1, gapSeconds = 0 } = body;
+  const inSteps = Array.isArray(steps)
+    ? steps.map((step: { readonly afterSeconds?: number }) => step.afterSeconds ?? 0)
+    : [];
+  return Math.max(0, ...inSteps, (Number(times) - 1) * Number(gapSeconds)) * 1000;
+}
+
+/** An order that has ended is no failure to stop it: its receipt comes with the refusal. */
+function endedReceipt({ details }: Refusal): Receipt | undefined {
+  const receipt = details.receipt as Receipt | undefined;
+  return receipt === undefined || receipt.state === 'running' ? undefined : receipt;
+}
+
+function howItLasted({ surfaces }: Receipt): string {
+  const parts = surfaces.flatMap(({ surface, sustained }) =>
+    sustained === undefined
+      ? []
+      : [
+          `${surface} ${sustained.ended ?? 'lasts'} after ${sustained.beats} beats, ${sustained.failures} failed`,
+        ],
+  );
+  return parts.length === 0 ? '' : `: ${parts.join('; ')}`;
+}
+
+function endOf({ body }: AgentOrder, receipt: Receipt | undefined): string {
+  const until = (receipt?.surfaces ?? []).flatMap(({ sustained }) => sustained?.until ?? []).toSorted();
+  const last = until.at(-1);
+  if (last !== undefined) return `at ${last}`;
+  const { forSeconds } = body;
+  return typeof forSeconds === 'number' && receipt !== undefined
+    ? `at ${isoFromMillis(Date.parse(receipt.acceptedAt) + forSeconds * 1000)}`
+    : `${typeof forSeconds === 'number' ? `${forSeconds} s` : 'with its last part,'} after it was accepted, if it was`;
+}

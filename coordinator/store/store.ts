@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto';
+import { Refusal } from '../../shared/errors.ts';
+import type { Cluster, KubeObject, ObjectMeta } from '../cluster/port.ts';
+import type { ExperimentSpec, ExperimentStatus, InjectionSpec, InjectionStatus } from './experiment.ts';
+
+export type Experiment = {
+  readonly metadata: ObjectMeta;
+  readonly spec: ExperimentSpec;
+  readonly status: ExperimentStatus | undefined;
+};
+
+export type Injection = {
+  readonly metadata: ObjectMeta;
+  readonly spec: InjectionSpec;
+  readonly status: InjectionStatus | undefined;
+};
+
+export const experimentLabel = 'xidrill.dev/experiment';
+
+/**
+ * Our custom resources as typed objects. Status writes carry the version they rest on, so that two writers never mix; they
+ * are whole, because a merge patch would take the nulls of a receipt for deletions.
+ */
+export type Store = {
+  readonly namespace: string;
+  readExperiment(name: string): Promise<Experiment | undefined>;
+  listExperiments(): Promise<readonly Experiment[]>;
+  createExperiment(
+    name: string,
+    spec: ExperimentSpec,
+    annotations: Readonly<Record<string, string>>,
+  ): Promise<Experiment>;
+  abortExperiment(name: string): Promise<Experiment>;
+  writeExperimentStatus(experiment: Experiment, status: ExperimentStatus): Promise<Experiment>;
+  listInjections(experiment?: string): Promise<readonly Injection[]>;
+  readInjection(name: string): Promise<Injection | undefined>;
+  /** Where it exists already, that one is returned: names follow from experiment and node. */
+  createInjection(experiment: Experiment, spec: InjectionSpec): Promise<Injection>;
+  writeInjectionStatus(injection: Injection, status: InjectionStatus): Promise<Injection>;
+};
+
+export function createStore(cluster: Cluster, namespace: string): Store {
+  const key = (name: string) => ({ name, namespace });
+
+  async function mustRead(name: string): Promise<Experiment> {
+    const found = await cluster.read('experiments', key(name));
+    if (found !== undefined) return experimentFrom(found);
+    throw new Refusal('experiment_unknown', `no experiment "${name}" in namespace ${namespace}`, {
+      field: 'name',
+      value: name,
+    });
+  }
+
+  return {
+    namespace,
+    async readExperiment(name) {
+      const found = await cluster.read('experiments', key(name));
+      return found === undefined ? undefined : experimentFrom(found);
+    },
+    async listExperiments() {
+      return (await cluster.list('experiments', { namespace })).items.map(experimentFrom);
+    },
+    async createExperiment(name, spec, annotations) {
+      const object = {
+        ...typeOf('Experiment'),
+        metadata: { name, namespace, annotations },
+        spec,
+      };
+      return experimentFrom(await cluster.create('experiments', object));
+    },
+    async abortExperiment(name) {
+      await mustRead(name);
+      return experimentFrom(await cluster.patch('experiments', key(name), { spec: { abort: true } }));
+    },
+    async writeExperimentStatus({ metadata, spec }, status) {
+      const object = { ...typeOf('Experiment'), metadata, spec, status };
+      return experimentFrom(await cluster.replace('experiments', object, 'status'));
+    },
+    async listInjections(experiment) {
+      const query = experiment === undefined ? {} : { labelSelector: `${experimentLabel}=${experiment}` };
+      return (await cluster.list('injections', { namespace, ...query })).items.map(injectionFrom);
+    },
+    async readInjection(name) {
+      const found = await cluster.read('injections', key(name));
+      return found === undefined ? undefined : injectionFrom(found);
+    },
+    async createInjection(experiment, spec) {
+      const name = injectionName(experiment.metadata.name, spec.node);
+      const object = {
+        ...typeOf('Injection'),
+        metadata: {
+          name,
+          namespace,
+          labels: { [experimentLabel]: experiment.metadata.name },
+          ownerReferences: [
+            {
+              ...typeOf('Experiment'),
+              name: experiment.metadata.name,
+              uid: experiment.metadata.uid ?? '',
+              controller: true,
+            },
+          ],
+        },
+        spec,
+      };
+      try {
+        return injectionFrom(await cluster.create('injections', object));
+      } catch (thrown) {
+        if (!(thrown instanceof Refusal) || thrown.reason !== 'object_exists') throw thrown;
+        const existing = await cluster.read('injections', key(name));
+        if (existing === undefined) throw thrown;
+        return injectionFrom(existing);
+      }
+    },
+    async writeInjectionStatus({ metadata, spec }, status) {
+      const object = { ...typeOf('Injection'), metadata, spec, status };
+      return injectionFrom(await cluster.replace('injections', object, 'status'));
+    },
+  };
+}
+
+function typeOf(kind: 'Experiment' | 'Injection') {
+  return { apiVersion: 'xidrill.dev/v1alpha1', kind };
+}
+
+/** A node's name can be longer than an object's may get; the hash keeps it unique and the same. */
+export function injectionName(experiment: string, node: string): string {
+  return `${experiment}-${shortHash(node, 10)}`;
+}
+
+/** The experiment's uid is in it: the same name used again later is another order. */
+export function orderIdOf(experimentUid: string, node: string): string {
+  return `${experimentUid}.${shortHash(node, 10)}`;
+}
+
+/** Six characters of [0-9a-z] that tell this order's record from all others. */
+export function markerOf(orderId: string): string {
+  const number = createHash('sha256').update(`marker\0${orderId}`).digest().readUInt32BE(0);
+  return number.toString(36).padStart(6, '0').slice(-6);
+}
+
+export function shortHash(text: string, length: number): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, length);
+}
+
+export function experimentFrom(object: KubeObject): Experiment {
+  return {
+    metadata: object.metadata,
+    spec: object.spec as ExperimentSpec,
+    status: object.status as ExperimentStatus | undefined,
+  };
+}
+
+export function injectionFrom(object: KubeObject): Injection {
+  return {
+    metadata: object.metadata,
+    spec: object.spec as InjectionSpec,
+    status: object.status as InjectionStatus | undefined,
+  };
+}

@@ -1,0 +1,74 @@
+import type { AgentDirectory } from '../agents/http.ts';
+import type { Cluster, KubeObject } from '../cluster/port.ts';
+import { list, text } from './node.ts';
+
+/** The labels of the agent's pods; the chart sets them. */
+export const agentSelector = 'app.kubernetes.io/name=xidrill,app.kubernetes.io/component=agent';
+
+const agentPort = 9475;
+
+/** From `--agent NODE=URL`. */
+export function createStaticDirectory(agents: ReadonlyMap<string, string>): AgentDirectory {
+  return async (node) => agents.get(node);
+}
+
+/**
+ * Agents by the node that their pods are on. A node without one has no agent: that is an answer. What counts is the
+ * agent's own container: a pod whose sidecar's image cannot be pulled is Pending for good, and its agent works.
+ */
+export function createPodDirectory(
+  cluster: Cluster,
+  /** Where the coordinator is as well: labels can be set by whoever may make a pod anywhere. */
+  namespace: string,
+  scheme: 'http' | 'https' = 'http',
+): AgentDirectory {
+  return async (node) => {
+    const { items } = await cluster.list('pods', {
+      namespace,
+      labelSelector: agentSelector,
+      fieldSelector: `spec.nodeName=${node}`,
+    });
+    for (const pod of items.filter(hasRunningAgent)) {
+      const ip = text(pod, 'status', 'podIP');
+      const ports = list(pod, 'spec', 'containers').flatMap((container) => list(container, 'ports'));
+      const named = ports.find((port) => text(port, 'name') === 'agent') as
+        | { containerPort?: number }
+        | undefined;
+      if (ip !== undefined)
+        return `${scheme}://${ip.includes(':') ? `[${ip}]` : ip}:${named?.containerPort ?? agentPort}`;
+    }
+    return undefined;
+  };
+}
+
+function hasRunningAgent(pod: KubeObject): boolean {
+  const phase = text(pod, 'status', 'phase');
+  if (phase !== 'Pending') return phase === 'Running';
+  const agent = list(pod, 'status', 'containerStatuses').find(
+    (container) => text(container, 'name') === 'agent',
+  );
+  return agent !== undefined && text(agent, 'state', 'running', 'startedAt') !== undefined;
+}
+
+/** Static entries win: they are what a person typed. */
+export function firstOf(...directories: readonly AgentDirectory[]): AgentDirectory {
+  return async (node) => {
+    for (const directory of directories) {
+      const url = await directory(node);
+      if (url !== undefined) return url;
+    }
+    return undefined;
+  };
+}
+
+/** `NODE=http://host:port`; returns what is wrong, or undefined. */
+export function checkAgentEntry(entry: string): string | undefined {
+  return parseAgentEntry(entry) === undefined
+    ? 'not NODE=URL, such as node-1=http://127.0.0.1:9475'
+    : undefined;
+}
+
+export function parseAgentEntry(entry: string): readonly [string, string] | undefined {
+  const match = /^([^=\s]+)=(https?:\/\/[^\s/]+)\/?$/.exec(entry);
+  return match?.[1] === undefined || match[2] === undefined ? undefined : [match[1], match[2]];
+}

@@ -1,0 +1,142 @@
+import type { Inventory } from '../../shared/schemas/inventory.ts';
+import type { AgentOrder } from '../../shared/schemas/order.ts';
+import type { Receipt } from '../../shared/schemas/receipt.ts';
+import type { NmaVersion } from '../catalogue/nma/versions.ts';
+import type { Expectation, TimelineEntry } from '../store/expectation.ts';
+import type { NodeCondition } from './node.ts';
+
+/**
+ * Everything that a diagnosis may look at, as it was read at one moment. Plain data: rules are pure.
+ * `undefined` is "not there"; what could not be found out is `Unread`, with the reason, and proves nothing.
+ */
+export type Facts = {
+  /** When the facts were read, RFC 3339, coordinator's clock. */
+  readonly at: string;
+  readonly node: NodeFacts;
+  readonly nma: NmaFacts;
+  readonly agent: AgentFacts;
+  readonly repair: RepairFacts;
+  /** What is to be injected, or was. Absent in a preflight without fault. */
+  readonly drill?: DrillFacts;
+};
+
+export type Unread = { readonly unread: string; readonly remedy?: string };
+
+export type NodeFacts = {
+  readonly name: string;
+  readonly uid: string;
+  readonly createdAt: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly architecture: string;
+  readonly instanceType: string | undefined;
+  /** status.allocatable["nvidia.com/gpu"] as a number. */
+  readonly allocatableGpus: number;
+  readonly conditions: readonly NodeCondition[];
+  readonly taints: readonly { readonly key: string; readonly value?: string; readonly effect: string }[];
+};
+
+export type PodFacts = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly phase: string;
+  readonly ready: boolean;
+  readonly startedAt: string | null;
+  readonly restarts: number;
+  /** waiting or terminated reason of its first container, such as CrashLoopBackOff. */
+  readonly reason: string | undefined;
+  readonly image: string;
+  readonly serviceAccount: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly volumes: readonly string[];
+};
+
+export type NmaFacts = {
+  readonly daemonSet:
+    | {
+        readonly namespace: string;
+        readonly name: string;
+        readonly image: string;
+        readonly nodeSelector: Readonly<Record<string, string>>;
+      }
+    | undefined;
+  /** The pod on this node. */
+  readonly pod: PodFacts | undefined;
+  readonly serviceAccount:
+    | {
+        readonly namespace: string;
+        readonly name: string;
+        readonly annotations: Readonly<Record<string, string>>;
+      }
+    | undefined;
+  /** EKS Auto runs it as a host process: no pod is no evidence there. */
+  readonly mayBeHostProcess: boolean;
+  readonly version:
+    | { readonly text: string; readonly row: NmaVersion; readonly exact: boolean; readonly note: string }
+    | undefined;
+  /** The end of the pod's log, oldest first. */
+  readonly log: readonly string[] | Unread;
+  /** `monitors:` of its ConfigMap: plugin name → enabled. */
+  readonly disabledPlugins: readonly string[];
+  /** What of it the API server keeps from us, so that nothing above says anything about it. */
+  readonly kept?: { readonly serviceAccount?: Unread; readonly configuration?: Unread };
+  readonly dcgmServer: {
+    readonly daemonSet: boolean;
+    readonly pod: PodFacts | undefined;
+  };
+};
+
+export type AgentFacts = {
+  /** `undefined`: no agent is known for the node. */
+  readonly url: string | undefined;
+  readonly inventory: Inventory | Unread;
+};
+
+export type RepairFacts = {
+  /** EKS managed node group, from the node's label. */
+  readonly nodeGroup: string | undefined;
+  readonly computeType: string | undefined;
+  readonly nodePool: string | undefined;
+  /** Nodes of the same pool (or of the cluster), and how many are unhealthy by a repair condition, this one aside. */
+  readonly peers: { readonly total: number; readonly unhealthyOthers: number };
+  readonly karpenter:
+    | {
+        readonly deployment: string;
+        readonly image: string;
+        /** undefined: neither argument nor environment names it, so the default (off) holds. */
+        readonly nodeRepairGate: boolean | undefined;
+        readonly evidence: string;
+      }
+    | undefined;
+  /** Pods on the node that a PodDisruptionBudget or do-not-disrupt holds. */
+  readonly doNotDisruptPods: readonly string[];
+};
+
+export type DrillFacts = {
+  readonly fault: string;
+  /** What the agent is to do, or was. */
+  readonly order: Pick<AgentOrder, 'method' | 'body'>;
+  readonly expectation: Expectation;
+  /** uid of the Node object when the drill was planned: a replaced node keeps its name in some clusters. */
+  readonly nodeUid?: string;
+  /** Set once the agent has answered. */
+  readonly receipt: Receipt | undefined;
+  /** Why the agent refused or failed, if it did. */
+  readonly refusal:
+    | {
+        readonly reason: string;
+        readonly message: string;
+        readonly details: Readonly<Record<string, unknown>>;
+      }
+    | undefined;
+  /** The condition of the expected type as it stood before the injection. */
+  readonly conditionBefore: NodeCondition | undefined;
+  /** What was seen on the node since the injection. */
+  readonly timeline: readonly TimelineEntry[];
+  /** When the wait ended; undefined while it has not begun (preflight). */
+  readonly waitedUntil: string | undefined;
+};
+
+export function isUnread(value: object | undefined): value is Unread {
+  return value !== undefined && 'unread' in value;
+}

@@ -1,0 +1,101 @@
+import type { KubeObject } from '../cluster/port.ts';
+
+/** Readers for the parts of core objects that we look at. Absent parts read as empty: other writers leave them out. */
+
+type Loose = Readonly<Record<string, unknown>>;
+
+export function field(object: unknown, ...path: readonly string[]): unknown {
+  let at: unknown = object;
+  for (const key of path) at = at !== null && typeof at === 'object' ? (at as Loose)[key] : undefined;
+  return at;
+}
+
+export function text(object: unknown, ...path: readonly string[]): string | undefined {
+  const value = field(object, ...path);
+  return typeof value === 'string' ? value : undefined;
+}
+
+export function list(object: unknown, ...path: readonly string[]): readonly unknown[] {
+  const value = field(object, ...path);
+  return Array.isArray(value) ? value : [];
+}
+
+export function textMap(object: unknown, ...path: readonly string[]): Readonly<Record<string, string>> {
+  const value = field(object, ...path);
+  if (value === null || typeof value !== 'object') return {};
+  return Object.fromEntries(
+    Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
+}
+
+export type NodeCondition = {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+  /** RFC 3339, the node's clock; whole seconds. */
+  readonly lastHeartbeatTime: string | null;
+  readonly lastTransitionTime: string | null;
+};
+
+export function conditionsOf(node: KubeObject): readonly NodeCondition[] {
+  return list(node, 'status', 'conditions').map((condition) => ({
+    type: text(condition, 'type') ?? '',
+    status: text(condition, 'status') ?? 'Unknown',
+    reason: text(condition, 'reason') ?? '',
+    message: text(condition, 'message') ?? '',
+    lastHeartbeatTime: text(condition, 'lastHeartbeatTime') ?? null,
+    lastTransitionTime: text(condition, 'lastTransitionTime') ?? null,
+  }));
+}
+
+export function isReady(node: KubeObject): boolean {
+  return conditionsOf(node).some(({ type, status }) => type === 'Ready' && status === 'True');
+}
+
+/**
+ * Whether the Node object shows an NVIDIA GPU: by the device plugin, also where it calls none of them healthy, or by the
+ * labels of GPU feature discovery and of Karpenter, where the plugin is not there yet.
+ */
+export function hasGpu(node: KubeObject): boolean {
+  const { labels = {} } = node.metadata;
+  const counts = [
+    text(node, 'status', 'capacity', 'nvidia.com/gpu'),
+    text(node, 'status', 'allocatable', 'nvidia.com/gpu'),
+    labels['karpenter.k8s.aws/instance-gpu-count'],
+  ];
+  return counts.some((count) => Number(count ?? 0) > 0) || labels['nvidia.com/gpu.present'] === 'true';
+}
+
+/** A node's Event as the monitoring agent writes it: `reason` is the condition type, `message` starts with its reason. */
+export type NodeEvent = {
+  readonly uid: string;
+  readonly node: string;
+  readonly type: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly count: number;
+  readonly source: string;
+  readonly firstTimestamp: string | null;
+  readonly lastTimestamp: string | null;
+};
+
+/** Both event shapes: `count` and timestamps of core/v1, `series` of events.k8s.io. */
+export function nodeEventFrom(event: KubeObject): NodeEvent {
+  const series = Number(field(event, 'series', 'count') ?? 0);
+  return {
+    uid: event.metadata.uid ?? event.metadata.name,
+    node: text(event, 'involvedObject', 'name') ?? '',
+    type: text(event, 'type') ?? '',
+    reason: text(event, 'reason') ?? '',
+    message: text(event, 'message') ?? '',
+    count: Math.max(1, Number(field(event, 'count') ?? 0), series),
+    source: text(event, 'source', 'component') ?? text(event, 'reportingComponent') ?? '',
+    firstTimestamp: text(event, 'firstTimestamp') ?? text(event, 'eventTime') ?? null,
+    lastTimestamp:
+      text(event, 'lastTimestamp') ??
+      text(event, 'series', 'lastObservedTime') ??
+      text(event, 'eventTime') ??
+      null,
+  };
+}

@@ -1,0 +1,250 @@
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { openJournal } from '../../../agent/injection/journal.ts';
+import { interruptedReceipt } from '../../../agent/injection/receipts.ts';
+import { createFakeKernelLog } from '../../../agent/kernel-log/fake.ts';
+import type { KernelLog } from '../../../agent/kernel-log/port.ts';
+import type { Receipt } from '../../../shared/schemas/receipt.ts';
+import { createManualClock } from '../../coordinator/catalogue/nma/manual-clock.ts';
+import { startRig, temporaryFolder } from '../rig.ts';
+
+const order = { orderId: 'o1', text: 'a text' };
+
+const running: Receipt = {
+  orderId: 'o1',
+  node: 'n1',
+  method: 'WriteKernelMessage',
+  asked: { text: 'a text' },
+  state: 'running',
+  acceptedAt: '2026-11-23T02:00:00.000Z',
+  endedAt: null,
+  replayed: false,
+  surfaces: [],
+};
+
+/** A kernel log that takes a record only when it is let. */
+function heldBack() {
+  const inner = createFakeKernelLog({ clock: createManualClock() });
+  const gate = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const kernelLog: KernelLog = {
+    ...inner,
+    async write(level, text) {
+      begun.resolve();
+      await gate.promise;
+      return inner.write(level, text);
+    },
+  };
+  return { kernelLog, records: inner.records, letGo: gate.resolve, begun: begun.promise };
+}
+
+t.test('the same order again has the same receipt and no second effect', async (t) => {
+  const rig = await startRig(t);
+  const first = await rig.call('WriteKernelMessage', order);
+  t.match(first, { status: 200, body: { replayed: false } });
+  await rig.clock.advance(5000);
+  t.same(await rig.call('WriteKernelMessage', order), {
+    status: 200,
+    body: { ...first.body, replayed: true },
+  });
+  t.same(
+    (await rig.call('WriteKernelMessage', '{ "text": "a text", "orderId": "o1" }')).body.replayed,
+    true,
+    'the order of the keys does not matter',
+  );
+  t.same((await rig.call('GetReceipt', { orderId: 'o1' })).body, { ...first.body, replayed: true });
+  t.equal(rig.kernelLog.records().length, 1);
+});
+
+t.test('also when the agent was started anew in between, and when it is disarmed by then', async (t) => {
+  const stateDir = temporaryFolder(t);
+  const before = await startRig(t, { stateDir });
+  const first = await before.call('WriteKernelMessage', order);
+  await before.app.close();
+  const after = await startRig(t, { stateDir, armed: false });
+  t.same(await after.call('WriteKernelMessage', order), {
+    status: 200,
+    body: { ...first.body, replayed: true },
+  });
+  t.same(after.kernelLog.records(), []);
+});
+
+t.test('an id that was used for something else is refused', async (t) => {
+  const rig = await startRig(t);
+  await rig.call('WriteKernelMessage', order);
+  const others = [
+    ['WriteKernelMessage', { ...order, text: 'another' }],
+    ['WriteKernelMessage', { ...order, level: 'err' }],
+    ['InjectXid', { orderId: 'o1', gpu: { index: 0 }, xid: 31, surfaces: ['kernel-log'] }],
+  ] as const;
+  for (const [method, body] of others) {
+    t.match(await rig.call(method, body), {
+      status: 409,
+      body: { code: 'aborted', details: { reason: 'order_id_reused', field: 'orderId' } },
+    });
+  }
+  t.equal(rig.kernelLog.records().length, 1);
+});
+
+t.test('one id at the same time is one record', async (t) => {
+  const held = heldBack();
+  const rig = await startRig(t, { kernelLog: held.kernelLog });
+  const first = rig.call('WriteKernelMessage', order);
+  await held.begun;
+  const second = rig.call('WriteKernelMessage', order);
+  const other = await rig.call('WriteKernelMessage', { ...order, text: 'another' });
+  t.match(other, { status: 409, body: { details: { reason: 'order_id_reused' } } });
+  t.match((await rig.call('GetReceipt', { orderId: 'o1' })).body, { state: 'running', surfaces: [] });
+  held.letGo();
+  t.match(await first, { status: 200, body: { replayed: false } });
+  t.same((await second).body, { ...(await first).body, replayed: true });
+  t.equal(held.records().length, 1);
+});
+
+t.test('the order is on disk before its effect', async (t) => {
+  const held = heldBack();
+  const rig = await startRig(t, { kernelLog: held.kernelLog });
+  const pending = rig.call('WriteKernelMessage', order);
+  await held.begun;
+  const file = join(rig.stateDir, 'orders', 'o1.json');
+  t.match(JSON.parse(readFileSync(file, 'utf8')), { state: 'running', asked: { text: 'a text' } });
+  t.same(held.records(), []);
+  held.letGo();
+  await pending;
+  t.match(JSON.parse(readFileSync(file, 'utf8').trim().split('\n').at(-1) ?? ''), {
+    state: 'ended',
+    surfaces: [{ outcome: 'injected' }],
+  });
+  t.same(rig.journalFiles(), ['o1.json'], 'in the same file');
+});
+
+t.test('an order that the agent died in is never carried out again', async (t) => {
+  const stateDir = temporaryFolder(t);
+  mkdirSync(join(stateDir, 'orders'));
+  // The second line was being written when the process was killed.
+  writeFileSync(join(stateDir, 'orders', 'o1.json'), `${JSON.stringify(running)}\n{"half":`);
+  const rig = await startRig(t, { stateDir });
+  for (const attempt of ['first', 'second']) {
+    t.match(
+      await rig.call('WriteKernelMessage', order),
+      {
+        status: 500,
+        body: {
+          code: 'internal',
+          message: /may or may not/,
+          details: { reason: 'order_interrupted', receipt: { state: 'interrupted', endedAt: String } },
+        },
+      },
+      attempt,
+    );
+  }
+  t.match(await rig.call('GetReceipt', { orderId: 'o1' }), { status: 200, body: { state: 'interrupted' } });
+  t.same(rig.kernelLog.records(), []);
+  t.same(rig.journalFiles(), ['o1.json'], 'nothing else is left');
+});
+
+t.test('a journal that cannot be written refuses before any effect', async (t) => {
+  const rig = await startRig(t);
+  rmSync(join(rig.stateDir, 'orders'), { recursive: true });
+  t.match(await rig.call('WriteKernelMessage', order), {
+    status: 503,
+    body: {
+      code: 'unavailable',
+      message: /journal/,
+      details: { reason: 'journal_unwritable', remedy: /--state-dir/ },
+    },
+  });
+  t.same(rig.kernelLog.records(), []);
+});
+
+t.test('a journal that fails after the effect does not hide it, nor let it happen twice', async (t) => {
+  const held = heldBack();
+  const rig = await startRig(t, { kernelLog: held.kernelLog });
+  const pending = rig.call('WriteKernelMessage', order);
+  await held.begun;
+  const orders = join(rig.stateDir, 'orders');
+  renameSync(orders, `${orders}.gone`);
+  held.letGo();
+  const { status, body } = await pending;
+  t.match([status, body.surfaces], [200, [{ outcome: 'injected', readBack: { sequence: Number } }]]);
+  renameSync(`${orders}.gone`, orders);
+  t.same((await rig.call('WriteKernelMessage', order)).body, { ...body, replayed: true });
+  t.same((await rig.call('GetReceipt', { orderId: 'o1' })).body, { ...body, replayed: true });
+  t.equal(held.records().length, 1);
+});
+
+t.test('a failed order is remembered as well', async (t) => {
+  const rig = await startRig(t);
+  rig.kernelLog.dropWrites(true);
+  const first = await rig.call('WriteKernelMessage', order);
+  t.match(first, { status: 503, body: { details: { reason: 'read_back_failed' } } });
+  rig.kernelLog.dropWrites(false);
+  t.match(
+    await rig.call('WriteKernelMessage', order),
+    { status: 503, body: { details: { reason: 'read_back_failed', receipt: { replayed: true } } } },
+    'it may have been written',
+  );
+  t.same(rig.kernelLog.records(), []);
+});
+
+t.test(
+  'a receipt that cannot be read keeps one order from being repeated, not the agent from starting',
+  async (t) => {
+    const stateDir = temporaryFolder(t);
+    mkdirSync(join(stateDir, 'orders'));
+    writeFileSync(join(stateDir, 'orders', 'o1.json'), '');
+    const rig = await startRig(t, { stateDir });
+    t.match(await rig.call('WriteKernelMessage', order), {
+      status: 503,
+      body: { details: { reason: 'journal_unwritable', remedy: /o1\.json/ } },
+    });
+    t.equal((await rig.call('WriteKernelMessage', { ...order, orderId: 'o2' })).status, 200);
+    t.equal(rig.kernelLog.records().length, 1);
+  },
+);
+
+t.test('the journal keeps the newest, at its start and while it runs', async (t) => {
+  const stateDir = temporaryFolder(t);
+  const interrupted = (receipt: Receipt) => interruptedReceipt(receipt, '2026-11-23T03:00:00.000Z');
+  const write = (journal: ReturnType<typeof openJournal>, number: number) => {
+    const orderId = `o${number}`;
+    journal.begin({ ...running, orderId });
+    journal.write({ ...running, orderId, state: 'ended' });
+    // The age of a file is its time; two of one millisecond have no order.
+    utimesSync(join(stateDir, 'orders', `${orderId}.json`), number, number);
+  };
+  const kept = (journal: ReturnType<typeof openJournal>, count: number) =>
+    Array.from({ length: count }, (_, number) => number).filter(
+      (number) => journal.read(`o${number}`) !== undefined,
+    );
+
+  const open = openJournal({ stateDir, interrupted, keep: 100 });
+  for (let number = 0; number < 10; number += 1) write(open, number);
+  t.equal(kept(open, 10).length, 10);
+  t.same(kept(openJournal({ stateDir, interrupted, keep: 4 }), 10), [6, 7, 8, 9], 'at the start');
+
+  const small = openJournal({ stateDir, interrupted, keep: 4, pruneEvery: 5 });
+  for (let number = 10; number < 20; number += 1) write(small, number);
+  t.same(kept(small, 20), [15, 16, 17, 18, 19], 'and every few orders');
+});
+
+t.test('a folder that cannot be used is said at once', async (t) => {
+  const folder = temporaryFolder(t);
+  const interrupted = (receipt: Receipt) => receipt;
+  writeFileSync(join(folder, 'file'), '');
+  t.throws(() => openJournal({ stateDir: join(folder, 'file'), interrupted }), {
+    name: 'Refusal',
+    reason: 'journal_unwritable',
+  });
+  if (userInfo().uid === 0) return t.pass('root may write anywhere');
+  mkdirSync(join(folder, 'locked', 'orders'), { recursive: true });
+  const locked = join(folder, 'locked', 'orders');
+  chmodSync(locked, 0);
+  t.throws(() => openJournal({ stateDir: join(folder, 'locked'), interrupted }), {
+    name: 'Refusal',
+    reason: 'journal_unwritable',
+  });
+  chmodSync(locked, 0o700);
+});

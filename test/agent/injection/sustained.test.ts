@@ -1,0 +1,200 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { Errors } from 'typebox/value';
+import { Receipt } from '../../../shared/schemas/receipt.ts';
+import { installStub, type StubEngine, startEngine } from '../dcgm/stub.ts';
+import { type AgentProcess, startAgent } from '../process.ts';
+
+/** Real processes and real time: the beat is short so that the test is. */
+const everySeconds = 2;
+const gpu = { uuid: 'GPU-00000000-feed-beef-cafe-000000000000' };
+/** Volatile double-bit errors: health looks at them, no policy does. */
+const field = 311;
+
+t.setTimeout(120_000);
+// They wait most of the time; the one that measures runs alone.
+t.jobs = 3;
+const together = { buffered: true, timeout: 90_000 };
+
+async function setUp(t: Test) {
+  const engine = await startEngine(t, installStub(t));
+  await engine.nma(true);
+  const agent = await startAgent(t, { flags: ['--arm', '--kernel-log', '/dev/null'] });
+  const order = { gpu, field, value: 1, everySeconds, engine: { pid: engine.pid } };
+  return { engine, agent, order };
+}
+
+/** Asks until it is so; the test's own time limit ends it otherwise. */
+async function until<T>(ask: () => Promise<T>, isSo: (answer: T) => boolean): Promise<T> {
+  for (;;) {
+    const answer = await ask();
+    if (isSo(answer)) return answer;
+    await sleep(50);
+  }
+}
+
+const receiptOf = async (agent: AgentProcess, orderId: string) =>
+  (await agent.call('GetReceipt', { orderId })).body;
+const beatsOf = async (engine: StubEngine) => (await engine.injected()).filter((one) => one.field === field);
+const stateOf = (pid: number) =>
+  /^\d+ \(.*\) (\S)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1] ?? 'gone';
+
+t.test('the beat is kept under load, without a client, until the deadline and not longer', async (t) => {
+  t.setTimeout(90_000);
+  const { engine, agent, order } = await setUp(t);
+  const begun = await agent.call('InjectDcgmField', { ...order, orderId: 'o1', forSeconds: 9 });
+  t.equal(begun.status, 200, begun.body.message);
+  t.match(begun.body, {
+    state: 'running',
+    endedAt: null,
+    surfaces: [{ outcome: 'injected', sustained: { everySeconds, beats: 1, failures: 0, ended: null } }],
+  });
+  const end = Date.parse(begun.body.surfaces[0]?.sustained?.until ?? '');
+
+  let requests = 0;
+  while (Date.now() < end) {
+    await Promise.all(
+      Array.from({ length: 8 }, async (_, number) => {
+        const asked = number % 2 === 0 ? ['GetReceipt', { orderId: 'o1' }] : ['TailKernelLog', { limit: 0 }];
+        await agent.call(String(asked[0]), asked[1]);
+        requests += 1;
+      }),
+    );
+  }
+  const ended = await until(
+    () => receiptOf(agent, 'o1'),
+    (receipt) => receipt.state !== 'running',
+  );
+  t.same(Errors(Receipt, ended), []);
+  t.match(ended, {
+    state: 'ended',
+    endedAt: String,
+    surfaces: [{ sustained: { beats: 5, failures: 0, ended: 'deadline' } }],
+  });
+  const beats = await beatsOf(engine);
+  const first = beats[0]?.at ?? 0;
+  const off = beats.map(({ at }, number) => at - first - number * everySeconds * 1000);
+  t.equal(beats.length, 5, 'at 0, 2, 4, 6 and 8 s');
+  t.ok(
+    off.every((milliseconds) => Math.abs(milliseconds) <= 500),
+    `off by ${off.join(', ')} ms, during ${requests} requests`,
+  );
+  t.ok(
+    beats.every(({ at }) => at < end),
+    'none after the deadline',
+  );
+  await sleep(everySeconds * 1000 + 500);
+  t.equal((await beatsOf(engine)).length, 5, 'and it stays so');
+});
+
+t.test('StopInjection ends it within a second, also in the middle of a beat', { ...together }, async (t) => {
+  const { engine, agent, order } = await setUp(t);
+  for (const mode of ['ok', 'hang']) {
+    await engine.configure({ mode: 'ok' });
+    const orderId = `o-${mode}`;
+    const begun = await agent.call('InjectDcgmField', { ...order, orderId, forSeconds: 60 });
+    t.equal(begun.status, 200, begun.body.message);
+    const before = (await beatsOf(engine)).length;
+    await until(
+      () => beatsOf(engine),
+      (beats) => beats.length > before,
+    );
+    await engine.configure({ mode });
+    // Where the engine hangs, a dcgmi is running and waits by now.
+    await sleep(mode === 'hang' ? everySeconds * 1000 + 300 : 0);
+    const asked = Date.now();
+    const stopped = await agent.call('StopInjection', { orderId });
+    const took = Date.now() - asked;
+    t.ok(took < 1000, `${mode}: ${took} ms`);
+    t.match(stopped, {
+      status: 200,
+      body: { orderId, state: 'ended', surfaces: [{ outcome: 'injected', sustained: { ended: 'stopped' } }] },
+    });
+    t.same(Errors(Receipt, stopped.body), []);
+    t.match(await agent.call('StopInjection', { orderId }), {
+      status: 400,
+      body: { details: { reason: 'nothing_to_stop', receipt: { state: 'ended' } } },
+    });
+    const count = (await beatsOf(engine)).length;
+    await sleep(everySeconds * 1000 + 500);
+    t.equal((await beatsOf(engine)).length, count, `${mode}: nothing is written any more`);
+  }
+});
+
+t.test('a killed agent ends it, and the next one says so', { ...together }, async (t) => {
+  const { engine, agent, order } = await setUp(t);
+  await agent.call('InjectDcgmField', { ...order, orderId: 'o1', forSeconds: 60 });
+  await agent.end('SIGKILL');
+  const count = (await beatsOf(engine)).length;
+  const flags = ['--arm', '--kernel-log', '/dev/null'];
+  const next = await startAgent(t, { stateDir: agent.stateDir, flags });
+  const receipt = await receiptOf(next, 'o1');
+  t.same(Errors(Receipt, receipt), []);
+  t.match(receipt, {
+    state: 'interrupted',
+    endedAt: String,
+    surfaces: [{ outcome: 'injected', sustained: { beats: 1, ended: 'agent-restarted' } }],
+  });
+  t.match(
+    await next.call('InjectDcgmField', { ...order, orderId: 'o1', forSeconds: 60 }),
+    { status: 200, body: { state: 'interrupted', replayed: true } },
+    'and the same order does not begin again',
+  );
+  await sleep(everySeconds * 1000 + 500);
+  t.equal((await beatsOf(engine)).length, count);
+});
+
+t.test('a stopped engine goes on, whatever becomes of the agent', { ...together }, async (t) => {
+  const { engine, agent } = await setUp(t);
+  const order = { engine: { pid: engine.pid }, forSeconds: 60 };
+  const paused = await agent.call('PauseHostEngine', { ...order, orderId: 'o1' });
+  t.match(paused, {
+    status: 200,
+    body: {
+      state: 'running',
+      surfaces: [
+        { surface: 'host-engine', readBack: { pid: engine.pid, state: 'T' }, engine: { pid: engine.pid } },
+      ],
+    },
+  });
+  t.equal(stateOf(engine.pid), 'T');
+  await agent.end('SIGKILL');
+  t.equal(stateOf(engine.pid), 'T', 'who is killed can do nothing');
+  const flags = ['--arm', '--kernel-log', '/dev/null'];
+  const next = await startAgent(t, { stateDir: agent.stateDir, flags });
+  await until(
+    async () => stateOf(engine.pid),
+    (state) => state !== 'T',
+  );
+  const told = await until(
+    () => receiptOf(next, 'o1'),
+    (receipt) => receipt.surfaces[0]?.notes.some((note) => note.includes('was continued')) === true,
+  );
+  t.match(told, { state: 'interrupted', surfaces: [{ sustained: { ended: 'agent-restarted' } }] });
+
+  const stopped = await next.call('PauseHostEngine', { ...order, orderId: 'o2' });
+  t.equal(stopped.status, 200, stopped.body.message);
+  t.match(
+    await next.call('PauseHostEngine', { ...order, force: true, orderId: 'o3' }),
+    { status: 503, body: { details: { reason: 'engine_unreachable' } } },
+    'what is stopped cannot be stopped again',
+  );
+  t.equal(await next.end('SIGTERM'), 0);
+  t.not(stateOf(engine.pid), 'T', 'an agent that is told to end continues it first');
+  const last = await startAgent(t, { stateDir: agent.stateDir, flags });
+  t.match(await receiptOf(last, 'o2'), {
+    state: 'interrupted',
+    surfaces: [{ sustained: { ended: 'agent-restarted' }, notes: [String, /was continued/] }],
+  });
+  await last.call('PauseHostEngine', { ...order, forSeconds: 1, orderId: 'o4' });
+  await until(
+    async () => stateOf(engine.pid),
+    (state) => state !== 'T',
+  );
+  const atEnd = await until(
+    () => receiptOf(last, 'o4'),
+    (receipt) => receipt.state !== 'running',
+  );
+  t.match(atEnd, { state: 'ended', surfaces: [{ sustained: { everySeconds: null, ended: 'deadline' } }] });
+});

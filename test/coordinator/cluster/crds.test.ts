@@ -1,0 +1,241 @@
+import t, { type Test } from 'tap';
+import Type from 'typebox';
+import { createClusterClient } from '../../../coordinator/cluster/client.ts';
+import {
+  assertCrdsInstalled,
+  assertNamespaceExists,
+  customResourceDefinitions,
+} from '../../../coordinator/cluster/crds.ts';
+import { structuralFrom } from '../../../coordinator/cluster/structural-schema.ts';
+import { startApiServer } from '../../../coordinator/rehearsal/apiserver/server.ts';
+import type { InjectionSpec } from '../../../coordinator/store/experiment.ts';
+import { createStore } from '../../../coordinator/store/store.ts';
+import { createRealClock } from '../../../shared/clock.ts';
+import type { Receipt } from '../../../shared/schemas/receipt.ts';
+import { log, refusal } from '../rig.ts';
+
+/** Every schema below, with its path; map values and items are schemas, properties are names. */
+function schemasIn(schema: unknown, path = ''): readonly (readonly [string, Record<string, unknown>])[] {
+  if (schema === null || typeof schema !== 'object') return [];
+  const { properties = {}, items, additionalProperties } = schema as Record<string, unknown>;
+  return [
+    [path, schema as Record<string, unknown>],
+    ...Object.entries(properties as object).flatMap(([name, inner]) => schemasIn(inner, `${path}.${name}`)),
+    ...schemasIn(items, `${path}[]`),
+    ...schemasIn(additionalProperties, `${path}{}`),
+  ];
+}
+
+t.test('the schemas are structural', async (t) => {
+  const definitions = customResourceDefinitions();
+  t.equal(definitions.length, 2);
+  for (const definition of definitions) {
+    const { versions } = definition.spec as { versions: { schema: { openAPIV3Schema: object } }[] };
+    const found = schemasIn(versions[0]?.schema.openAPIV3Schema);
+    t.ok(found.length > 30, `${definition.metadata.name}: ${found.length} schemas`);
+    for (const [path, schema] of found) {
+      for (const word of ['const', 'anyOf', 'oneOf', 'allOf', '$id', '$ref', 'patternProperties'])
+        if (word in schema) t.fail(`${path} has ${word}`);
+      if (schema.additionalProperties === false) t.fail(`${path} has additionalProperties: false`);
+      const isTyped = schema.type !== undefined || schema['x-kubernetes-preserve-unknown-fields'] === true;
+      if (!isTyped) t.fail(`${path} has no type`);
+      if (schema.type === 'array' && schema.items === undefined) t.fail(`${path} has no items`);
+    }
+  }
+});
+
+t.test('what each kind of schema becomes', async (t) => {
+  const rows: readonly (readonly [object, object])[] = [
+    [Type.Literal('a'), { type: 'string', enum: ['a'] }],
+    [Type.Union([Type.Literal('a'), Type.Literal('b')]), { type: 'string', enum: ['a', 'b'] }],
+    [Type.Enum(['a', 'b']), { type: 'string', enum: ['a', 'b'] }],
+    [Type.Union([Type.String(), Type.Null()]), { type: 'string', nullable: true }],
+    [Type.Union([Type.Integer(), Type.String()]), { 'x-kubernetes-preserve-unknown-fields': true }],
+    [Type.Unknown(), { 'x-kubernetes-preserve-unknown-fields': true }],
+    [
+      Type.Record(Type.String(), Type.Unknown()),
+      { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
+    ],
+    [
+      Type.Record(Type.String(), Type.Integer()),
+      { type: 'object', additionalProperties: { type: 'integer' } },
+    ],
+    [Type.Array(Type.String(), { maxItems: 2 }), { type: 'array', items: { type: 'string' }, maxItems: 2 }],
+    [
+      Type.Object(
+        { a: Type.Optional(Type.Boolean()), b: Type.Number({ minimum: 1 }) },
+        { additionalProperties: false },
+      ),
+      {
+        type: 'object',
+        required: ['b'],
+        properties: { a: { type: 'boolean' }, b: { type: 'number', minimum: 1 } },
+      },
+    ],
+  ];
+  for (const [schema, expected] of rows)
+    t.strictSame(structuralFrom(schema), expected, JSON.stringify(expected));
+});
+
+async function serve(t: Test) {
+  const server = await startApiServer({ clock: createRealClock(), log });
+  t.teardown(() => server.close());
+  return createClusterClient({
+    kubeconfig: { url: server.url },
+    userAgent: 'test',
+    fieldManager: 'test',
+    log,
+  });
+}
+
+t.test('the API server takes them, and holds objects to them', async (t) => {
+  const cluster = await serve(t);
+  await t.rejects(
+    assertCrdsInstalled(cluster),
+    refusal({
+      reason: 'crds_missing',
+      message: /experiments\.xidrill\.dev, injections\.xidrill\.dev/,
+      details: { remedy: /kubectl apply/ },
+    }),
+  );
+  for (const definition of customResourceDefinitions())
+    await cluster.create('customresourcedefinitions', definition);
+  await assertCrdsInstalled(cluster);
+  await t.rejects(
+    assertNamespaceExists(cluster, 'drills'),
+    refusal({ reason: 'object_missing', details: { remedy: 'kubectl create namespace drills' } }),
+  );
+  await cluster.create('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'drills' } });
+  await assertNamespaceExists(cluster, 'drills');
+
+  const create = (spec: object, name = 'a') =>
+    cluster.create('experiments', {
+      apiVersion: 'xidrill.dev/v1alpha1',
+      kind: 'Experiment',
+      metadata: { name, namespace: 'drills' },
+      spec,
+    });
+  await t.rejects(create({}), refusal({ reason: 'object_invalid', details: { field: 'spec.fault' } }));
+  await t.rejects(
+    create({ fault: { name: 'x' }, target: { mode: 'many' } }),
+    refusal({
+      reason: 'object_invalid',
+      details: { field: 'spec.target.mode' },
+    }),
+  );
+  await t.rejects(
+    create({ fault: { name: 'x' }, deadline: 'soon' }),
+    refusal({ details: { field: 'spec.deadline' } }),
+  );
+  const none = (expectation: object) => ({
+    fault: { name: 'x' },
+    expectation: { none: true, ...expectation },
+  });
+  for (const [expectation, field] of [
+    [{ none: false }, 'none'],
+    [{ for: 'long' }, 'for'],
+    [{ event: 'maybe' }, 'event'],
+  ] as const)
+    await t.rejects(create(none(expectation)), refusal({ details: { field: `spec.expectation.${field}` } }));
+  const negative = await create(none({ for: '90s', event: 'required' }), 'negative');
+  t.match(negative.spec, { expectation: { none: true, for: '90s', event: 'required' } });
+  await create({ fault: { name: 'xid', parameters: { xid: 79, engine: { pid: 1 } } } });
+
+  const store = createStore(cluster, 'drills');
+  const experiment = await store.readExperiment('a');
+  if (experiment === undefined) return t.fail('the experiment is gone');
+  t.match(
+    experiment.spec.fault.parameters,
+    { xid: 79, engine: { pid: 1 } },
+    'parameters are kept as they are',
+  );
+  const wrong = { phase: 'Resting' } as unknown as { phase: 'Running' };
+  await t.rejects(
+    store.writeExperimentStatus(experiment, wrong),
+    refusal({
+      reason: 'object_invalid',
+      details: { field: 'status.phase' },
+    }),
+  );
+  const written = await store.writeExperimentStatus(experiment, { phase: 'Running', selected: ['n'] });
+  await t.rejects(
+    store.writeExperimentStatus(experiment, { phase: 'Completed' }),
+    refusal({ reason: 'object_conflict' }),
+    'a status rests on what its writer has read',
+  );
+  t.match(written.status, { phase: 'Running' });
+  t.match((await store.abortExperiment('a')).spec, { abort: true, fault: { name: 'xid' } });
+  await t.rejects(store.abortExperiment('none'), refusal({ reason: 'experiment_unknown' }));
+});
+
+t.test('a receipt is kept whole, with its nulls', async (t) => {
+  const cluster = await serve(t);
+  for (const definition of customResourceDefinitions())
+    await cluster.create('customresourcedefinitions', definition);
+  await cluster.create('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'drills' } });
+  const store = createStore(cluster, 'drills');
+  const experiment = await store.createExperiment('a', { fault: { name: 'xid' } }, {});
+  const spec: InjectionSpec = {
+    experiment: 'a',
+    node: 'n',
+    nodeUid: 'u',
+    fault: 'xid',
+    parameters: {},
+    order: { orderId: 'o', method: 'InjectXid', body: {} },
+    expectation: { kind: 'condition', type: 'T', reason: 'R', withinSeconds: 1 },
+    confidence: '',
+  };
+  const injection = await store.createInjection(experiment, spec);
+  t.equal((await store.createInjection(experiment, spec)).metadata.uid, injection.metadata.uid, 'made once');
+  t.match(injection.metadata.ownerReferences, [{ kind: 'Experiment', uid: experiment.metadata.uid }]);
+  const after = {
+    fieldTag: 'xid_errors',
+    watched: false,
+    samples: 1,
+    newest: null,
+    oldest: null,
+    watchers: 0,
+    monitorIntervalMs: 0,
+    maxAgeSeconds: 0,
+    lastStatus: 0,
+  };
+  const receipt: Receipt = {
+    orderId: 'o',
+    node: 'n',
+    method: 'InjectXid',
+    asked: { engine: null },
+    state: 'running',
+    acceptedAt: '2026-01-01T00:00:00Z',
+    endedAt: null,
+    replayed: false,
+    surfaces: [
+      {
+        surface: 'dcgm',
+        outcome: 'injected',
+        engine: { pid: 1, podUid: null, container: null, version: null, address: 'a', listeners: 'nobody' },
+        readBack: { before: null, after },
+        undo: '',
+        notes: [],
+      },
+    ],
+  };
+  await store.writeInjectionStatus(injection, {
+    phase: 'Verifying',
+    receipt,
+    baseline: {
+      at: '2026-01-01T00:00:00Z',
+      events: {},
+      condition: {
+        type: 'T',
+        status: 'True',
+        reason: '',
+        message: '',
+        lastHeartbeatTime: null,
+        lastTransitionTime: null,
+      },
+    },
+  });
+  const read = await store.readInjection(injection.metadata.name);
+  t.strictSame(read?.status?.receipt, receipt);
+  t.match(read?.status?.baseline?.condition, { lastHeartbeatTime: null });
+});

@@ -1,0 +1,215 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { Compile } from 'typebox/compile';
+import { explain, preflight } from '../../../coordinator/diagnosis/explain.ts';
+import { forecastRepair } from '../../../coordinator/repair/forecast.ts';
+import { Explanation } from '../../../coordinator/store/explanation.ts';
+import type { Facts } from '../../../coordinator/view/facts.ts';
+import {
+  before,
+  dcgmResult,
+  deafEngine,
+  engine,
+  entry,
+  facts,
+  healthyConditions,
+  inventory,
+  kernelResult,
+  lockupText,
+  now,
+  planned,
+  pod,
+  receipt,
+  version,
+} from './builder.ts';
+
+const shape = Compile(Explanation);
+
+const time = fc.oneof(
+  fc.constantFrom(null, '', 'yesterday', now),
+  fc.integer({ min: -600, max: 100_000 }).map((seconds) => before(seconds)),
+);
+const text = fc.oneof(
+  fc.constantFrom('', 'DCGMError', 'NvidiaXID79Error', 'False', 'True', 'Unknown'),
+  fc.string({ maxLength: 40 }),
+);
+const unread = fc.record({ unread: text });
+
+const anyCondition = fc.record({
+  type: fc.constantFrom('AcceleratedHardwareReady', 'KernelReady', 'Ready', 'Custom'),
+  status: fc.constantFrom('True', 'False', 'Unknown', ''),
+  reason: text,
+  message: text,
+  lastHeartbeatTime: time,
+  lastTransitionTime: time,
+});
+const conditions = fc.oneof(fc.constant(healthyConditions), fc.array(anyCondition, { maxLength: 6 }));
+
+const anyPod = fc
+  .record({
+    phase: fc.constantFrom('Running', 'Pending', 'Failed', 'Unknown'),
+    ready: fc.boolean(),
+    startedAt: time,
+    reason: fc.constantFrom(undefined, 'CrashLoopBackOff', 'OOMKilled'),
+    environment: fc.dictionary(fc.constantFrom('AWS_ROLE_ARN', 'DCGM_ADDRESS', 'HOST_ROOT'), text),
+    volumes: fc.subarray(['aws-iam-token', 'eks-pod-identity-token', 'host-root']),
+  })
+  .map((over) => pod('nma-x', over));
+const maybePod = fc.option(anyPod, { nil: undefined });
+
+const surface = fc.oneof(
+  fc.constantFrom(
+    dcgmResult(),
+    dcgmResult({}, 0),
+    kernelResult(lockupText),
+    kernelResult('NVRM: Xid (PCI:zz): 31, x'),
+  ),
+  fc.record({ code: text, message: text }).map((over) => dcgmResult({ ...over, outcome: 'refused' })),
+  fc.constant(
+    kernelResult('x', {
+      outcome: 'failed',
+      readBack: { sequence: 1, record: '', priority: 0, microseconds: 0 },
+    }),
+  ),
+  fc.constant(
+    ((): ReturnType<typeof dcgmResult> => ({ surface: 'dcgm', outcome: 'injected', undo: '', notes: [] }))(),
+  ),
+);
+
+const anyDrill = fc
+  .record({
+    parameters: fc.dictionary(
+      fc.constantFrom('xid', 'surfaces', 'field', 'value', 'engine', 'text'),
+      fc.oneof(
+        fc.constantFrom(79, 31, 150, '230', null, ['kernel-log'], ['dcgm'], { pid: 777 }),
+        fc.jsonValue(),
+      ),
+      { maxKeys: 4 },
+    ),
+    expectation: fc.record({
+      kind: fc.constantFrom('event' as const, 'condition' as const),
+      type: fc.constantFrom('AcceleratedHardwareReady', 'KernelReady', 'Custom'),
+      reason: fc.oneof(
+        fc.constantFrom('DCGMError', 'DCGMHealthCode120', 'SoftLockup', 'NvidiaXID79Error'),
+        text,
+      ),
+      withinSeconds: fc.integer({ min: 1, max: 3600 }),
+    }),
+    receipt: fc.option(
+      fc.array(surface, { maxLength: 2 }).map((surfaces) => receipt(surfaces)),
+      { nil: undefined },
+    ),
+    refusal: fc.option(
+      fc.record({
+        reason: fc.constantFrom('nobody_listens', 'disarmed', 'field_value_no_effect', 'whatever'),
+        message: text,
+        details: fc.dictionary(fc.constantFrom('engines', 'didYouMean', 'remedy', 'allowed'), fc.jsonValue()),
+      }),
+      { nil: undefined },
+    ),
+    conditionBefore: fc.option(anyCondition, { nil: undefined }),
+    timeline: fc.array(
+      fc
+        .record({
+          kind: fc.constantFrom('event' as const, 'condition' as const, 'gap' as const, 'node' as const),
+          text,
+          match: fc.boolean(),
+        })
+        .map((row) => entry(row.kind, row.text, { match: row.match })),
+      { maxLength: 3 },
+    ),
+    waitedUntil: fc.constantFrom(undefined, now, 'never'),
+  })
+  .map((over) => planned(over));
+
+const anyFacts: fc.Arbitrary<Facts> = fc
+  .record({
+    node: fc.record({
+      conditions,
+      architecture: fc.constantFrom('arm64', 'amd64', ''),
+      createdAt: time.map((value) => value ?? ''),
+      taints: fc.constantFrom([], [{ key: 'nvidia.com/gpu', effect: 'NoSchedule' }]),
+    }),
+    nma: fc.record({
+      pod: maybePod,
+      daemonSet: fc.constantFrom(undefined, facts().nma.daemonSet),
+      mayBeHostProcess: fc.boolean(),
+      version: fc.constantFrom(undefined, version('v1.4.3'), version('v1.7.2'), version('nightly')),
+      log: fc.oneof(
+        unread,
+        fc.array(
+          fc.constantFrom('failed to report managed conditions', 'sending condition to exporter x', ''),
+        ),
+      ),
+      disabledPlugins: fc.subarray(['nvidia', 'kernel-monitor']),
+      dcgmServer: fc.record({ daemonSet: fc.boolean(), pod: maybePod }),
+    }),
+    agent: fc.record({
+      url: fc.constantFrom(undefined, 'http://10.0.0.1:9475'),
+      inventory: fc.oneof(
+        unread,
+        fc.subarray([engine(), deafEngine, engine({ gpus: [] })]).map((engines) => inventory({ engines })),
+      ),
+    }),
+    repair: fc.record({
+      nodeGroup: fc.constantFrom(undefined, 'g'),
+      nodePool: fc.constantFrom(undefined, 'p'),
+      computeType: fc.constantFrom(undefined, 'auto'),
+      peers: fc.record({ total: fc.nat({ max: 20 }), unhealthyOthers: fc.nat({ max: 20 }) }),
+      doNotDisruptPods: fc.subarray(['default/p']),
+    }),
+    drill: fc.option(anyDrill, { nil: undefined }),
+  })
+  .map(({ drill, ...parts }) => facts({ ...parts, ...(drill === undefined ? {} : { drill }) }));
+
+t.test('whatever the facts are, an explanation comes, with evidence', async (t) => {
+  fc.assert(
+    fc.property(anyFacts, (given) => {
+      const explanation = explain(given);
+      const fails = shape.Errors(explanation);
+      if (fails.length > 0) throw new Error(JSON.stringify(fails));
+      if (explanation.evidence.length === 0) throw new Error(`${explanation.code} has no evidence`);
+      if (explanation.summary === '' || explanation.remedy === '')
+        throw new Error(`${explanation.code} says nothing`);
+      const codes = [explanation.code, ...explanation.alsoFound.map(({ code }) => code)];
+      const both = explanation.refuted.filter(({ code }) => codes.includes(code));
+      if (both.length > 0) throw new Error(`${both[0]?.code} is found and refuted`);
+    }),
+    { numRuns: 1500, seed: 20_261_123 },
+  );
+  t.pass('1500 sets of facts');
+});
+
+t.test('only with a drill, and only with a proven cause, something blocks', async (t) => {
+  fc.assert(
+    fc.property(anyFacts, (given) => {
+      const { blocking, checks } = preflight(given);
+      if (blocking !== undefined && given.drill === undefined) throw new Error('blocked without a drill');
+      if (blocking?.summary.startsWith('Likely') === true) throw new Error(`${blocking.code} is not proven`);
+      if (checks.some(({ blocks, result }) => blocks && result !== 'cause'))
+        throw new Error('a check blocks without a cause');
+    }),
+    { numRuns: 1500, seed: 20_261_123 },
+  );
+  t.pass('1500 sets of facts');
+});
+
+t.test('a forecast is one thing only', async (t) => {
+  fc.assert(
+    fc.property(anyFacts, (given) => {
+      for (const { willAct, action, afterSeconds, blockedBy, evidence, controller } of forecastRepair(
+        given,
+      )) {
+        if (evidence.length === 0) throw new Error(`${controller}: no evidence`);
+        if (willAct === 'yes' && (blockedBy.length > 0 || action === 'none'))
+          throw new Error(`${controller} acts and is blocked`);
+        if (willAct === 'no' && blockedBy.length === 0)
+          throw new Error(`${controller} does nothing without a reason`);
+        if ((afterSeconds === null) !== (willAct === 'no'))
+          throw new Error(`${controller}: ${afterSeconds} and ${willAct}`);
+      }
+    }),
+    { numRuns: 1500, seed: 20_261_123 },
+  );
+  t.pass('1500 sets of facts');
+});

@@ -1,0 +1,1431 @@
+import type { DrillFacts, Facts } from '../../../coordinator/view/facts.ts';
+import type { SurfaceResult, Sustained } from '../../../shared/schemas/receipt.ts';
+import {
+  before,
+  condition,
+  dcgmResult,
+  deafEngine,
+  engine,
+  entry,
+  facts,
+  healthyConditions,
+  inventory,
+  kernelResult,
+  nmaImage,
+  now,
+  planned,
+  plannedFault,
+  pod,
+  reacted,
+  receipt,
+  refusedDrill,
+  silent,
+  silentLockup,
+  staleConditions,
+  version,
+  withCondition,
+} from './builder.ts';
+
+/** What a rule has to say: `proven!` blocks; `aside` is broken but does not explain this drill. */
+export type Said =
+  | 'proven!'
+  | 'proven'
+  | 'proven aside'
+  | 'likely'
+  | 'likely aside'
+  | 'refuted'
+  | 'unknown'
+  | 'irrelevant';
+
+export type RuleRow = readonly [code: string, name: string, said: Said, facts: Facts, text?: RegExp];
+
+const annotated = {
+  namespace: 'kube-system',
+  name: 'eks-node-monitoring-agent',
+  annotations: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::1:role/nma' },
+};
+const nmaPod = 'eks-node-monitoring-agent-a';
+const irsaPod = pod(nmaPod, {
+  environment: {
+    HOST_ROOT: '/host',
+    AWS_ROLE_ARN: 'arn:aws:iam::1:role/nma',
+    AWS_WEB_IDENTITY_TOKEN_FILE: '/var/run/secrets/eks.amazonaws.com/serviceaccount/token',
+  },
+  volumes: ['host-root', 'aws-iam-token'],
+});
+const podIdentityPod = pod(nmaPod, {
+  environment: {
+    HOST_ROOT: '/host',
+    AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://169.254.170.23/v1/credentials',
+  },
+  volumes: ['eks-pod-identity-token'],
+});
+const credentialLog = [
+  "[Errno 2] No such file or directory: '/var/run/secrets/eks.amazonaws.com/serviceaccount/token'",
+  'panic: exit status 255',
+  '{"msg":"failed to report managed conditions","error":"getting credentials: exec: executable /opt/amazon/bin/chroot failed with exit code 2"}',
+];
+const stale = staleConditions(1953);
+const allOld = healthyConditions.map((row) => ({ ...row, lastHeartbeatTime: before(4000) }));
+const noNmaConditions = healthyConditions.filter(({ type }) => ['Ready', 'MemoryPressure'].includes(type));
+const eventXid31 = {
+  kind: 'event',
+  type: 'AcceleratedHardwareReady',
+  reason: 'NvidiaXID31Warning',
+  message: 'detected unknown XID-31 on the instance, review kernel logs for additional information.',
+  withinSeconds: 36,
+} as const;
+const conditionXid31 = { ...eventXid31, kind: 'condition', reason: 'NvidiaXID31Error' } as const;
+const lockup = silentLockup().expectation;
+const storyLine = 'NVRM: Xid (PCI:00000000:00:1F.0): 31, Ch 00000001, failed to allocate GPU memory';
+const twoGpus = [
+  { id: 0, name: 'NVIDIA H100', pci: '00000000:3B:00.0', uuid: 'GPU-1' },
+  { id: 1, name: 'NVIDIA H100', pci: '00000000:5E:00.0', uuid: 'GPU-2' },
+];
+const kernelOnly = receipt([kernelResult(storyLine)], { text: storyLine });
+const unread = { unread: 'connect ECONNREFUSED' };
+const gone = { nma: { pod: undefined, daemonSet: undefined, version: undefined } };
+const crashing = pod(nmaPod, { phase: 'Pending', ready: false, reason: 'CrashLoopBackOff', restarts: 12 });
+const fieldDrill = (field: number, value: number, over = {}) =>
+  planned({ fault: 'dcgm-field', parameters: { field, value }, ...over });
+const falseCondition = (reason: string, message: string) =>
+  condition('AcceleratedHardwareReady', {
+    status: 'False',
+    reason,
+    message,
+    lastTransitionTime: before(5000),
+  });
+const message79 = 'detected XID-79 on the instance, review kernel logs for additional information.';
+const karpenterOff = (nodeRepairGate: boolean | undefined) => ({
+  deployment: 'kube-system/karpenter',
+  image: 'karpenter:1.14.1',
+  nodeRepairGate,
+  evidence: 'neither --feature-gates nor FEATURE_GATES is set',
+});
+const lasted = (ended: Sustained['ended']) =>
+  dcgmResult({
+    sustained: {
+      everySeconds: 20,
+      until: before(-300),
+      beats: 4,
+      failures: 0,
+      lastAt: before(20),
+      ended,
+    },
+  });
+const managed = { nodeGroup: 'gpu-group', nodePool: undefined, karpenter: undefined };
+const pausedResult: SurfaceResult = {
+  surface: 'host-engine',
+  outcome: 'injected',
+  written: 'SIGSTOP',
+  at: before(60),
+  undo: '',
+  notes: [],
+};
+const withEngine = (drill: DrillFacts, asked: object): DrillFacts => ({
+  ...drill,
+  order: { ...drill.order, body: { ...drill.order.body, engine: asked } },
+});
+const skippedNvidia =
+  '{"msg":"skipping monitor registration: no nvidia hardware detected","monitor":"nvidia"}';
+const withoutGpuCondition = healthyConditions.filter(({ type }) => type !== 'AcceleratedHardwareReady');
+const turned = withCondition('AcceleratedHardwareReady', {
+  status: 'False',
+  reason: 'NvidiaXID79Error',
+  message: message79,
+  lastTransitionTime: before(60),
+});
+
+export const ruleRows: readonly RuleRow[] = [
+  [
+    'wrong-engine',
+    'planned for a deaf one',
+    'proven',
+    facts({
+      agent: { inventory: inventory({ engines: [deafEngine, engine()] }) },
+      drill: planned({ parameters: { xid: 79, surfaces: ['dcgm'], engine: { pid: 777 } } }),
+    }),
+    /pid 777/,
+  ],
+  [
+    'nobody-listens',
+    'could not be asked',
+    'unknown',
+    facts({
+      agent: { inventory: inventory({ engines: [engine({ ...deafEngine, problems: ['no dcgmi'] })] }) },
+      drill: planned(),
+    }),
+    /no dcgmi/,
+  ],
+  [
+    'observation-gap',
+    'late, but nothing lost',
+    'refuted',
+    facts({ drill: silent({ timeline: [entry('gap', 'not watching until x; everything came, but late')] }) }),
+  ],
+  [
+    'agent-unreachable',
+    'refused for another reason',
+    'irrelevant',
+    facts({ agent: { inventory: unread }, drill: refusedDrill('nobody_listens', 'nobody listens') }),
+  ],
+  [
+    'nma-not-running',
+    'a record unanswered, with a gap in the watch',
+    'likely',
+    facts({
+      node: { conditions: noNmaConditions },
+      ...gone,
+      drill: silentLockup({ timeline: [entry('gap', 'what came is lost')] }),
+    }),
+  ],
+  [
+    'nma-not-running',
+    'a record unanswered, for too short a time',
+    'likely',
+    facts({
+      node: { conditions: noNmaConditions },
+      ...gone,
+      drill: silentLockup({ waitedUntil: before(88) }),
+    }),
+  ],
+  [
+    'agent-unknown',
+    'no address',
+    'proven!',
+    facts({ agent: { url: undefined, inventory: unread }, drill: planned() }),
+    /No Xidrill agent/,
+  ],
+  ['agent-unknown', 'refused', 'proven!', facts({ drill: refusedDrill('agent_unknown', 'no agent for n1') })],
+  ['agent-unknown', 'found', 'refuted', facts(), /10\.0\.0\.1/],
+  [
+    'agent-unreachable',
+    'refused',
+    'proven',
+    facts({ drill: refusedDrill('agent_unreachable', 'connect ETIMEDOUT') }),
+    /is unreachable: connect ETIMEDOUT/,
+  ],
+  ['agent-unreachable', 'no inventory', 'proven', facts({ agent: { inventory: unread } })],
+  [
+    'agent-unreachable',
+    'no inventory after a receipt',
+    'irrelevant',
+    facts({ agent: { inventory: unread }, drill: silent() }),
+  ],
+  ['agent-unreachable', 'answered', 'refuted', facts({ drill: silent() })],
+  [
+    'agent-disarmed',
+    'refused',
+    'proven!',
+    facts({ drill: refusedDrill('disarmed', 'this agent is disarmed') }),
+    /disarmed/,
+  ],
+  [
+    'agent-disarmed',
+    'by its inventory',
+    'proven!',
+    facts({ agent: { inventory: inventory({ armed: false }) }, drill: planned() }),
+  ],
+  ['agent-disarmed', 'armed', 'refuted', facts()],
+  ['agent-disarmed', 'no inventory', 'unknown', facts({ agent: { inventory: unread } })],
+
+  [
+    'field-is-another-quantity',
+    'temperature',
+    'proven',
+    facts({ drill: fieldDrill(150, 48) }),
+    /temperature.*°C|temperature/,
+  ],
+  [
+    'field-is-another-quantity',
+    'forced clock',
+    'proven',
+    facts({ drill: fieldDrill(111, 999, { receipt: receipt([dcgmResult()]), waitedUntil: before(0) }) }),
+    /clock/,
+  ],
+  [
+    'field-is-another-quantity',
+    'refused',
+    'proven',
+    facts({
+      drill: refusedDrill('field_value_no_effect', 'field 150 is the GPU temperature', { didYouMean: [] }),
+    }),
+  ],
+  ['field-is-another-quantity', 'the Xid field', 'refuted', facts({ drill: fieldDrill(230, 48) })],
+  ['field-is-another-quantity', 'an unknown field', 'irrelevant', facts({ drill: fieldDrill(99_999, 1) })],
+  ['field-is-another-quantity', 'no field', 'irrelevant', facts({ drill: planned() })],
+
+  [
+    'wrong-engine',
+    'refused',
+    'proven',
+    facts({
+      agent: { inventory: inventory({ engines: [deafEngine, engine()] }) },
+      drill: refusedDrill(
+        'nobody_listens',
+        'nobody listens on the host engine with pid 777',
+        {},
+        { parameters: { xid: 79, engine: { pid: 777 }, surfaces: ['dcgm'] } },
+      ),
+    }),
+    /pid 4242 in pod kube-system\/dcgm-server-a/,
+  ],
+  [
+    'wrong-engine',
+    'forced',
+    'proven',
+    facts({
+      agent: { inventory: inventory({ engines: [deafEngine, engine()] }) },
+      drill: silent({
+        receipt: receipt([
+          dcgmResult(
+            {
+              engine: {
+                pid: 777,
+                podUid: 'uid-of-dcgm-exporter-x',
+                container: null,
+                version: null,
+                address: '127.0.0.1:5556',
+                listeners: 'nobody',
+              },
+            },
+            0,
+          ),
+        ]),
+      }),
+    }),
+    /pid 777/,
+  ],
+  ['wrong-engine', 'the right one', 'refuted', facts({ drill: silent() })],
+  ['wrong-engine', 'unread', 'unknown', facts({ agent: { inventory: unread }, drill: silent() })],
+  ['wrong-engine', 'kernel log', 'irrelevant', facts({ drill: silentLockup() })],
+  [
+    'nobody-listens',
+    'refused',
+    'proven',
+    facts({
+      agent: { inventory: inventory({ engines: [deafEngine] }) },
+      drill: refusedDrill('nobody_listens', 'NMA listens on no host engine'),
+    }),
+    /no host engine/,
+  ],
+  [
+    'nobody-listens',
+    'before the injection',
+    'proven',
+    facts({ agent: { inventory: inventory({ engines: [deafEngine] }) }, drill: planned() }),
+  ],
+  ['nobody-listens', 'the right one', 'refuted', facts({ drill: planned() })],
+  ['nobody-listens', 'unread', 'unknown', facts({ agent: { inventory: unread }, drill: planned() })],
+
+  [
+    'injection-not-proven',
+    'not read back',
+    'proven',
+    facts({ drill: refusedDrill('read_back_failed', 'the record did not come back') }),
+    /not proven/,
+  ],
+  [
+    'injection-not-proven',
+    'failed surface',
+    'proven',
+    facts({
+      drill: silent({
+        receipt: receipt([
+          dcgmResult({
+            outcome: 'failed',
+            code: 'injection_not_visible',
+            message: 'the sample is not there',
+          }),
+        ]),
+      }),
+    }),
+  ],
+  ['injection-not-proven', 'read back', 'refuted', facts({ drill: silent() })],
+  [
+    'injection-refused',
+    'a value of the wrong type',
+    'proven',
+    facts({
+      drill: refusedDrill('field_value_type', 'value: wants a whole number', { allowed: 'a whole number' }),
+    }),
+    /field_value_type/,
+  ],
+  [
+    'injection-refused',
+    'one surface',
+    'proven',
+    facts({
+      drill: silent({
+        receipt: receipt([
+          dcgmResult({ outcome: 'refused', code: 'gpu_not_in_engine', message: 'no such GPU' }),
+          kernelResult(storyLine),
+        ]),
+      }),
+    }),
+    /surface dcgm/,
+  ],
+  ['injection-refused', 'injected', 'refuted', facts({ drill: silent() })],
+  ['injection-refused', 'nothing asked', 'irrelevant', facts()],
+
+  [
+    'injection-interrupted',
+    'the agent was started again',
+    'proven',
+    facts({ drill: silent({ receipt: { ...receipt([lasted('agent-restarted')]), state: 'interrupted' } }) }),
+    /started again while it lasted/,
+  ],
+  [
+    'injection-interrupted',
+    'the beats failed',
+    'proven',
+    facts({ drill: silent({ receipt: receipt([lasted('failed')]) }) }),
+    /could not be kept up/,
+  ],
+  [
+    'injection-interrupted',
+    'until it was stopped',
+    'refuted',
+    facts({ drill: silent({ receipt: receipt([lasted('stopped')]) }) }),
+    /dcgm stopped, 4 beats, 0 failed/,
+  ],
+  ['injection-interrupted', 'written once', 'irrelevant', facts({ drill: silent() })],
+  ['injection-interrupted', 'nothing written', 'irrelevant', facts({ drill: planned() })],
+
+  [
+    'injection-interrupted',
+    'stopped between two parts',
+    'proven',
+    facts({
+      drill: silent({
+        receipt: receipt([
+          kernelResult(storyLine),
+          { surface: 'kernel-log', outcome: 'failed', code: 'order_stopped', undo: '', notes: [] },
+        ]),
+      }),
+    }),
+    /stopped before all of it was written/,
+  ],
+  [
+    'log-file-missing',
+    'refused',
+    'proven!',
+    facts({
+      drill: {
+        ...plannedFault('ipamd-not-ready'),
+        refusal: {
+          reason: 'log_file_missing',
+          message: 'this node has no /var/log/aws-routed-eni',
+          details: { value: '/var/log/aws-routed-eni/ipamd.log', remedy: 'create it on the node' },
+        },
+      },
+    }),
+    /no \/var\/log\/aws-routed-eni\/ipamd\.log/,
+  ],
+  [
+    'log-file-missing',
+    'by the inventory',
+    'proven!',
+    facts({
+      agent: {
+        inventory: inventory({ logFiles: [{ path: '/var/log/aws-routed-eni/ipamd.log', state: 'missing' }] }),
+      },
+      drill: plannedFault('ipamd-not-ready'),
+    }),
+  ],
+  ['log-file-missing', 'there', 'refuted', facts({ drill: plannedFault('ipamd-not-ready') })],
+  [
+    'log-file-missing',
+    'unread',
+    'unknown',
+    facts({ agent: { inventory: unread }, drill: plannedFault('ipamd-not-ready') }),
+  ],
+  ['log-file-missing', 'another fault', 'irrelevant', facts({ drill: silent() })],
+
+  [
+    'kernel-log-not-read',
+    'written there only',
+    'proven',
+    facts({ drill: silent({ parameters: {}, expectation: conditionXid31, receipt: kernelOnly }) }),
+    /gpud \(its pattern does not match/,
+  ],
+  [
+    'kernel-log-not-read',
+    'planned there only',
+    'proven',
+    facts({ drill: planned({ parameters: { xid: 79, surfaces: ['kernel-log'] } }) }),
+  ],
+  [
+    'kernel-log-not-read',
+    'both surfaces',
+    'refuted',
+    facts({ drill: silent({ receipt: receipt([kernelResult(storyLine), dcgmResult()]) }) }),
+  ],
+  ['kernel-log-not-read', 'a soft lockup', 'refuted', facts({ drill: silentLockup() })],
+  ['kernel-log-not-read', 'the engine', 'irrelevant', facts({ drill: planned() })],
+
+  [
+    'observation-gap',
+    'a gap',
+    'likely',
+    facts({ drill: silent({ timeline: [entry('gap', 'the watch was closed for 20 s')] }) }),
+    /inconclusive/,
+  ],
+  ['observation-gap', 'none', 'refuted', facts({ drill: silent() })],
+  ['observation-gap', 'not waited', 'irrelevant', facts({ drill: planned() })],
+  [
+    'node-replaced',
+    'another uid',
+    'proven',
+    facts({ drill: silent({ nodeUid: 'node-uid-0' }) }),
+    /not the node/,
+  ],
+  ['node-replaced', 'created since', 'proven', facts({ node: { createdAt: before(10) }, drill: silent() })],
+  ['node-replaced', 'the same', 'refuted', facts({ drill: silent({ nodeUid: 'node-uid-1' }) })],
+  ['node-replaced', 'unreadable time', 'unknown', facts({ node: { createdAt: '' }, drill: silent() })],
+  [
+    'reason-replaced',
+    'health code',
+    'proven',
+    facts({
+      node: {
+        conditions: withCondition('AcceleratedHardwareReady', {
+          status: 'False',
+          reason: 'DCGMHealthCode120',
+          message: `${message79}; DCGM detected issues in health check system with error code 120`,
+        }),
+      },
+      drill: silent(),
+    }),
+    /DCGMHealthCode120/,
+  ],
+  [
+    'reason-replaced',
+    'another fault',
+    'refuted',
+    facts({
+      node: {
+        conditions: withCondition('AcceleratedHardwareReady', {
+          status: 'False',
+          reason: 'DCGMError',
+          message: 'failed',
+        }),
+      },
+      drill: silent(),
+    }),
+  ],
+  ['reason-replaced', 'still True', 'refuted', facts({ drill: silent() })],
+  [
+    'event-instead-of-condition',
+    'by version',
+    'proven!',
+    facts({ drill: planned({ parameters: { xid: 31 }, expectation: conditionXid31 }) }),
+    /Xid 31 with an event/,
+  ],
+  [
+    'event-instead-of-condition',
+    'it came',
+    'proven',
+    facts({
+      drill: silent({
+        parameters: { xid: 31 },
+        expectation: conditionXid31,
+        timeline: [entry('event', 'NvidiaXID31Warning: detected unknown XID-31')],
+      }),
+    }),
+  ],
+  [
+    'event-instead-of-condition',
+    'version guessed',
+    'likely',
+    facts({
+      nma: { version: version('v1.6.9-custom') },
+      drill: planned({ parameters: { xid: 31 }, expectation: conditionXid31 }),
+    }),
+  ],
+  ['event-instead-of-condition', 'a condition', 'refuted', facts({ drill: planned() })],
+  [
+    'event-instead-of-condition',
+    'no version',
+    'unknown',
+    facts({ nma: { version: undefined }, drill: planned() }),
+  ],
+  [
+    'condition-instead-of-event',
+    'by version',
+    'proven!',
+    facts({
+      nma: { version: version('v1.6.3') },
+      drill: planned({ parameters: { xid: 31 }, expectation: eventXid31 }),
+    }),
+    /with a condition/,
+  ],
+  [
+    'condition-instead-of-event',
+    'an event',
+    'refuted',
+    facts({ drill: planned({ parameters: { xid: 31 }, expectation: eventXid31 }) }),
+  ],
+  [
+    'event-combined',
+    'prefix',
+    'likely',
+    facts({
+      drill: silent({
+        parameters: { xid: 31 },
+        expectation: eventXid31,
+        timeline: [entry('event', '(combined from similar events): NvidiaPowerError: detected power usage')],
+      }),
+    }),
+  ],
+  [
+    'event-combined',
+    'ours within',
+    'proven',
+    facts({
+      drill: silent({
+        parameters: { xid: 31 },
+        expectation: eventXid31,
+        timeline: [entry('event', '(combined from similar events): NvidiaXID31Warning: detected')],
+      }),
+    }),
+  ],
+  [
+    'event-combined',
+    'sent and dropped',
+    'proven',
+    facts({
+      nma: { log: ['{"msg":"sending condition to exporter","condition":{"Reason":"NvidiaXID31Warning"}}'] },
+      drill: silent({ parameters: { xid: 31 }, expectation: eventXid31 }),
+    }),
+    /bucket/,
+  ],
+  [
+    'event-combined',
+    'neither',
+    'refuted',
+    facts({ drill: silent({ parameters: { xid: 31 }, expectation: eventXid31 }) }),
+  ],
+  ['event-combined', 'a condition', 'irrelevant', facts({ drill: silent() })],
+
+  [
+    'credentials-broken',
+    'IRSA, stale',
+    'proven!',
+    facts({
+      node: { conditions: stale },
+      nma: { serviceAccount: annotated, pod: irsaPod },
+      drill: planned(),
+    }),
+    /32 min 33 s.*events still work/,
+  ],
+  [
+    'credentials-broken',
+    'Pod Identity, stale',
+    'proven!',
+    facts({ node: { conditions: stale }, nma: { pod: podIdentityPod }, drill: planned() }),
+    /Pod Identity/,
+  ],
+  [
+    'credentials-broken',
+    'only the log, none written',
+    'proven!',
+    facts({ node: { conditions: noNmaConditions }, nma: { log: credentialLog }, drill: planned() }),
+    /ClusterRole is not the cause/,
+  ],
+  [
+    'credentials-broken',
+    'not written since the start',
+    'proven!',
+    facts({
+      nma: { serviceAccount: annotated, pod: { ...irsaPod, startedAt: before(30) } },
+      drill: planned(),
+    }),
+  ],
+  [
+    'credentials-broken',
+    'an event is expected',
+    'proven aside',
+    facts({
+      node: { conditions: stale },
+      nma: { serviceAccount: annotated, pod: irsaPod },
+      drill: planned({ expectation: eventXid31 }),
+    }),
+  ],
+  [
+    'credentials-broken',
+    'the pod is older than the annotation',
+    'likely',
+    facts({ node: { conditions: stale }, nma: { serviceAccount: annotated } }),
+  ],
+  [
+    'credentials-broken',
+    'conditions are written',
+    'refuted',
+    facts({ nma: { serviceAccount: annotated, pod: irsaPod } }),
+    /40 s ago/,
+  ],
+  ['credentials-broken', 'no role', 'refuted', facts({ node: { conditions: stale } })],
+  [
+    'credentials-broken',
+    'an account that may not be read',
+    'unknown',
+    facts({
+      node: { conditions: stale },
+      nma: {
+        serviceAccount: undefined,
+        kept: { serviceAccount: { unread: 'serviceaccounts is forbidden' } },
+      },
+    }),
+    /could not be read: serviceaccounts is forbidden/,
+  ],
+  [
+    'credentials-broken',
+    'the whole node is old',
+    'unknown',
+    facts({ node: { conditions: allOld }, nma: { pod: irsaPod } }),
+  ],
+  ['credentials-broken', 'no NMA', 'irrelevant', facts({ nma: { ...gone.nma, serviceAccount: undefined } })],
+
+  [
+    'nma-not-running',
+    'a record unanswered, no pod anywhere',
+    'proven',
+    facts({ node: { conditions: noNmaConditions }, ...gone, drill: silentLockup() }),
+    /NMA is not running on that node/,
+  ],
+  [
+    'nma-not-running',
+    'last heartbeat from before the injection',
+    'likely',
+    facts({ node: { conditions: staleConditions(120) }, ...gone, drill: silentLockup() }),
+  ],
+  [
+    'nma-not-running',
+    'no pod on this node, old heartbeats',
+    'proven',
+    facts({ node: { conditions: stale }, nma: { pod: undefined } }),
+  ],
+  [
+    'nma-not-running',
+    'crash loop',
+    'proven',
+    facts({ node: { conditions: stale }, nma: { pod: crashing } }),
+    /CrashLoopBackOff/,
+  ],
+  [
+    'nma-not-running',
+    'not Ready',
+    'likely',
+    facts({ node: { conditions: stale }, nma: { pod: pod(nmaPod, { ready: false }) } }),
+  ],
+  [
+    'nma-not-running',
+    'EKS Auto, record unanswered',
+    'proven',
+    facts({
+      node: { conditions: stale },
+      nma: { ...gone.nma, mayBeHostProcess: true },
+      drill: silentLockup(),
+    }),
+    /host process/,
+  ],
+  [
+    'nma-not-running',
+    'a heartbeat since the injection',
+    'refuted',
+    facts({ ...gone, drill: silentLockup() }),
+    /after the injection/,
+  ],
+  [
+    'nma-not-running',
+    'an event of it',
+    'refuted',
+    facts({
+      node: { conditions: noNmaConditions },
+      ...gone,
+      drill: silentLockup({
+        timeline: [entry('event', 'AppBlocked: Process', { source: 'eks-node-monitoring-agent' })],
+      }),
+    }),
+  ],
+  ['nma-not-running', 'Running', 'refuted', facts()],
+  [
+    'nma-not-running',
+    'EKS Auto, nothing known',
+    'unknown',
+    facts({ node: { conditions: noNmaConditions }, nma: { ...gone.nma, mayBeHostProcess: true } }),
+  ],
+  [
+    'nma-not-running',
+    'nothing installed, nothing injected',
+    'irrelevant',
+    facts({ node: { conditions: noNmaConditions }, ...gone, drill: planned() }),
+  ],
+  ['nma-not-installed', 'nothing', 'likely', facts({ node: { conditions: noNmaConditions }, ...gone })],
+  ['nma-not-installed', 'it lives all the same', 'refuted', facts(gone), /NMA lives/],
+  ['nma-not-installed', 'installed', 'refuted', facts()],
+  ['nma-not-installed', 'EKS Auto', 'irrelevant', facts({ nma: { ...gone.nma, mayBeHostProcess: true } })],
+  [
+    'arm64-gate',
+    '1.4.3',
+    'proven!',
+    facts({
+      node: { architecture: 'arm64' },
+      nma: {
+        version: version('v1.4.3-eksbuild.1'),
+        pod: pod(nmaPod, { image: nmaImage('v1.4.3-eksbuild.1') }),
+      },
+      drill: planned(),
+    }),
+    /no GPU fault can ever be seen/,
+  ],
+  [
+    'arm64-gate',
+    'by its log',
+    'proven!',
+    facts({
+      node: { architecture: 'arm64' },
+      nma: {
+        version: undefined,
+        log: ['NVIDIA-based monitoring is disabled for the arm64 architecture in this version of the agent'],
+      },
+      drill: planned(),
+    }),
+  ],
+  [
+    'arm64-gate',
+    'a build of one’s own',
+    'likely',
+    facts({ node: { architecture: 'arm64' }, nma: { version: version('1.6.4-ours') } }),
+  ],
+  [
+    'arm64-gate',
+    'fixed',
+    'refuted',
+    facts({ node: { architecture: 'arm64' }, nma: { version: version('v1.7.2') } }),
+  ],
+  [
+    'arm64-gate',
+    'EKS Auto',
+    'refuted',
+    facts({ node: { architecture: 'arm64' }, repair: { computeType: 'auto' } }),
+  ],
+  ['arm64-gate', 'amd64', 'refuted', facts({ drill: planned() })],
+  [
+    'arm64-gate',
+    'no version',
+    'unknown',
+    facts({ node: { architecture: 'arm64' }, nma: { version: undefined } }),
+  ],
+  [
+    'arm64-gate',
+    'no number',
+    'unknown',
+    facts({ node: { architecture: 'arm64' }, nma: { version: version('latest') } }),
+  ],
+  [
+    'arm64-gate',
+    'a kernel rule',
+    'irrelevant',
+    facts({ node: { architecture: 'arm64' }, nma: { version: version('v1.6.4') }, drill: silentLockup() }),
+  ],
+  [
+    'arm64-gate',
+    'NCCL is read from the kernel log',
+    'irrelevant',
+    facts({
+      node: { architecture: 'arm64' },
+      drill: planned({ expectation: { ...eventXid31, reason: 'NvidiaNCCLError' } }),
+    }),
+  ],
+  [
+    'monitor-disabled',
+    'absent',
+    'proven!',
+    facts({
+      node: { conditions: healthyConditions.filter(({ type }) => type !== 'AcceleratedHardwareReady') },
+      nma: { disabledPlugins: ['nvidia'] },
+      drill: planned(),
+    }),
+    /nvidia monitor off/,
+  ],
+  [
+    'monitor-disabled',
+    'kernel monitor',
+    'proven!',
+    facts({
+      node: { conditions: withCondition('KernelReady', { lastHeartbeatTime: before(9000) }) },
+      nma: { disabledPlugins: ['kernel-monitor'] },
+      drill: silentLockup(),
+    }),
+  ],
+  [
+    'monitor-disabled',
+    'everything is old',
+    'likely',
+    facts({ node: { conditions: stale }, nma: { disabledPlugins: ['nvidia'] } }),
+  ],
+  [
+    'monitor-disabled',
+    'not restarted yet',
+    'refuted',
+    facts({ nma: { disabledPlugins: ['nvidia'] } }),
+    /running NMA writes/,
+  ],
+  [
+    'monitor-disabled',
+    'a configuration that may not be read',
+    'unknown',
+    facts({
+      node: { conditions: stale },
+      nma: { kept: { configuration: { unread: 'configmaps is forbidden' } } },
+    }),
+    /could not be read: configmaps is forbidden/,
+  ],
+  [
+    'monitor-disabled',
+    'the same, but it is at work',
+    'refuted',
+    facts({ nma: { kept: { configuration: { unread: 'configmaps is forbidden' } } } }),
+    /the running NMA writes/,
+  ],
+  ['monitor-disabled', 'another one', 'refuted', facts({ nma: { disabledPlugins: ['networking'] } })],
+  [
+    'monitor-disabled',
+    'no monitor of NMA',
+    'irrelevant',
+    facts({ drill: planned({ expectation: { ...lockup, type: 'Ready' } }) }),
+  ],
+  [
+    'monitor-not-registered',
+    'driver loaded later',
+    'proven!',
+    facts({
+      node: { conditions: healthyConditions.filter(({ type }) => type !== 'AcceleratedHardwareReady') },
+      nma: {
+        log: ['{"msg":"skipping monitor registration: no nvidia hardware detected","monitor":"nvidia"}'],
+      },
+      drill: planned(),
+    }),
+    /looks once/,
+  ],
+  [
+    'monitor-not-registered',
+    'without the log line',
+    'likely',
+    facts({
+      node: { conditions: healthyConditions.filter(({ type }) => type !== 'AcceleratedHardwareReady') },
+    }),
+  ],
+  [
+    'monitor-not-registered',
+    'no GPU at all',
+    'likely',
+    facts({
+      node: {
+        allocatableGpus: 0,
+        conditions: healthyConditions.filter(({ type }) => type !== 'AcceleratedHardwareReady'),
+      },
+      agent: { inventory: inventory({ gpus: [], engines: [] }) },
+    }),
+    /nothing shows a GPU/,
+  ],
+  [
+    'monitor-not-registered',
+    'nothing is written',
+    'unknown',
+    facts({ node: { conditions: noNmaConditions } }),
+  ],
+  ['monitor-not-registered', 'there', 'refuted', facts()],
+  ['monitor-not-registered', 'another type', 'irrelevant', facts({ drill: silentLockup() })],
+  [
+    'monitor-not-registered',
+    'a Neuron line on a node with a GPU',
+    'proven!',
+    facts({ drill: plannedFault('neuron-error') }),
+    /of another monitor \(NvidiaGPUIsReady\), and nothing shows a Neuron device/,
+  ],
+  [
+    'monitor-not-registered',
+    'a Neuron line where there is neither',
+    'proven!',
+    facts({
+      node: { allocatableGpus: 0, conditions: withoutGpuCondition, instanceType: 'm5.large' },
+      nma: { log: [skippedNvidia, skippedNvidia.replaceAll('nvidia', 'neuron')] },
+      drill: plannedFault('neuron-error'),
+    }),
+    /has no AcceleratedHardwareReady, and nothing shows a Neuron device/,
+  ],
+  [
+    'monitor-not-registered',
+    'a Neuron line, and the log is silent on Neuron',
+    'likely',
+    facts({
+      node: { conditions: withoutGpuCondition, instanceType: 'm5.large' },
+      nma: { log: [skippedNvidia] },
+      drill: plannedFault('neuron-error'),
+    }),
+  ],
+  [
+    'monitor-not-registered',
+    'a Neuron driver loaded later',
+    'proven!',
+    facts({
+      node: { conditions: withoutGpuCondition, instanceType: 'trn1.2xlarge' },
+      nma: { log: [skippedNvidia.replaceAll('nvidia', 'neuron')] },
+      drill: plannedFault('neuron-error'),
+    }),
+    /no Neuron hardware when it started/,
+  ],
+  [
+    'monitor-not-registered',
+    'a Neuron line on a Neuron node',
+    'refuted',
+    facts({
+      node: {
+        conditions: withCondition('AcceleratedHardwareReady', { reason: 'NeuronAcceleratedHardwareIsReady' }),
+      },
+      nma: { log: [skippedNvidia] },
+      drill: plannedFault('neuron-error'),
+    }),
+  ],
+  [
+    'monitor-not-registered',
+    'a GPU fault on a Neuron node',
+    'proven!',
+    facts({
+      node: {
+        allocatableGpus: 0,
+        conditions: withCondition('AcceleratedHardwareReady', { reason: 'NeuronAcceleratedHardwareIsReady' }),
+      },
+      agent: { inventory: inventory({ gpus: [], engines: [] }) },
+      drill: plannedFault('nccl-error'),
+    }),
+    /nothing shows a GPU/,
+  ],
+  [
+    'monitor-not-registered',
+    'a GPU fault, and Neuron was skipped',
+    'refuted',
+    facts({ nma: { log: [skippedNvidia.replaceAll('nvidia', 'neuron')] }, drill: planned() }),
+  ],
+  [
+    'nma-not-writing',
+    'old',
+    'proven!',
+    facts({ node: { conditions: stale }, drill: planned() }),
+    /32 min 33 s old/,
+  ],
+  [
+    'nma-not-writing',
+    'an event is missing',
+    'likely',
+    facts({ node: { conditions: stale }, drill: silentLockup() }),
+  ],
+  [
+    'nma-not-writing',
+    'just within 5 min 15 s',
+    'refuted',
+    facts({ node: { conditions: staleConditions(314) } }),
+  ],
+  [
+    'nma-not-writing',
+    'the role says it better',
+    'irrelevant',
+    facts({ node: { conditions: stale }, nma: { pod: irsaPod } }),
+  ],
+  [
+    'nma-not-writing',
+    'not running',
+    'irrelevant',
+    facts({ node: { conditions: stale }, nma: { pod: undefined } }),
+  ],
+  ['nma-not-writing', 'the whole node is old', 'unknown', facts({ node: { conditions: allOld } })],
+  ['nma-not-writing', 'nothing written', 'unknown', facts({ node: { conditions: noNmaConditions } })],
+  [
+    'dcgm-server-missing',
+    'DCGMError',
+    'proven',
+    facts({
+      node: {
+        conditions: withCondition('AcceleratedHardwareReady', { status: 'False', reason: 'DCGMError' }),
+        taints: [{ key: 'nvidia.com/gpu', effect: 'NoSchedule' }],
+      },
+      agent: { inventory: unread },
+      nma: { dcgmServer: { daemonSet: true, pod: undefined } },
+    }),
+    /tolerates no taint, and the node has nvidia\.com\/gpu/,
+  ],
+  [
+    'dcgm-server-missing',
+    'no engine process',
+    'proven!',
+    facts({
+      agent: { inventory: inventory({ engines: [] }) },
+      nma: { dcgmServer: { daemonSet: false, pod: undefined } },
+      drill: planned(),
+    }),
+  ],
+  [
+    'dcgm-server-missing',
+    'Pending',
+    'likely',
+    facts({
+      agent: { inventory: unread },
+      nma: { dcgmServer: { daemonSet: true, pod: pod('dcgm-server-a', { phase: 'Pending', ready: false }) } },
+    }),
+  ],
+  [
+    'dcgm-server-missing',
+    'another engine',
+    'refuted',
+    facts({ nma: { dcgmServer: { daemonSet: false, pod: undefined } } }),
+    /another engine/,
+  ],
+  [
+    'dcgm-server-missing',
+    'DCGM_ADDRESS',
+    'refuted',
+    facts({
+      nma: {
+        pod: pod(nmaPod, { environment: { DCGM_ADDRESS: 'dcgm:5555' } }),
+        dcgmServer: { daemonSet: false, pod: undefined },
+      },
+    }),
+  ],
+  ['dcgm-server-missing', 'Running', 'refuted', facts()],
+  [
+    'dcgm-server-missing',
+    'its loss was the drill',
+    'irrelevant',
+    facts({
+      nma: { dcgmServer: { daemonSet: false, pod: undefined } },
+      drill: { ...plannedFault('engine-loss'), receipt: receipt([pausedResult]), waitedUntil: now },
+    }),
+  ],
+  ...['engine-loss', 'double-bit-error', 'health-faulty-memory', 'cascade'].flatMap(
+    (name): readonly RuleRow[] => [
+      [
+        'dcgm-server-missing',
+        `${name} with no engine to write to`,
+        'proven!',
+        facts({
+          agent: { inventory: inventory({ engines: [] }) },
+          nma: { dcgmServer: { daemonSet: false, pod: undefined } },
+          drill: plannedFault(name),
+        }),
+      ],
+      [
+        'nobody-listens',
+        `${name} before the injection`,
+        'proven',
+        facts({ agent: { inventory: inventory({ engines: [deafEngine] }) }, drill: plannedFault(name) }),
+      ],
+      ['nobody-listens', `${name} on the right one`, 'refuted', facts({ drill: plannedFault(name) })],
+      [
+        'wrong-engine',
+        `${name} for a deaf one`,
+        'proven',
+        facts({
+          agent: { inventory: inventory({ engines: [deafEngine, engine()] }) },
+          drill: withEngine(plannedFault(name), { pid: 777 }),
+        }),
+      ],
+      [
+        'arm64-gate',
+        name,
+        'proven!',
+        facts({
+          node: { architecture: 'arm64' },
+          nma: { version: version('v1.6.4') },
+          drill: plannedFault(name),
+        }),
+      ],
+      [
+        'monitor-disabled',
+        name,
+        'proven!',
+        facts({
+          node: { conditions: withoutGpuCondition },
+          nma: { disabledPlugins: ['nvidia'] },
+          drill: plannedFault(name),
+        }),
+      ],
+    ],
+  ),
+  [
+    'nobody-listens',
+    'a paused engine says nothing',
+    'irrelevant',
+    facts({
+      agent: { inventory: inventory({ engines: [engine({ ...deafEngine, problems: ['stopped'] })] }) },
+      drill: { ...plannedFault('engine-loss'), receipt: receipt([pausedResult]), waitedUntil: now },
+    }),
+  ],
+  ...['pod-stuck-terminating', 'ipamd-not-ready', 'soft-lockup', 'nccl-error'].flatMap(
+    (name): readonly RuleRow[] => [
+      [
+        'nobody-listens',
+        `${name} needs no engine`,
+        'irrelevant',
+        facts({ agent: { inventory: inventory({ engines: [deafEngine] }) }, drill: plannedFault(name) }),
+      ],
+      [
+        'dcgm-server-missing',
+        `${name} needs none`,
+        'irrelevant',
+        facts({
+          agent: { inventory: inventory({ engines: [] }) },
+          nma: { dcgmServer: { daemonSet: false, pod: undefined } },
+          drill: plannedFault(name),
+        }),
+      ],
+    ],
+  ),
+  [
+    'engine-lost',
+    'DCGMError',
+    'proven',
+    facts({
+      node: {
+        conditions: withCondition('AcceleratedHardwareReady', { status: 'False', reason: 'DCGMError' }),
+      },
+      drill: planned(),
+    }),
+    /reports DCGMError/,
+  ],
+  [
+    'engine-lost',
+    'restarted',
+    'proven',
+    facts({
+      nma: {
+        dcgmServer: { daemonSet: true, pod: pod('dcgm-server-a', { startedAt: before(20), restarts: 1 }) },
+      },
+      drill: silent(),
+    }),
+    /restarted after the injection/,
+  ],
+  [
+    'engine-lost',
+    'unreachable',
+    'proven',
+    facts({ drill: refusedDrill('engine_unreachable', 'unable to establish a connection') }),
+  ],
+  [
+    'engine-lost',
+    'a line in the log',
+    'likely',
+    facts({ nma: { log: ['{"msg":"failed to health check DCGM"}'] } }),
+  ],
+  ['engine-lost', 'there', 'refuted', facts()],
+  [
+    'engine-lost',
+    'nothing to read',
+    'unknown',
+    facts({ nma: { log: unread, dcgmServer: { daemonSet: false, pod: undefined } } }),
+  ],
+  [
+    'engine-without-gpus',
+    'none',
+    'likely',
+    facts({ agent: { inventory: inventory({ engines: [engine({ gpus: [] })] }) } }),
+    /NVML sees 1/,
+  ],
+  [
+    'engine-without-gpus',
+    'not listed',
+    'unknown',
+    facts({
+      agent: { inventory: inventory({ engines: [engine({ gpus: [], problems: ['dcgmi timed out'] })] }) },
+    }),
+  ],
+  [
+    'gpu-missing',
+    'NVML lacks one that the engine has',
+    'proven aside',
+    facts({ agent: { inventory: inventory({ engines: [engine({ gpus: twoGpus })] }) } }),
+    /NVML lists 1, the host engine with pid 4242 2 GPUs.*GPU-2 at 00000000:5E:00\.0: NVML does not list it/,
+  ],
+  [
+    'gpu-missing',
+    'the engine lacks one, and the drill was refused for it',
+    'proven',
+    facts({
+      agent: { inventory: inventory({ engines: [engine({ gpus: [...twoGpus].slice(1) })] }) },
+      drill: refusedDrill('gpu_not_in_engine', 'the engine does not know GPU-1'),
+    }),
+    /GPU-1 at 00000000:3B:00\.0: host engine 4242 does not list it/,
+  ],
+  ['gpu-missing', 'the same', 'refuted', facts(), /NVML lists 1, .* 1 GPUs, and they are the same/],
+  [
+    'gpu-missing',
+    'an engine without any',
+    'irrelevant',
+    facts({ agent: { inventory: inventory({ engines: [engine({ gpus: [] })] }) } }),
+  ],
+  [
+    'gpu-missing',
+    'NVML does not answer',
+    'unknown',
+    facts({
+      agent: {
+        inventory: inventory({
+          gpus: [],
+          capabilities: [{ name: 'nvml', available: false, because: 'no library' }],
+        }),
+      },
+    }),
+    /no library/,
+  ],
+  ['gpu-missing', 'no inventory', 'unknown', facts({ agent: { inventory: unread } })],
+  ['gpu-missing', 'a drill without GPU', 'irrelevant', facts({ drill: silentLockup() })],
+  ['engine-without-gpus', 'has them', 'refuted', facts()],
+  ['engine-without-gpus', 'no inventory', 'unknown', facts({ agent: { inventory: unread } })],
+  [
+    'already-false',
+    'the same fault',
+    'proven!',
+    facts({ drill: silent({ conditionBefore: falseCondition('NvidiaXID79Error', message79) }) }),
+    /nothing but the heartbeat/,
+  ],
+  [
+    'already-false',
+    'another fault',
+    'likely',
+    facts({ drill: silent({ conditionBefore: falseCondition('DCGMHealthCode101', 'code 101') }) }),
+    /does not move the transition/,
+  ],
+  [
+    'already-false',
+    'before the injection',
+    'likely',
+    facts({ node: { conditions: withCondition('AcceleratedHardwareReady', { status: 'False' }) } }),
+  ],
+  ['already-false', 'True', 'refuted', facts({ drill: silent() })],
+  ['already-false', 'not kept', 'unknown', facts({ drill: silent({ conditionBefore: undefined }) })],
+  ['already-false', 'an event', 'irrelevant', facts({ drill: silentLockup() })],
+  [
+    'nma-just-started',
+    'just before',
+    'likely',
+    facts({ nma: { pod: pod(nmaPod, { startedAt: before(110) }) }, drill: silent() }),
+    /20 s before/,
+  ],
+  [
+    'nma-just-started',
+    'since',
+    'likely',
+    facts({ nma: { pod: pod(nmaPod, { startedAt: before(30), restarts: 1 }) }, drill: silent() }),
+    /60 s after/,
+  ],
+  ['nma-just-started', 'long before', 'refuted', facts({ drill: silent() })],
+  [
+    'nma-just-started',
+    'not known',
+    'unknown',
+    facts({ nma: { pod: pod(nmaPod, { startedAt: null }) }, drill: silent() }),
+  ],
+  ['nma-just-started', 'nothing injected', 'irrelevant', facts({ drill: planned() })],
+  [
+    'wait-too-short',
+    'health check',
+    'likely',
+    facts({ drill: silent({ expectation: { ...conditionXid31, reason: 'DCGMHealthCode101' } }) }),
+    /up to 5 min 16 s/,
+  ],
+  ['wait-too-short', 'long enough', 'refuted', facts({ drill: silent() })],
+  ['wait-too-short', 'not waited', 'irrelevant', facts({ drill: planned() })],
+
+  [
+    'karpenter-gate-off',
+    'default',
+    'proven',
+    facts({ repair: { karpenter: karpenterOff(undefined) } }),
+    /default is off/,
+  ],
+  [
+    'karpenter-gate-off',
+    'switched off',
+    'proven',
+    facts({ repair: { karpenter: karpenterOff(false) }, drill: reacted() }),
+    /switched off/,
+  ],
+  ['karpenter-gate-off', 'on', 'refuted', facts()],
+  ['karpenter-gate-off', 'a managed group', 'irrelevant', facts({ repair: managed })],
+  [
+    'repair-no-action',
+    'DCGMError',
+    'proven',
+    facts({ repair: managed, drill: planned({ expectation: { ...conditionXid31, reason: 'DCGMError' } }) }),
+    /documented action for reason DCGMError is none/,
+  ],
+  [
+    'repair-no-action',
+    'Karpenter asks for no reason',
+    'refuted',
+    facts({ drill: planned({ expectation: { ...conditionXid31, reason: 'DCGMError' } }) }),
+  ],
+  ['repair-no-action', 'an event is enough', 'irrelevant', facts({ drill: silentLockup() })],
+  [
+    'repair-threshold',
+    'Karpenter, 2 of 5',
+    'proven',
+    facts({ repair: { peers: { total: 5, unhealthyOthers: 1 } } }),
+    /2 of 5.*allows 1/,
+  ],
+  [
+    'repair-threshold',
+    'Karpenter, 2 of 6',
+    'refuted',
+    facts({ repair: { peers: { total: 6, unhealthyOthers: 1 } } }),
+  ],
+  [
+    'repair-threshold',
+    'EKS, 2 of 6',
+    'proven',
+    facts({ repair: { ...managed, peers: { total: 6, unhealthyOthers: 1 } } }),
+    /33 %/,
+  ],
+  [
+    'repair-threshold',
+    'EKS, 5 of 5',
+    'refuted',
+    facts({ repair: { ...managed, peers: { total: 5, unhealthyOthers: 4 } } }),
+  ],
+  ['repair-threshold', 'nobody', 'irrelevant', facts({ repair: { nodePool: undefined } })],
+  [
+    'repair-not-due',
+    'a minute old',
+    'proven',
+    facts({ node: { conditions: turned }, drill: reacted() }),
+    /will replace the node in 9 min/,
+  ],
+  [
+    'repair-not-due',
+    'over',
+    'refuted',
+    facts({
+      node: { conditions: turned.map((row) => ({ ...row, lastTransitionTime: before(700) })) },
+      drill: reacted(),
+    }),
+  ],
+  ['repair-not-due', 'no reaction', 'irrelevant', facts({ drill: silent() })],
+  [
+    'repair-not-enabled',
+    'nobody owns the node',
+    'proven',
+    facts({ repair: { nodePool: undefined } }),
+    /Nothing repairs this node/,
+  ],
+  ['repair-not-enabled', 'a managed group', 'likely', facts({ repair: managed }), /does not show it/],
+  ['repair-not-enabled', 'no Karpenter found', 'likely', facts({ repair: { karpenter: undefined } })],
+  ['repair-not-enabled', 'Karpenter', 'refuted', facts()],
+  [
+    'repair-not-enabled',
+    'the gate says it better',
+    'irrelevant',
+    facts({ repair: { karpenter: karpenterOff(false) } }),
+  ],
+];

@@ -1,0 +1,65 @@
+import t from 'tap';
+import type { Judgement } from '../../../coordinator/diagnosis/rule.ts';
+import { rules } from '../../../coordinator/diagnosis/rules.ts';
+import { facts, planned } from './builder.ts';
+import { ruleRows, type Said } from './rows.ts';
+
+function saidBy(judgement: Judgement): Said {
+  if (judgement.is !== 'cause') return judgement.is;
+  const aside = judgement.aside ? (' aside' as const) : ('' as const);
+  return judgement.blocks ? 'proven!' : `${judgement.certainty}${aside}`;
+}
+
+function textOf(judgement: Judgement): string {
+  if (judgement.is === 'irrelevant') return '';
+  return judgement.is === 'cause' ? judgement.summary : judgement.because;
+}
+
+t.test('what each rule says', async (t) => {
+  for (const [code, name, said, given, text] of ruleRows) {
+    const judgement = rules.find((rule) => rule.code === code)?.judge(given);
+    if (judgement === undefined) {
+      t.fail(`no rule ${code}`);
+      continue;
+    }
+    t.equal(saidBy(judgement), said, `${code}, ${name}: ${said} (${textOf(judgement)})`);
+    if (text !== undefined) t.match(textOf(judgement), text, `${code}, ${name}: its text`);
+    if (judgement.is !== 'cause') continue;
+    t.ok(judgement.evidence.length > 0, `${code}, ${name}: has evidence`);
+    t.ok(
+      judgement.evidence.every(({ source, observed }) => source !== '' && observed !== ''),
+      `${code}, ${name}: evidence says something`,
+    );
+    t.ok(judgement.remedy.length > 10, `${code}, ${name}: has a remedy`);
+    t.ok(
+      !judgement.blocks || (judgement.certainty === 'proven' && !judgement.aside),
+      `${code}, ${name}: only a proven cause blocks`,
+    );
+    t.notMatch(
+      `${judgement.summary} ${judgement.remedy}`,
+      /undefined|NaN|\[object|null/,
+      `${code}, ${name}: no raw value`,
+    );
+  }
+});
+
+t.test('every rule has rows: a cause and its refutation', async (t) => {
+  const codes = rules.map(({ code }) => code);
+  t.same([...new Set(codes)], codes, 'codes are unique');
+  for (const { code, title } of rules) {
+    const said = ruleRows.filter(([rowCode]) => rowCode === code).map(([, , word]) => word);
+    t.match(code, /^[a-z0-9]+(-[a-z0-9]+)*$/, `${code} is kebab-case`);
+    t.ok(title.length > 5, `${code} has a title`);
+    t.ok(
+      said.some((word) => /^(proven|likely)/.test(word)),
+      `${code} has a row with the cause`,
+    );
+    t.ok(said.includes('refuted'), `${code} has a row that refutes it`);
+  }
+});
+
+t.test('a healthy node has no cause, with and without a planned drill', async (t) => {
+  for (const given of [facts(), facts({ drill: planned() })]) {
+    for (const rule of rules) t.not(rule.judge(given).is, 'cause', rule.code);
+  }
+});

@@ -1,0 +1,332 @@
+import fc from 'fast-check';
+import t from 'tap';
+import {
+  type InjectionState,
+  nextControlStep,
+  nextExperimentStep,
+  nextInjectionStep,
+} from '../../../coordinator/drill/machine.ts';
+import {
+  verdictAfterWait,
+  verdictOfBlocking,
+  verdictOfRefusal,
+} from '../../../coordinator/drill/verdicts.ts';
+import { type TimelineEntry, type Verdict, verdicts } from '../../../coordinator/store/expectation.ts';
+import {
+  type Control,
+  type ControlStatus,
+  type ExperimentSpec,
+  type ExperimentStatus,
+  experimentPhases,
+  type InjectionStatus,
+  injectionPhases,
+} from '../../../coordinator/store/experiment.ts';
+import type { Explanation } from '../../../coordinator/store/explanation.ts';
+import { reasons } from '../../../shared/errors.ts';
+import { dcgmResult, kernelResult, receipt } from '../diagnosis/builder.ts';
+
+const spec: ExperimentSpec = { fault: { name: 'conntrack-full' } };
+const now = Date.parse('2026-01-01T00:10:00Z');
+const later = '2026-01-01T01:00:00.000Z';
+const earlier = '2026-01-01T00:00:00.000Z';
+
+const explanation = (code: string): Explanation => ({
+  code,
+  summary: code,
+  evidence: [],
+  remedy: '',
+  refuted: [],
+  alsoFound: [],
+});
+const state = (node: string, status?: InjectionStatus): InjectionState => ({
+  name: `i-${node}`,
+  spec: {
+    experiment: 'e',
+    node,
+    nodeUid: `uid-${node}`,
+    fault: 'conntrack-full',
+    parameters: {},
+    order: { orderId: `o-${node}`, method: 'WriteKernelMessage', body: {} },
+    expectation: { kind: 'event', type: 'KernelReady', reason: 'X', withinSeconds: 5 },
+    confidence: '',
+  },
+  status,
+});
+const ended = (node: string, verdict: Verdict, code = 'reacted', seconds?: number) =>
+  state(node, {
+    phase: 'Completed',
+    verdict,
+    explanation: explanation(code),
+    ...(seconds && { latency: { seconds, clock: 'coordinator', from: 'a', to: 'b' } }),
+  });
+const running = (selected: string[], deadlineAt = later): ExperimentStatus => ({
+  phase: 'Running',
+  selected,
+  deadlineAt,
+});
+
+t.test('where an experiment goes from each state', async (t) => {
+  const step = (
+    given: ExperimentSpec,
+    status: ExperimentStatus | undefined,
+    injections: readonly InjectionState[] = [],
+  ) => nextExperimentStep(given, status, injections, now);
+  const abort = { ...spec, abort: true };
+  t.strictSame(step(spec, undefined), { step: 'select' });
+  t.strictSame(step(spec, { phase: 'Pending' }), { step: 'select' });
+  t.strictSame(step(spec, running(['a', 'b'])), { step: 'create', nodes: ['a', 'b'] });
+  t.strictSame(
+    step(spec, running(['a', 'b']), [state('a')]),
+    { step: 'create', nodes: ['b'] },
+    'what is missing',
+  );
+  t.strictSame(step(spec, running(['a', 'b']), [ended('a', 'pass'), state('b')]), {
+    step: 'work',
+    injections: ['i-b'],
+  });
+  t.strictSame(
+    step(spec, running(['a'], earlier), [state('a')]),
+    { step: 'expire', injections: ['i-a'] },
+    'the deadline is over',
+  );
+  t.match(
+    step(spec, running(['a', 'b'], earlier), [ended('a', 'pass')]),
+    { step: 'conclude', summary: { phase: 'Completed', verdict: 'error' } },
+    'what was never begun is no pass',
+  );
+  t.match(step(spec, running(['a'], earlier), [ended('a', 'pass')]), {
+    step: 'conclude',
+    summary: { verdict: 'pass' },
+  });
+  t.strictSame(step(abort, running(['a']), [state('a')]), { step: 'abort', injections: ['i-a'] });
+  t.match(step(abort, undefined), { step: 'conclude', summary: { phase: 'Aborted', verdict: 'aborted' } });
+  t.match(
+    step(abort, running(['a', 'b']), [ended('a', 'fail', 'arm64-gate'), ended('b', 'aborted', 'aborted')]),
+    {
+      step: 'conclude',
+      summary: { verdict: 'aborted', explanation: { code: 'aborted' }, counts: { fail: 1, other: 1 } },
+    },
+    'told by what was cut short',
+  );
+  for (const phase of ['Completed', 'Aborted'] as const)
+    t.strictSame(step(abort, { phase }, [state('a')]), { step: 'rest' }, `${phase} is the end`);
+});
+
+t.test('the worst node decides, the slowest gives the latency', async (t) => {
+  const conclude = (...injections: InjectionState[]) => {
+    const next = nextExperimentStep(spec, running(injections.map((row) => row.spec.node)), injections, now);
+    t.equal(next.step, 'conclude');
+    return next.step === 'conclude' ? next.summary : undefined;
+  };
+  t.match(conclude(ended('a', 'pass', 'reacted', 2), ended('b', 'pass', 'reacted', 9)), {
+    verdict: 'pass',
+    latency: { seconds: 9 },
+    counts: { total: 2, pass: 2, fail: 0, other: 0 },
+  });
+  t.match(conclude(ended('a', 'pass'), ended('b', 'inconclusive', 'already-false')), {
+    verdict: 'inconclusive',
+    explanation: { code: 'already-false' },
+  });
+  t.match(conclude(ended('a', 'inconclusive'), ended('b', 'fail', 'arm64-gate')), { verdict: 'fail' });
+  t.match(conclude(ended('a', 'fail'), ended('b', 'error', 'agent-unknown')), { verdict: 'error' });
+  t.equal(conclude()?.verdict, 'error', 'no node at all is no pass');
+});
+
+t.test('each phase of an injection has its step', async (t) => {
+  t.equal(nextInjectionStep(undefined), 'prepare');
+  const steps = {
+    Selected: 'prepare',
+    ControlBefore: 'control',
+    Injecting: 'inject',
+    Verifying: 'verify',
+    ControlAfter: 'control',
+    Completed: 'rest',
+  } as const;
+  for (const phase of injectionPhases) t.equal(nextInjectionStep({ phase }), steps[phase]);
+});
+
+t.test('the controls of a negative drill, one after the other', async (t) => {
+  const at = '2026-01-01T00:00:00.000Z';
+  const control = (when: 'before' | 'after', path: 'dcgm' | 'kernel-log'): Control => ({
+    when,
+    path,
+    order: { orderId: `o-${when}-${path}`, method: 'WriteKernelMessage', body: {} },
+    expectation: { kind: 'event', type: 'KernelReady', reason: 'AppBlocked', withinSeconds: 35 },
+  });
+  const controls = [
+    control('before', 'dcgm'),
+    control('before', 'kernel-log'),
+    control('after', 'dcgm'),
+    control('after', 'kernel-log'),
+  ];
+  const begun = (orderId: string): ControlStatus => ({ orderId, baseline: { at, events: {} } });
+  const written = (orderId: string): ControlStatus => ({ ...begun(orderId), receipt: receipt([]) });
+  const answered = (orderId: string): ControlStatus => ({
+    ...written(orderId),
+    seen: { at, clock: 'node', kind: 'event', source: 's', text: 'x', match: false },
+  });
+  const both = [answered('o-before-dcgm'), answered('o-before-kernel-log')];
+  type Phase = 'ControlBefore' | 'ControlAfter';
+  const rows: readonly (readonly [
+    Phase,
+    readonly ControlStatus[] | undefined,
+    string,
+    string | undefined,
+  ])[] = [
+    ['ControlBefore', undefined, 'observe', 'o-before-dcgm'],
+    ['ControlBefore', [begun('o-before-dcgm')], 'order', 'o-before-dcgm'],
+    ['ControlBefore', [written('o-before-dcgm')], 'await', 'o-before-dcgm'],
+    ['ControlBefore', [answered('o-before-dcgm')], 'observe', 'o-before-kernel-log'],
+    ['ControlBefore', both, 'proceed', undefined],
+    ['ControlAfter', both, 'observe', 'o-after-dcgm'],
+    ['ControlAfter', [...both, written('o-after-dcgm')], 'await', 'o-after-dcgm'],
+    [
+      'ControlAfter',
+      [...both, answered('o-after-dcgm'), answered('o-after-kernel-log')],
+      'proceed',
+      undefined,
+    ],
+  ];
+  for (const [phase, made, step, orderId] of rows) {
+    const next = nextControlStep({ controls }, { phase, ...(made && { controls: [...made] }) });
+    t.equal(next.step, step, `${phase}, ${made?.length ?? 0} made: ${step}`);
+    t.equal('control' in next ? next.control.order.orderId : undefined, orderId);
+  }
+});
+
+/** What the runner makes of a step, without any cluster. */
+function perform(
+  given: { status: ExperimentStatus | undefined; injections: InjectionState[] },
+  step: ReturnType<typeof nextExperimentStep>,
+  verdict: Verdict,
+): { status: ExperimentStatus | undefined; injections: InjectionState[] } {
+  const { status, injections } = given;
+  switch (step.step) {
+    case 'select':
+      return { status: { ...running(['a', 'b', 'c']), phase: 'Running' }, injections };
+    case 'create':
+      return { status, injections: [...injections, ...step.nodes.map((node) => state(node))] };
+    case 'work':
+    case 'abort':
+    case 'expire':
+      return {
+        status,
+        injections: injections.map((row) =>
+          step.injections.includes(row.name) ? ended(row.spec.node, verdict) : row,
+        ),
+      };
+    case 'conclude':
+      return { status: { ...status, ...step.summary }, injections };
+    case 'rest':
+      return given;
+  }
+}
+
+t.test('from every state it comes to rest within a few steps', async () => {
+  const injectionStatus = fc.option(
+    fc.record({ phase: fc.constantFrom(...injectionPhases), verdict: fc.constantFrom(...verdicts) }),
+    { nil: undefined },
+  );
+  const status = fc.option(
+    fc.record({
+      phase: fc.constantFrom(...experimentPhases),
+      selected: fc.subarray(['a', 'b', 'c']),
+      deadlineAt: fc.constantFrom(earlier, later),
+    }),
+    { nil: undefined },
+  );
+  const injections = fc
+    .subarray(['a', 'b', 'c'])
+    .chain((nodes) => fc.tuple(...nodes.map((node) => injectionStatus.map((row) => state(node, row)))));
+  fc.assert(
+    fc.property(
+      status,
+      injections,
+      fc.boolean(),
+      fc.constantFrom(...verdicts),
+      (first, rows, abort, verdict) => {
+        let at = { status: first as ExperimentStatus | undefined, injections: rows as InjectionState[] };
+        for (let left = 6; left > 0; left -= 1) {
+          const step = nextExperimentStep({ ...spec, abort }, at.status, at.injections, now);
+          if (step.step === 'rest') return true;
+          at = perform(at, step, verdict);
+        }
+        return false;
+      },
+    ),
+  );
+});
+
+t.test('verdicts of refusals', async (t) => {
+  const rows: readonly (readonly [keyof typeof reasons, Verdict])[] = [
+    ['nobody_listens', 'fail'],
+    ['engine_not_found', 'fail'],
+    ['agent_unreachable', 'inconclusive'],
+    ['order_interrupted', 'inconclusive'],
+    ['read_back_failed', 'inconclusive'],
+    ['process_not_paused', 'inconclusive'],
+    ['order_stopped', 'inconclusive'],
+    ['log_file_missing', 'fail'],
+    ['log_file_unusable', 'error'],
+    ['too_many_running', 'error'],
+    ['alert_gap_too_short', 'error'],
+    ['disarmed', 'error'],
+    ['agent_unknown', 'error'],
+    ['gpu_unknown', 'error'],
+    ['alert_slot_busy', 'error'],
+    ['dcgmi_timeout', 'error'],
+  ];
+  const refused = explanation('injection-refused');
+  for (const [reason, verdict] of rows) t.equal(verdictOfRefusal(reason, refused), verdict, reason);
+  for (const reason of Object.keys(reasons))
+    t.not(verdictOfRefusal(reason as keyof typeof reasons, refused), 'pass', `${reason} is never a pass`);
+  const open = explanation('injection-not-proven');
+  t.equal(verdictOfRefusal('dcgmi_timeout', open), 'inconclusive', 'it may have been written');
+  t.equal(verdictOfRefusal('engine_unreachable', open), 'inconclusive', 'nor is the engine to blame');
+});
+
+t.test('verdicts of silence, and of what blocks a drill', async (t) => {
+  const gap = (text: string): TimelineEntry => ({
+    at: earlier,
+    clock: 'coordinator',
+    kind: 'gap',
+    source: 'watch',
+    text,
+    match: false,
+  });
+  const lost = { timeline: [gap('what came is lost')] };
+  const late = { timeline: [gap('everything came, but late')] };
+  t.equal(verdictAfterWait(explanation('arm64-gate'), {}), 'fail');
+  t.equal(verdictAfterWait(explanation('unexplained'), {}), 'fail');
+  for (const code of [
+    'already-false',
+    'event-combined',
+    'node-replaced',
+    'reason-replaced',
+    'wait-too-short',
+    'nma-just-started',
+    'injection-not-proven',
+    'injection-interrupted',
+  ])
+    t.equal(verdictAfterWait(explanation(code), {}), 'inconclusive', code);
+  for (const code of ['unexplained', 'observation-gap']) {
+    t.equal(verdictAfterWait(explanation(code), lost), 'inconclusive', `${code}, and history is lost`);
+    t.equal(verdictAfterWait(explanation(code), late), 'fail', `${code}, and nothing is lost`);
+  }
+  t.equal(verdictOfBlocking(explanation('credentials-broken')), 'fail');
+  t.equal(verdictOfBlocking(explanation('already-false')), 'inconclusive');
+  t.equal(verdictOfBlocking(explanation('agent-unknown')), 'error');
+  t.equal(verdictOfBlocking(explanation('agent-disarmed')), 'error');
+});
+
+t.test('verdicts of a fault that one surface took and another did not', async (t) => {
+  const half = (code: string) => ({
+    receipt: receipt([kernelResult('a line'), dcgmResult({ outcome: 'refused', code, message: 'no' })]),
+  });
+  const refused = explanation('injection-refused');
+  t.equal(verdictAfterWait(refused, half('alert_slot_busy')), 'error', 'the drill was not made');
+  t.equal(verdictAfterWait(refused, half('gpu_not_in_engine')), 'fail', 'a finding about the node');
+  t.equal(verdictAfterWait(refused, half('a_new_reason')), 'error');
+  t.equal(verdictAfterWait(refused, {}), 'error');
+  t.equal(verdictAfterWait(explanation('nobody-listens'), half('nobody_listens')), 'fail');
+});

@@ -1,0 +1,144 @@
+import t from 'tap';
+import { faults } from '../../../coordinator/catalogue/catalogue.ts';
+import { findNmaVersion } from '../../../coordinator/catalogue/nma/versions.ts';
+import { optInLabel, optInValue } from '../../../coordinator/plan/select.ts';
+import { previewTarget } from '../../../coordinator/preview/preview.ts';
+import { createPlanner } from '../../../coordinator/run/planner.ts';
+import type { ExperimentSpec } from '../../../coordinator/store/experiment.ts';
+import type { Facts } from '../../../coordinator/view/facts.ts';
+import { Refusal } from '../../../shared/errors.ts';
+import {
+  type Change,
+  deafEngine,
+  engine,
+  facts,
+  inventory,
+  pod,
+  withCondition,
+} from '../diagnosis/builder.ts';
+
+const xid: ExperimentSpec = { fault: { name: 'xid', parameters: { xid: 79 } } };
+
+const preview = (change: Change, spec = xid) =>
+  previewTarget(facts(change), { spec, orderId: 'order-1', marker: 'abc123' });
+
+t.test('what the preflight would find is a refusal too, and said once', async (t) => {
+  t.same(preview({}).refusals, []);
+  const rows: readonly (readonly [string, Change, readonly string[]])[] = [
+    [
+      'no agent',
+      { agent: { url: undefined, inventory: { unread: 'no agent is known' } } },
+      ['agent_unknown'],
+    ],
+    ['disarmed', { agent: { inventory: inventory({ armed: false }) } }, ['disarmed']],
+    ['nobody listens', { agent: { inventory: inventory({ engines: [deafEngine] }) } }, ['nobody_listens']],
+    ['arm64', { node: { architecture: 'arm64' } }, ['arm64-gate']],
+  ];
+  for (const [name, change, reasons] of rows) {
+    t.same(
+      preview(change).refusals.map(({ reason }) => reason),
+      reasons,
+      name,
+    );
+    for (const { message, remedy } of preview(change).refusals) t.ok(message !== '' && remedy !== '', name);
+  }
+});
+
+t.test('what is broken without being a refusal lowers the confidence', async (t) => {
+  t.equal(preview({}).confidence.level, 'high');
+  const rows: readonly (readonly [string, Change])[] = [
+    ['nma-not-installed', { node: { conditions: [] }, nma: { daemonSet: undefined, pod: undefined } }],
+    ['nma-not-running', { nma: { pod: pod('a', { phase: 'Pending', ready: false }) } }],
+    [
+      'already-false',
+      { node: { conditions: withCondition('AcceleratedHardwareReady', { status: 'False' }) } },
+    ],
+  ];
+  for (const [code, change] of rows) {
+    const { confidence } = preview(change);
+    t.equal(confidence.level, 'low', code);
+    t.ok(
+      confidence.because.some((text) => text.startsWith(`${code}: `)),
+      `${code} in ${confidence.because}`,
+    );
+  }
+});
+
+t.test('what repair would follow', async (t) => {
+  t.match(preview({}).repair, [
+    { controller: 'Karpenter', willAct: 'yes', action: 'replace', afterSeconds: 600 },
+  ]);
+  const event = preview({}, { fault: { name: 'xid', parameters: { xid: 13 } } });
+  t.match(event.repair, [{ willAct: 'no', blockedBy: [{ code: 'repair-no-action' }] }]);
+});
+
+/** A planner over so many nodes; `read` is what reading the facts of one does. */
+function planner(count: number, read: (node: string) => Promise<Facts>) {
+  const names = Array.from({ length: count }, (_, index) => `n${index}`);
+  return createPlanner({
+    nodes: () =>
+      names.map((name) => ({
+        apiVersion: 'v1',
+        kind: 'Node',
+        metadata: { name, uid: `uid-${name}`, labels: { [optInLabel]: optInValue } },
+        status: {
+          conditions: [{ type: 'Ready', status: 'True' }],
+          capacity: { 'nvidia.com/gpu': '1' },
+        },
+      })),
+    collector: { facts: read, nmaVersions: async () => new Map([['', findNmaVersion('1.7.2')]]) },
+    store: { listInjections: async () => [], listExperiments: async () => [] },
+    rows: faults,
+  });
+}
+
+const factsOf = (name: string, change: Change = {}) =>
+  facts({ ...change, node: { name }, agent: { inventory: inventory({ node: name }), ...change.agent } });
+
+t.test('at most 16 agents are asked at a time, and the answers keep their order', async (t) => {
+  let asked = 0;
+  let most = 0;
+  const { preview: previewAll } = planner(40, async (node) => {
+    asked += 1;
+    most = Math.max(most, asked);
+    await new Promise((resolve) => setImmediate(resolve));
+    asked -= 1;
+    return factsOf(node);
+  });
+  const spec: ExperimentSpec = { ...xid, target: { mode: 'all' } };
+  const { targets } = await previewAll({ metadata: { name: 'drill' }, spec });
+  t.equal(most, 16);
+  t.equal(targets.length, 40);
+  t.same(
+    targets.map(({ node }) => node),
+    targets.map(({ order }) => targetOf(order.orderId, targets)),
+  );
+});
+
+/** The id of an order is made of experiment and node, so that no two are the same. */
+function targetOf(orderId: string, targets: readonly { node: string; order: { orderId: string } }[]) {
+  return targets.find(({ order }) => order.orderId === orderId)?.node;
+}
+
+t.test('a drill of a health check is planned by the engine that the node has', async (t) => {
+  const spec: ExperimentSpec = { fault: { name: 'health-recovery-action', parameters: { action: 4 } } };
+  const experiment = { metadata: { name: 'drill', uid: 'u' }, spec } as never;
+  const old = inventory({ node: 'n0', engines: [engine({ version: '4.5.2' })] });
+  const rows = [
+    ['4.5.2', async () => factsOf('n0', { nma: { version: version('1.7.2') }, agent: { inventory: old } })],
+    ['unread', async () => Promise.reject(new Refusal('node_unknown', 'gone'))],
+  ] as const;
+  for (const [name, read] of rows) {
+    const [spec] = await planner(1, read).injections(experiment, ['n0']);
+    t.match(spec?.expectation.reason, /^DCGMHealthCode/, name);
+    t.match(
+      spec?.confidence,
+      name === 'unread' ? /engine is not known/ : /^(high|medium): version 1\.7\.2/,
+      name,
+    );
+  }
+});
+
+function version(text: string): NonNullable<Facts['nma']['version']> {
+  return { text, ...findNmaVersion(text) };
+}
