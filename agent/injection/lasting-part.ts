@@ -35,7 +35,6 @@ export async function keepLasting(part: LastingPart): Promise<void> {
     beats: 1,
     failures: 0,
     lastAt: isoFromMillis(startMs),
-    ended: null,
   };
   const tell = () => part.tell({ ...entry, sustained });
 

@@ -186,8 +186,8 @@ function journalLine(
   );
   const recovery = parts.flatMap(({ prepared }, part) => {
     const kept = prepared?.lasting?.recovery;
-    const ended = entries[part]?.sustained?.ended ?? null;
-    return kept === undefined || ended !== null || entries[part]?.outcome === 'failed'
+    const ended = entries[part]?.sustained?.ended;
+    return kept === undefined || ended !== undefined || entries[part]?.outcome === 'failed'
       ? []
       : [{ part, ...kept }];
   });

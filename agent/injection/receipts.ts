@@ -3,8 +3,13 @@ import type { Receipt, SurfaceResult } from '../../shared/schemas/receipt.ts';
 import { negative } from './channel.ts';
 import type { JournalLine, RemainingPart } from './journal.ts';
 
+/** Whether a sustained part of the order is still active. */
 export function isLasting({ surfaces }: Receipt): boolean {
-  return surfaces.some(({ sustained }) => sustained?.ended === null);
+  return surfaces.some(isActive);
+}
+
+function isActive({ sustained }: SurfaceResult): boolean {
+  return sustained !== undefined && sustained.ended === undefined;
 }
 
 export function noted(entry: SurfaceResult, note: string): SurfaceResult {
@@ -48,7 +53,7 @@ export function conclude(receipt: Receipt): Receipt {
 export function interruptedReceipt(line: JournalLine, endedAt: string): JournalLine {
   const { remaining = [], ...receipt } = line;
   const known = receipt.surfaces.map((entry) =>
-    entry.sustained?.ended === null
+    entry.sustained !== undefined && entry.sustained.ended === undefined
       ? { ...entry, sustained: { ...entry.sustained, ended: 'agent-restarted' as const } }
       : entry,
   );

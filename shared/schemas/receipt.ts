@@ -97,9 +97,12 @@ export const Sustained = Type.Object(
       description: 'beats that did not come back; the last one says why in `message`',
     }),
     lastAt: Timestamp,
-    ended: Type.Union([Type.Enum(['deadline', 'stopped', 'agent-restarted', 'failed']), Type.Null()], {
-      description: 'null: it still lasts',
-    }),
+    // Left out, not null: a stored member with an enum cannot be null (see coordinator/cluster/structural-schema.ts).
+    ended: Type.Optional(
+      Type.Enum(['deadline', 'stopped', 'agent-restarted', 'failed'], {
+        description: 'how it ended; absent while it is active',
+      }),
+    ),
   },
   { additionalProperties: false },
 );

@@ -57,7 +57,7 @@ function stoppedEarly(facts: Facts, stopped: Problem): Judgement {
   });
 }
 
-function isBroken(ended: NonNullable<SurfaceResult['sustained']>['ended'] | undefined): boolean {
+function isBroken(ended: NonNullable<SurfaceResult['sustained']>['ended']): boolean {
   return ended === 'agent-restarted' || ended === 'failed';
 }
 

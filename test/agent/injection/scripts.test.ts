@@ -162,10 +162,10 @@ t.test('a value that lasts is written again at fixed times', async (t) => {
   const rig = await startRig(t);
   const { body } = await rig.call('InjectDcgmField', { ...lasting, orderId: 'o1' });
   const sustained = { everySeconds: 10, until: '2026-11-23T02:25:48.000Z', failures: 0 };
-  t.match(body.surfaces, [{ sustained: { ...sustained, beats: 1, ended: null } }]);
+  t.match(body.surfaces, [{ sustained: { ...sustained, beats: 1, ended: undefined } }]);
   await rig.clock.advance(55_000);
   t.match((await receiptOf(rig, 'o1')).surfaces, [
-    { sustained: { ...sustained, beats: 6, lastAt: '2026-11-23T02:24:58.000Z', ended: null } },
+    { sustained: { ...sustained, beats: 6, lastAt: '2026-11-23T02:24:58.000Z', ended: undefined } },
   ]);
   const lines = readFileSync(join(rig.stateDir, 'orders', 'o1.json'), 'utf8')
     .trim()
@@ -195,7 +195,7 @@ t.test('three beats on end that do not come back end it', async (t) => {
   rig.engine.resume();
   await rig.clock.advance(10_000);
   t.match((await receiptOf(rig, 'o1')).surfaces, [
-    { code: 'dcgmi_timeout', message: /did not end within/, sustained: { failures: 1, ended: null } },
+    { code: 'dcgmi_timeout', message: /did not end within/, sustained: { failures: 1, ended: undefined } },
   ]);
   rig.engine.kill();
   await rig.clock.advance(60_000);
@@ -262,7 +262,7 @@ t.test('an engine is paused until its end, or until it is stopped', async (t) =>
         surface: 'host-engine',
         readBack: { pid: 100, state: 'T' },
         engine: { pid: 100 },
-        sustained: { everySeconds: null, ended: null },
+        sustained: { everySeconds: null, ended: undefined },
       },
     ],
   });

@@ -48,7 +48,7 @@ t.test('the beat is kept under load, without a client, until the deadline and no
   t.match(begun.body, {
     state: 'running',
     endedAt: null,
-    surfaces: [{ outcome: 'injected', sustained: { everySeconds, beats: 1, failures: 0, ended: null } }],
+    surfaces: [{ outcome: 'injected', sustained: { everySeconds, beats: 1, failures: 0, ended: undefined } }],
   });
   const end = Date.parse(begun.body.surfaces[0]?.sustained?.until ?? '');
 

@@ -77,6 +77,33 @@ t.test('what each kind of schema becomes', async (t) => {
     t.strictSame(structuralFrom(schema), expected, JSON.stringify(expected));
 });
 
+t.test('what an API server would judge otherwise than we do cannot be stored', async (t) => {
+  const rows: readonly (readonly [string, object, RegExp])[] = [
+    ['enum', Type.Union([Type.Enum(['a', 'b']), Type.Null()]), /an enum cannot admit null/],
+    [
+      'literals',
+      Type.Union([Type.Literal('a'), Type.Literal('b'), Type.Null()]),
+      /an enum cannot admit null/,
+    ],
+    ['null in an enum', { enum: ['a', null] }, /only strings can be enumerated/],
+    [
+      'deep down',
+      Type.Object({ list: Type.Array(Type.Object({ a: Type.Union([Type.Literal('x'), Type.Null()]) })) }),
+      /an enum cannot admit null/,
+    ],
+    ['format', Type.String({ format: 'date-time' }), /format would be lost/],
+    ['unique', Type.Array(Type.String(), { uniqueItems: true }), /uniqueItems would be lost/],
+    ['multiple', Type.Number({ multipleOf: 2 }), /multipleOf would be lost/],
+    ['look-ahead', Type.String({ pattern: '^(?!a)b$' }), /RE2 may read the pattern/],
+    ['back reference', Type.String({ pattern: '^(a)\\1$' }), /RE2 may read the pattern/],
+    ['space', Type.String({ pattern: '^\\s$' }), /RE2 may read the pattern/],
+    ['dot', Type.String({ pattern: '^.$' }), /RE2 may read the pattern/],
+  ];
+  for (const [name, schema, message] of rows) t.throws(() => structuralFrom(schema), { message }, name);
+  const pattern = '^(?:a|[.b]|\\.|\\d+)$';
+  t.match(structuralFrom(Type.String({ pattern })), { type: 'string', pattern }, 'the shared syntax is kept');
+});
+
 async function serve(t: Test) {
   const server = await startApiServer({ clock: createRealClock(), log });
   t.teardown(() => server.close());

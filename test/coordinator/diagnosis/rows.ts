@@ -102,7 +102,7 @@ const karpenterOff = (nodeRepairGate: boolean | undefined) => ({
   nodeRepairGate,
   evidence: 'neither --feature-gates nor FEATURE_GATES is set',
 });
-const lasted = (ended: Sustained['ended']) =>
+const lasted = (ended: NonNullable<Sustained['ended']>) =>
   dcgmResult({
     sustained: {
       everySeconds: 20,

@@ -11,11 +11,18 @@ import { dcgmResult, receipt } from '../diagnosis/builder.ts';
 import { log } from '../rig.ts';
 
 const until = '2026-01-01T00:10:00.000Z';
-const lasting = (ended: Sustained['ended'], state: Receipt['state'] = 'ended'): Receipt => ({
+const lasting = (ended?: Sustained['ended'], state: Receipt['state'] = 'ended'): Receipt => ({
   ...receipt([
     dcgmResult({
       outcome: 'injected',
-      sustained: { everySeconds: 20, until, beats: 4, failures: 1, lastAt: until, ended },
+      sustained: {
+        everySeconds: 20,
+        until,
+        beats: 4,
+        failures: 1,
+        lastAt: until,
+        ...(ended !== undefined && { ended }),
+      },
     }),
   ]),
   state,
@@ -71,7 +78,11 @@ function stoppingWith(answer: () => Receipt | Refusal) {
   return { calls, stopping: createStopping({ agents, clock: jumpingClock(), log }) };
 }
 
-const verifying: InjectionStatus = { phase: 'Verifying', receipt: lasting(null, 'running'), timeline: [] };
+const verifying: InjectionStatus = {
+  phase: 'Verifying',
+  receipt: lasting(undefined, 'running'),
+  timeline: [],
+};
 const signal = new AbortController().signal;
 
 t.test('what lasts is ended, and how that went is told', async (t) => {

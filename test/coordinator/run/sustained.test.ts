@@ -22,7 +22,7 @@ type Lasting = {
   /** `node orderId` of every call of StopInjection. */
   readonly stops: string[];
   /** Ends what lasts on a node, as the agent's own end would. */
-  end(node: string, how: Exclude<Sustained['ended'], null>): void;
+  end(node: string, how: NonNullable<Sustained['ended']>): void;
   refuseStops(isSo: boolean): void;
 };
 
@@ -33,21 +33,21 @@ function lastingAgents(rig: Rig, isLasting: (node: string) => boolean): Lasting 
   const ended = new Map<string, Receipt>();
   const stops: string[] = [];
   let isRefused = false;
-  const withSustained = (receipt: Receipt, how: Sustained['ended']): Receipt => {
+  const withSustained = (receipt: Receipt, how?: Sustained['ended']): Receipt => {
     const now = isoFromMillis(rig.clock.now());
     return {
       ...receipt,
-      state: how === null ? 'running' : how === 'agent-restarted' ? 'interrupted' : 'ended',
-      endedAt: how === null ? null : now,
+      state: how === undefined ? 'running' : how === 'agent-restarted' ? 'interrupted' : 'ended',
+      endedAt: how === undefined ? null : now,
       surfaces: receipt.surfaces.map((surface) => ({
         ...surface,
         sustained: {
           everySeconds: 20,
           until: isoFromMillis(Date.parse(receipt.acceptedAt) + 3_600_000),
-          beats: how === null ? 1 : 3,
+          beats: how === undefined ? 1 : 3,
           failures: 0,
           lastAt: now,
-          ended: how,
+          ...(how !== undefined && { ended: how }),
         },
       })),
     };
@@ -70,7 +70,7 @@ function lastingAgents(rig: Rig, isLasting: (node: string) => boolean): Lasting 
         const receipt = await real.order(node, order, signal);
         if (!isLasting(node)) return receipt;
         const known = running.get(node);
-        const going = known ?? withSustained(receipt, null);
+        const going = known ?? withSustained(receipt);
         running.set(node, going);
         return { ...going, replayed: receipt.replayed };
       },
@@ -138,7 +138,7 @@ t.test('an injection that lasts is ended with its drill', async (t) => {
     t.match((await statusOf('abort'))?.receipt, {
       state: 'running',
       endedAt: null,
-      surfaces: [{ sustained: { ended: null } }],
+      surfaces: [{ sustained: { ended: undefined } }],
     });
     await rest.ask('POST', '/api/v1/experiments/abort/abort');
     t.match(await rest.ended('abort'), {
