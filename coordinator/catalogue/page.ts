@@ -11,7 +11,7 @@ import { gpuConditionType } from './nma/conditions.ts';
 import { type NmaVersion, nmaVersions } from './nma/versions.ts';
 import type { FaultRow, NotOfferedRow, ParameterRow } from './row.ts';
 
-/** Versions that are known from their own source or release notes; 1.4.3 is judged as 1.6.0. */
+/** Versions that are known from their own source or release notes: an account says too little for reactions. */
 const shownVersions = nmaVersions.filter(({ knownFrom }) => knownFrom !== 'account');
 
 /** The catalogue as a page for people (Markdown). Pure: the same rows make the same page. */
@@ -34,6 +34,18 @@ export function renderFaultPage(rows: readonly FaultRow[], notOffered: readonly 
         String(xid),
         reactionsText(reactions),
         repairOf(reactions),
+      ]),
+    ),
+    '## Versions of the monitoring agent',
+    'What changed with each, as far as drills depend on it; a version that is not listed is judged by the one before it.',
+    table(
+      ['Version', 'Released', 'Known from', 'Host engine', 'What changed'],
+      nmaVersions.map(({ version, released, knownFrom, engineVersion, notes, source }) => [
+        version,
+        released ?? '–',
+        `[${knownFrom}](${source})`,
+        engineVersion,
+        notes.join('; '),
       ]),
     ),
     '## Not offered',

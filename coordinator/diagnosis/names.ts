@@ -1,5 +1,4 @@
 import { eventSource } from '../catalogue/nma/conditions.ts';
-import { type NmaVersion, nmaVersions } from '../catalogue/nma/versions.ts';
 import type { Facts, PodFacts } from '../view/facts.ts';
 
 /** `NMA v1.4.3-eksbuild.1`, as people know it, not the image with its registry. */
@@ -29,10 +28,4 @@ export function restartAllNma(facts: Facts): string {
 
 export function restartPod(pod: PodFacts | undefined, otherwise: string): string {
   return pod === undefined ? otherwise : `kubectl -n ${pod.namespace} delete pod ${pod.name}`;
-}
-
-/** The first release from which a property of NMA holds to the newest known one. */
-export function firstWith(holds: (row: NmaVersion) => boolean): string | undefined {
-  const last = nmaVersions.findLastIndex((row) => !holds(row));
-  return nmaVersions[last + 1]?.version;
 }

@@ -4,7 +4,7 @@ import { type GpuIdentity, identifyGpu, type NvmlAnswer } from '../../shared/gpu
 import { type PciAddress, parsePci } from '../../shared/pci.ts';
 import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
 import type { EngineSelector, GpuSelector } from '../../shared/schemas/order.ts';
-import { type FoundNmaVersion, findNmaVersion, nmaVersions } from '../catalogue/nma/versions.ts';
+import { type FoundNmaVersion, findNmaVersion } from '../catalogue/nma/versions.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
 
 /** What is known of a node when it is planned for; whatever is absent is unknown, and proves nothing. */
@@ -57,14 +57,8 @@ export function contextFromLabels(
 
 /** The version that judges: the one that was found, else the newest known, and it says so. */
 export function judgingVersion({ nma }: TargetContext): FoundNmaVersion {
-  return nma ?? newest;
+  return nma ?? findNmaVersion(undefined);
 }
-
-const newest: FoundNmaVersion = {
-  ...findNmaVersion(nmaVersions.at(-1)?.version ?? ''),
-  exact: false,
-  note: 'its version was not found on the node; judged by the newest known',
-};
 
 /** What the agent would find with the same functions; undefined: it would refuse, or nothing is known of the node. */
 export function engineOf({ inventory }: TargetContext, asked: EngineAsked): HostEngineFacts | undefined {

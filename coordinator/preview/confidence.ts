@@ -1,4 +1,5 @@
 import { compareVersions } from '../../shared/compare-versions.ts';
+import { knownEngines } from '../../shared/dcgm-fields/engine-versions.ts';
 import { fieldById } from '../../shared/dcgm-fields/find.ts';
 import { generationOf } from '../../shared/gpu-generations.ts';
 import type { GpuIdentity } from '../../shared/gpu-identity.ts';
@@ -49,9 +50,6 @@ function inventoryDoubt({ target }: About): Doubt | undefined {
   if (inventoryUnread === undefined) return undefined;
   return { level: 'medium', because: `the inventory of the node could not be read: ${inventoryUnread}` };
 }
-
-/** Those whose behaviour was read or measured. */
-const knownEngines = { from: '4.4.2', below: '4.7.0' } as const;
 
 function engineDoubt({ target, parts, engine, engineVersion }: About): Doubt | undefined {
   if (target.inventoryUnread !== undefined || !parts.some(({ surface }) => surface === 'dcgm'))

@@ -157,7 +157,7 @@ function createAddon(deps: {
 }): RehearsalCluster['installNma'] {
   const { cluster, nodes, clock } = deps;
 
-  /** DCGM servers run on GPU nodes, and before v1.7.2 not on arm64 (nma.md §8.3). */
+  /** DCGM servers run on GPU nodes; in versions with the arm64 gate their affinity is amd64 only (nma.md §8.3). */
   async function placeDcgmServer(
     row: NodeRow,
     version: NmaVersion,

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { firstWith } from '../catalogue/nma/versions.ts';
 import type { RepairForecast } from '../repair/forecast.ts';
 import type { ExperimentAnswer } from '../routes/answers.ts';
 import type { Explanation } from '../store/explanation.ts';
@@ -39,6 +40,9 @@ const staleMs = 33 * 60_000;
 const handWritten = 'NVRM: Xid (PCI:00000000:00:1F.0): 31, Ch 00000001, failed to allocate GPU memory';
 
 const { arm, amd } = storyNodes;
+
+/** The remedy of step 5. */
+const firstWithoutGate = firstWith((row) => !row.arm64Gate) ?? '';
 
 /**
  * One user's six steps, in order, each on the real product, and the same drill again when the links are mended. What
@@ -149,12 +153,12 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
 
   yield await repairStep(rest);
 
-  await cluster.installNma({ version: '1.7.2', credentials: 'healthy' });
+  await cluster.installNma({ version: firstWithoutGate, credentials: 'healthy' });
   await rest.untilListening(cluster.node(arm.name).url);
   yield told(
     {
       step: 'then',
-      did: 'the drill of step 5 on the same node, with v1.7.2 and no role',
+      did: `the drill of step 5 on the same node, with v${firstWithoutGate} and no role`,
       saw: 'the condition',
       node: arm.name,
       expected: ['reacted'],

@@ -1,6 +1,7 @@
 import { fieldTickMs, healthTickMs, healthTickSurelyMs } from '../nma-timing.ts';
 import type { Reach } from '../schemas/order.ts';
 import { refuseNoEffect } from './effect.ts';
+import { countersCompareSince, keepsWatchedSince } from './engine-versions.ts';
 import { effectOf, explainMiss, firstReach, isSince, type Reached } from './reach.ts';
 import type { FieldRow } from './row.ts';
 
@@ -42,10 +43,6 @@ export type RecipeInput = Reached & {
 export const defaultOffsetSeconds = 1;
 /** Two samples of one whole second are compared as one, and dcgmi stamps whole seconds. */
 const nextSecondMs = 1050;
-/** From here on a counter policy compares with the sample before; up to 4.5.3 it wants a value above 0 (measured). */
-const increaseSince = '4.6.0';
-/** From here on the engine keeps what the monitoring agent watches for 600 s, before for about 33 s. */
-const keepsWatchedSince = '4.5.0';
 /** Well inside the 30 s after which the engine reads a field of the health checks itself. */
 const beatMs = 20_000;
 /** How often the engine reads the fields of policies and of health checks itself (dcgm.md §2, §3). */
@@ -84,8 +81,8 @@ function policyRecipe(input: RecipeInput): Recipe {
   }
   const once = { steps: [stepOf(input)], because: [] };
   if (effectOf(input, 'policy')?.rule.op !== 'increase') return repeated(input, once, forMs);
-  if (!isSince(engineVersion, increaseSince)) {
-    const because = `host engine ${engineVersion}: every value above 0 fires; an increase is needed only from ${increaseSince} on`;
+  if (!isSince(engineVersion, countersCompareSince)) {
+    const because = `host engine ${engineVersion}: every value above 0 fires; an increase is needed only from ${countersCompareSince} on`;
     return repeated(input, { ...once, because: [because] }, forMs);
   }
   const rule = `${engineName(engineVersion)}: the policy wants an increase over the sample before`;

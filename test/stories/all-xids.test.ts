@@ -43,7 +43,8 @@ async function drillOf(rehearsal: Rehearsal, { xid, policy, health }: TableRow):
   return wrong;
 }
 
-const rows = readXidTable();
+/** Of each column once: what stands for another version shows nothing new. */
+const rows = readXidTable().filter(({ nma, column }) => nma === column);
 let simulatedMs = 0;
 const started = performance.now();
 

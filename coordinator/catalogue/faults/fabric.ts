@@ -16,7 +16,7 @@ function fabricFault(
     channel: { kind: 'dcgm-value', field, value: `{${parameter}}`, reach: 'watch' },
     parameters: {
       [parameter]: row,
-      // Longer than the monitoring agent's own reading needs, because up to 1.6.5 only its health check sees it.
+      // Longer than the monitoring agent's own reading needs, because a version without a fabric rule sees it in its health check only.
       forSeconds: forHealthTick,
       engine,
       force,

@@ -1,4 +1,5 @@
 import { lifetimeCounters } from '../../../shared/dcgm-fields/ids.ts';
+import { firstWith } from '../nma/versions.ts';
 import type { FaultRow, ParameterRow } from '../row.ts';
 import { engine, force, forHealthTick, healthSource, latches, nmaHealthSource } from './vocabulary.ts';
 
@@ -251,7 +252,7 @@ export const healthFaults: readonly FaultRow[] = [
       errors: count('errors', 'since the board was made', 1),
     },
     result: 'FAIL',
-    risk: 'from version 1.7.2 on the monitoring agent raises an event only',
+    risk: `from version ${firstWith((row) => row.lifetimeNvlinkIsWarning)} on the monitoring agent raises an event only`,
   }),
   healthFault({
     name: 'nvlink-recovered',

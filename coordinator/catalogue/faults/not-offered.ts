@@ -1,3 +1,4 @@
+import { firstWith } from '../nma/versions.ts';
 import type { NotOfferedRow } from '../row.ts';
 import { healthSource, nmaHealthSource, nmaSource } from './vocabulary.ts';
 
@@ -13,7 +14,7 @@ export const notOfferedFaults: readonly NotOfferedRow[] = [
   {
     name: 'device-count',
     title: 'Fewer or more GPUs than device files',
-    reaction: 'AcceleratedHardwareReady=False, NvidiaDeviceCountMismatch (an event before 1.6.2)',
+    reaction: `AcceleratedHardwareReady=False, NvidiaDeviceCountMismatch (an event before ${firstWith((row) => row.deviceCountSeverity === 'fatal')})`,
     because:
       'it takes a file such as /dev/nvidia99 in the node’s /dev, which device plugins and container runtimes pick up; the agent writes into no device directory',
     instead: 'xid with Xid 79, the fault behind a missing GPU',
@@ -24,8 +25,7 @@ export const notOfferedFaults: readonly NotOfferedRow[] = [
     title: 'The host engine’s process is killed',
     reaction:
       'AcceleratedHardwareReady=False, DCGMError where nothing starts the engine again within a minute',
-    because:
-      'since 1.7.0 the kubelet restarts it within the grace time, so that nothing shows, and before that nothing brings it back but a new pod',
+    because: `since ${firstWith((row) => row.engineImage === 'agent')} the kubelet restarts it within the grace time, so that nothing shows, and before that nothing brings it back but a new pod`,
     instead: 'engine-loss, which pauses it and lets it go on',
     sources: [nmaSource('monitors/nvidia/dcgm/dcgm_reconcile.go')],
   },
@@ -142,7 +142,7 @@ export const notOfferedFaults: readonly NotOfferedRow[] = [
     title: 'Traffic above the allowance of the instance (ENA counters)',
     reaction:
       'nothing: BandwidthInExceeded, BandwidthOutExceeded, ConntrackExceeded, LinkLocalExceeded and PPSExceeded cannot fire',
-    because: 'the agent forgets the counters between two looks, in every version up to 1.7.2',
+    because: 'the agent forgets the counters between two looks, in every known version',
     instead: 'conntrack-full for the kernel’s own table',
     sources: [networking],
   },

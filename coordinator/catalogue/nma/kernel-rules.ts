@@ -10,9 +10,9 @@ export type KernelRule = {
   readonly severity: Severity;
   readonly conditionType: ConditionType;
   readonly plugin: PluginName;
-  /** First version that has it. */
-  readonly since: string;
-  /** Last version that has it. */
+  /** First version that has it; absent: every known one. */
+  readonly since?: string;
+  /** Last version that has it; absent: every later one. */
   readonly until?: string;
   /** Go's regular expression, unanchored, run on the whole record with its `priority,sequence,…;` prefix. */
   readonly pattern: RegExp;
@@ -35,7 +35,6 @@ export const kernelRules: readonly KernelRule[] = [
     severity: 'warning',
     conditionType: 'KernelReady',
     plugin: 'kernel-monitor',
-    since: '1.4.3',
     pattern: /watchdog: BUG: soft lockup - .* stuck for (.*)! \[(.*?).*\]/,
     message: (match) => `CPU stuck for ${match[1] ?? ''}`,
     sample: 'watchdog: BUG: soft lockup - CPU#6 stuck for 23s! [VM Thread:4054]',
@@ -47,7 +46,6 @@ export const kernelRules: readonly KernelRule[] = [
     severity: 'warning',
     conditionType: 'KernelReady',
     plugin: 'kernel-monitor',
-    since: '1.4.3',
     pattern: /\[.*?] BUG: (.*)/,
     message: () => 'A kernel bug was detected and reported by the Linux kernel',
     sample: '[12345.678901] BUG: unable to handle kernel NULL pointer dereference at 0000',
@@ -59,7 +57,6 @@ export const kernelRules: readonly KernelRule[] = [
     severity: 'warning',
     conditionType: 'KernelReady',
     plugin: 'kernel-monitor',
-    since: '1.4.3',
     until: '1.7.0',
     pattern: /traps:\s*(.*?)\[|\s(.*?)\[\d+]: segfault at.*/,
     // The second group was never read: a segfault's process name stays empty.
@@ -85,7 +82,6 @@ export const kernelRules: readonly KernelRule[] = [
     severity: 'warning',
     conditionType: 'KernelReady',
     plugin: 'kernel-monitor',
-    since: '1.4.3',
     pattern: /task (.*?):\d+ blocked for more than/,
     message: (match) =>
       `Process ${quoted(match[1] ?? '')} has been blocked from scheduling for a long period of time`,
@@ -97,7 +93,6 @@ export const kernelRules: readonly KernelRule[] = [
     severity: 'warning',
     conditionType: 'KernelReady',
     plugin: 'kernel-monitor',
-    since: '1.4.3',
     pattern: /(ip|nf)_conntrack: table full, dropping packet/,
     message: () => 'Connection tracking exceeded the maximum for the kernel',
     sample: 'nf_conntrack: nf_conntrack: table full, dropping packet',
@@ -123,7 +118,6 @@ export const kernelRules: readonly KernelRule[] = [
     severity: 'warning',
     conditionType: 'AcceleratedHardwareReady',
     plugin: 'nvidia',
-    since: '1.4.3',
     pattern: /.*segfault at.*in libnccl\.so.*/,
     message: () => 'NCCL communication error caused by segfault in libnccl.so',
     sample:
@@ -144,7 +138,6 @@ export const kernelRules: readonly KernelRule[] = [
       severity: 'fatal',
       conditionType: 'AcceleratedHardwareReady',
       plugin: 'neuron',
-      since: '1.4.3',
       pattern: new RegExp(`.* NEURON_HW_ERR=${code} .*`),
       message: () => `Discovered ${name}`,
       sample: `kernel: NEURON_HW_ERR=${code} affecting neuron devices`,
@@ -153,11 +146,12 @@ export const kernelRules: readonly KernelRule[] = [
   ),
 ];
 
-export function kernelRulesOf(row: NmaVersion): readonly KernelRule[] {
+/** The rules that this version has, in the order in which its monitors try them. */
+export function kernelRulesOf({ version }: NmaVersion): readonly KernelRule[] {
   return kernelRules.filter(
-    (rule) =>
-      compareVersions(rule.since, row.version) <= 0 &&
-      (rule.until === undefined || compareVersions(row.version, rule.until) <= 0),
+    ({ since, until }) =>
+      (since === undefined || compareVersions(since, version) <= 0) &&
+      (until === undefined || compareVersions(version, until) <= 0),
   );
 }
 

@@ -16,8 +16,8 @@ export type LogRule = {
   readonly severity: Severity;
   readonly conditionType: ConditionType;
   readonly plugin: PluginName;
-  /** First version that has it. */
-  readonly since: string;
+  /** First version that has it; absent: every known one. */
+  readonly since?: string;
   readonly source: LogSource;
   /** Go's regular expression, unanchored, run on the journal's MESSAGE or on the line of the file. */
   readonly pattern: RegExp;
@@ -41,8 +41,7 @@ const kubelet: LogSource = { kind: 'journal', identifier: 'kubelet' };
 const systemd: LogSource = { kind: 'journal', identifier: 'systemd' };
 const ipamd: LogSource = { kind: 'file', path: logFiles.ipamd };
 
-/** Nothing is known of a version that has one of them not; 1.4.3 is the oldest that is known at all. */
-const always = { since: '1.4.3', minOccurrences: 0 } as const;
+const always = { minOccurrences: 0 } as const;
 
 const kernelMonitor = { ...always, plugin: 'kernel-monitor', conditionType: 'KernelReady' } as const;
 const storageMonitor = { ...always, plugin: 'storage-monitor', conditionType: 'StorageReady' } as const;
@@ -235,7 +234,8 @@ export function matchLogRules(
 ): readonly LogMatch[] {
   const found = new Map<PluginName, LogMatch>();
   for (const rule of logRules) {
-    if (compareVersions(rule.since, row.version) > 0 || !isSameSource(rule.source, source)) continue;
+    if (rule.since !== undefined && compareVersions(rule.since, row.version) > 0) continue;
+    if (!isSameSource(rule.source, source)) continue;
     if (found.has(rule.plugin)) continue;
     const match = rule.pattern.exec(line);
     if (match === null || !isOpen(rule, match)) continue;

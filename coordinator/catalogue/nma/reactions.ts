@@ -124,7 +124,8 @@ const fabricMaskGroups = [
 
 /**
  * nma.md §1.5, for one sample of a watched field. Fields 112, 856 and 857 count only by their status, and an injected
- * sample's status is always OK. A blank value (above 2^53, hence the bigint) is read like any other up to 1.7.2.
+ * sample's status is always OK. A blank value (above 2^53, hence the bigint) is read like any other in every known version;
+ * the main branch ignores it (nma.md §7).
  */
 export function fieldReaction(
   row: NmaVersion,

@@ -1,9 +1,10 @@
 import { gpuConditionType } from '../../catalogue/nma/conditions.ts';
+import { firstWith } from '../../catalogue/nma/versions.ts';
 import type { Facts } from '../../view/facts.ts';
 import { isAboutGpus, needsHostEngine } from '../drill.ts';
 import { podSource, present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
 import { conditionOf, isFresh } from '../liveness.ts';
-import { firstWith, nmaName, nmaTag } from '../names.ts';
+import { nmaName, nmaTag } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 const gateLine = /NVIDIA-based monitoring is disabled for the arm64 architecture/;
@@ -33,7 +34,7 @@ function judgeGate(facts: Facts): Judgement {
   return gateCause(facts, line !== undefined || isKnownToGate(facts));
 }
 
-/** The gate is one of the few things known of 1.4.3; a build of one's own may have taken it out. */
+/** The gate is one of the few things known of a version that is known from an account; a build of one's own may have taken it out. */
 function isKnownToGate(facts: Facts): boolean {
   const { version } = facts.nma;
   if (version === undefined) return false;

@@ -1,5 +1,6 @@
 import { policiesListenMaxMs } from '../../../shared/nma-timing.ts';
 import { gpuConditionType } from '../../catalogue/nma/conditions.ts';
+import { firstWith } from '../../catalogue/nma/versions.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import { injectedAt, isAboutGpus, isForEngine, needsHostEngine, problemsOf, seenProblem } from '../drill.ts';
@@ -11,7 +12,7 @@ import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown
 
 const lostReason = 'DCGMError';
 
-/** The chart schedules it by instance type, gives it no tolerations, and before v1.7.2 amd64 only (nma.md §4.5). */
+/** The chart schedules it by instance type, gives it no tolerations, and amd64 only while the agent has its arm64 gate (nma.md §4.5). */
 export const dcgmServerMissing: Rule = {
   code: 'dcgm-server-missing',
   title: 'There is no dcgm-server on the node',
@@ -103,7 +104,7 @@ function whyAbsent({ node, nma }: Facts): string {
       ? undefined
       : `it tolerates no taint, and the node has ${taints.map(({ key }) => key).join(', ')}`,
     node.architecture === 'arm64' && nma.version?.row.arm64Gate === true
-      ? 'its affinity is amd64 only before v1.7.2'
+      ? `its affinity is amd64 only before v${firstWith((row) => !row.arm64Gate)}`
       : undefined,
     `its affinity lists instance types (this is ${node.instanceType ?? 'without that label'})`,
   );

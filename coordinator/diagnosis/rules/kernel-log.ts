@@ -97,7 +97,7 @@ function evidenceOf(facts: Facts, drill: DrillFacts, text: string | undefined): 
   );
   const pattern = seen(
     facts,
-    `kernel log patterns of NMA, all versions to ${nmaVersions.at(-1)?.version} (shared/nma/kernel-rules.ts)`,
+    `kernel log patterns of NMA, all versions to ${nmaVersions.at(-1)?.version} (coordinator/catalogue/nma/kernel-rules.ts)`,
     'none contains NVRM or Xid; Xids come from the XID policy of the host engine, field 230',
   );
   return [...(injected.length === 0 ? [asked] : injected), pattern];

@@ -1,29 +1,33 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { monitorOf, monitors } from '../../../../coordinator/catalogue/nma/conditions.ts';
 import { kernelRulesOf } from '../../../../coordinator/catalogue/nma/kernel-rules.ts';
-import { findNmaVersion, nmaVersions } from '../../../../coordinator/catalogue/nma/versions.ts';
+import { findNmaVersion, firstWith, nmaVersions } from '../../../../coordinator/catalogue/nma/versions.ts';
 import { compareVersions } from '../../../../shared/compare-versions.ts';
+import { root } from '../../../suite.ts';
 
+const last = nmaVersions.at(-1)?.version ?? '';
 const ecr = '602401143452.dkr.ecr.eu-west-1.amazonaws.com/eks/eks-node-monitoring-agent';
 
 t.test('a version is found in every spelling that clusters use', async (t) => {
-  const rows: [text: string, version: string, exact: boolean, note: RegExp][] = [
+  const rows: [text: string, version: string, exact: boolean, note: string | RegExp][] = [
     ['1.6.4', '1.6.4', true, /^$/],
     ['v1.6.4', '1.6.4', true, /^$/],
     ['v1.6.4-eksbuild.1', '1.6.4', true, /^$/],
     [`${ecr}:v1.6.4-eksbuild.1`, '1.6.4', true, /^$/],
     [`${ecr}:v1.7.2-eksbuild.3@sha256:${'ab'.repeat(32)}`, '1.7.2', true, /^$/],
     ['localhost:5000/nma:v1.7.0', '1.7.0', true, /^$/],
-    [`${ecr}@sha256:${'ab'.repeat(32)}`, '1.7.2', false, /names no version.*newest known/],
-    ['localhost:5000/nma', '1.7.2', false, /names no version/],
-    ['latest', '1.7.2', false, /names no version/],
-    ['', '1.7.2', false, /names no version/],
+    [`${ecr}@sha256:${'ab'.repeat(32)}`, last, false, /names no version.*newest known/],
+    ['localhost:5000/nma', last, false, /names no version/],
+    ['latest', last, false, /names no version/],
+    ['', last, false, /names no version/],
     ['v1.6.9', '1.6.7', false, /1\.6\.9 is not known; judged as 1\.6\.7, the nearest/],
-    ['v2.0.0', '1.7.2', false, /2\.0\.0 is not known; judged as 1\.7\.2, the newest/],
+    ['v999.0.0', last, false, `999.0.0 is not known; judged as ${last}, the newest`],
     ['v1.5.1', '1.4.3', false, /nearest/],
     ['v1.0.0', '1.4.3', false, /oldest/],
     ['v1.7.0-rc.1', '1.7.0', false, /another build/],
-    ['v1.4.3-eksbuild.2', '1.4.3', false, /one user's notes; judged as 1\.6\.0/],
+    ['v1.4.3-eksbuild.2', '1.4.3', false, /one user's notes; the rest is judged as 1\.6\.0/],
   ];
   for (const [text, version, exact, note] of rows) {
     const found = findNmaVersion(text);
@@ -68,15 +72,7 @@ t.test('what differs between the versions', async (t) => {
   );
 });
 
-t.test('a kernel rule is announced by the version that brings it', async (t) => {
-  for (const row of nmaVersions) {
-    for (const id of row.newKernelRules) {
-      t.ok(
-        kernelRulesOf(row).some((rule) => rule.id === id),
-        `${row.version} has ${id}`,
-      );
-    }
-  }
+t.test('the kernel rules of each version', async (t) => {
   t.same(
     nmaVersions.map((row) => kernelRulesOf(row).length),
     [10, 10, 10, 10, 10, 10, 10, 10, 10, 11, 11, 11],
@@ -121,6 +117,29 @@ t.test('ready reasons and messages', async (t) => {
     ],
   );
   t.equal(monitorOf(findNmaVersion('1.4.3').row, 'nvidia').readyReason, 'NvidiaAcceleratedHardwareIsReady');
+});
+
+t.test('what people read names the release that the rows name', async (t) => {
+  const fixed = firstWith((row) => !row.arm64Gate);
+  t.match(
+    readFileSync(join(root, 'README.md'), 'utf8').replaceAll(/\s+/g, ' '),
+    `NMA before ${fixed} watches no GPU on arm64`,
+  );
+  const values = readFileSync(join(root, 'charts/xidrill/values.yaml'), 'utf8');
+  t.match(
+    values,
+    `tag: ${nmaVersions.at(-1)?.engineVersion}-`,
+    'the dcgmi beside the agent is of the newest host engine',
+  );
+  t.equal(
+    firstWith((row) => row.fabricRule === 'none'),
+    undefined,
+    'no version from which on it holds',
+  );
+  t.equal(
+    firstWith(() => true),
+    nmaVersions[0]?.version,
+  );
 });
 
 t.test('versions are compared by their numbers', async (t) => {
