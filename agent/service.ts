@@ -8,6 +8,7 @@ import { GpuFacts, HostEngineFacts, Inventory } from '../shared/schemas/inventor
 import {
   Empty,
   IntrospectDcgmField,
+  type MethodCall,
   type OrderMethod,
   OrderReference,
   orderMethods,
@@ -122,7 +123,8 @@ function writingMethods(parts: AgentParts): readonly Method[] {
     response: Receipt,
     call: ({ orderId, ...asked }: { orderId?: string }) =>
       parts.orders.carryOut({ ...(orderId === undefined ? {} : { orderId }), method: name, asked }, () =>
-        channelsFor(parts, name, asked),
+        // Fastify has checked the body by the schema of this very method.
+        channelsFor(parts, { method: name, body: asked } as MethodCall),
       ),
   }));
 }

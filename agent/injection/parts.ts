@@ -2,9 +2,10 @@ import { assertListened } from '../../shared/engines/choose.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { addressIsGpu, type GpuIdentity, identifyGpu } from '../../shared/gpu-identity.ts';
 import { assertAlertGaps } from '../../shared/orders/alert-gaps.ts';
+import { acceptsRisk, engineNamed, gpuNamed, isForced } from '../../shared/orders/call.ts';
 import { type Part, type RecordPart, recordOf, scriptOf } from '../../shared/orders/script.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
-import type { EngineSelector, GpuSelector, OrderMethod } from '../../shared/schemas/order.ts';
+import type { GpuSelector, MethodCall } from '../../shared/schemas/order.ts';
 import { xidFieldOf } from '../../shared/xid/guard.ts';
 import type { Dcgm } from '../dcgm/client.ts';
 import type { EngineProcesses } from '../engine-process/port.ts';
@@ -27,33 +28,22 @@ export type ChannelParts = {
   readonly recover: Recover;
 };
 
-/** The members that orders of several methods share; the body has been validated against its own schema. */
-type Body = {
-  readonly gpu?: GpuSelector;
-  readonly engine?: EngineSelector;
-  readonly force?: boolean;
-  readonly acceptRisk?: boolean;
-};
-
 const kernelLogUndo = 'cannot be undone before the next reboot: readers that start later will read it again';
 const journalUndo = 'cannot be undone: it stays in the kernel log until the next reboot, and in the journal';
 const journalNote =
   'reaches the journal where journald reads the kernel log (ReadKMsg=yes, its default); read back from the kernel log';
 
 /** A channel for each part of an order's script; the order of the parts is kept. Asks the node, and writes nothing. */
-export async function channelsFor(
-  parts: ChannelParts,
-  method: OrderMethod,
-  body: Body,
-): Promise<readonly Channel[]> {
+export async function channelsFor(parts: ChannelParts, call: MethodCall): Promise<readonly Channel[]> {
   const { nvml, dcgm } = parts;
   const gpus = once(() => nvml.list());
-  const gpu = body.gpu === undefined ? undefined : await identify(parts, body.gpu, gpus);
-  const script = scriptOf({ method, body }, gpu === undefined ? {} : contextOf(gpu));
+  const selector = gpuNamed(call);
+  const gpu = selector === undefined ? undefined : await identify(parts, selector, gpus);
+  const script = scriptOf(call, gpu === undefined ? {} : contextOf(gpu));
   assertAlertGaps(script);
-  const force = body.force ?? false;
+  const force = isForced(call);
   // One look for all parts: they are to reach the same engine.
-  const engine = once(() => dcgm.choose(body.engine, { force }));
+  const engine = once(() => dcgm.choose(engineNamed(call), { force }));
 
   const make: { readonly [S in Part['surface']]: (part: Extract<Part, { surface: S }>) => Channel } = {
     'kernel-log': (part) => kernelRecord(part, { undo: kernelLogUndo, notes: gpu?.notes ?? [] }),
@@ -77,8 +67,8 @@ export async function channelsFor(
       field,
       ...told,
       kernelLog: parts.kernelLog,
-      xidField: xidFieldOf(method) ?? field,
-      acceptRisk: body.acceptRisk ?? false,
+      xidField: xidFieldOf(call.method) ?? field,
+      acceptRisk: acceptsRisk(call),
       isGpu: async () => {
         const answer = await gpus();
         return (address) => addressIsGpu(address, answer);

@@ -1,4 +1,4 @@
-import { xidField } from '../../shared/dcgm-fields/ids.ts';
+import { xidsNamed } from '../../shared/orders/call.ts';
 import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
 import type { KernelLogReadBack, Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
 import { parseXidLine } from '../../shared/xid/line.ts';
@@ -71,11 +71,6 @@ export function isForEngine(drill: DrillFacts): boolean {
   return surfaces.includes('dcgm') || (drill.receipt === undefined && surfaces.includes('host-engine'));
 }
 
-/** The body of the order, as it was sent where it was. */
-export function askedOf({ order, receipt }: DrillFacts): Readonly<Record<string, unknown>> {
-  return { ...order.body, ...receipt?.asked };
-}
-
 /** Node's clock: when the last surface was written. undefined: nothing was. */
 export function injectedAt(drill: DrillFacts | undefined): string | undefined {
   const receipt = drill?.receipt;
@@ -112,20 +107,20 @@ function isKernelLog(readBack: NonNullable<SurfaceResult['readBack']>): readBack
   return 'sequence' in readBack;
 }
 
-/** The text that was or will be written to the kernel log, where it is known. */
+/** The text that was or will be written to the kernel log, where it is known and asked about. */
 export function kernelText(drill: DrillFacts): string | undefined {
   const result = drill.receipt?.surfaces.find(({ surface }) => surface === 'kernel-log');
   const record = kernelReadBack(drill)?.record;
   if (record !== undefined) return record.slice(record.indexOf(';') + 1);
-  const asked = drill.order.method === 'WriteKernelMessage' ? askedOf(drill).text : undefined;
-  return result?.written ?? (typeof asked === 'string' ? asked : undefined);
+  const { order, pathOnly } = drill;
+  const asked = order.method === 'WriteKernelMessage' && !pathOnly ? order.body.text : undefined;
+  return result?.written ?? asked;
 }
 
-/** The Xid of the drill: asked for by number, as a value of field 230, or as a line of the kernel log. */
+/** The one Xid of the drill: by number, as a value of field 230, or as a line of the kernel log. */
 export function xidOf(drill: DrillFacts): number | undefined {
-  const { xid, field, value } = askedOf(drill);
-  if (typeof xid === 'number') return xid;
-  if (Number(field) === xidField && Number.isInteger(Number(value))) return Number(value);
+  const [named, ...others] = drill.pathOnly ? [] : xidsNamed(drill.order);
+  if (named !== undefined) return others.length === 0 ? named : undefined;
   return parseXidLine(kernelText(drill) ?? '')?.xid;
 }
 

@@ -1,8 +1,9 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { firstGpu } from '../../shared/gpu-identity.ts';
+import { engineNamed, gpuNamed, xidsNamed } from '../../shared/orders/call.ts';
 import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
-import type { AgentOrder, GpuSelector } from '../../shared/schemas/order.ts';
+import type { AgentOrder, GpuSelector, MethodCall } from '../../shared/schemas/order.ts';
 import type { ChannelReaction } from '../catalogue/channels/channel.ts';
 import { channelOf, expectationOf } from '../catalogue/channels.ts';
 import { gpuConditionType } from '../catalogue/nma/conditions.ts';
@@ -118,7 +119,7 @@ export function controlsFor(order: AgentOrder, nma: NmaVersion, marker: string):
 }
 
 type MadeControl = {
-  readonly order: Omit<AgentOrder, 'orderId'>;
+  readonly order: MethodCall;
   readonly expectation: Expectation;
 };
 
@@ -129,8 +130,8 @@ function pathsOf(order: AgentOrder): readonly Control['path'][] {
   );
 }
 
-function engineControl({ body }: AgentOrder, nma: NmaVersion): MadeControl {
-  const taken = xidsOf(body);
+function engineControl(order: MethodCall, nma: NmaVersion): MadeControl {
+  const taken = xidsNamed(order);
   const xid = controlXids.find((candidate) => !taken.includes(candidate));
   if (xid === undefined) {
     throw new Refusal(
@@ -139,18 +140,12 @@ function engineControl({ body }: AgentOrder, nma: NmaVersion): MadeControl {
       { field: 'expectation.none', remedy: 'leave one of them out of the fault' },
     );
   }
-  const { engine } = body;
+  const engine = engineNamed(order);
   return control(
     { kind: 'xid' },
     { xid, surfaces: ['dcgm'], ...(engine === undefined ? {} : { engine }) },
-    { gpu: (body.gpu as GpuSelector | undefined) ?? firstGpu, nma },
+    { gpu: gpuNamed(order) ?? firstGpu, nma },
   );
-}
-
-/** By number, as steps of a cascade, or as a value of field 230. */
-function xidsOf({ xid, steps, value }: AgentOrder['body']): readonly number[] {
-  const inSteps = Array.isArray(steps) ? steps.map((step: { xid?: unknown }) => step.xid) : [];
-  return [xid, value, ...inSteps].map(Number);
 }
 
 /** The name is the fault's marker and a letter: 15 characters, and another event each time. */

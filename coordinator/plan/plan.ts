@@ -1,5 +1,6 @@
+import { engineNamed, gpuNamed, isForced } from '../../shared/orders/call.ts';
 import { parsePci } from '../../shared/pci.ts';
-import type { AgentOrder, EngineSelector, GpuSelector } from '../../shared/schemas/order.ts';
+import type { MethodCall } from '../../shared/schemas/order.ts';
 import { faults } from '../catalogue/catalogue.ts';
 import { channelOf } from '../catalogue/channels.ts';
 import { findFault, resolveParameters } from '../catalogue/parameters.ts';
@@ -61,7 +62,7 @@ export function planTarget(input: PlanInput): TargetPlan {
     latched: latchedBy(reactions, parts, writing),
     refusals: refusalsOf({
       ...about,
-      selector: gpuSelectorOf(order),
+      selector: gpuNamed(order),
       isGpuNamed: spec.target?.gpu !== undefined,
     }),
     confidence: confidenceOf(about),
@@ -71,18 +72,10 @@ export function planTarget(input: PlanInput): TargetPlan {
 }
 
 /** What the order names on this node: the GPU, the engine, and the GPU's number in it. */
-function writeContext(
-  order: Omit<AgentOrder, 'orderId'>,
-  target: TargetContext,
-  usualEngine: string,
-): WriteContext {
-  const { body } = order;
-  const selector = gpuSelectorOf(order);
+function writeContext(order: MethodCall, target: TargetContext, usualEngine: string): WriteContext {
+  const selector = gpuNamed(order);
   const gpu = selector === undefined ? undefined : gpuOf(target, selector);
-  const engine = engineOf(target, {
-    selector: body.engine as EngineSelector | undefined,
-    force: body.force === true,
-  });
+  const engine = engineOf(target, { selector: engineNamed(order), force: isForced(order) });
   const gpuId = engine === undefined || gpu === undefined ? undefined : gpuIdIn(engine, gpu);
   return {
     target,
@@ -94,8 +87,4 @@ function writeContext(
     gpuName: engine?.gpus.find(({ id }) => id === gpuId)?.name || gpu?.name,
     engineVersion: engine?.version ?? usualEngine,
   };
-}
-
-function gpuSelectorOf({ body }: Omit<AgentOrder, 'orderId'>): GpuSelector | undefined {
-  return body.gpu as GpuSelector | undefined;
 }

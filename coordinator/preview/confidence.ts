@@ -5,7 +5,7 @@ import { generationOf } from '../../shared/gpu-generations.ts';
 import type { GpuIdentity } from '../../shared/gpu-identity.ts';
 import type { Part } from '../../shared/orders/script.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
-import type { AgentOrder } from '../../shared/schemas/order.ts';
+import type { MethodCall } from '../../shared/schemas/order.ts';
 import { judgingVersion, type TargetContext } from '../plan/context.ts';
 import type { Confidence } from '../plan/schema.ts';
 
@@ -13,7 +13,7 @@ type Doubt = { readonly level: 'medium' | 'low'; readonly because: string };
 
 type About = {
   readonly target: TargetContext;
-  readonly order: Omit<AgentOrder, 'orderId'>;
+  readonly order: MethodCall;
   readonly parts: readonly Part[];
   readonly gpu: GpuIdentity | undefined;
   readonly engine: HostEngineFacts | undefined;
@@ -81,14 +81,14 @@ function gpuDoubt({ target, parts, gpuName }: About): Doubt | undefined {
 
 function driverDoubt({ target, order, parts }: About): Doubt | undefined {
   const isDriverText = parts.some((part) => part.surface === 'kernel-log' && part.text.includes('NVRM: '));
-  if (!isDriverText || order.body.driver !== undefined || target.inventoryUnread !== undefined)
-    return undefined;
+  const isNamed = 'driver' in order.body && order.body.driver !== undefined;
+  if (!isDriverText || isNamed || target.inventoryUnread !== undefined) return undefined;
   if ((target.inventory?.driverVersion ?? null) !== null) return undefined;
   return { level: 'medium', because: 'the driver version is not known; the text is the newest driver’s' };
 }
 
 function migDoubt({ order, target, gpu }: About): Doubt | undefined {
-  if (order.body.mig === undefined || gpu?.uuid === undefined) return undefined;
+  if (!('mig' in order.body) || order.body.mig === undefined || gpu?.uuid === undefined) return undefined;
   const known = target.inventory?.gpus.find(({ uuid }) => uuid === gpu.uuid);
   if (known?.migEnabled !== false) return undefined;
   return { level: 'medium', because: 'the line names a MIG device, and MIG is off on this GPU' };

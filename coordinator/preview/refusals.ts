@@ -4,9 +4,10 @@ import { assertListened, chooseEngine, gpuIdFor, namesOf } from '../../shared/en
 import { type Reason, Refusal } from '../../shared/errors.ts';
 import { addressIsGpu, type GpuIdentity, type NvmlAnswer } from '../../shared/gpu-identity.ts';
 import { assertArmed } from '../../shared/orders/armed.ts';
+import { acceptsRisk, engineNamed, isForced } from '../../shared/orders/call.ts';
 import { type Part, recordOf } from '../../shared/orders/script.ts';
 import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
-import type { AgentOrder, EngineSelector, GpuSelector } from '../../shared/schemas/order.ts';
+import type { GpuSelector, MethodCall } from '../../shared/schemas/order.ts';
 import { assertKernelLogRisk, mayHoldXid, xidFieldOf } from '../../shared/xid/guard.ts';
 import { gpuConditionType, monitors } from '../catalogue/nma/conditions.ts';
 import type { FaultRow } from '../catalogue/row.ts';
@@ -20,7 +21,7 @@ import { withoutStandIn } from './writes.ts';
 export type RefusalContext = {
   readonly node: string;
   readonly row: FaultRow;
-  readonly order: Omit<AgentOrder, 'orderId'>;
+  readonly order: MethodCall;
   readonly parts: readonly Part[];
   readonly expectation: Expectation;
   readonly target: TargetContext;
@@ -137,9 +138,9 @@ function engineRefusals({ target, parts, order, gpu }: RefusalContext): PlannedR
   if (inventory === undefined || !(isWritten || parts.some(({ surface }) => surface === 'host-engine')))
     return [];
   const { engines } = inventory;
-  const force = order.body.force === true;
+  const force = isForced(order);
   return refusedBy(() => {
-    const engine = chooseEngine(engines, order.body.engine as EngineSelector | undefined, force);
+    const engine = chooseEngine(engines, engineNamed(order), force);
     if (isWritten && gpu !== undefined) gpuIdFor(engine, namesOf(gpu));
     if (!force) assertListened(engine, engines);
   });
@@ -147,7 +148,7 @@ function engineRefusals({ target, parts, order, gpu }: RefusalContext): PlannedR
 
 /** A value that whoever is meant does not react to, with this engine and this GPU. */
 function valueRefusals({ parts, order, engine, engineVersion, gpuName }: RefusalContext): PlannedRefusal[] {
-  if (order.body.force === true) return [];
+  if (isForced(order)) return [];
   return parts.flatMap((part) => {
     if (part.surface !== 'dcgm' || part.reach === undefined) return [];
     const version = engine === undefined ? engineVersion : engine.version;
@@ -180,7 +181,7 @@ function kernelLogRefusals({ parts, order, target }: RefusalContext): PlannedRef
     if (!mayHoldXid(text)) return [];
     return refusedBy(() =>
       assertKernelLogRisk(text, {
-        acceptRisk: order.body.acceptRisk === true,
+        acceptRisk: acceptsRisk(order),
         isGpu: (address) => addressIsGpu(address, nvml),
         xidField: xidFieldOf(order.method) ?? field,
       }),

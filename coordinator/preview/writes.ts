@@ -11,7 +11,7 @@ import { kmsgLevels } from '../../shared/kmsg-record.ts';
 import { type Part, recordOf, scriptOf } from '../../shared/orders/script.ts';
 import { type PciAddress, parsePci, pciToXid } from '../../shared/pci.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
-import type { AgentOrder } from '../../shared/schemas/order.ts';
+import type { MethodCall } from '../../shared/schemas/order.ts';
 import type { PlannedWrite } from '../plan/schema.ts';
 import { dcgmReaders } from './engine-readers.ts';
 import type { ReaderContext } from './monitor-gate.ts';
@@ -27,7 +27,7 @@ export type WriteContext = ReaderContext & {
 };
 
 /** The parts of an order on this node. Without a known GPU another address stands for its own. */
-export function partsOf(order: Omit<AgentOrder, 'orderId'>, context: WriteContext): readonly Part[] {
+export function partsOf(order: MethodCall, context: WriteContext): readonly Part[] {
   const { gpu, givenPci, driverVersion } = context;
   return scriptOf(order, {
     gpu: {

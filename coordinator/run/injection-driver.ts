@@ -1,6 +1,7 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { messageFromUnknown, Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import { scheduledMs } from '../../shared/orders/call.ts';
 import type { Agents } from '../agents/port.ts';
 import type { Cluster } from '../cluster/port.ts';
 import { preflight } from '../diagnosis/explain.ts';
@@ -17,7 +18,7 @@ import { createControls } from './controls.ts';
 import { bare, createEndings, drillFacts } from './ending.ts';
 import { createNegativeEndings } from './negative-ending.ts';
 import { createOrdering, isAboutCluster, slotWaitMs } from './ordering.ts';
-import { createStopping, scheduledMs } from './stopping.ts';
+import { createStopping } from './stopping.ts';
 import {
   createWitnesses,
   type Detection,

@@ -151,14 +151,10 @@ function controlFacts(
 function conditionFacts(injection: Injection): DrillFacts {
   const { expectation, order, nodeUid, fault } = injection.spec;
   const { event: _rule, ...expected } = expectation;
-  const { surfaces, engine } = order.body;
   return {
     fault,
-    // Without its number: what the fault itself leads to is not asked here.
-    order: {
-      method: order.method,
-      body: { ...(surfaces === undefined ? {} : { surfaces }), ...(engine === undefined ? {} : { engine }) },
-    },
+    order,
+    pathOnly: true,
     expectation: { ...expected, kind: 'condition' },
     nodeUid,
     receipt: undefined,

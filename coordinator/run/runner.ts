@@ -1,5 +1,6 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal, refusalFromUnknown } from '../../shared/errors.ts';
+import { scheduledMs } from '../../shared/orders/call.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import { createReflector } from '../cluster/reflector.ts';
 import { endedBy } from '../drill/cut-short.ts';
@@ -15,7 +16,6 @@ import {
   type TellEnd,
 } from './injection-driver.ts';
 import { deadlineMillis, type ExperimentPlan, type Planner } from './planner.ts';
-import { scheduledMs } from './stopping.ts';
 
 export type RunnerDeps = Omit<DriverDeps, 'onDetection'> & {
   readonly planner: Planner;

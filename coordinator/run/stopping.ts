@@ -1,6 +1,7 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { type Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import { lastingSeconds, scheduledMs } from '../../shared/orders/call.ts';
 import type { AgentOrder } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { Agents } from '../agents/port.ts';
@@ -108,16 +109,7 @@ function isLasting({ spec, status }: Injection): boolean {
 }
 
 function mayLast(order: AgentOrder): boolean {
-  return order.body.forSeconds !== undefined || scheduledMs(order) > 0;
-}
-
-/** When the last part of an order is due, counted from its acceptance. */
-export function scheduledMs({ body }: Pick<AgentOrder, 'body'>): number {
-  const { steps, times = 1, gapSeconds = 0 } = body;
-  const inSteps = Array.isArray(steps)
-    ? steps.map((step: { readonly afterSeconds?: number }) => step.afterSeconds ?? 0)
-    : [];
-  return Math.max(0, ...inSteps, (Number(times) - 1) * Number(gapSeconds)) * 1000;
+  return lastingSeconds(order) !== undefined || scheduledMs(order) > 0;
 }
 
 /** An order that has ended is no failure to stop it: its receipt comes with the refusal. */
@@ -137,12 +129,12 @@ function howItLasted({ surfaces }: Receipt): string {
   return parts.length === 0 ? '' : `: ${parts.join('; ')}`;
 }
 
-function endOf({ body }: AgentOrder, receipt: Receipt | undefined): string {
+function endOf(order: AgentOrder, receipt: Receipt | undefined): string {
   const until = (receipt?.surfaces ?? []).flatMap(({ sustained }) => sustained?.until ?? []).toSorted();
   const last = until.at(-1);
   if (last !== undefined) return `at ${last}`;
-  const { forSeconds } = body;
-  return typeof forSeconds === 'number' && receipt !== undefined
+  const forSeconds = lastingSeconds(order);
+  return forSeconds !== undefined && receipt !== undefined
     ? `at ${isoFromMillis(Date.parse(receipt.acceptedAt) + forSeconds * 1000)}`
-    : `${typeof forSeconds === 'number' ? `${forSeconds} s` : 'with its last part,'} after it was accepted, if it was`;
+    : `${forSeconds !== undefined ? `${forSeconds} s` : 'with its last part,'} after it was accepted, if it was`;
 }

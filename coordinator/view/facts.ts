@@ -1,5 +1,5 @@
 import type { Inventory } from '../../shared/schemas/inventory.ts';
-import type { AgentOrder } from '../../shared/schemas/order.ts';
+import type { MethodCall } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { NmaVersion } from '../catalogue/nma/versions.ts';
 import type { Expectation, TimelineEntry } from '../store/expectation.ts';
@@ -115,7 +115,12 @@ export type RepairFacts = {
 export type DrillFacts = {
   readonly fault: string;
   /** What the agent is to do, or was. */
-  readonly order: Pick<AgentOrder, 'method' | 'body'>;
+  readonly order: MethodCall;
+  /**
+   * Set: only whether the detection path works is asked, not what the value that the order writes leads to. So is the
+   * condition judged that a negative drill wants unchanged.
+   */
+  readonly pathOnly?: true;
   readonly expectation: Expectation;
   /** uid of the Node object when the drill was planned: a replaced node keeps its name in some clusters. */
   readonly nodeUid?: string;

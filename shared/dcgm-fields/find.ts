@@ -11,10 +11,10 @@ const byName = new Map(fieldRows.flatMap((row) => namesOf(row).map((name) => [na
  * `dcgmi` itself takes numbers only and reads a name as 0, so whatever is not in the catalogue is refused here.
  */
 export function findField(numberOrName: number | string, input = 'field'): FieldRow {
-  const text = String(numberOrName).trim();
-  const isNumber = /^\d+$/.test(text);
-  const row = isNumber ? byId.get(Number(text)) : byName.get(text.toLowerCase());
+  const row = knownField(numberOrName);
   if (row !== undefined) return row;
+  const text = String(numberOrName).trim();
+  const isNumber = isDigits(text);
   const nearest = isNumber ? nearestByNumber(Number(text)) : nearestByName(text.toLowerCase());
   const suggestions = nearest.map((near) => `${near.id} ${near.name}`);
   throw new Refusal(
@@ -27,6 +27,16 @@ export function findField(numberOrName: number | string, input = 'field'): Field
       remedy: `did you mean ${suggestions.join(', or ')}? Name a field of the catalogue by number, name or tag`,
     },
   );
+}
+
+/** As findField; undefined for what it refuses. */
+export function knownField(numberOrName: number | string): FieldRow | undefined {
+  const text = String(numberOrName).trim();
+  return isDigits(text) ? byId.get(Number(text)) : byName.get(text.toLowerCase());
+}
+
+function isDigits(text: string): boolean {
+  return /^\d+$/.test(text);
 }
 
 /** The row of a number that the catalogue itself refers to. */

@@ -3,16 +3,12 @@ import { xidField } from '../dcgm-fields/ids.ts';
 import { Refusal } from '../errors.ts';
 import type { KmsgLevel } from '../kmsg-record.ts';
 import type {
-  AppendLogLine,
   InjectCascade,
-  InjectDcgmField,
-  InjectSxid,
   InjectXid,
+  MethodCall,
+  OrderBody,
   OrderMethod,
-  PauseHostEngine,
   Reach,
-  WriteJournalMessage,
-  WriteKernelMessage,
 } from '../schemas/order.ts';
 import { logFiles, longestSustainSeconds } from '../schemas/order.ts';
 import { refuseWithoutKernelLog } from '../xid/checks.ts';
@@ -64,12 +60,13 @@ export type Part =
   | { readonly surface: 'host-engine'; readonly afterMs: number; readonly forMs: number };
 
 /** Pure: the same order on the same node gives the same parts, here and there. */
-export function scriptOf(
-  order: { readonly method: OrderMethod; readonly body: object },
-  context: ScriptContext,
-): readonly Part[] {
-  const script = scripts[order.method] as (body: object, context: ScriptContext) => readonly Part[];
-  return script(order.body, context);
+export function scriptOf(call: MethodCall, context: ScriptContext): readonly Part[] {
+  // A method's script takes that method's body: the compiler cannot follow the pair through the look-up.
+  const script = scripts[call.method] as (
+    body: MethodCall['body'],
+    context: ScriptContext,
+  ) => readonly Part[];
+  return script(call.body, context);
 }
 
 /** What is written into the kernel log, from where journald takes what is for the journal. */
@@ -81,20 +78,20 @@ export function recordOf(part: RecordPart): Pick<KernelLogPart, 'level' | 'text'
 type KernelLogPart = Extract<Part, { surface: 'kernel-log' }>;
 export type RecordPart = Extract<Part, { surface: 'kernel-log' | 'journal' }>;
 
-type Ordered<T> = Omit<T, 'orderId'>;
-
-const scripts: { readonly [M in OrderMethod]: (body: never, context: ScriptContext) => readonly Part[] } = {
-  WriteKernelMessage: (body: Ordered<WriteKernelMessage>) => [
+const scripts: {
+  readonly [M in OrderMethod]: (body: OrderBody<M>, context: ScriptContext) => readonly Part[];
+} = {
+  WriteKernelMessage: (body) => [
     { surface: 'kernel-log', afterMs: 0, level: body.level ?? 'err', text: body.text, field: 'text' },
   ],
-  InjectXid: (body: Ordered<InjectXid>, context) => xidParts(body, body, { path: '', afterMs: 0 }, context),
-  InjectCascade: (body: Ordered<InjectCascade>, context) => {
+  InjectXid: (body, context) => xidParts(body, body, { path: '', afterMs: 0 }, context),
+  InjectCascade: (body, context) => {
     assertInOrder(body.steps);
     return body.steps.flatMap((step, index) =>
       xidParts(step, body, { path: `steps.${index}.`, afterMs: step.afterSeconds * 1000 }, context),
     );
   },
-  InjectSxid: (body: Ordered<InjectSxid>) =>
+  InjectSxid: (body) =>
     sxidRecords(body).map((text) => ({
       surface: 'kernel-log',
       afterMs: 0,
@@ -102,7 +99,7 @@ const scripts: { readonly [M in OrderMethod]: (body: never, context: ScriptConte
       text,
       field: 'detail',
     })),
-  InjectDcgmField: (body: Ordered<InjectDcgmField>) => {
+  InjectDcgmField: (body) => {
     const field = findField(body.field);
     refuseUnusedTimes(field, body);
     return [
@@ -118,23 +115,21 @@ const scripts: { readonly [M in OrderMethod]: (body: never, context: ScriptConte
       },
     ];
   },
-  WriteJournalMessage: (body: Ordered<WriteJournalMessage>) =>
+  WriteJournalMessage: (body) =>
     repeated(body, (afterMs) => ({
       surface: 'journal',
       afterMs,
       identifier: body.identifier,
       text: body.text,
     })),
-  AppendLogLine: (body: Ordered<AppendLogLine>) =>
+  AppendLogLine: (body) =>
     repeated(body, (afterMs) => ({
       surface: 'log-file',
       afterMs,
       path: logFiles[body.file],
       text: body.text,
     })),
-  PauseHostEngine: (body: Ordered<PauseHostEngine>) => [
-    { surface: 'host-engine', afterMs: 0, forMs: body.forSeconds * 1000 },
-  ],
+  PauseHostEngine: (body) => [{ surface: 'host-engine', afterMs: 0, forMs: body.forSeconds * 1000 }],
 };
 
 type XidParts = XidOrder & Pick<InjectXid, 'surfaces' | 'engine'>;

@@ -328,13 +328,29 @@ export type TailKernelLog = Static<typeof TailKernelLog>;
 
 export const Empty = Type.Object({}, { $id: 'Empty', additionalProperties: false });
 
-/** One order to one agent: method and body as the agent takes them; `orderId` makes it happen once. */
-export const AgentOrder = Type.Object(
-  {
-    orderId: Type.String(),
-    method: Type.Enum(Object.keys(orderMethods) as OrderMethod[]),
-    body: Type.Record(Type.String(), Type.Unknown()),
-  },
-  { additionalProperties: false },
+/** The body of one method, as the agent takes it; the id is beside it. */
+export type OrderBody<M extends OrderMethod> = Omit<Static<(typeof orderMethods)[M]>, 'orderId'>;
+
+/** A method that writes something, with its body: what an order asks for. `method` tells which body it is. */
+export type MethodCall = {
+  [M in OrderMethod]: { readonly method: M; readonly body: OrderBody<M> };
+}[OrderMethod];
+
+/** One order to one agent: a method call under an id, which makes it happen once. */
+export type AgentOrder = MethodCall & { readonly orderId: string };
+
+/**
+ * An AgentOrder as it is stored and answered. The body is open here: a structural schema of Kubernetes has no
+ * alternatives of different shape. `parseCall` (shared/orders/call.ts) checked it before it was stored, and the agent
+ * checks it again.
+ */
+export const AgentOrder = Type.Unsafe<AgentOrder>(
+  Type.Object(
+    {
+      orderId: Type.String(),
+      method: Type.Enum(Object.keys(orderMethods) as OrderMethod[]),
+      body: Type.Record(Type.String(), Type.Unknown()),
+    },
+    { additionalProperties: false },
+  ),
 );
-export type AgentOrder = Static<typeof AgentOrder>;

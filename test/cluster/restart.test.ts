@@ -48,7 +48,8 @@ for (const [index, point] of points.entries()) {
       t.equal(answer.verdict, 'pass', JSON.stringify(answer.explanation));
       const injections = await injectionsAt(second.url, name);
       t.equal(injections.length, 1, 'one injection');
-      const text = String(injections[0]?.spec.order.body.text);
+      const body = injections[0]?.spec.order.body ?? {};
+      const text = 'text' in body ? String(body.text) : '';
       t.equal(recordsWith(text), 1, 'one record in the real kernel log');
       await second.kill();
     });

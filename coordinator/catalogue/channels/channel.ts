@@ -1,9 +1,10 @@
 import { Refusal } from '../../../shared/errors.ts';
 import { encodeKmsgWrite } from '../../../shared/kmsg-record.ts';
 import { assertAlertGaps } from '../../../shared/orders/alert-gaps.ts';
+import { parseCall } from '../../../shared/orders/call.ts';
 import { scriptOf } from '../../../shared/orders/script.ts';
 import { parsePci } from '../../../shared/pci.ts';
-import type { AgentOrder, GpuSelector } from '../../../shared/schemas/order.ts';
+import type { GpuSelector, MethodCall, OrderMethod } from '../../../shared/schemas/order.ts';
 import type { Surface } from '../../../shared/schemas/receipt.ts';
 import type { Reaction } from '../nma/reactions.ts';
 import type { NmaVersion } from '../nma/versions.ts';
@@ -14,7 +15,7 @@ import type { Channel } from '../row.ts';
 /** How a fault of one kind becomes an order to an agent, and what must follow it. A new channel is a file beside this. */
 export type ChannelWork<K extends Channel['kind']> = {
   /** Refuses parameters that cannot be an order, naming them. */
-  order(work: Work<K>): Omit<AgentOrder, 'orderId'>;
+  order(work: Work<K>): MethodCall;
   /** What a healthy monitoring agent shows, the first thing first; empty: nothing. */
   reactions(work: Work<K>, on: ReactsOn): readonly ChannelReaction[];
 };
@@ -53,13 +54,15 @@ export function fillText(text: string, { parameters, marker }: Pick<Work, 'param
   );
 }
 
-/** Text and address that no kernel would take are refused before any agent is asked, by the caller's own names. */
-export function withSoundText(order: Omit<AgentOrder, 'orderId'>): Omit<AgentOrder, 'orderId'> {
+/** Text and address that no kernel would take, and bodies that no agent would, are refused before any agent is asked, by the caller's own names. */
+export function soundCall(method: OrderMethod, body: Parameters): MethodCall {
   try {
+    const order: MethodCall = parseCall(method, body);
     const parts = scriptOf(order, { gpu: anyGpu });
     assertAlertGaps(parts);
     for (const part of parts)
       if (part.surface === 'kernel-log') encodeKmsgWrite(part.level, part.text, part.field);
+    return order;
   } catch (thrown) {
     if (!(thrown instanceof Refusal)) throw thrown;
     const { field } = thrown.details;
@@ -71,7 +74,6 @@ export function withSoundText(order: Omit<AgentOrder, 'orderId'>): Omit<AgentOrd
       thrown,
     );
   }
-  return order;
 }
 
 /** Stands for the GPU that only the agent knows: every address and every UUID is as long. */

@@ -7,6 +7,7 @@ import { isMatch } from '../../../shared/dcgm-fields/rule.ts';
 import { assertFieldValue } from '../../../shared/dcgm-fields/value.ts';
 import { firstGpu } from '../../../shared/gpu-identity.ts';
 import { healthTickSurelyMs } from '../../../shared/nma-timing.ts';
+import { parseCall } from '../../../shared/orders/call.ts';
 import type { Reach } from '../../../shared/schemas/order.ts';
 import { fieldReaction, healthReaction, policyReaction, type Violation } from '../nma/reactions.ts';
 import type { Parameters } from '../parameters.ts';
@@ -15,8 +16,8 @@ import {
   type ChannelWork,
   fillText,
   type ReactsOn,
+  soundCall,
   type Work,
-  withSoundText,
 } from './channel.ts';
 import { healthChannel, policyChannel, xidReactions } from './xid.ts';
 
@@ -28,7 +29,7 @@ export const dcgmField: ChannelWork<'dcgm-field'> = {
     const nothing = force ? undefined : explainNoEffect(field, value);
     if (nothing !== undefined) throw refuseNoEffect(field, value, nothing, 'fault.parameters.value');
     const body = { ...parameters, ...keptUp(field, value, parameters), gpu: gpu ?? firstGpu };
-    return withSoundText({ method: 'InjectDcgmField', body });
+    return soundCall('InjectDcgmField', body);
   },
   reactions({ parameters }, on) {
     const field = findField(scalar(parameters.field));
@@ -57,18 +58,15 @@ export const dcgmValue: ChannelWork<'dcgm-value'> = {
     const { parameters, gpu } = work;
     const { field, value } = meant(work);
     const { engine, force, forSeconds } = parameters;
-    return {
-      method: 'InjectDcgmField',
-      body: {
-        gpu: gpu ?? firstGpu,
-        field: field.id,
-        value: assertFieldValue(field, value, 'fault.parameters', { force: force === true }),
-        reach: work.channel.reach,
-        ...(forSeconds === undefined ? {} : { forSeconds }),
-        ...(engine === undefined ? {} : { engine }),
-        ...(force === undefined ? {} : { force }),
-      },
-    };
+    return parseCall('InjectDcgmField', {
+      gpu: gpu ?? firstGpu,
+      field: field.id,
+      value: assertFieldValue(field, value, 'fault.parameters', { force: force === true }),
+      reach: work.channel.reach,
+      ...(forSeconds === undefined ? {} : { forSeconds }),
+      ...(engine === undefined ? {} : { engine }),
+      ...(force === undefined ? {} : { force }),
+    });
   },
   reactions(work, on) {
     const { field, value } = meant(work);

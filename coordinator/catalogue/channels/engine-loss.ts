@@ -1,9 +1,10 @@
+import { parseCall } from '../../../shared/orders/call.ts';
 import { engineLossReaction } from '../nma/reactions.ts';
 import { reactionWindows } from '../nma/windows.ts';
 import type { ChannelWork } from './channel.ts';
 
 export const engineLoss: ChannelWork<'engine-loss'> = {
-  order: ({ parameters }) => ({ method: 'PauseHostEngine', body: { ...parameters } }),
+  order: ({ parameters }) => parseCall('PauseHostEngine', parameters),
   // An engine that answers again before its first question is given up was never away.
   reactions: ({ parameters }) =>
     Number(parameters.forSeconds) * 1000 < reactionWindows['engine-pause-condition'].bestMs

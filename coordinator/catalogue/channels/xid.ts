@@ -3,19 +3,17 @@ import { firstGpu } from '../../../shared/gpu-identity.ts';
 import type { InjectCascade } from '../../../shared/schemas/order.ts';
 import { healthReaction, type Reaction, xidReaction } from '../nma/reactions.ts';
 import type { ReactionChannel } from '../nma/windows.ts';
-import { type ChannelReaction, type ChannelWork, type ReactsOn, withSoundText } from './channel.ts';
+import { type ChannelReaction, type ChannelWork, type ReactsOn, soundCall } from './channel.ts';
 
 export const xid: ChannelWork<'xid'> = {
-  order: ({ parameters, gpu }) =>
-    withSoundText({ method: 'InjectXid', body: { ...parameters, gpu: gpu ?? firstGpu } }),
+  order: ({ parameters, gpu }) => soundCall('InjectXid', { ...parameters, gpu: gpu ?? firstGpu }),
   // What the fault means for the node, on whichever surface it is written: that a surface reaches nobody is a finding,
   // not an expectation.
   reactions: ({ parameters }, on) => xidReactions(Number(parameters.xid), 0, on),
 };
 
 export const cascade: ChannelWork<'cascade'> = {
-  order: ({ parameters, gpu }) =>
-    withSoundText({ method: 'InjectCascade', body: { ...parameters, gpu: gpu ?? firstGpu } }),
+  order: ({ parameters, gpu }) => soundCall('InjectCascade', { ...parameters, gpu: gpu ?? firstGpu }),
   /** What turns the condition is expected before events, which other GPUs' events may crowd out. */
   reactions({ parameters }, on) {
     const all = (parameters.steps as InjectCascade['steps']).map((step) =>
@@ -30,7 +28,7 @@ export const cascade: ChannelWork<'cascade'> = {
 
 /** Lines of a switch's driver: no version of the monitoring agent reads them. */
 export const sxid: ChannelWork<'sxid'> = {
-  order: ({ parameters }) => withSoundText({ method: 'InjectSxid', body: { ...parameters } }),
+  order: ({ parameters }) => soundCall('InjectSxid', parameters),
   reactions: () => [],
 };
 

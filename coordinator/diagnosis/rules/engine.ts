@@ -1,9 +1,9 @@
 import { reconcileTickMs } from '../../../shared/nma-timing.ts';
+import { engineNamed } from '../../../shared/orders/call.ts';
 import type { HostEngineFacts } from '../../../shared/schemas/inventory.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import {
-  askedOf,
   injectedOn,
   isForEngine,
   needsHostEngine,
@@ -106,7 +106,10 @@ function deafTarget(facts: Facts): DeafTarget | undefined {
   }
   if (facts.drill?.receipt !== undefined || !isForHostEngine(facts)) return undefined;
   if (engines === undefined || engines.length === 0) return undefined;
-  const asked = facts.drill?.order.body.engine === undefined ? undefined : askedEngine(facts, engines);
+  const asked =
+    facts.drill === undefined || engineNamed(facts.drill.order) === undefined
+      ? undefined
+      : askedEngine(facts, engines);
   if (asked !== undefined && !isSurelyDeaf(asked)) return undefined;
   if (asked === undefined && !engines.every(isSurelyDeaf)) return undefined;
   return { asked, engines, evidence: [] };
@@ -118,10 +121,9 @@ function isSurelyDeaf({ listened, problems }: Engine): boolean {
 }
 
 function askedEngine(facts: Facts, engines: readonly Engine[]): Engine | undefined {
-  const asked = facts.drill === undefined ? undefined : askedOf(facts.drill).engine;
-  if (typeof asked !== 'object' || asked === null) return engines.find(({ listened }) => !listened);
-  const { pid, address } = asked as { pid?: unknown; address?: unknown };
-  return engines.find((engine) => engine.pid === pid || engine.address === address);
+  const asked = facts.drill === undefined ? undefined : engineNamed(facts.drill.order);
+  if (asked === undefined) return engines.find(({ listened }) => !listened);
+  return engines.find(({ pid, address }) => pid === asked.pid || address === asked.address);
 }
 
 /** Whether the drill writes into an engine: with the whole inventory at hand, deafness is worth saying without one. */

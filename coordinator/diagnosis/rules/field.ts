@@ -3,7 +3,7 @@ import { findField } from '../../../shared/dcgm-fields/find.ts';
 import { assertFieldValue } from '../../../shared/dcgm-fields/value.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import type { DrillFacts, Facts } from '../../view/facts.ts';
-import { askedOf, injectedOn, problemsOf, seenInjection, seenProblem } from '../drill.ts';
+import { injectedOn, problemsOf, seenInjection, seenProblem } from '../drill.ts';
 import { seen } from '../evidence.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 
@@ -58,13 +58,11 @@ function noEffect(drill: DrillFacts): NoEffect | 'unknown' | undefined {
   }
 }
 
-function askedField(drill: DrillFacts): { field: number | string; value: number | string } | undefined {
-  const { field, value } = askedOf(drill);
-  return isScalar(field) && isScalar(value) ? { field, value } : undefined;
-}
-
-function isScalar(value: unknown): value is number | string {
-  return typeof value === 'number' || typeof value === 'string';
+function askedField({
+  order,
+  pathOnly,
+}: DrillFacts): { field: number | string; value: number | string } | undefined {
+  return order.method === 'InjectDcgmField' && !pathOnly ? order.body : undefined;
 }
 
 function suggestionsOf(value: unknown): readonly Suggestion[] | undefined {

@@ -26,7 +26,7 @@ function judgeFile(facts: Facts): Judgement {
   }
   if (drill === undefined || drill.order.method !== 'AppendLogLine' || drill.receipt !== undefined)
     return irrelevant;
-  const path = logFiles[drill.order.body.file as keyof typeof logFiles];
+  const path = logFiles[drill.order.body.file];
   if (isUnread(agent.inventory)) return withoutInventory(agent.inventory);
   const file = agent.inventory.logFiles.find((candidate) => candidate.path === path);
   if (file?.state !== 'missing') return refuted(`the node has ${path}`);

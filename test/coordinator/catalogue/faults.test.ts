@@ -36,15 +36,12 @@ t.test('every row of the catalogue is whole, and its defaults make an order', (t
     for (const [name, parameter] of Object.entries(row.parameters))
       t.match(parameter.help, /\S/, `${row.name}.${name}`);
     const made = work(row.name);
-    const { method, body } = order(made);
+    const call = order(made);
+    const { method, body } = call;
     t.ok(Object.hasOwn(orderMethods, method), `${row.name}: ${method}`);
     t.ok(Check(orderMethods[method], body), `${row.name}: the agent takes its order ${JSON.stringify(body)}`);
-    const parts = scriptOf({ method, body }, { gpu: { pci: parsePci('0000:3b:00.0') } });
-    t.same(
-      new Set(parts.map(({ surface }) => surface)),
-      new Set(surfacesOfOrder({ method, body })),
-      row.name,
-    );
+    const parts = scriptOf(call, { gpu: { pci: parsePci('0000:3b:00.0') } });
+    t.same(new Set(parts.map(({ surface }) => surface)), new Set(surfacesOfOrder(call)), row.name);
     t.not(parts.length, 0);
     for (const part of parts) {
       t.ok(row.surfaces.includes(part.surface), `${row.name}: says that it writes on ${part.surface}`);

@@ -208,7 +208,7 @@ t.test('a receipt is kept whole, with its nulls', async (t) => {
     nodeUid: 'u',
     fault: 'xid',
     parameters: {},
-    order: { orderId: 'o', method: 'InjectXid', body: {} },
+    order: { orderId: 'o', method: 'InjectXid', body: { gpu: { index: 0 }, xid: 79, surfaces: ['dcgm'] } },
     expectation: { kind: 'condition', type: 'T', reason: 'R', withinSeconds: 1 },
     confidence: '',
   };

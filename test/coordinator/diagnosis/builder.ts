@@ -4,6 +4,7 @@ import { planTarget } from '../../../coordinator/plan/plan.ts';
 import type { TimelineEntry } from '../../../coordinator/store/expectation.ts';
 import type { DrillFacts, Facts, PodFacts } from '../../../coordinator/view/facts.ts';
 import type { NodeCondition } from '../../../coordinator/view/node.ts';
+import { parseCall } from '../../../shared/orders/call.ts';
 import type { HostEngineFacts, Inventory } from '../../../shared/schemas/inventory.ts';
 import { logFiles } from '../../../shared/schemas/order.ts';
 import type { Receipt, SurfaceResult } from '../../../shared/schemas/receipt.ts';
@@ -257,9 +258,10 @@ export function silent(over: DrillChange = {}): DrillFacts {
 
 /** What `fault` says by the parameters alone: a number and surfaces, a field, or else a text. */
 function orderOf(parameters: Readonly<Record<string, unknown>>): DrillFacts['order'] {
-  if ('field' in parameters) return { method: 'InjectDcgmField', body: parameters };
-  if ('xid' in parameters) return { method: 'InjectXid', body: { surfaces: ['dcgm'], ...parameters } };
-  return { method: 'WriteKernelMessage', body: parameters };
+  const gpu = { index: 0 };
+  if ('field' in parameters) return parseCall('InjectDcgmField', { gpu, ...parameters });
+  if ('xid' in parameters) return parseCall('InjectXid', { gpu, surfaces: ['dcgm'], ...parameters });
+  return parseCall('WriteKernelMessage', { text: 'x', ...parameters });
 }
 
 /** A fault of the catalogue before anything is injected, as a plan has it. */

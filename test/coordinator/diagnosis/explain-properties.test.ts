@@ -5,6 +5,8 @@ import { explain, preflight } from '../../../coordinator/diagnosis/explain.ts';
 import { forecastRepair } from '../../../coordinator/repair/forecast.ts';
 import { Explanation } from '../../../coordinator/store/explanation.ts';
 import type { Facts } from '../../../coordinator/view/facts.ts';
+import { parseCall } from '../../../shared/orders/call.ts';
+import type { MethodCall, OrderMethod } from '../../../shared/schemas/order.ts';
 import {
   before,
   dcgmResult,
@@ -76,16 +78,34 @@ const surface = fc.oneof(
   ),
 );
 
+const gpu = { index: 0 };
+const scalar = fc.oneof(fc.constantFrom(79, 150, 230, '230', 'dcgm_fi_dev_xid_errors'), fc.integer(), text);
+const engineAsked = fc.constantFrom({}, { engine: { pid: 777 } }, { engine: { address: '127.0.0.1:5555' } });
+const surfaces = fc.constantFrom(['dcgm'], ['kernel-log'], ['kernel-log', 'dcgm']);
+/** Every method, with whatever the agent's schema takes. */
+const anyCall = fc.oneof(
+  fc
+    .record({ xid: fc.integer({ min: 1, max: 65535 }), surfaces, engine: engineAsked })
+    .map(({ engine, ...body }) => call('InjectXid', { gpu, ...body, ...engine })),
+  fc
+    .record({ xids: fc.array(fc.constantFrom(31, 79, 48), { minLength: 1, maxLength: 3 }), surfaces })
+    .map(({ xids, surfaces }) =>
+      call('InjectCascade', { gpu, surfaces, steps: xids.map((xid) => ({ xid, afterSeconds: 0 })) }),
+    ),
+  fc
+    .record({ field: scalar, value: scalar, engine: engineAsked })
+    .map(({ engine, field, value }) =>
+      call('InjectDcgmField', { gpu, field: field === '' ? 230 : field, value, ...engine }),
+    ),
+  text.map((line) => call('WriteKernelMessage', { text: line })),
+  text.map((line) => call('WriteJournalMessage', { identifier: 'kubelet', text: line })),
+  text.map((line) => call('AppendLogLine', { file: 'cron', text: line })),
+  engineAsked.map((engine) => call('PauseHostEngine', { forSeconds: 300, ...engine })),
+);
+
 const anyDrill = fc
   .record({
-    parameters: fc.dictionary(
-      fc.constantFrom('xid', 'surfaces', 'field', 'value', 'engine', 'text'),
-      fc.oneof(
-        fc.constantFrom(79, 31, 150, '230', null, ['kernel-log'], ['dcgm'], { pid: 777 }),
-        fc.jsonValue(),
-      ),
-      { maxKeys: 4 },
-    ),
+    order: anyCall,
     expectation: fc.record({
       kind: fc.constantFrom('event' as const, 'condition' as const),
       type: fc.constantFrom('AcceleratedHardwareReady', 'KernelReady', 'Custom'),
@@ -213,3 +233,7 @@ t.test('a forecast is one thing only', async (t) => {
   );
   t.pass('1500 sets of facts');
 });
+
+function call(method: OrderMethod, body: Readonly<Record<string, unknown>>): MethodCall {
+  return parseCall(method, body) as MethodCall;
+}

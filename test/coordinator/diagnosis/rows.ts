@@ -1,4 +1,6 @@
 import type { DrillFacts, Facts } from '../../../coordinator/view/facts.ts';
+import { parseCall } from '../../../shared/orders/call.ts';
+import type { EngineSelector, MethodCall } from '../../../shared/schemas/order.ts';
 import type { SurfaceResult, Sustained } from '../../../shared/schemas/receipt.ts';
 import {
   before,
@@ -122,9 +124,9 @@ const pausedResult: SurfaceResult = {
   undo: '',
   notes: [],
 };
-const withEngine = (drill: DrillFacts, asked: object): DrillFacts => ({
+const withEngine = (drill: DrillFacts, asked: EngineSelector): DrillFacts => ({
   ...drill,
-  order: { ...drill.order, body: { ...drill.order.body, engine: asked } },
+  order: parseCall(drill.order.method, { ...drill.order.body, engine: asked }) as MethodCall,
 });
 const skippedNvidia =
   '{"msg":"skipping monitor registration: no nvidia hardware detected","monitor":"nvidia"}';

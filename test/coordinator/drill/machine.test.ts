@@ -46,7 +46,7 @@ const state = (node: string, status?: InjectionStatus): InjectionState => ({
     nodeUid: `uid-${node}`,
     fault: 'conntrack-full',
     parameters: {},
-    order: { orderId: `o-${node}`, method: 'WriteKernelMessage', body: {} },
+    order: { orderId: `o-${node}`, method: 'WriteKernelMessage', body: { text: 'x' } },
     expectation: { kind: 'event', type: 'KernelReady', reason: 'X', withinSeconds: 5 },
     confidence: '',
   },
@@ -150,7 +150,7 @@ t.test('the controls of a negative drill, one after the other', async (t) => {
   const control = (when: 'before' | 'after', path: 'dcgm' | 'kernel-log'): Control => ({
     when,
     path,
-    order: { orderId: `o-${when}-${path}`, method: 'WriteKernelMessage', body: {} },
+    order: { orderId: `o-${when}-${path}`, method: 'WriteKernelMessage', body: { text: 'x' } },
     expectation: { kind: 'event', type: 'KernelReady', reason: 'AppBlocked', withinSeconds: 35 },
   });
   const controls = [

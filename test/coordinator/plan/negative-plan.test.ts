@@ -5,7 +5,8 @@ import { controlsFor, controlXids } from '../../../coordinator/plan/negative.ts'
 import { type PlanInput, planTarget } from '../../../coordinator/plan/plan.ts';
 import type { ExpectationInput, ExperimentSpec } from '../../../coordinator/store/experiment.ts';
 import { xidHealthIncident } from '../../../shared/dcgm-fields/health-codes.ts';
-import type { AgentOrder } from '../../../shared/schemas/order.ts';
+import { xidsNamed } from '../../../shared/orders/call.ts';
+import type { MethodCall } from '../../../shared/schemas/order.ts';
 import { refusal } from '../rig.ts';
 
 function plan(fault: ExperimentSpec['fault'], expectation: ExpectationInput = {}, version = '1.7.2') {
@@ -96,7 +97,11 @@ t.test('what a negative drill expects', async (t) => {
 
 t.test('controls go the way of the fault', async (t) => {
   const ways = (fault: ExperimentSpec['fault']) =>
-    plan(fault).controls.map(({ when, order }) => [when, order.orderId, order.body.xid ?? order.body.text]);
+    plan(fault).controls.map(({ when, order }) => [
+      when,
+      order.orderId,
+      xidsNamed(order)[0] ?? textOf(order),
+    ]);
   t.strictSame(ways({ name: 'xid', parameters: { xid: 31 } }), [
     ['before', 'order-1-before-dcgm', 45],
     ['after', 'order-1-after-dcgm', 45],
@@ -119,32 +124,30 @@ t.test('controls go the way of the fault', async (t) => {
       ['order-1-after-dcgm', 92],
     ],
   );
-  const order = (body: AgentOrder['body'], method: AgentOrder['method'] = 'InjectXid'): AgentOrder => ({
-    orderId: 'o',
-    method,
-    body,
-  });
   const [newest] = nmaVersions.slice(-1);
   if (newest === undefined) throw new Error('no version');
-  const first = (given: AgentOrder) => controlsFor(given, newest, 'abc123')[0];
-  const steps = (...xids: number[]) => ({
-    surfaces: ['dcgm'],
-    steps: xids.map((xid) => ({ xid, afterSeconds: 0 })),
+  const first = (given: MethodCall) => controlsFor({ orderId: 'o', ...given }, newest, 'abc123')[0];
+  const cascade = (...xids: number[]): MethodCall => ({
+    method: 'InjectCascade',
+    body: { gpu: { index: 0 }, surfaces: ['dcgm'], steps: xids.map((xid) => ({ xid, afterSeconds: 0 })) },
   });
-  t.match(first(order(steps(48, 45, 92), 'InjectCascade'))?.order.body, { xid: 149 });
-  t.throws(
-    () => first(order(steps(...controlXids), 'InjectCascade')),
-    refusal({ details: { field: 'expectation.none' } }),
+  t.match(first(cascade(48, 45, 92))?.order.body, { xid: 149 });
+  t.throws(() => first(cascade(...controlXids)), refusal({ details: { field: 'expectation.none' } }));
+  t.match(
+    first({ method: 'InjectDcgmField', body: { gpu: { index: 1 }, field: 230, value: 45 } })?.order.body,
+    {
+      gpu: { index: 1 },
+      xid: 92,
+    },
   );
-  t.match(first(order({ gpu: { index: 1 }, field: 230, value: 45 }, 'InjectDcgmField'))?.order.body, {
-    gpu: { index: 1 },
-    xid: 92,
-  });
-  t.match(first(order({ forSeconds: 60, engine: { pid: 7 } }, 'PauseHostEngine')), {
+  t.match(first({ method: 'PauseHostEngine', body: { forSeconds: 60, engine: { pid: 7 } } }), {
     path: 'dcgm',
     order: { body: { engine: { pid: 7 }, gpu: { index: 0 } } },
   });
-  t.match(first(order({}, 'WriteJournalMessage'))?.path, 'kernel-log');
+  t.match(
+    first({ method: 'WriteJournalMessage', body: { identifier: 'kubelet', text: 'x' } })?.path,
+    'kernel-log',
+  );
 });
 
 t.test('a control is harmless in every version', async (t) => {
@@ -157,8 +160,12 @@ t.test('a control is harmless in every version', async (t) => {
         `engine ${nma.engineVersion} keeps no Xid ${xid}`,
       );
     }
-    const [control] = controlsFor({ orderId: 'o', method: 'WriteKernelMessage', body: {} }, nma, 'abc123');
-    const text = String(control?.order.body.text);
+    const [control] = controlsFor(
+      { orderId: 'o', method: 'WriteKernelMessage', body: { text: 'x' } },
+      nma,
+      'abc123',
+    );
+    const text = control === undefined ? '' : String(textOf(control.order));
     t.ok((/task (.*?):/.exec(text)?.[1]?.length ?? 99) <= 15, 'a process name');
     const reactions = matchKernelRules(nma, `11,1,1,-;${text}`).map(({ reaction }) => reaction);
     t.match(reactions, [
@@ -166,3 +173,7 @@ t.test('a control is harmless in every version', async (t) => {
     ]);
   }
 });
+
+function textOf({ body }: MethodCall): string | undefined {
+  return 'text' in body ? body.text : undefined;
+}

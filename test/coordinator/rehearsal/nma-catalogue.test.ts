@@ -5,7 +5,9 @@ import { findNmaVersion } from '../../../coordinator/catalogue/nma/versions.ts';
 import { exampleParameters } from '../../../coordinator/catalogue/parameters.ts';
 import { compareVersions } from '../../../shared/compare-versions.ts';
 import { Refusal } from '../../../shared/errors.ts';
+import { parseCall } from '../../../shared/orders/call.ts';
 import { scriptOf } from '../../../shared/orders/script.ts';
+import type { AgentOrder } from '../../../shared/schemas/order.ts';
 import { rehearse } from '../catalogue/nma/rehearsal.ts';
 
 /** Whatever NMA learns without DCGM's policies: from logs, and from an engine that is away. */
@@ -71,7 +73,8 @@ t.test('one line less than needed leads to nothing', async (t) => {
     await settle();
     const before = await look();
     const { order, expectation } = plan(row.name, exampleParameters(row));
-    const write = (times: number) => carryOut({ ...order, body: { ...order.body, times } });
+    const write = (times: number) =>
+      carryOut({ ...order, ...parseCall(order.method, { ...order.body, times }) } as AgentOrder);
     await write(linesNeeded(rule) - 1);
     t.equal(await secondsUntil(expectation, before), undefined, `${row.name}: one line less`);
     await write(1);

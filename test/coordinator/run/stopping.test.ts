@@ -1,11 +1,11 @@
 import t from 'tap';
 import type { Agents } from '../../../coordinator/agents/port.ts';
-import { createStopping, scheduledMs } from '../../../coordinator/run/stopping.ts';
+import { createStopping } from '../../../coordinator/run/stopping.ts';
 import type { InjectionStatus } from '../../../coordinator/store/experiment.ts';
 import type { Injection } from '../../../coordinator/store/store.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import { Refusal } from '../../../shared/errors.ts';
-import type { AgentOrder } from '../../../shared/schemas/order.ts';
+import type { OrderBody } from '../../../shared/schemas/order.ts';
 import type { Receipt, Sustained } from '../../../shared/schemas/receipt.ts';
 import { dcgmResult, receipt } from '../diagnosis/builder.ts';
 import { log } from '../rig.ts';
@@ -28,7 +28,10 @@ const lasting = (ended?: Sustained['ended'], state: Receipt['state'] = 'ended'):
   state,
 });
 
-function injection(status: InjectionStatus | undefined, body: AgentOrder['body'] = {}): Injection {
+function injection(
+  status: InjectionStatus | undefined,
+  over: Partial<OrderBody<'InjectDcgmField'>> = {},
+): Injection {
   return {
     metadata: { name: 'i-a' },
     spec: {
@@ -37,7 +40,11 @@ function injection(status: InjectionStatus | undefined, body: AgentOrder['body']
       nodeUid: 'u',
       fault: 'xid',
       parameters: {},
-      order: { orderId: 'o-1', method: 'InjectDcgmField', body },
+      order: {
+        orderId: 'o-1',
+        method: 'InjectDcgmField',
+        body: { gpu: { index: 0 }, field: 230, value: 79, ...over },
+      },
       expectation: { kind: 'event', type: 'T', reason: 'R', withinSeconds: 5 },
       confidence: '',
     },
@@ -200,23 +207,4 @@ t.test('what lasts of objects that are gone', async (t) => {
   stopping.track(injection({ ...verifying, phase: 'Completed' }));
   await stopping.abandon('e', signal);
   t.equal(calls.length, 1, 'nothing lasts any more');
-});
-
-t.test('when the last part of an order is due', async (t) => {
-  const rows: readonly (readonly [AgentOrder['body'], number])[] = [
-    [{}, 0],
-    [{ forSeconds: 60 }, 0],
-    [{ times: 6, gapSeconds: 10 }, 50_000],
-    [{ times: 6 }, 0],
-    [
-      {
-        steps: [
-          { xid: 48, afterSeconds: 0 },
-          { xid: 63, afterSeconds: 6.5 },
-        ],
-      },
-      6500,
-    ],
-  ];
-  for (const [body, expected] of rows) t.equal(scheduledMs({ body }), expected, JSON.stringify(body));
 });
