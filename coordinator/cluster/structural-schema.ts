@@ -48,6 +48,7 @@ const keywords = [
   'minLength',
   'maxLength',
   'pattern',
+  'format',
   'minItems',
   'maxItems',
   'required',
@@ -61,7 +62,9 @@ const leftOut = ['$id', '~kind', '~optional', 'additionalProperties'];
 function keep(schema: Schema): Record<string, unknown> {
   const unknown = Object.keys(schema).filter((name) => !keywords.includes(name) && !leftOut.includes(name));
   if (unknown.length > 0) throw unfit(schema, `${unknown.join(', ')} would be lost`);
-  if (typeof schema.pattern === 'string' && !isShared(schema.pattern))
+  if (schema.format !== undefined && schema.format !== 'date-time')
+    throw unfit(schema, `format ${schema.format} is not judged alike`);
+  if (typeof schema.pattern === 'string' && !isReadAlike(schema.pattern))
     throw unfit(schema, `RE2 may read the pattern ${schema.pattern} otherwise`);
   return Object.fromEntries(Object.entries(schema).filter(([name]) => keywords.includes(name)));
 }
@@ -71,7 +74,7 @@ function keep(schema: Schema): Record<string, unknown> {
  * and non-capturing ones, and no dot outside a class, which matches another set of line ends in each.
  * Source: https://github.com/google/re2/wiki/Syntax.
  */
-function isShared(pattern: string): boolean {
+export function isReadAlike(pattern: string): boolean {
   const plain = pattern.replace(/\\[d\W]/g, '');
   return !/\\|\(\?(?!:)/.test(plain) && !plain.replace(/\[[^\]]*\]/g, '').includes('.');
 }

@@ -2,23 +2,25 @@ import t from 'tap';
 import { createClusterClient } from '../../coordinator/cluster/client.ts';
 import { createSilentLog } from '../../shared/log.ts';
 import { clusterContract } from '../contract/cluster.ts';
+import { schemaContract } from '../contract/schema-rows.ts';
 import { startControlPlane } from './controlplane/start.ts';
 
 t.setTimeout(300_000);
 const plane = await startControlPlane();
 t.teardown(() => plane.stop());
 
+const connect = ({ token }: { readonly token?: string } = {}) =>
+  createClusterClient({
+    kubeconfig:
+      token === undefined ? { path: plane.kubeconfigPath } : { url: plane.url, caFile: plane.caFile, token },
+    userAgent: 'xidrill-coordinator/test',
+    fieldManager: 'xidrill-coordinator',
+    log: createSilentLog(),
+  });
+
+await t.test('schemas', (t) => schemaContract(t, connect()));
 await clusterContract(t, {
-  connect: ({ token } = {}) =>
-    createClusterClient({
-      kubeconfig:
-        token === undefined
-          ? { path: plane.kubeconfigPath }
-          : { url: plane.url, caFile: plane.caFile, token },
-      userAgent: 'xidrill-coordinator/test',
-      fieldManager: 'xidrill-coordinator',
-      log: createSilentLog(),
-    }),
+  connect,
   wrongToken: 'bad',
   // Only an API server runs here: collecting garbage is the controller manager's work.
   collectsGarbage: false,

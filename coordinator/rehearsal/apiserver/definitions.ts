@@ -1,5 +1,7 @@
 import type { JsonObject, KubeObject } from '../../cluster/port.ts';
 import { crdSpec } from './kinds.ts';
+import type { Schema } from './schema.ts';
+import { unjudgedCauses } from './schema-checks.ts';
 import type { Cause } from './status-error.ts';
 
 type Definition = {
@@ -10,7 +12,7 @@ type Definition = {
     readonly versions?: readonly {
       readonly name?: string;
       readonly storage?: boolean;
-      readonly schema?: object;
+      readonly schema?: { readonly openAPIV3Schema?: Schema };
     }[];
   };
 };
@@ -35,7 +37,9 @@ export function definitionCauses(object: KubeObject): readonly Cause[] {
     causes.push({ reason: 'FieldValueInvalid', message, field: 'spec.versions' });
   }
   versions.forEach((version, at) => {
-    if (version.schema === undefined) causes.push(required(`spec.versions[${at}].schema.openAPIV3Schema`));
+    const field = `spec.versions[${at}].schema.openAPIV3Schema`;
+    const schema = version.schema?.openAPIV3Schema;
+    causes.push(...(schema === undefined ? [required(field)] : unjudgedCauses(schema, field)));
   });
   return causes;
 }

@@ -4,7 +4,8 @@ import type { KubeObject, ObjectKey } from '../../cluster/port.ts';
 import { builtInCauses, decoded } from './built-in-checks.ts';
 import { definitionCauses, establishedStatus } from './definitions.ts';
 import type { Kinds, ServedKind } from './kinds.ts';
-import { prune, validate } from './schema.ts';
+import { prune } from './pruning.ts';
+import { validate } from './schema.ts';
 import { alreadyExists, badRequest, type Cause, conflict, invalid, notFound } from './status-error.ts';
 import type { Store } from './store.ts';
 import {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Cause } from './status-error.ts';
 
-/** The part of openAPIV3Schema that is understood. CEL rules (x-kubernetes-validations) are not evaluated. */
+/** The part of openAPIV3Schema that is judged here; a definition with more is refused (schema-checks.ts). */
 export type Schema = {
   readonly type?: string;
   readonly properties?: Readonly<Record<string, Schema>>;
@@ -32,89 +32,49 @@ export type Schema = {
   readonly 'x-kubernetes-embedded-resource'?: boolean;
 };
 
-type Json = Readonly<Record<string, unknown>>;
+/** A JSON object. */
+export type Json = Readonly<Record<string, unknown>>;
 
-const metaFields = ['apiVersion', 'kind', 'metadata'];
+/** Members of every resource, which the server checks by itself. */
+export const metaFields = ['apiVersion', 'kind', 'metadata'];
 
-/** Drops what the schema does not know, naming it, and fills defaults in; the root keeps its type and metadata. */
-export function prune(
-  schema: Schema,
-  root: Json,
-): { readonly object: Json; readonly unknown: readonly string[] } {
-  const unknown: string[] = [];
-  const object = pruned(schema, root, '', unknown, true) as Json;
-  return { object, unknown };
-}
+/** `additionalProperties: true` is a schema of nothing for the real server: it keeps a null, and no member of an object. */
+const anything: Schema = { nullable: true };
 
-function pruned(
-  schema: Schema,
-  value: unknown,
-  path: string,
-  unknown: string[],
-  isResource: boolean,
-): unknown {
-  if (Array.isArray(value)) {
-    const { items } = schema;
-    if (items === undefined) return value;
-    const embedded = items['x-kubernetes-embedded-resource'] === true;
-    return value.map((item, at) => pruned(items, item, `${path}[${at}]`, unknown, embedded));
-  }
-  if (!isJson(value)) return value;
-  const result: Record<string, unknown> = {};
-  for (const [key, item] of Object.entries(value)) {
-    const at = path === '' ? key : `${path}.${key}`;
-    const known = schema.properties?.[key] ?? extra(schema);
-    if (isResource && metaFields.includes(key)) result[key] = item;
-    else if (known !== undefined) {
-      const embedded = known['x-kubernetes-embedded-resource'] === true;
-      // A null that may not be one counts as absent, as in the real server.
-      if (item === null && isTyped(known) && known.nullable !== true) continue;
-      result[key] = pruned(known, item, at, unknown, embedded);
-    } else if (keepsUnknown(schema)) result[key] = item;
-    else unknown.push(at);
-  }
-  for (const [key, property] of Object.entries(schema.properties ?? {})) {
-    if (result[key] === undefined && property.default !== undefined) {
-      result[key] = pruned(property, structuredClone(property.default), key, [], false);
-    }
-  }
-  return result;
-}
-
-function extra({ additionalProperties }: Schema): Schema | undefined {
-  if (additionalProperties === true) return { 'x-kubernetes-preserve-unknown-fields': true };
+/** The schema of a member that `properties` does not name. */
+export function extra({ additionalProperties }: Schema): Schema | undefined {
+  if (additionalProperties === true) return anything;
   return additionalProperties === false ? undefined : additionalProperties;
 }
 
-function isTyped(schema: Schema): boolean {
-  return schema.type !== undefined || schema['x-kubernetes-int-or-string'] === true;
-}
-
-function keepsUnknown(schema: Schema): boolean {
-  return schema['x-kubernetes-preserve-unknown-fields'] === true;
-}
-
-/** What is wrong, field by field, in the real server's words. */
+/** What is wrong, field by field, in the words and the order of the real server. */
 export function validate(schema: Schema, value: unknown, path = ''): readonly Cause[] {
-  if (value === null && schema.nullable === true) return [];
-  const type = typeOf(value);
-  if (!isOfType(schema, type)) {
-    const wanted = schema['x-kubernetes-int-or-string'] === true ? 'integer,string' : schema.type;
-    return [invalid(path, `"${type}"`, `must be of type ${wanted}: "${type}"`, 'FieldValueTypeInvalid')];
-  }
+  // Nothing but type and enum is held against a null: kube-openapi, pkg/validation/validate/schema.go, Validate.
+  if (value === null) return [...typeCauses(schema, value, path), ...enumCauses(schema, value, path)];
   return [
-    ...enumCauses(schema, value, path),
-    ...(typeof value === 'number' ? numberCauses(schema, value, path) : []),
-    ...(typeof value === 'string' ? stringCauses(schema, value, path) : []),
-    ...(Array.isArray(value) ? arrayCauses(schema, value, path) : []),
-    ...(isJson(value) ? objectCauses(schema, value, path) : []),
+    ...typeCauses(schema, value, path),
     ...combinationCauses(schema, value, path),
+    ...(typeof value === 'string' ? stringCauses(schema, value, path) : []),
+    ...(typeof value === 'number' ? numberCauses(schema, value, path) : []),
+    ...(Array.isArray(value) ? arrayCauses(schema, value, path) : []),
+    ...enumCauses(schema, value, path),
+    ...(isJson(value) ? objectCauses(schema, value, path) : []),
   ];
 }
 
+function typeCauses(schema: Schema, value: unknown, path: string): readonly Cause[] {
+  const type = typeOf(value);
+  if ((value === null && schema.nullable === true) || isOfType(schema, type)) return [];
+  const wanted = schema['x-kubernetes-int-or-string'] === true ? 'integer,string' : schema.type;
+  return [invalid(path, `"${type}"`, `must be of type ${wanted}: "${type}"`, 'FieldValueTypeInvalid')];
+}
+
 function enumCauses({ enum: values }: Schema, value: unknown, path: string): readonly Cause[] {
-  if (values === undefined || values.some((allowed) => isDeepStrictEqual(allowed, value))) return [];
-  const list = values.map((allowed) => JSON.stringify(allowed)).join(', ');
+  if (values === undefined || values.length === 0) return [];
+  // A null among the values never matches: kube-openapi, pkg/validation/validate/validator.go, basicCommonValidator.
+  if (value !== null && values.some((allowed) => isDeepStrictEqual(allowed, value))) return [];
+  const words = values.map((allowed) => (typeof allowed === 'string' ? allowed : JSON.stringify(allowed)));
+  const list = words.map((word) => JSON.stringify(word)).join(', ');
   const message = `Unsupported value: ${JSON.stringify(value)}: supported values: ${list}`;
   return [{ reason: 'FieldValueNotSupported', message, field: path }];
 }
@@ -147,10 +107,7 @@ function stringCauses(schema: Schema, value: string, path: string): readonly Cau
   if (schema.pattern !== undefined && !new RegExp(schema.pattern, 'u').test(value)) {
     causes.push(invalid(path, text, `should match '${schema.pattern}'`));
   }
-  if (
-    schema.format === 'date-time' &&
-    !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i.test(value)
-  ) {
+  if (schema.format === 'date-time' && !isDateTime(value)) {
     causes.push(invalid(path, text, `must be of type date-time: ${text}`, 'FieldValueTypeInvalid'));
   }
   return causes;
@@ -226,8 +183,23 @@ function invalid(path: string, value: string, what: string, reason = 'FieldValue
 function typeOf(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'array';
-  if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number';
+  // Beyond 64 bits it is a float64 there, which counts as an integer to 2^53 only: go-openapi/swag, IsFloat64AJSONInteger.
+  if (typeof value === 'number')
+    return Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63 ? 'integer' : 'number';
   return typeof value;
+}
+
+/** As strfmt.IsDateTime of kube-openapi has it: what stands behind a second T is not looked at. */
+function isDateTime(text: string): boolean {
+  const [date = '', time = ''] = text.toLowerCase().split('t');
+  const parts = /^(\d\d):(\d\d):(\d\d)(.\d+)?(z|[+-]\d\d:\d\d)$/.exec(time);
+  const [hours = '', minutes = '', seconds = ''] = parts?.slice(1) ?? [];
+  return parts !== null && isDate(date) && hours <= '23' && minutes <= '59' && seconds <= '59';
+}
+
+function isDate(text: string): boolean {
+  const at = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
+  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(text);
 }
 
 function isOfType(schema: Schema, type: string): boolean {
@@ -237,6 +209,6 @@ function isOfType(schema: Schema, type: string): boolean {
   );
 }
 
-function isJson(value: unknown): value is Json {
+export function isJson(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -4,22 +4,26 @@ import { startApiServer } from '../../../coordinator/rehearsal/apiserver/server.
 import { createScaledClock } from '../../../shared/clock.ts';
 import { createSilentLog } from '../../../shared/log.ts';
 import { clusterContract } from '../../contract/cluster.ts';
+import { schemaContract } from '../../contract/schema-rows.ts';
 
 const server = await startApiServer({
-  clock: createScaledClock({ factor: 100, startAt: Date.now() }),
+  clock: createScaledClock({ factor: 10, startAt: Date.now() }),
   log: createSilentLog(),
   authorize: ({ token }) => ({ allowed: token === 'good' }),
 });
 t.teardown(() => server.close());
 
+const connect = ({ token = 'good' }: { readonly token?: string } = {}) =>
+  createClusterClient({
+    kubeconfig: { url: server.url, token },
+    userAgent: 'xidrill-coordinator/test',
+    fieldManager: 'xidrill-coordinator',
+    log: createSilentLog(),
+  });
+
+await t.test('schemas', (t) => schemaContract(t, connect()));
 await clusterContract(t, {
-  connect: ({ token = 'good' } = {}) =>
-    createClusterClient({
-      kubeconfig: { url: server.url, token },
-      userAgent: 'xidrill-coordinator/test',
-      fieldManager: 'xidrill-coordinator',
-      log: createSilentLog(),
-    }),
+  connect,
   wrongToken: 'bad',
   collectsGarbage: true,
   forgetHistory: async () => server.faults.compact(),
