@@ -3,8 +3,8 @@ export type Row = {
   readonly name: string;
   /** null: not measured here; `note` says why. */
   readonly value: number | null;
-  readonly unit: 'ms' | 'MiB' | 'MB' | 'KiB' | 'times';
-  readonly target?: { readonly below: number } | { readonly atLeast: number };
+  readonly unit: 'ms' | 's' | 'MiB' | 'MB' | 'KiB' | 'times' | 'requests' | '';
+  readonly target?: { readonly below: number } | { readonly atMost: number } | { readonly atLeast: number };
   readonly note?: string;
 };
 
@@ -13,7 +13,12 @@ export type Outcome = 'met' | 'missed' | 'skipped' | 'no target';
 export function outcomeOf({ value, target }: Row): Outcome {
   if (value === null) return 'skipped';
   if (target === undefined) return 'no target';
-  return ('below' in target ? value < target.below : value >= target.atLeast) ? 'met' : 'missed';
+  return isMet(value, target) ? 'met' : 'missed';
+}
+
+function isMet(value: number, target: NonNullable<Row['target']>): boolean {
+  if ('below' in target) return value < target.below;
+  return 'atMost' in target ? value <= target.atMost : value >= target.atLeast;
 }
 
 export function renderTable(rows: readonly Row[]): string {
@@ -27,15 +32,25 @@ export function renderTable(rows: readonly Row[]): string {
   return `${[...lines, ...(notes.length === 0 ? [] : ['', ...notes])].join('\n')}\n`;
 }
 
-const digits: Readonly<Record<Row['unit'], number>> = { ms: 2, MiB: 1, MB: 2, KiB: 0, times: 1 };
+const digits: Readonly<Record<Row['unit'], number>> = {
+  ms: 2,
+  s: 2,
+  MiB: 1,
+  MB: 2,
+  KiB: 0,
+  times: 1,
+  requests: 2,
+  '': 0,
+};
 
 function shown({ value, unit }: Row): string {
-  return value === null ? '–' : `${value.toFixed(digits[unit])} ${unit}`;
+  return value === null || Number.isNaN(value) ? '–' : `${value.toFixed(digits[unit])} ${unit}`;
 }
 
 function targetText({ target, unit }: Row): string {
   if (target === undefined) return '';
-  return 'below' in target ? `< ${target.below} ${unit}` : `≥ ${target.atLeast} ${unit}`;
+  if ('below' in target) return `< ${target.below} ${unit}`;
+  return 'atMost' in target ? `≤ ${target.atMost} ${unit}` : `≥ ${target.atLeast} ${unit}`;
 }
 
 function resultText(row: Row): string {

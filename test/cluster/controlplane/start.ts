@@ -29,7 +29,13 @@ export type ControlPlane = {
   stop(): Promise<void>;
 };
 
-export type StartOptions = { log?: (line: string) => void };
+export type StartOptions = {
+  log?: (line: string) => void;
+  /** More flags of kube-apiserver; a list flag that stands here as well adds to its list. */
+  apiserverArgs?: readonly string[];
+  /** More users: a line of kube-apiserver's static token file each (`token,user,uid,"group,group"`). */
+  tokens?: readonly string[];
+};
 
 type Log = (line: string) => void;
 
@@ -55,7 +61,7 @@ export async function startControlPlane(options: StartOptions = {}): Promise<Con
   const binaries = await controlPlaneBinaries({ log });
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await startOnce(binaries, log);
+      return await startOnce(binaries, log, options);
     } catch (error) {
       // Between choosing a port and the server's bind another process can take it.
       if (attempt === portAttempts || !/address already in use/.test(String(error))) throw error;
@@ -64,7 +70,11 @@ export async function startControlPlane(options: StartOptions = {}): Promise<Con
   }
 }
 
-async function startOnce(binaries: ControlPlaneBinaries, log: Log): Promise<ControlPlane> {
+async function startOnce(
+  binaries: ControlPlaneBinaries,
+  log: Log,
+  { apiserverArgs: moreArgs = [], tokens = [] }: StartOptions,
+): Promise<ControlPlane> {
   const dir = await mkdtemp(join(tmpdir(), 'xidrill-controlplane-'));
   const children = new Set<ChildProcess>();
   const release = killOnExit(children, dir);
@@ -85,7 +95,7 @@ async function startOnce(binaries: ControlPlaneBinaries, log: Log): Promise<Cont
   try {
     const [clientPort, peerPort, securePort] = await freePorts();
     const url = `https://127.0.0.1:${securePort}`;
-    await writeCredentials(dir, adminToken);
+    await writeCredentials(dir, adminToken, tokens);
 
     const etcdUrl = `http://127.0.0.1:${clientPort}`;
     const etcdStarted = performance.now();
@@ -95,7 +105,7 @@ async function startOnce(binaries: ControlPlaneBinaries, log: Log): Promise<Cont
 
     const bootApiserver = async (): Promise<Server> => {
       const started = performance.now();
-      const args = apiserverArgs(dir, etcdUrl, securePort);
+      const args = [...apiserverArgs(dir, etcdUrl, securePort), ...moreArgs];
       const server = launch(binaries.kubeApiserver, args, dir, children, log);
       // The API server itself writes the certificate that the probe trusts.
       const ready = async () => probe(`${url}/readyz`, await readFile(caFile, 'utf8'), adminToken);
@@ -182,7 +192,7 @@ function apiserverArgs(dir: string, etcdUrl: string, port: number): string[] {
   ];
 }
 
-async function writeCredentials(dir: string, adminToken: string): Promise<void> {
+async function writeCredentials(dir: string, adminToken: string, tokens: readonly string[]): Promise<void> {
   const keys = generateKeyPairSync('ec', {
     namedCurve: 'prime256v1',
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
@@ -190,12 +200,13 @@ async function writeCredentials(dir: string, adminToken: string): Promise<void> 
   });
   await writeFile(join(dir, 'service-account.key'), keys.privateKey, { mode: 0o600 });
   await writeFile(join(dir, 'service-account.pub'), keys.publicKey);
-  await writeFile(join(dir, 'tokens.csv'), `${adminToken},admin,admin,"system:masters"\n`, { mode: 0o600 });
+  const rows = [`${adminToken},admin,admin,"system:masters"`, ...tokens];
+  await writeFile(join(dir, 'tokens.csv'), `${rows.join('\n')}\n`, { mode: 0o600 });
   await mkdir(join(dir, 'certs'));
 }
 
 /** JSON is YAML, so every reader of kubeconfigs takes it. */
-function kubeconfig(url: string, ca: Buffer, token: string): string {
+export function kubeconfig(url: string, ca: Buffer, token: string): string {
   const cluster = { server: url, 'certificate-authority-data': ca.toString('base64') };
   const config = {
     apiVersion: 'v1',
