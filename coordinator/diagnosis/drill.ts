@@ -193,11 +193,9 @@ export function isAboutGpus(facts: Facts): boolean {
   return expectedType(facts) === gpuConditionType;
 }
 
-/** Times in which something may have come and gone unseen; what only came late is no loss. */
+/** Times in which something came and went unseen. What only came late is a note in the timeline: nothing of it is lost. */
 export function gapsOf({ drill }: Facts): readonly TimelineEntry[] {
-  return (
-    drill?.timeline.filter(({ kind, text }) => kind === 'gap' && !text.includes('everything came')) ?? []
-  );
+  return drill?.timeline.filter(({ kind }) => kind === 'gap') ?? [];
 }
 
 /** Whether a time of the node's clock lies after the injection; a heartbeat has whole seconds. */

@@ -1,6 +1,7 @@
+import { causeOf, type ReasonVerdict, type Refusal } from '../../shared/errors.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
-import { expectedType, hasReacted, injectedOn, seenInjection } from './drill.ts';
+import { expectedType, gapsOf, hasReacted, injectedOn, seenInjection } from './drill.ts';
 import { renderPod, seen, seenCondition } from './evidence.ts';
 import { conditionOf } from './liveness.ts';
 import type { Cause, Judgement, Rule } from './rule.ts';
@@ -22,17 +23,42 @@ export type PreflightCheck = {
 
 export type Preflight = {
   /** Set where the drill's reaction cannot appear: then nothing is to be injected. */
-  readonly blocking: Explanation | undefined;
+  readonly blocking: Diagnosis | undefined;
   readonly checks: readonly PreflightCheck[];
 };
 
-/** Why nothing happened: the first proven cause in the order of the rules, else the first likely one, else the open question. */
-export function explain(facts: Facts, rules: readonly Rule[] = allRules): Explanation {
+/** Why a drill did not come to its end, and what it says of that. */
+export type Diagnosis = { readonly explanation: Explanation; readonly verdict: ReasonVerdict };
+
+/** The links whose rules explain that NMA showed nothing; those of the others explain that nothing followed it. */
+const linksToDetection: readonly string[] = ['order', 'detection'];
+
+/** Whether a rule is about a link up to NMA's reaction, not about one behind it. */
+export function isAboutReaction({ link }: Pick<Rule, 'link'>): boolean {
+  return linksToDetection.includes(link);
+}
+
+/**
+ * Why nothing happened: the first proven cause in the order of the rules, else the first likely one, else the open
+ * question. Inconclusive as well where a part of the time was not watched: what came then is not known.
+ */
+export function diagnose(facts: Facts, rules: readonly Rule[] = allRules): Diagnosis {
   const judged = judgeAll(facts, rules);
-  const asked = hasReacted(facts) ? 'repair' : 'reaction';
-  const fitting = causesOf(judged).filter(({ rule, cause }) => rule.link === asked && !cause.aside);
+  const reacted = hasReacted(facts);
+  const fitting = causesOf(judged).filter(
+    ({ rule, cause }) => isAboutReaction(rule) !== reacted && !cause.aside,
+  );
   const first = fitting.find(({ cause }) => cause.certainty === 'proven') ?? fitting[0];
-  return first === undefined ? explainNothing(facts, judged) : explanationOf(first, judged);
+  const found: Diagnosis =
+    first === undefined
+      ? { explanation: explainNothing(facts, judged), verdict: 'fail' }
+      : diagnosisOf(first, judged);
+  return found.verdict === 'fail' && gapsOf(facts).length > 0 ? { ...found, verdict: 'inconclusive' } : found;
+}
+
+/** The explanation of a diagnosis, for those who judge for themselves. */
+export function explain(facts: Facts, rules: readonly Rule[] = allRules): Explanation {
+  return diagnose(facts, rules).explanation;
 }
 
 /** Before the injection: everything that is found, and whether the reaction can come at all. */
@@ -40,7 +66,7 @@ export function preflight(facts: Facts, rules: readonly Rule[] = allRules): Pref
   const judged = judgeAll(facts, rules);
   const blocking = causesOf(judged).find(({ cause }) => cause.blocks);
   return {
-    blocking: blocking && explanationOf(blocking, judged),
+    blocking: blocking && diagnosisOf(blocking, judged),
     checks: judged.flatMap(({ rule, judgement }) => checkOf(rule, judgement)),
   };
 }
@@ -70,7 +96,7 @@ export function explainPass(
     refuted: [],
     // What would explain a silence is no finding where there was none.
     alsoFound: causesOf(judgeAll(withReaction(facts, what), rules))
-      .filter(({ rule, cause }) => rule.link === 'repair' || cause.aside)
+      .filter(({ rule, cause }) => !isAboutReaction(rule) || cause.aside)
       .map(furtherOf),
   };
 }
@@ -91,53 +117,21 @@ function withReaction(facts: Facts, what: { readonly text: string; readonly sour
   return { ...facts, drill: { ...drill, timeline: [...drill.timeline, entry] } };
 }
 
-/** A refusal before any fact could be read: by ourselves, or by an agent whose node is not known. */
-export function explainRefusal(
-  refusal: {
-    readonly reason: string;
-    readonly message: string;
-    readonly details: Readonly<Record<string, unknown>>;
-  },
+/** A request that the coordinator itself refuses: no order was sent. REST and `kubectl apply` answer the same. */
+export function explainRequest(
+  refusal: Refusal,
   seenAt: { readonly source: string; readonly at: string },
 ): Explanation {
-  const { remedy } = refusal.details;
-  const code = codeOfRefusal[refusal.reason] ?? 'injection-refused';
-  const said = perhapsInjected.has(code)
-    ? 'Whether anything was injected is not known'
-    : 'Refused, nothing was injected';
+  const { reason, message, details } = refusal;
   return {
-    code,
-    summary: `${said}: ${refusal.message}.`.replace(/\.\.$/, '.'),
-    evidence: [{ source: seenAt.source, observed: `${refusal.reason}: ${refusal.message}`, at: seenAt.at }],
-    remedy: typeof remedy === 'string' ? remedy : 'Correct what the message names, then drill again.',
+    code: causeOf(reason),
+    summary: `Refused, nothing was injected: ${message}.`.replace(/\.\.$/, '.'),
+    evidence: [{ source: seenAt.source, observed: `${reason}: ${message}`, at: seenAt.at }],
+    remedy: details.remedy ?? 'Correct what the message names, then drill again.',
     refuted: [],
     alsoFound: [],
   };
 }
-
-/** As the rules name them: `injection-not-proven` only where the reason itself says that it was tried. */
-const codeOfRefusal: Readonly<Record<string, string>> = {
-  agent_unknown: 'agent-unknown',
-  wrong_node: 'agent-unknown',
-  agent_unreachable: 'agent-unreachable',
-  disarmed: 'agent-disarmed',
-  field_value_no_effect: 'field-is-another-quantity',
-  nobody_listens: 'nobody-listens',
-  engine_unreachable: 'engine-lost',
-  engine_not_found: 'dcgm-server-missing',
-  read_back_failed: 'injection-not-proven',
-  injection_not_visible: 'injection-not-proven',
-  order_interrupted: 'injection-not-proven',
-  process_not_paused: 'injection-not-proven',
-  order_stopped: 'injection-interrupted',
-  log_file_missing: 'log-file-missing',
-};
-
-const perhapsInjected: ReadonlySet<string> = new Set([
-  'injection-not-proven',
-  'injection-interrupted',
-  'agent-unreachable',
-]);
 
 function judgeAll(facts: Facts, rules: readonly Rule[]): readonly Judged[] {
   return rules.map((rule) => ({ rule, judgement: rule.judge(facts) }));
@@ -149,8 +143,12 @@ function causesOf(judged: readonly Judged[]): readonly Found[] {
   );
 }
 
-function explanationOf(first: Found, judged: readonly Judged[]): Explanation {
+function diagnosisOf(first: Found, judged: readonly Judged[]): Diagnosis {
   const { rule, cause } = first;
+  return { explanation: explanationOf(first, judged), verdict: cause.verdict ?? rule.verdict };
+}
+
+function explanationOf({ rule, cause }: Found, judged: readonly Judged[]): Explanation {
   return {
     code: rule.code,
     summary: cause.certainty === 'likely' ? `Likely, not proven: ${cause.summary}` : cause.summary,

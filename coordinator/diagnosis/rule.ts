@@ -1,3 +1,4 @@
+import type { ReasonVerdict } from '../../shared/errors.ts';
 import type { Evidence } from '../store/explanation.ts';
 import type { Facts } from '../view/facts.ts';
 
@@ -10,8 +11,10 @@ export type Rule = {
   readonly code: string;
   /** What is wrong when this is the cause, in a few words. */
   readonly title: string;
-  /** Which silence it explains: that NMA showed nothing, or that nobody repaired the node after NMA had. */
-  readonly link: 'reaction' | 'repair';
+  /** The link of the chain that it keeps from being reached (design §2.1): `order`, `detection`, `taint` … */
+  readonly link: string;
+  /** What a drill says of which this is the first cause. `inconclusive`: it hides a reaction rather than prevents it. */
+  readonly verdict: ReasonVerdict;
   readonly judge: (facts: Facts) => Judgement;
 };
 
@@ -22,6 +25,8 @@ export type Cause = {
   readonly summary: string;
   readonly evidence: readonly Evidence[];
   readonly remedy: string;
+  /** Instead of the rule's, where the cause is a refusal whose reason decides. */
+  readonly verdict?: ReasonVerdict;
   /** The expected reaction cannot appear on this node, whatever is injected; a preflight then injects nothing. */
   readonly blocks: boolean;
   /** Broken, but not why this drill saw nothing: named among the further findings only. */
@@ -53,4 +58,5 @@ export function unknown(because: string): Judgement {
 
 export const irrelevant: Judgement = { is: 'irrelevant' };
 
-type Finding = Pick<Cause, 'summary' | 'evidence' | 'remedy'> & Partial<Pick<Cause, 'blocks' | 'aside'>>;
+type Finding = Pick<Cause, 'summary' | 'evidence' | 'remedy'> &
+  Partial<Pick<Cause, 'blocks' | 'aside' | 'verdict'>>;

@@ -1,10 +1,10 @@
-import { type PreflightCheck, preflight } from '../diagnosis/explain.ts';
+import { causeOf } from '../../shared/errors.ts';
+import { type Diagnosis, isAboutReaction, type PreflightCheck, preflight } from '../diagnosis/explain.ts';
 import { rules } from '../diagnosis/rules.ts';
 import { contextFromFacts } from '../plan/context.ts';
 import { type PlanInput, planTarget } from '../plan/plan.ts';
 import type { Confidence, PlannedRefusal, TargetPlan } from '../plan/schema.ts';
 import { forecastRepair, type RepairForecast } from '../repair/forecast.ts';
-import type { Explanation } from '../store/explanation.ts';
 import type { DrillFacts, Facts } from '../view/facts.ts';
 
 /** A plan with all that is known of the node, and what repair controllers would do by default. */
@@ -24,12 +24,12 @@ export function previewTarget(facts: Facts, input: Omit<PlanInput, 'context' | '
 }
 
 /** Whether a repair follows is told by its forecast. */
-const reactionRules = rules.filter(({ link }) => link === 'reaction');
+const reactionRules = rules.filter(isAboutReaction);
 
 /** What is broken without keeping the drill from being made: the reaction may stay away all the same. */
 function loweredBy(checks: readonly PreflightCheck[], { confidence, refusals }: TargetPlan): Confidence {
   // An unread inventory is a doubt already.
-  const told = ['agent-unreachable', ...refusals.map(({ reason }) => sameAs[reason] ?? reason)];
+  const told = ['agent-unreachable', ...refusals.map(({ reason }) => causeOf(reason))];
   const found = checks
     .filter(({ result, blocks, code }) => result === 'cause' && !blocks && !told.includes(code))
     .map(({ code, text }) => `${code}: ${text}`);
@@ -53,20 +53,9 @@ function drillOf({ order, expectation }: TargetPlan, fault: string): DrillFacts 
 }
 
 /** The same preflight as before an injection, with what only the API server shows; said once. */
-function blockedBy(blocking: Explanation | undefined, refusals: readonly PlannedRefusal[]): PlannedRefusal[] {
+function blockedBy(blocking: Diagnosis | undefined, refusals: readonly PlannedRefusal[]): PlannedRefusal[] {
   if (blocking === undefined) return [];
-  const { code, summary, remedy } = blocking;
-  if (refusals.some(({ reason }) => reason === code || sameAs[reason] === code)) return [];
+  const { code, summary, remedy } = blocking.explanation;
+  if (refusals.some(({ reason }) => causeOf(reason) === code)) return [];
   return [{ by: 'preflight', reason: code, message: summary, remedy }];
 }
-
-/** What an agent's refusal is called as the code of an explanation. */
-const sameAs: Readonly<Record<string, string>> = {
-  agent_unknown: 'agent-unknown',
-  wrong_node: 'agent-unknown',
-  engine_unreachable: 'engine-lost',
-  disarmed: 'agent-disarmed',
-  nobody_listens: 'nobody-listens',
-  log_file_missing: 'log-file-missing',
-  engine_not_found: 'dcgm-server-missing',
-};

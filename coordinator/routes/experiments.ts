@@ -2,10 +2,10 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { canonicalJson } from '../../shared/canonical-json.ts';
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
-import { Refusal } from '../../shared/errors.ts';
+import { Refusal, rowOf } from '../../shared/errors.ts';
 import { untilRefused } from '../../shared/http/admission.ts';
+import { explainRequest } from '../diagnosis/explain.ts';
 import { isEnded } from '../drill/machine.ts';
-import { explainRequest, mayPass } from '../drill/refused.ts';
 import type { Planner } from '../run/planner.ts';
 import { ExperimentRequest, type ExperimentSpec } from '../store/experiment.ts';
 import { type Experiment, type Store, shortHash } from '../store/store.ts';
@@ -281,7 +281,7 @@ async function explained<T>(clock: Clock, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (thrown) {
-    if (!(thrown instanceof Refusal) || mayPass(thrown)) throw thrown;
+    if (!(thrown instanceof Refusal) || rowOf(thrown.reason).mayPass) throw thrown;
     const explanation = explainRequest(thrown, { source: 'request body', at: isoFromMillis(clock.now()) });
     throw new Refusal(thrown.reason, thrown.message, { ...thrown.details, explanation }, thrown);
   }

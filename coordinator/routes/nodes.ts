@@ -76,7 +76,7 @@ export function registerNodeRoutes(
         node: request.params.name,
         ok: checks.every(({ result }) => result !== 'cause'),
         checks: checks.map((check) => ({ ...check })),
-        blocking: blocking ?? null,
+        blocking: blocking?.explanation ?? null,
         repair: forecastRepair(facts).map((forecast) => ({ ...forecast })),
       };
     },

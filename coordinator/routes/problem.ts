@@ -1,4 +1,4 @@
-import { reasons, rpcCodes } from '../../shared/errors.ts';
+import { rowOf, statusOf } from '../../shared/errors.ts';
 import type { ErrorFormat } from '../../shared/http/server.ts';
 
 /**
@@ -17,8 +17,8 @@ export const formatProblem: ErrorFormat = (refusal, { id, url }) => {
     body: {
       ...facts,
       type: `urn:xidrill:problem:${refusal.reason}`,
-      title: reasons[refusal.reason].title,
-      status: rpcCodes[refusal.code].http,
+      title: rowOf(refusal.reason).title,
+      status: statusOf(refusal.reason),
       detail: refusal.message,
       instance: url,
       code: refusal.reason,

@@ -9,7 +9,7 @@ import type { Injection, Store } from '../store/store.ts';
 import type { Watcher } from '../view/watcher.ts';
 import { bare } from './ending.ts';
 import type { NegativeEndings } from './negative-ending.ts';
-import { isAboutCluster, type Ordering, slotWaitMs } from './ordering.ts';
+import { isToRepeat, type Ordering, slotWaitMs } from './ordering.ts';
 import { soughtControl, unwatched, type Witness, type Witnesses } from './witness.ts';
 
 type Work<S extends ControlStep['step']> = {
@@ -43,23 +43,14 @@ export function createControls(deps: {
     const { node } = injection.spec;
     const attempts: Attempt[] = [];
     witness.seek(soughtControl(control, made.baseline));
+    let receipt: Receipt;
     try {
-      const receipt = await ordering.give({ node, order: control.order }, attempts, signal);
-      const ordered: ControlStatus = {
-        ...made,
-        receipt,
-        orderedAt: isoFromMillis(attempts.at(-1)?.at ?? clock.now()),
-        waitUntil: isoFromMillis(clock.now() + control.expectation.withinSeconds * 1000),
-      };
-      const entries = [
-        ...orderEntries({ node, order: control.order }, attempts),
-        ...receiptEntries(receipt),
-      ].map((entry) => ({ ...entry, text: `control ${control.when}: ${entry.text}` }));
-      return await store.writeInjectionStatus(injection, withControl(injection, ordered, entries));
+      receipt = await ordering.give({ node, order: control.order }, attempts, signal);
     } catch (thrown) {
-      if (!(thrown instanceof Refusal) || isAboutCluster(thrown)) throw thrown;
+      if (!(thrown instanceof Refusal)) throw thrown;
       const waitMs = slotWaitMs(thrown);
       if (waitMs !== undefined) return waitForSlot(injection, made, thrown, waitMs, signal);
+      if (isToRepeat(thrown)) throw thrown;
       signal.throwIfAborted();
       const { receipt: inDetails, ...details } = thrown.details;
       const receipt = inDetails as Receipt | undefined;
@@ -73,6 +64,17 @@ export function createControls(deps: {
       const unanswered = { ...injection, status: withControl(injection, refused) };
       return negative.unproven(unanswered, { control, made: refused, seen: [entry] }, signal);
     }
+    const ordered: ControlStatus = {
+      ...made,
+      receipt,
+      orderedAt: isoFromMillis(attempts.at(-1)?.at ?? clock.now()),
+      waitUntil: isoFromMillis(clock.now() + control.expectation.withinSeconds * 1000),
+    };
+    const entries = [
+      ...orderEntries({ node, order: control.order }, attempts),
+      ...receiptEntries(receipt),
+    ].map((entry) => ({ ...entry, text: `control ${control.when}: ${entry.text}` }));
+    return store.writeInjectionStatus(injection, withControl(injection, ordered, entries));
   }
 
   /** Nothing was written: the control begins anew, with a baseline of then. */

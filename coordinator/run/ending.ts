@@ -1,10 +1,9 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
-import { Refusal } from '../../shared/errors.ts';
+import { Refusal, rowOf } from '../../shared/errors.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
-import { explain, explainPass } from '../diagnosis/explain.ts';
+import { diagnose, explainPass } from '../diagnosis/explain.ts';
 import { nodeGone, passOnGoneNode } from '../drill/gone.ts';
 import { type Attempt, orderEntries, shortened, timelineEntry } from '../drill/timeline.ts';
-import { verdictAfterWait, verdictOfRefusal } from '../drill/verdicts.ts';
 import type { Verdict } from '../store/expectation.ts';
 import type { InjectionStatus } from '../store/experiment.ts';
 import type { Explanation } from '../store/explanation.ts';
@@ -79,8 +78,10 @@ export function createEndings(deps: {
   async function unanswered(start: Injection, signal: AbortSignal): Promise<Injection> {
     const injection = await stopping.settle(start, signal);
     const facts = await factsOf(injection, signal);
-    const explanation = facts === undefined ? goneNow(injection) : explain(facts);
-    const verdict = verdictAfterWait(explanation, bare(injection));
+    const { verdict, explanation } =
+      facts === undefined
+        ? ({ verdict: 'inconclusive', explanation: goneNow(injection) } as const)
+        : diagnose(facts);
     return end(injection, withoutBlame(injection, verdict), explanation);
   }
 
@@ -130,8 +131,11 @@ export function createEndings(deps: {
     };
     const told = await stopping.settle({ ...injection, status }, signal);
     const facts = await factsOf(told, signal);
-    const explanation = facts === undefined ? goneNow(told) : explain(facts);
-    return end(told, withoutBlame(told, verdictOfRefusal(refusal.reason, explanation)), explanation);
+    const { verdict, explanation } =
+      facts === undefined
+        ? { verdict: rowOf(refusal.reason).verdict, explanation: goneNow(told) }
+        : diagnose(facts);
+    return end(told, withoutBlame(told, verdict), explanation);
   }
 
   return {

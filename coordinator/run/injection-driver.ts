@@ -2,13 +2,13 @@ import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { messageFromUnknown, Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { scheduledMs } from '../../shared/orders/call.ts';
+import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { Agents } from '../agents/port.ts';
 import type { Cluster } from '../cluster/port.ts';
 import { preflight } from '../diagnosis/explain.ts';
 import { baselineOf } from '../drill/judge.ts';
 import { nextControlStep, nextInjectionStep } from '../drill/machine.ts';
 import { type Attempt, orderEntries, receiptEntries, shortened, timelineEntry } from '../drill/timeline.ts';
-import { verdictOfBlocking } from '../drill/verdicts.ts';
 import type { Verdict } from '../store/expectation.ts';
 import type { Explanation } from '../store/explanation.ts';
 import type { Injection, Store } from '../store/store.ts';
@@ -17,7 +17,7 @@ import type { Watcher } from '../view/watcher.ts';
 import { createControls } from './controls.ts';
 import { bare, createEndings, drillFacts } from './ending.ts';
 import { createNegativeEndings } from './negative-ending.ts';
-import { createOrdering, isAboutCluster, slotWaitMs } from './ordering.ts';
+import { createOrdering, isToRepeat, slotWaitMs } from './ordering.ts';
 import { createStopping } from './stopping.ts';
 import {
   createWitnesses,
@@ -118,9 +118,7 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     const isNegative = spec.expectation.kind === 'none';
     const looked = { ...injection, status: { ...bare(injection), baseline } };
     const { blocking } = preflight(facts);
-    const verdicted = isNegative
-      ? negative.brokenWay(looked, facts)
-      : blocking && { verdict: verdictOfBlocking(blocking), explanation: blocking };
+    const verdicted = isNegative ? negative.brokenWay(looked, facts) : blocking;
     if (verdicted !== undefined) {
       const note = `nothing was ordered: ${verdicted.explanation.summary}`;
       const timeline = [...(status?.timeline ?? []), timelineEntry(clock.now(), 'note', 'preflight', note)];
@@ -172,25 +170,27 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     witness.seek(soughtFault(spec, baselineIn(injection)));
     // A negative drill watches from the last write on; what is awaited has the time to it in its window.
     const toLastMs = spec.expectation.kind === 'none' ? scheduledMs(spec.order) : 0;
+    let receipt: Receipt;
     try {
-      const receipt = await ordering.give(spec, attempts, signal);
-      const orderedAt = isoFromMillis(attempts.at(-1)?.at ?? clock.now());
-      return await store.writeInjectionStatus(injection, {
-        ...bare(injection),
-        phase: 'Verifying',
-        receipt,
-        // An order that had been carried out when it was asked again: the baseline is the last time known before it.
-        injectedAt: receipt.replayed ? (status?.baseline?.at ?? orderedAt) : orderedAt,
-        waitUntil: isoFromMillis(clock.now() + toLastMs + spec.expectation.withinSeconds * 1000),
-        timeline: [...(status?.timeline ?? []), ...orderEntries(spec, attempts), ...receiptEntries(receipt)],
-      });
+      receipt = await ordering.give(spec, attempts, signal);
     } catch (thrown) {
-      if (!(thrown instanceof Refusal) || isAboutCluster(thrown)) throw thrown;
+      if (!(thrown instanceof Refusal)) throw thrown;
       const waitMs = slotWaitMs(thrown);
       if (waitMs !== undefined) return waitForSlot(injection, thrown, waitMs, signal);
+      if (isToRepeat(thrown)) throw thrown;
       signal.throwIfAborted();
       return endings.refused(injection, thrown, attempts, signal);
     }
+    const orderedAt = isoFromMillis(attempts.at(-1)?.at ?? clock.now());
+    return store.writeInjectionStatus(injection, {
+      ...bare(injection),
+      phase: 'Verifying',
+      receipt,
+      // An order that had been carried out when it was asked again: the baseline is the last time known before it.
+      injectedAt: receipt.replayed ? (status?.baseline?.at ?? orderedAt) : orderedAt,
+      waitUntil: isoFromMillis(clock.now() + toLastMs + spec.expectation.withinSeconds * 1000),
+      timeline: [...(status?.timeline ?? []), ...orderEntries(spec, attempts), ...receiptEntries(receipt)],
+    });
   }
 
   /** Nothing was written, so that after the wait everything begins anew, with a baseline of then. */

@@ -10,7 +10,6 @@ import {
   explainViolation,
 } from '../diagnosis/negative.ts';
 import { nodeGone, receiptEvidence } from '../drill/gone.ts';
-import { verdictOfBlocking } from '../drill/verdicts.ts';
 import type { TimelineEntry, Verdict } from '../store/expectation.ts';
 import type { Control, ControlStatus } from '../store/experiment.ts';
 import type { Explanation } from '../store/explanation.ts';
@@ -75,10 +74,9 @@ export function createNegativeEndings(deps: {
     for (const drill of drills) {
       const { blocking } = preflight({ ...facts, drill });
       if (blocking === undefined) continue;
-      const verdict = verdictOfBlocking(blocking);
-      return verdict === 'fail'
-        ? { verdict: 'inconclusive', explanation: explainBrokenWay(blocking, 'before') }
-        : { verdict, explanation: blocking };
+      return blocking.verdict === 'fail'
+        ? { verdict: 'inconclusive', explanation: explainBrokenWay(blocking.explanation, 'before') }
+        : blocking;
     }
     return undefined;
   }
@@ -89,8 +87,8 @@ export function createNegativeEndings(deps: {
     const doubt = explainDoubt({ ...facts, drill: { ...drill, timeline: unmatched(drill) } });
     if (doubt !== undefined) return { verdict: 'inconclusive', explanation: doubt };
     const { blocking } = preflight({ ...facts, drill: conditionFacts(injection) });
-    if (blocking !== undefined && blocking.code !== 'already-false')
-      return { verdict: 'inconclusive', explanation: explainBrokenWay(blocking, 'after') };
+    if (blocking !== undefined && blocking.explanation.code !== 'already-false')
+      return { verdict: 'inconclusive', explanation: explainBrokenWay(blocking.explanation, 'after') };
     const answered = answeredControls(injection);
     const event = drill.timeline.find(({ kind, match }) => match && kind === 'event');
     if (event === undefined && drill.expectation.event === 'required')

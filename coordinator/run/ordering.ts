@@ -1,5 +1,5 @@
 import type { Clock } from '../../shared/clock.ts';
-import { Refusal, refusalFromUnknown } from '../../shared/errors.ts';
+import { Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { Agents } from '../agents/port.ts';
@@ -97,7 +97,9 @@ export function slotWaitMs(refusal: Refusal): number | undefined {
   return Math.min(asked + slotMarginMs, longestSlotWaitMs);
 }
 
-/** The API server's own troubles pass: the step is made again. */
-export function isAboutCluster(refusal: Refusal): boolean {
-  return refusal.reason.startsWith('cluster_') || refusal.reason.startsWith('object_');
+/** The step is made again until the deadline: nothing was written, and what kept the order from being taken may pass. */
+export function isToRepeat({ reason, details }: Refusal): boolean {
+  const { mayPass, injected } = rowOf(reason);
+  // An order that was begun has its receipt for ever.
+  return mayPass && injected === 'no' && details.receipt === undefined;
 }

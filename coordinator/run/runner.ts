@@ -1,11 +1,11 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
-import { Refusal, refusalFromUnknown } from '../../shared/errors.ts';
+import { Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
 import { scheduledMs } from '../../shared/orders/call.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import { createReflector } from '../cluster/reflector.ts';
+import { explainRequest } from '../diagnosis/explain.ts';
 import { endedBy } from '../drill/cut-short.ts';
 import { isEnded, nextExperimentStep } from '../drill/machine.ts';
-import { explainRequest, mayPass } from '../drill/refused.ts';
 import type { ExperimentStatus } from '../store/experiment.ts';
 import { type Experiment, experimentFrom, type Injection } from '../store/store.ts';
 import { controlsSeconds } from './controls.ts';
@@ -215,7 +215,7 @@ async function select(deps: RunnerDeps, experiment: Experiment): Promise<void> {
     });
   } catch (thrown) {
     const refusal = refusalFromUnknown(thrown);
-    if (mayPass(refusal)) throw thrown;
+    if (rowOf(refusal.reason).mayPass) throw thrown;
     if (refusal.reason === 'internal')
       deps.log.error({ err: thrown, experiment: experiment.metadata.name }, 'selection failed');
     await concludeRefused(deps, experiment, refusal, startedAt);
@@ -236,17 +236,19 @@ async function concludeRefused(
 ): Promise<void> {
   const at = isoFromMillis(deps.clock.now());
   const source = `experiments/${experiment.metadata.name} spec`;
+  const { verdict } = rowOf(refusal.reason);
+  const explanation = explainRequest(refusal, { source, at });
   const status: ExperimentStatus = {
     phase: 'Completed',
-    verdict: 'error',
-    explanation: explainRequest(refusal, { source, at }),
+    verdict,
+    explanation,
     startedAt: isoFromMillis(startedAt),
     endedAt: at,
     counts: { total: 0, pass: 0, fail: 0, other: 0 },
     ...(Array.isArray(refusal.details.skipped) ? { skipped: refusal.details.skipped.slice(0, 100) } : {}),
   };
   await deps.store.writeExperimentStatus(experiment, status);
-  deps.metrics.ended(experiment.spec.fault.name, 'error', refusal.reason);
+  deps.metrics.ended(experiment.spec.fault.name, verdict, explanation.code);
 }
 
 async function create(deps: RunnerDeps, experiment: Experiment, nodes: readonly string[]): Promise<void> {

@@ -6,7 +6,7 @@ import Fastify, {
   type FastifyRequest,
 } from 'fastify';
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
-import { messageFromUnknown, Refusal, rpcCodes } from '../errors.ts';
+import { messageFromUnknown, Refusal, statusOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { assertHasAccess, open } from './access.ts';
 import { registerAdmission } from './admission.ts';
@@ -88,7 +88,7 @@ export function createServer(options: ServerOptions): Server {
   ): FastifyReply {
     if (refusal.code === 'unauthenticated') void reply.header('www-authenticate', 'Bearer');
     const { type, body } = formatError(refusal, { id: request.id, url: request.url });
-    return reply.code(rpcCodes[refusal.code].http).type(type).send(JSON.stringify(body));
+    return reply.code(statusOf(refusal.reason)).type(type).send(JSON.stringify(body));
   }
 
   const requests = new Counter({

@@ -7,7 +7,8 @@ import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.
 export const agentUnknown: Rule = {
   code: 'agent-unknown',
   title: 'No agent runs on the node',
-  link: 'reaction',
+  link: 'order',
+  verdict: 'error',
   judge(facts) {
     const problem = problemFor(facts, 'agent_unknown') ?? problemFor(facts, 'wrong_node');
     if (facts.agent.url !== undefined && problem === undefined)
@@ -34,7 +35,8 @@ export const agentUnknown: Rule = {
 export const agentUnreachable: Rule = {
   code: 'agent-unreachable',
   title: 'The agent on the node does not answer',
-  link: 'reaction',
+  link: 'order',
+  verdict: 'inconclusive',
   judge(facts) {
     const { inventory, url } = facts.agent;
     const problem = problemFor(facts, 'agent_unreachable');
@@ -59,7 +61,8 @@ export const agentUnreachable: Rule = {
 export const agentDisarmed: Rule = {
   code: 'agent-disarmed',
   title: 'The agent is disarmed',
-  link: 'reaction',
+  link: 'order',
+  verdict: 'error',
   judge: judgeArmed,
 };
 

@@ -13,7 +13,8 @@ const gateLine = /NVIDIA-based monitoring is disabled for the arm64 architecture
 export const arm64Gate: Rule = {
   code: 'arm64-gate',
   title: 'This NMA version switches GPU detection off on arm64',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'fail',
   judge: judgeGate,
 };
 

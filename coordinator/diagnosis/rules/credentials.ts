@@ -28,7 +28,8 @@ const logPatterns = [
 export const credentialsBroken: Rule = {
   code: 'credentials-broken',
   title: 'An AWS role on the pod breaks NMA’s condition writes',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'fail',
   judge: judgeCredentials,
 };
 

@@ -16,7 +16,8 @@ const lostReason = 'DCGMError';
 export const dcgmServerMissing: Rule = {
   code: 'dcgm-server-missing',
   title: 'There is no dcgm-server on the node',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'fail',
   judge: judgeServer,
 };
 
@@ -126,7 +127,8 @@ function serverRemedy(facts: Facts): string {
 export const engineLost: Rule = {
   code: 'engine-lost',
   title: 'NMA has lost its host engine',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'fail',
   judge: judgeLoss,
 };
 
@@ -174,7 +176,8 @@ function isRestarted({ nma, drill }: Facts): boolean {
 export const engineWithoutGpus: Rule = {
   code: 'engine-without-gpus',
   title: 'NMA’s host engine has no GPU',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'fail',
   judge(facts) {
     if (!isAboutGpus(facts)) return irrelevant;
     const { inventory } = facts.agent;

@@ -28,7 +28,8 @@ type Engine = Pick<HostEngineFacts, 'pid' | 'podUid' | 'address'> & {
 export const wrongEngine: Rule = {
   code: 'wrong-engine',
   title: 'The value went to an engine that NMA does not listen on',
-  link: 'reaction',
+  link: 'order',
+  verdict: 'fail',
   judge(facts) {
     const target = deafTarget(facts);
     if (target === undefined) return listenedTarget(facts);
@@ -47,7 +48,8 @@ export const wrongEngine: Rule = {
 export const nobodyListens: Rule = {
   code: 'nobody-listens',
   title: 'NMA listens on no host engine of the node',
-  link: 'reaction',
+  link: 'order',
+  verdict: 'fail',
   judge(facts) {
     const target = deafTarget(facts);
     if (target === undefined) return listenedTarget(facts);

@@ -1,7 +1,7 @@
 import { explainNoEffect, type NoEffect, type Suggestion } from '../../../shared/dcgm-fields/effect.ts';
 import { findField } from '../../../shared/dcgm-fields/find.ts';
 import { assertFieldValue } from '../../../shared/dcgm-fields/value.ts';
-import { Refusal } from '../../../shared/errors.ts';
+import { Refusal, reasons } from '../../../shared/errors.ts';
 import type { DrillFacts, Facts } from '../../view/facts.ts';
 import { injectedOn, problemsOf, seenInjection, seenProblem } from '../drill.ts';
 import { seen } from '../evidence.ts';
@@ -11,7 +11,8 @@ import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.
 export const fieldIsAnotherQuantity: Rule = {
   code: 'field-is-another-quantity',
   title: 'The DCGM field is another quantity, or the value is healthy',
-  link: 'reaction',
+  link: 'order',
+  verdict: 'fail',
   judge: judgeField,
 };
 
@@ -27,6 +28,7 @@ function judgeField(facts: Facts): Judgement {
       summary: `Refused, nothing was injected: ${problem.message}.`,
       evidence: [seenProblem(problem)],
       remedy: remedyOf(found),
+      verdict: reasons.field_value_no_effect.verdict,
     });
   }
   const asked = askedField(drill);

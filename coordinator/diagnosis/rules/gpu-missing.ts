@@ -12,7 +12,8 @@ import { irrelevant, proven, type Rule, refuted, unknown } from '../rule.ts';
 export const gpuMissing: Rule = {
   code: 'gpu-missing',
   title: 'NVML and the host engine do not list the same GPUs',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'fail',
   judge(facts) {
     if (!isAboutGpus(facts)) return irrelevant;
     const { inventory } = facts.agent;

@@ -1,4 +1,5 @@
-import { isReason } from '../../../shared/errors.ts';
+import { causeOf, isReason, rowOf } from '../../../shared/errors.ts';
+import { mayBeInjected } from '../../store/injected.ts';
 import type { Facts } from '../../view/facts.ts';
 import { injectedOn, type Problem, problemsOf, seenInjection, seenProblem } from '../drill.ts';
 import { capital } from '../evidence.ts';
@@ -10,40 +11,26 @@ import { fieldIsAnotherQuantity } from './field.ts';
 import { injectionInterrupted } from './interrupted.ts';
 import { logFileMissing } from './log-file.ts';
 
-/** Reasons that other rules say more about, where they find their cause in them. */
-const explainedBy: Readonly<Record<string, readonly Rule[]>> = {
-  agent_unknown: [agentUnknown],
-  wrong_node: [agentUnknown],
-  agent_unreachable: [agentUnreachable],
-  disarmed: [agentDisarmed],
-  field_value_no_effect: [fieldIsAnotherQuantity],
-  nobody_listens: [wrongEngine, nobodyListens],
-  engine_not_found: [dcgmServerMissing],
-  engine_unreachable: [engineLost],
-  log_file_missing: [logFileMissing],
-  order_stopped: [injectionInterrupted],
-};
-
-/** It was tried, and nothing shows that it took effect. */
-const unproven: ReadonlySet<string> = new Set([
-  'read_back_failed',
-  'injection_not_visible',
-  'order_interrupted',
-  'process_not_paused',
-]);
-
-/** Something broke: where the surface had begun, it may have been before the write or after it. */
-const broken: ReadonlySet<string> = new Set([
-  'dcgmi_timeout',
-  'dcgmi_failed',
-  'engine_unreachable',
-  'internal',
-]);
+/** Rules that find their cause in a refusal and say more about it; the table of reasons names them. */
+const others: readonly Rule[] = [
+  agentUnknown,
+  agentUnreachable,
+  agentDisarmed,
+  fieldIsAnotherQuantity,
+  // What `nobody_listens` is where NMA listens on another engine.
+  { ...wrongEngine, code: nobodyListens.code },
+  nobodyListens,
+  dcgmServerMissing,
+  engineLost,
+  logFileMissing,
+  injectionInterrupted,
+];
 
 export const injectionNotProven: Rule = {
   code: 'injection-not-proven',
   title: 'The injection was tried and did not come back',
-  link: 'reaction',
+  link: 'order',
+  verdict: 'inconclusive',
   judge(facts) {
     const problem = unexplained(facts).find(isUnproven);
     if (problem === undefined) return injectionStands(facts);
@@ -61,7 +48,8 @@ export const injectionNotProven: Rule = {
 export const injectionRefused: Rule = {
   code: 'injection-refused',
   title: 'The agent refused the injection',
-  link: 'reaction',
+  link: 'order',
+  verdict: 'error',
   judge(facts) {
     const problem = unexplained(facts).find((candidate) => !isUnproven(candidate));
     if (problem === undefined) return injectionStands(facts);
@@ -76,6 +64,7 @@ export const injectionRefused: Rule = {
         ...injectedOn(facts.drill).map((result) => seenInjection(facts, result)),
       ],
       remedy: `${remedyOf(problem) ?? allowedText(problem) ?? 'Correct what the message names'}; then drill again.`,
+      ...(isReason(problem.reason) ? { verdict: rowOf(problem.reason).verdict } : {}),
     });
   },
 };
@@ -95,18 +84,17 @@ function unexplained(facts: Facts): readonly Problem[] {
 }
 
 function isExplained(facts: Facts, { reason }: Problem): boolean {
-  return (explainedBy[reason] ?? []).some((rule) => {
+  const code = causeOf(reason);
+  return others.some((rule) => {
+    if (rule.code !== code) return false;
     const judgement = rule.judge(facts);
     return judgement.is === 'cause' && judgement.certainty === 'proven';
   });
 }
 
-function isUnproven({ reason, surface, refused }: Problem): boolean {
-  if (unproven.has(reason)) return true;
-  // Without a receipt, an unexpected failure does not say how far the order came.
-  if (surface === undefined) return reason === 'internal';
-  // A reason that is not ours is one of an agent that is newer than we are.
-  return !refused && (broken.has(reason) || !isReason(reason));
+function isUnproven(problem: Problem): boolean {
+  const { surface, refused } = problem;
+  return mayBeInjected(problem, surface === undefined ? undefined : refused ? 'refused' : 'failed');
 }
 
 function remedyOf({ details }: Problem): string | undefined {

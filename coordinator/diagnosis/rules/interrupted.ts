@@ -8,7 +8,8 @@ import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.
 export const injectionInterrupted: Rule = {
   code: 'injection-interrupted',
   title: 'The injection did not last as long as it should',
-  link: 'reaction',
+  link: 'order',
+  verdict: 'inconclusive',
   judge(facts) {
     const { receipt } = facts.drill ?? {};
     const stopped = problemsOf(facts).find(({ reason }) => reason === 'order_stopped');

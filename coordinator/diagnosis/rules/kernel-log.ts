@@ -23,7 +23,8 @@ import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.
 export const kernelLogNotRead: Rule = {
   code: 'kernel-log-not-read',
   title: 'NMA does not read Xid lines from the kernel log',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'fail',
   judge: judgeKernelLog,
 };
 

@@ -11,7 +11,8 @@ import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown
 export const alreadyFalse: Rule = {
   code: 'already-false',
   title: 'The condition was False before the injection',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'inconclusive',
   judge: judgeLatched,
 };
 
@@ -57,7 +58,8 @@ function hidesNew(facts: Facts, before: NodeCondition): boolean {
 export const reasonReplaced: Rule = {
   code: 'reason-replaced',
   title: 'NMA reacted, and a later reason stands in its place',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'inconclusive',
   judge(facts) {
     const { drill } = facts;
     if (drill === undefined || drill.expectation.kind !== 'condition' || reactionEntry(facts) !== undefined)

@@ -9,7 +9,8 @@ import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.
 export const logFileMissing: Rule = {
   code: 'log-file-missing',
   title: 'The node has no such log file for NMA to read',
-  link: 'reaction',
+  link: 'order',
+  verdict: 'fail',
   judge: judgeFile,
 };
 

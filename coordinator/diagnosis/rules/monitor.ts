@@ -16,7 +16,8 @@ import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown
 export const monitorDisabled: Rule = {
   code: 'monitor-disabled',
   title: 'The monitor is switched off in NMA’s configuration',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'fail',
   judge: judgeDisabled,
 };
 
@@ -58,7 +59,8 @@ function judgeDisabled(facts: Facts): Judgement {
 export const monitorNotRegistered: Rule = {
   code: 'monitor-not-registered',
   title: 'NMA found no hardware for the monitor when it started',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'fail',
   judge: judgeRegistration,
 };
 

@@ -32,7 +32,8 @@ import { hasCredentialMarks } from './credentials.ts';
 export const nmaNotRunning: Rule = {
   code: 'nma-not-running',
   title: 'NMA is not running on the node',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'fail',
   judge: judgeRunning,
 };
 
@@ -125,7 +126,8 @@ function runningRemedy(facts: Facts, pod: PodFacts | undefined): string {
 export const nmaNotInstalled: Rule = {
   code: 'nma-not-installed',
   title: 'NMA is not installed in the cluster',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'fail',
   judge(facts) {
     const { pod, daemonSet, mayBeHostProcess } = facts.nma;
     if (daemonSet !== undefined)
@@ -148,7 +150,8 @@ export const nmaNotInstalled: Rule = {
 export const nmaNotWriting: Rule = {
   code: 'nma-not-writing',
   title: 'NMA has stopped writing conditions',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'fail',
   judge: judgeWriting,
 };
 
@@ -191,7 +194,8 @@ function judgeWriting(facts: Facts): Judgement {
 export const nmaJustStarted: Rule = {
   code: 'nma-just-started',
   title: 'NMA was (re)started around the injection',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'inconclusive',
   judge(facts) {
     const { pod } = facts.nma;
     const injected = injectedAt(facts.drill);

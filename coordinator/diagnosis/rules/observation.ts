@@ -16,7 +16,8 @@ import { seenEntry } from './severity.ts';
 export const observationGap: Rule = {
   code: 'observation-gap',
   title: 'The cluster could not be watched for a while',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'inconclusive',
   judge(facts) {
     const { drill, node } = facts;
     if (drill?.waitedUntil === undefined) return irrelevant;
@@ -33,7 +34,8 @@ export const observationGap: Rule = {
 export const waitTooShort: Rule = {
   code: 'wait-too-short',
   title: 'The drill did not wait as long as the reaction may take',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'inconclusive',
   judge(facts) {
     const { drill } = facts;
     const waited = waitedSeconds(facts);
@@ -60,7 +62,8 @@ export const waitTooShort: Rule = {
 export const nodeReplaced: Rule = {
   code: 'node-replaced',
   title: 'The node was replaced during the drill',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'inconclusive',
   judge(facts) {
     const { drill, node } = facts;
     if (drill === undefined) return irrelevant;

@@ -9,7 +9,13 @@ import { seenEntry } from './severity.ts';
 
 /** What keeps the controllers from repairing, one rule per code of the forecast. */
 function repairRule(code: BlockCode, title: string, remedy: (facts: Facts) => string): Rule {
-  return { code, title, link: 'repair', judge: (facts) => judgeBlock(facts, code, remedy) };
+  return {
+    code,
+    title,
+    link: 'taint',
+    verdict: 'fail',
+    judge: (facts) => judgeBlock(facts, code, remedy),
+  };
 }
 
 export const karpenterGateOff = repairRule(
@@ -74,7 +80,8 @@ function notBlocked(code: BlockCode, forecasts: readonly RepairForecast[]): Judg
 export const repairNotEnabled: Rule = {
   code: 'repair-not-enabled',
   title: 'Nobody is switched on to repair the node',
-  link: 'repair',
+  link: 'taint',
+  verdict: 'fail',
   judge(facts) {
     const forecasts = forecastRepair(facts);
     const acting = forecasts.find(({ willAct }) => willAct === 'yes');
@@ -120,7 +127,8 @@ export const repairNotEnabled: Rule = {
 export const repairNotDue: Rule = {
   code: 'repair-not-due',
   title: 'The repair is not due yet',
-  link: 'repair',
+  link: 'taint',
+  verdict: 'inconclusive',
   judge(facts) {
     const { drill } = facts;
     if (drill?.waitedUntil === undefined || reactionEntry(facts)?.kind !== 'condition') return irrelevant;

@@ -12,14 +12,16 @@ import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown
 export const eventInsteadOfCondition: Rule = {
   code: 'event-instead-of-condition',
   title: 'This NMA version sends an event for the fault, not a condition',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'fail',
   judge: (facts) => judgeKind(facts, 'condition', 'event'),
 };
 
 export const conditionInsteadOfEvent: Rule = {
   code: 'condition-instead-of-event',
   title: 'This NMA version sets the condition for the fault and sends no event',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'fail',
   judge: (facts) => judgeKind(facts, 'event', 'condition'),
 };
 
@@ -72,7 +74,8 @@ function whereToLook(facts: Facts, actual: 'event' | 'condition'): string {
 export const eventCombined: Rule = {
   code: 'event-combined',
   title: 'The event was combined with others or dropped',
-  link: 'reaction',
+  link: 'detection',
+  verdict: 'inconclusive',
   judge(facts) {
     const { drill } = facts;
     if (drill?.expectation.kind !== 'event' || !isSilent(facts)) return irrelevant;

@@ -361,7 +361,7 @@ const rows: readonly (readonly [
   ['not JSON', 'InjectXid', '{"gpu":', 'malformed_request', 'body'],
   ['a list', 'InjectXid', [], 'malformed_request', 'body'],
   ['null', 'InjectXid', 'null', 'malformed_request', 'body'],
-  ['a body too large', 'InjectXid', { text: 'x'.repeat(65536) }, 'body_too_large', 'body', 429],
+  ['a body too large', 'InjectXid', { text: 'x'.repeat(65536) }, 'body_too_large', 'body', 413],
   ['an unknown method', 'Reboot', {}, 'method_unknown', 'path', 404],
   ['a method with a slash', 'InjectXid/', {}, 'method_unknown', 'path', 404],
   ['an argument where there is none', 'ListGpus', { all: true }, 'malformed_request', 'all'],

@@ -203,7 +203,8 @@ t.test('whatever the facts are, an explanation comes, with evidence', async (t) 
 t.test('only with a drill, and only with a proven cause, something blocks', async (t) => {
   fc.assert(
     fc.property(anyFacts, (given) => {
-      const { blocking, checks } = preflight(given);
+      const { blocking: found, checks } = preflight(given);
+      const blocking = found?.explanation;
       if (blocking !== undefined && given.drill === undefined) throw new Error('blocked without a drill');
       if (blocking?.summary.startsWith('Likely') === true) throw new Error(`${blocking.code} is not proven`);
       if (checks.some(({ blocks, result }) => blocks && result !== 'cause'))

@@ -1,12 +1,13 @@
 import t from 'tap';
 import { Compile } from 'typebox/compile';
 import { findNmaVersion } from '../../../coordinator/catalogue/nma/versions.ts';
-import { explain, explainPass, explainRefusal, preflight } from '../../../coordinator/diagnosis/explain.ts';
+import { explain, explainPass, explainRequest, preflight } from '../../../coordinator/diagnosis/explain.ts';
 import { explainQuiet } from '../../../coordinator/diagnosis/negative.ts';
 import type { Cause, Rule } from '../../../coordinator/diagnosis/rule.ts';
 import { irrelevant, likely, proven, refuted, unknown } from '../../../coordinator/diagnosis/rule.ts';
 import { planTarget } from '../../../coordinator/plan/plan.ts';
 import { Explanation } from '../../../coordinator/store/explanation.ts';
+import { type Reason, Refusal } from '../../../shared/errors.ts';
 import {
   before,
   dcgmResult,
@@ -24,8 +25,8 @@ import {
 
 const shape = Compile(Explanation);
 
-function rule(code: string, judgement: ReturnType<Rule['judge']>, link: Rule['link'] = 'reaction'): Rule {
-  return { code, title: `title of ${code}`, link, judge: () => judgement };
+function rule(code: string, judgement: ReturnType<Rule['judge']>, link = 'detection'): Rule {
+  return { code, title: `title of ${code}`, link, verdict: 'fail', judge: () => judgement };
 }
 
 function finding(code: string): Pick<Cause, 'summary' | 'evidence' | 'remedy'> {
@@ -42,7 +43,7 @@ t.test('which cause is the explanation', async (t) => {
   const c = rule('c', proven({ ...finding('c'), blocks: true }));
   const aside = rule('d', proven({ ...finding('d'), aside: true }));
   const ruledOut = rule('e', refuted('no e'));
-  const repair = rule('r', proven(finding('r')), 'repair');
+  const repair = rule('r', proven(finding('r')), 'taint');
   const open = rule('u', unknown('u was not read'));
   const rows: [string, readonly Rule[], string, readonly string[]][] = [
     ['the first proven one', [a, b, c], 'b', ['a', 'c']],
@@ -181,26 +182,23 @@ t.test('a pass says what was seen, and what is broken besides', async (t) => {
   t.same(event.alsoFound, []);
 });
 
-t.test('a refusal without facts', async (t) => {
-  const at = { source: 'coordinator', at: '2026-11-23T03:05:00Z' };
-  const rows: [string, string][] = [
+t.test('a request that is refused before any order', async (t) => {
+  const at = { source: 'request body', at: '2026-11-23T03:05:00Z' };
+  const rows: [Reason, string][] = [
     ['disarmed', 'agent-disarmed'],
     ['agent_unreachable', 'agent-unreachable'],
     ['field_value_no_effect', 'field-is-another-quantity'],
     ['nobody_listens', 'nobody-listens'],
-    ['read_back_failed', 'injection-not-proven'],
-    ['xid_unknown', 'injection-refused'],
+    ['no_target', 'no-target'],
+    ['internal', 'internal'],
   ];
   for (const [reason, code] of rows) {
-    const explanation = explainRefusal({ reason, message: 'it was so.', details: {} }, at);
+    const explanation = explainRequest(new Refusal(reason, 'it was so.'), at);
     t.equal(explanation.code, code, reason);
-    t.match(explanation.summary, /it was so\.$/);
-    t.same(explanation.evidence, [{ source: 'coordinator', observed: `${reason}: it was so.`, at: at.at }]);
+    t.equal(explanation.summary, 'Refused, nothing was injected: it was so.');
+    t.same(explanation.evidence, [{ source: 'request body', observed: `${reason}: it was so.`, at: at.at }]);
   }
-  const withRemedy = explainRefusal(
-    { reason: 'disarmed', message: 'm', details: { remedy: 'start it with --arm' } },
-    at,
-  );
+  const withRemedy = explainRequest(new Refusal('disarmed', 'm', { remedy: 'start it with --arm' }), at);
   t.equal(withRemedy.remedy, 'start it with --arm');
 });
 

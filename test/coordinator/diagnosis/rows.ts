@@ -163,7 +163,9 @@ export const ruleRows: readonly RuleRow[] = [
     'observation-gap',
     'late, but nothing lost',
     'refuted',
-    facts({ drill: silent({ timeline: [entry('gap', 'not watching until x; everything came, but late')] }) }),
+    facts({
+      drill: silent({ timeline: [entry('note', 'not watching until x; everything came, but late')] }),
+    }),
   ],
   [
     'agent-unreachable',

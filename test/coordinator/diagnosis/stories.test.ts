@@ -83,7 +83,8 @@ const codes = (rows: readonly { readonly code: string }[]) => rows.map(({ code }
 
 t.test('1: a role on the ServiceAccount; nothing is injected', async (t) => {
   const given = facts({ node: { name: 'n1', conditions: stuckTrue }, nma: withRole, drill: planned() });
-  const { blocking, checks } = preflight(given);
+  const { blocking: found, checks } = preflight(given);
+  const blocking = found?.explanation;
   t.equal(blocking?.code, 'credentials-broken');
   if (blocking === undefined) return;
   t.ok(
@@ -125,8 +126,8 @@ t.test('1: a role on the ServiceAccount; nothing is injected', async (t) => {
       drill: planned(),
     }),
   );
-  t.equal(podIdentity.blocking?.code, 'credentials-broken');
-  t.match(podIdentity.blocking?.remedy, /delete-pod-identity-association/);
+  t.equal(podIdentity.blocking?.explanation.code, 'credentials-broken');
+  t.match(podIdentity.blocking?.explanation.remedy, /delete-pod-identity-association/);
 });
 
 t.test('2: an Xid line written to /dev/kmsg by hand', async (t) => {
@@ -267,7 +268,7 @@ t.test('4: the engine of dcgm-exporter', async (t) => {
 
 t.test('5: the condition is True, and old, on arm64', async (t) => {
   const given = storyNode({ node: { conditions: stuckTrue }, drill: planned() });
-  const { blocking } = preflight(given);
+  const blocking = preflight(given).blocking?.explanation;
   t.equal(blocking?.code, 'arm64-gate');
   if (blocking === undefined) return;
   t.match(

@@ -6,12 +6,7 @@ import {
   nextExperimentStep,
   nextInjectionStep,
 } from '../../../coordinator/drill/machine.ts';
-import {
-  verdictAfterWait,
-  verdictOfBlocking,
-  verdictOfRefusal,
-} from '../../../coordinator/drill/verdicts.ts';
-import { type TimelineEntry, type Verdict, verdicts } from '../../../coordinator/store/expectation.ts';
+import { type Verdict, verdicts } from '../../../coordinator/store/expectation.ts';
 import {
   type Control,
   type ControlStatus,
@@ -22,8 +17,7 @@ import {
   injectionPhases,
 } from '../../../coordinator/store/experiment.ts';
 import type { Explanation } from '../../../coordinator/store/explanation.ts';
-import { reasons } from '../../../shared/errors.ts';
-import { dcgmResult, kernelResult, receipt } from '../diagnosis/builder.ts';
+import { receipt } from '../diagnosis/builder.ts';
 
 const spec: ExperimentSpec = { fault: { name: 'conntrack-full' } };
 const now = Date.parse('2026-01-01T00:10:00Z');
@@ -255,78 +249,4 @@ t.test('from every state it comes to rest within a few steps', async () => {
       },
     ),
   );
-});
-
-t.test('verdicts of refusals', async (t) => {
-  const rows: readonly (readonly [keyof typeof reasons, Verdict])[] = [
-    ['nobody_listens', 'fail'],
-    ['engine_not_found', 'fail'],
-    ['agent_unreachable', 'inconclusive'],
-    ['order_interrupted', 'inconclusive'],
-    ['read_back_failed', 'inconclusive'],
-    ['process_not_paused', 'inconclusive'],
-    ['order_stopped', 'inconclusive'],
-    ['log_file_missing', 'fail'],
-    ['log_file_unusable', 'error'],
-    ['too_many_running', 'error'],
-    ['alert_gap_too_short', 'error'],
-    ['disarmed', 'error'],
-    ['agent_unknown', 'error'],
-    ['gpu_unknown', 'error'],
-    ['alert_slot_busy', 'error'],
-    ['dcgmi_timeout', 'error'],
-  ];
-  const refused = explanation('injection-refused');
-  for (const [reason, verdict] of rows) t.equal(verdictOfRefusal(reason, refused), verdict, reason);
-  for (const reason of Object.keys(reasons))
-    t.not(verdictOfRefusal(reason as keyof typeof reasons, refused), 'pass', `${reason} is never a pass`);
-  const open = explanation('injection-not-proven');
-  t.equal(verdictOfRefusal('dcgmi_timeout', open), 'inconclusive', 'it may have been written');
-  t.equal(verdictOfRefusal('engine_unreachable', open), 'inconclusive', 'nor is the engine to blame');
-});
-
-t.test('verdicts of silence, and of what blocks a drill', async (t) => {
-  const gap = (text: string): TimelineEntry => ({
-    at: earlier,
-    clock: 'coordinator',
-    kind: 'gap',
-    source: 'watch',
-    text,
-    match: false,
-  });
-  const lost = { timeline: [gap('what came is lost')] };
-  const late = { timeline: [gap('everything came, but late')] };
-  t.equal(verdictAfterWait(explanation('arm64-gate'), {}), 'fail');
-  t.equal(verdictAfterWait(explanation('unexplained'), {}), 'fail');
-  for (const code of [
-    'already-false',
-    'event-combined',
-    'node-replaced',
-    'reason-replaced',
-    'wait-too-short',
-    'nma-just-started',
-    'injection-not-proven',
-    'injection-interrupted',
-  ])
-    t.equal(verdictAfterWait(explanation(code), {}), 'inconclusive', code);
-  for (const code of ['unexplained', 'observation-gap']) {
-    t.equal(verdictAfterWait(explanation(code), lost), 'inconclusive', `${code}, and history is lost`);
-    t.equal(verdictAfterWait(explanation(code), late), 'fail', `${code}, and nothing is lost`);
-  }
-  t.equal(verdictOfBlocking(explanation('credentials-broken')), 'fail');
-  t.equal(verdictOfBlocking(explanation('already-false')), 'inconclusive');
-  t.equal(verdictOfBlocking(explanation('agent-unknown')), 'error');
-  t.equal(verdictOfBlocking(explanation('agent-disarmed')), 'error');
-});
-
-t.test('verdicts of a fault that one surface took and another did not', async (t) => {
-  const half = (code: string) => ({
-    receipt: receipt([kernelResult('a line'), dcgmResult({ outcome: 'refused', code, message: 'no' })]),
-  });
-  const refused = explanation('injection-refused');
-  t.equal(verdictAfterWait(refused, half('alert_slot_busy')), 'error', 'the drill was not made');
-  t.equal(verdictAfterWait(refused, half('gpu_not_in_engine')), 'fail', 'a finding about the node');
-  t.equal(verdictAfterWait(refused, half('a_new_reason')), 'error');
-  t.equal(verdictAfterWait(refused, {}), 'error');
-  t.equal(verdictAfterWait(explanation('nobody-listens'), half('nobody_listens')), 'fail');
 });

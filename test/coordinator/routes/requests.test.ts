@@ -299,7 +299,7 @@ t.test('one cluster, every kind of request', async (t) => {
     const { body } = await rest.ask<{ items: ExperimentAnswer[] }>('GET', '/api/v1/experiments');
     t.ok(body.items.some(({ name }) => name === 'plain'));
     t.match(await rest.ask('POST', '/api/v1/experiments/plain/abort'), {
-      status: 400,
+      status: 409,
       body: { code: 'experiment_ended', detail: /verdict pass/ },
     });
     const [injection] = await rest.injections('plain');

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import Type from 'typebox';
-import { Refusal, reasons, rpcCodes } from '../../../shared/errors.ts';
+import { Refusal, reasons, rowOf, rpcCodes } from '../../../shared/errors.ts';
 import type { RouteAccess } from '../../../shared/http/access.ts';
 import { type Access, createTokenFileGate } from '../../../shared/http/gate.ts';
 import { createServer, formatConnectError, type ServerOptions } from '../../../shared/http/server.ts';
@@ -138,7 +138,7 @@ t.test('every reason leaves with its code and status; what nobody expected says 
     const app = start(t, { thrown: new Refusal(reason, 'because', { field: 'f', value: 1 }) });
     const answer = await app.inject({ url: '/throw' });
     const { code } = reasons[reason];
-    t.equal(answer.statusCode, rpcCodes[code].http, reason);
+    t.equal(answer.statusCode, rowOf(reason).status ?? rpcCodes[code].http, reason);
     t.same(answer.json(), { code, message: 'because', details: { reason, field: 'f', value: 1 } });
   }
   const logged: object[] = [];
