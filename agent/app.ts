@@ -16,13 +16,18 @@ import { registerTail } from './tail.ts';
 /** The node that a caller means; an agent of another one refuses. */
 const nodeHeader = 'xidrill-node';
 
+/** Where all methods are, as Connect would place them; `servicePath/GetInventory` is a POST with a JSON body. */
 export const servicePath = '/xidrill.agent.v1.AgentService';
 
+/** What `createAgent` needs beside the methods' own parts. */
 export type AgentOptions = Omit<AgentParts, 'orders' | 'recover'> & {
+  /** Folder of the journal, one file an order; it must outlive the pod, or a restart forgets what it wrote. */
   readonly stateDir: string;
+  /** Makes the id of an order that comes without one. */
   readonly newId: () => string;
   /** Who is let in; absent: everybody who can connect. */
   readonly gate?: Gate;
+  /** Certificate and key; absent: plain HTTP. */
   readonly tls?: ServerTls;
   readonly log: Log;
 };

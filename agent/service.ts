@@ -18,11 +18,16 @@ import type { Orders } from './injection/orders.ts';
 import { type ChannelParts, channelsFor, identify } from './injection/parts.ts';
 import { createInventory, lookAtEngines, lookAtLogFiles } from './inventory/inventory.ts';
 
+/** Everything the methods act on, and the facts that `GetInventory` reports as they are. */
 export type AgentParts = ChannelParts & {
+  /** The Node's name in Kubernetes; orders for another one are refused with `wrong_node`. */
   readonly node: string;
   readonly agentVersion: string;
+  /** False: every injection is refused with `disarmed`. */
   readonly armed: boolean;
+  /** `amd64` or `arm64`, as in the label kubernetes.io/arch. */
   readonly architecture: string;
+  /** From /proc/sys/kernel/random/boot_id; null: the kernel does not report it. */
   readonly bootId: string | null;
   readonly orders: Orders;
   readonly clock: Clock;
@@ -30,15 +35,19 @@ export type AgentParts = ChannelParts & {
 
 /** One row per unary method: its name, what goes in, what comes out. `TailKernelLog` streams and stands in tail.ts. */
 export type Method = {
+  /** The last part of the path, `InjectXid`. */
   readonly name: string;
   /** What the caller must be allowed to do to this node. */
   readonly verb: 'get' | 'inject';
+  /** Bodies that do not match are refused with `parameter_invalid` before `call`. */
   readonly request: TSchema;
+  /** For the OpenAPI document; answers are not checked against it. */
   readonly response: TSchema;
   /** The body has been validated against `request`. */
   call(body: never): Promise<object>;
 };
 
+/** All unary methods of the agent, in the order in which README lists them. */
 export function createMethods(parts: AgentParts): readonly Method[] {
   const { nvml, dcgm, orders } = parts;
 

@@ -1,15 +1,20 @@
 import { Refusal } from '../../shared/errors.ts';
 import { alertGapMs as slotMs } from '../../shared/orders/alert-gaps.ts';
 
+/**
+ * An engine drops an alert of a policy that comes within 5 s of the last one on that GPU (dcgm.md §2): this remembers
+ * when each may come again.
+ */
 export type AlertSlots = {
   /** Refuses, with the time to wait, where `take` would; takes nothing. */
   assertFree(target: AlertTarget, sampleMs: number): void;
   /** Takes the slots for a sample at `sampleMs`, or refuses with the time to wait. */
   take(target: AlertTarget, sampleMs: number): TakenSlots;
-  /** Takes them in any case: a value that is written again has to be there, whether or not it is told once more. */
+  /** Takes them in any case: a refresh has to be written, whether or not it raises another alert. */
   occupy(target: AlertTarget, sampleMs: number): TakenSlots;
 };
 
+/** Slots of a value that is about to be written. */
 export type TakenSlots = {
   /** Nothing was injected after all. */
   release(): void;
@@ -17,6 +22,7 @@ export type TakenSlots = {
   moveTo(sampleMs: number): void;
 };
 
+/** Which alerts a value would raise: engine, GPU, and the policies that react to it. */
 export type AlertTarget = {
   readonly pid: number;
   readonly gpuId: number;

@@ -31,8 +31,12 @@ export type Dcgm = {
   ): Promise<Introspection | null>;
   /** Refuses what `inject` would refuse at this moment, and answers with how it would write. Takes nothing. */
   assertInjectable(order: Injection): Promise<Recipe>;
+  /**
+   * Writes it and reads it back. Refuses with a reason of errors.ts where it was not written, or not found
+   * afterwards.
+   */
   inject(order: Injection, signal?: AbortSignal, repetition?: Repetition): Promise<Injected>;
-  /** Takes the sample of a recipe's `hold` back, where it still holds; says what was done. */
+  /** Takes the sample of a recipe's `hold` back, where it still stands; reports what was done. */
   endHold(hold: Hold, signal?: AbortSignal): Promise<string>;
   /** DCGM's number of a GPU, joined by UUID or PCI address. */
   gpuIdFor(
@@ -41,6 +45,7 @@ export type Dcgm = {
   ): number;
 };
 
+/** DCGM over the engines that `finder` sees, each with its own `dcgmi`. */
 export function createDcgm(deps: {
   readonly finder: EngineFinder;
   readonly dcgmi: Dcgmi;

@@ -14,8 +14,8 @@ const questionMs = 5000;
 
 /** The field group of the node monitoring agent; it goes when its connection goes (dcgm.md 1.9). */
 const watchGroup = { name: 'watch', fields: [112, 856, 857] };
-/** On a GPU nobody else watches the fatal SXid, and a client's watch ends with its connection. */
-const witnessField = 856;
+/** The fatal SXid: on a GPU only the monitoring agent watches it, and a client's watch ends with its connection. */
+const observedField = 856;
 
 type Reactions = HostEngineFacts['nma'];
 
@@ -92,7 +92,7 @@ function questionsTo(engine: EngineProcess, dcgmi: Dcgmi, signal: AbortSignal | 
       );
       const watchers: { gpu: number; count: number }[] = [];
       for (const gpu of discovery.gpus) {
-        const args = ['test', '--introspect', '--gpuid', String(gpu.id), '-f', String(witnessField)];
+        const args = ['test', '--introspect', '--gpuid', String(gpu.id), '-f', String(observedField)];
         const found = parseIntrospection(await run(args, questionMs));
         watchers.push({ gpu: gpu.id, count: found?.watchers ?? 0 });
         if (watchers.at(-1)?.count !== 0) break;
@@ -104,8 +104,8 @@ function questionsTo(engine: EngineProcess, dcgmi: Dcgmi, signal: AbortSignal | 
           : `field group "watch" (${group.fields.join(', ')})`;
       const watcherText =
         seen === undefined
-          ? `nobody watches field ${witnessField}`
-          : `${seen.count} on field ${witnessField} of GPU ${seen.gpu}`;
+          ? `field ${observedField} has no watcher`
+          : `${seen.count} on field ${observedField} of GPU ${seen.gpu}`;
       return {
         listening: group !== undefined || seen !== undefined,
         evidence: `${groupText}; watchers: ${watcherText}`,

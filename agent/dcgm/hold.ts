@@ -9,14 +9,16 @@ import { writeStep } from './steps.ts';
 /** A sample in the future that stands for the real ones until then. */
 export type Hold = {
   readonly engine: HostEngineFacts;
+  /** The engine's number of the GPU. */
   readonly gpuId: number;
+  /** DCGM field id. */
   readonly field: number;
   /** The healthy values that take its place. */
   readonly undo: readonly RecipeStep[];
 };
 
 /**
- * Puts healthy values behind the sample that is held: only a later stamp takes its place, so the offset is reckoned
+ * Puts healthy values behind the injected sample: only a later stamp takes its place, so the offset is reckoned
  * from what the engine has now. Answers with what was done, as a sentence.
  */
 export async function endHold(
@@ -30,7 +32,7 @@ export async function endHold(
   // A field that is seldom read keeps its sample long after the sample's own time.
   const staysMs = (fieldById(field).polledSeconds ?? 0) * 1000;
   if (newest + staysMs <= deps.clock.now() || first === undefined) {
-    return `field ${field} on GPU ${gpuId} is not held any more`;
+    return `field ${field} on GPU ${gpuId} has no injected sample left to take back`;
   }
   let earlierMs = 0;
   for (const step of undo) {

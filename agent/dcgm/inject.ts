@@ -34,7 +34,9 @@ export type Repetition = {
   readonly isDue?: boolean;
 };
 
+/** What was written and how the engine's entry of the field looked before and after. */
 export type Injected = {
+  /** Null: the engine had no entry for the field on this GPU. */
   readonly before: Introspection | null;
   readonly after: Introspection;
   /** The value as it was written. */
@@ -47,6 +49,7 @@ export type Injected = {
   readonly notes: readonly string[];
 };
 
+/** What an injection runs with; `slots` are those of all orders of this agent. */
 export type InjectDeps = {
   readonly dcgmi: Dcgmi;
   readonly clock: Clock;
@@ -91,7 +94,7 @@ async function check(deps: InjectDeps, order: Injection): Promise<Checked> {
   assertGpu(engine, gpuId);
   if (!engine.nma.listening) {
     if (order.force !== true) assertListened(engine, await deps.list());
-    notes.push(`forced although nobody listens on this engine (${engine.nma.evidence})`);
+    notes.push(`forced although this engine has no listener (${engine.nma.evidence})`);
   }
   const target = { pid: engine.pid, gpuId, policies: policiesOf(field).map((entry) => entry.policy) };
   return { value, notes, target };
@@ -174,6 +177,7 @@ async function holdingSlot<T>(
   }
 }
 
+/** The offset itself, seconds, or refuses with `offset_too_large`. */
 export function assertOffset(offset: number): number {
   if (Number.isInteger(offset) && offset >= 0 && offset <= longestOffsetSeconds) return offset;
   throw new Refusal(
@@ -184,6 +188,10 @@ export function assertOffset(offset: number): number {
   );
 }
 
+/**
+ * What reacts to the value, as notes for the receipt. Refuses with `field_value_no_effect` where nothing does, unless
+ * forced.
+ */
 export function assertEffect(field: FieldRow, value: string, force: boolean): string[] {
   const nothing = explainNoEffect(field, value);
   if (nothing === undefined)
@@ -192,7 +200,7 @@ export function assertEffect(field: FieldRow, value: string, force: boolean): st
   throw refuseNoEffect(field, value, nothing);
 }
 
-/** The engine puts the same words to a GPU that it does not have as to a field that nobody watches. */
+/** The engine puts the same words to a GPU that it does not have as to a field without a watcher. */
 function assertGpu(engine: HostEngineFacts, gpuId: number): void {
   if (!engine.gpus.some((gpu) => gpu.id === gpuId)) throw gpuMissing(engine, String(gpuId));
 }
@@ -214,7 +222,7 @@ function assertVisible(
   const moved = after?.newest !== before?.newest;
   const isNewEnough = newest >= expected.from - 1000;
   const isOurs = newest <= expected.to + 1000;
-  // The count alone proves nothing where nobody watches; the time alone nothing where it was there before.
+  // The count alone proves nothing without a watcher; the time alone nothing where it was there before.
   if (isNewEnough && (isOurs ? moved || grew : grew)) return;
   const seen =
     after === null ? 'the engine has no entry' : `the newest sample is of ${after.newest ?? 'never'}`;

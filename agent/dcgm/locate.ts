@@ -12,6 +12,7 @@ const usualFolders = [
   '/opt/dcgm/bin',
 ];
 
+/** The `dcgmi` for an engine, or why there is none. */
 export type Located =
   | {
       readonly path: string;
@@ -69,7 +70,7 @@ function foldersOf(engine: EngineProcess, facts: ProcessFacts): string[] {
 
 /**
  * Whatever runs in the engine's namespaces runs as root with all of the agent's capabilities. Any pod can name a
- * process nv-hostengine and put a `dcgmi` beside it, so the file is only run where this gives nobody more power than
+ * process nv-hostengine and put a `dcgmi` beside it, so the file is only run where this gives no one more power than
  * they have: the engine is privileged itself, or the file belongs to root (or to us) on the host or in our own mounts.
  */
 function whyNotTrusted(facts: ProcessFacts, file: ProgramFile): string | undefined {

@@ -15,6 +15,7 @@ export interface Dcgmi {
   ): Promise<DcgmiRun>;
 }
 
+/** One run of `dcgmi`, to its end. */
 export type DcgmiRun = {
   /** The DCGM return code as an unsigned byte; 128 + n when ended by signal n. */
   readonly exitCode: number;

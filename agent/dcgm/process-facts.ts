@@ -14,7 +14,9 @@ export type ProcessFacts = {
   readonly environment: Readonly<Record<string, string>>;
   /** Whether the mount namespace is ours, and so for the network; `root`: whether it lives below another root. */
   readonly sameMounts: boolean;
+  /** Whether the network namespace is the agent’s. */
   readonly sameNetwork: boolean;
+  /** Its root folder is that of its mount namespace. */
   readonly sameRoot: boolean;
   /** Its mount namespace is that of process 1, the host's where the agent sees the host's processes. */
   readonly isOnHost: boolean;
@@ -22,6 +24,7 @@ export type ProcessFacts = {
   readonly isPrivileged: boolean;
 };
 
+/** Reads /proc/PID. Refuses with `engine_unreachable` where that is not allowed or the process has ended. */
 export async function readProcessFacts(procRoot: string, pid: number): Promise<ProcessFacts> {
   const own = (file: string) => readlink(join(procRoot, 'self', file));
   const its = (file: string) => readlink(join(procRoot, String(pid), file));

@@ -5,6 +5,7 @@ import { dirname, join, posix } from 'node:path';
 /** As many as the kernel follows (MAXSYMLINKS). */
 const mostLinks = 40;
 
+/** A program inside another process's root, after all links were followed. */
 export type ProgramFile = {
   /** Below that root, without links: a link through /proc could lead into another container when it is followed. */
   readonly path: string;

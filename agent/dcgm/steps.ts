@@ -14,12 +14,15 @@ import type { Dcgmi } from './port.ts';
 /** dcgmi tries for 5 s to reach an engine. */
 const runMs = 10_000;
 
+/** A value to be written into one engine for one GPU. */
 export type Injection = {
   readonly engine: HostEngineFacts;
   /** The engine's number of the GPU, from `gpuIdFor`. */
   readonly gpuId: number;
   readonly field: FieldRow;
+  /** Checked against the field's type; text only for fields of type string. */
   readonly value: number | string;
+  /** Seconds ahead of now at which the sample is stamped; undefined: the recipe decides. */
   readonly offsetSeconds?: number | undefined;
   /** Who is to react; undefined: whoever reacts first. */
   readonly reach?: Reach | undefined;
@@ -29,10 +32,14 @@ export type Injection = {
   readonly everyMs?: number | undefined;
   /** From now until it is to be written; undefined: at once. */
   readonly dueMs?: number | undefined;
-  /** Although nobody listens, or nobody reacts to the value. */
+  /** Write it although the engine has no listener, or nothing reacts to the value. */
   readonly force?: boolean | undefined;
 };
 
+/**
+ * The recipe for this order on its engine. `hasSample`: whether the engine has a sample already; undefined: not asked
+ * yet.
+ */
 export function recipeOf(order: Injection, value: string, hasSample: boolean | undefined): Recipe {
   const { engine, gpuId, field, reach, offsetSeconds, forMs, everyMs, force } = order;
   const { version: engineVersion } = engine;
@@ -58,6 +65,7 @@ function mainStep({ steps }: Recipe, { field }: Injection): RecipeStep {
   return main;
 }
 
+/** When the main step's sample will be stamped if writing starts at `startMs`; both in ms. */
 export function stampOf(recipe: Recipe, order: Injection, startMs: number): number {
   const { afterMs, offsetSeconds } = mainStep(recipe, order);
   return stampFor(startMs + afterMs, offsetSeconds);
@@ -78,6 +86,7 @@ type Written = {
   readonly startedAt: number;
 };
 
+/** Writes all steps in order and calls `startWriting` before the first. Refuses with what dcgmi answered. */
 export async function writeSteps(
   deps: { readonly dcgmi: Dcgmi; readonly clock: Clock },
   order: Injection,
@@ -103,6 +112,7 @@ export async function writeSteps(
   return written;
 }
 
+/** A step beside the main one, as a note for the receipt. */
 export function renderStep({ field, value, offsetSeconds }: RecipeStep): string {
   return `besides, field ${field} = ${value} was injected with offset ${offsetSeconds} s`;
 }
@@ -122,6 +132,7 @@ export async function writeStep(
   return run.commandLine;
 }
 
+/** The time that one run of dcgmi may take, and what ends it early. */
 export function limits(signal: AbortSignal | undefined): { timeoutMs: number; signal?: AbortSignal } {
   return signal === undefined ? { timeoutMs: runMs } : { timeoutMs: runMs, signal };
 }

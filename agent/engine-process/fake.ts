@@ -3,6 +3,7 @@ import type { EngineProcesses } from './port.ts';
 
 /** What has to be known of a simulated engine. */
 export type PausableEngine = {
+  /** As it runs now: each start has another pid. */
   process(): { readonly pid: number };
   state(): 'running' | 'suspended' | 'stopped';
   suspend(): void;

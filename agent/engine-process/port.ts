@@ -2,6 +2,7 @@ import type { ProcessReadBack } from '../../shared/schemas/receipt.ts';
 
 /** A process, and not a later one with its number. */
 export type ProcessIdentity = {
+  /** In the agent's own process namespace. */
   readonly pid: number;
   /** Clock ticks after boot (/proc/PID/stat). */
   readonly startTime: string;
@@ -13,7 +14,7 @@ export interface EngineProcesses {
   look(pid: number): Promise<(ProcessIdentity & ProcessReadBack) | undefined>;
   /**
    * SIGSTOP, and what /proc says then. Refuses with `engine_not_found` where the process is gone, and with
-   * `process_not_paused` where it does not stop; then it is told to go on.
+   * `process_not_paused` where it does not stop; then it is continued (SIGCONT).
    */
   pause(process: ProcessIdentity): Promise<ProcessReadBack>;
   /** Why this process could not be stopped; undefined: nothing is known to stand against it. Sends nothing. */

@@ -1,3 +1,4 @@
+/** Both null: a process of the host. */
 export type ContainerIdentity = { readonly container: string | null; readonly podUid: string | null };
 
 /** A colon stands before it where containerd writes its own notation, `slice:cri-containerd:id`. */

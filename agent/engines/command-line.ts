@@ -9,6 +9,7 @@ const defaultSocket = '/tmp/nv-hostengine';
 /** Binds that mean "every interface": a client inside reaches them through loopback. */
 const everywhere = new Set(['ALL', 'all', '0.0.0.0', '::']);
 
+/** Where nv-hostengine listens: TCP (`-b`, `-p`), a Unix socket (`-d`) or vsock (`-c`). */
 export type EngineAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }

@@ -1,11 +1,13 @@
 import type { HostFiles } from './port.ts';
 import { fileMissing, fileUnusable } from './refusals.ts';
 
+/** Files in memory, with the failures of real ones. */
 export type FakeHostFiles = HostFiles & {
   /** Calls back with every line that is appended to the file from now on; call the result to end it. */
   tail(path: string, onLine: (line: string) => void): () => void;
   /** Makes an empty file, as a log daemon does. */
   create(path: string): void;
+  /** As a rotation does that makes no new file. */
   remove(path: string): void;
   /** From now on the file cannot be opened; undefined: it can again. */
   breakWith(path: string, because: string | undefined): void;

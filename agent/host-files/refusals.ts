@@ -1,5 +1,6 @@
 import { Refusal } from '../../shared/errors.ts';
 
+/** `log_file_missing`. `missing` is the first folder or file of the path that is not there. */
 export function fileMissing(path: string, missing: string): Refusal {
   return new Refusal(
     'log_file_missing',
@@ -12,6 +13,7 @@ export function fileMissing(path: string, missing: string): Refusal {
   );
 }
 
+/** `log_file_unusable`: it is there and may not be appended to, or cannot. */
 export function fileUnusable(path: string, because: string, cause?: unknown): Refusal {
   return new Refusal(
     'log_file_unusable',
@@ -27,6 +29,7 @@ export function fileUnusable(path: string, because: string, cause?: unknown): Re
   );
 }
 
+/** `read_back_failed`: the line was appended, and `found` is what stood at its place. */
 export function notReadBack(path: string, found: string): Refusal {
   return new Refusal('read_back_failed', `the line was appended to ${path} but did not come back: ${found}`, {
     remedy: 'see whether the file was rotated or cut in this moment; send a new order id to append it again',

@@ -10,28 +10,33 @@ export type Channel = {
   readonly afterMs: number;
   /** What takes it back, or until when it stays. */
   readonly undo: string;
+  /** Checks everything that can be checked before the first effect. */
   prepare(): Promise<Prepared>;
 };
 
+/** A part that passed its checks and can be written. */
 export type Prepared = {
-  /** Writes and reads back; again at every beat of a part that lasts. */
+  /** Writes and reads back; again at every refresh of a sustained part. */
   write(signal: AbortSignal): Promise<InjectedPart>;
-  /** Set: it lasts. */
-  readonly lasting?: Lasting;
+  /** Set: it is sustained after the first write. */
+  readonly sustain?: SustainPlan;
 };
 
+/** What was written and read back, as the receipt has it. */
 export type InjectedPart = Pick<SurfaceResult, 'written' | 'readBack' | 'engine' | 'notes'> & {
   /** When the first thing was written, in milliseconds of the agent's clock; absent: when it was begun. */
   readonly startedAt?: number;
 };
 
-export type Lasting = {
+/** How a part is sustained after its first write. */
+export type SustainPlan = {
+  /** From the first write, ms. */
   readonly forMs: number;
-  /** null: the first write holds by itself. */
+  /** The refresh interval, ms; null: the first write stays by itself. */
   readonly everyMs: number | null;
-  /** What has to be taken back at the end, whoever lives then. */
+  /** What has to be taken back at the end, also by the next process of the agent. */
   readonly recovery?: Recovery;
-  /** Takes it back at the end and says what was done; never throws. */
+  /** Takes it back at the end and reports what was done; never throws. */
   end?(): Promise<string>;
 };
 
@@ -65,6 +70,7 @@ export function negative(
   };
 }
 
+/** The receipt's `afterSeconds`; absent for a part that is due at once. */
 export function dueAfter({ afterMs }: Pick<Channel, 'afterMs'>): { afterSeconds?: number } {
   return afterMs === 0 ? {} : { afterSeconds: afterMs / 1000 };
 }

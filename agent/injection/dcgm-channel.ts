@@ -10,7 +10,7 @@ import type { EngineIdentity, Introspection } from '../../shared/schemas/receipt
 import type { Dcgm } from '../dcgm/client.ts';
 import { assertEffect, assertOffset } from '../dcgm/inject.ts';
 import type { Injection } from '../dcgm/steps.ts';
-import type { Channel, Lasting } from './channel.ts';
+import type { Channel, SustainPlan } from './channel.ts';
 import type { Recover } from './recovery.ts';
 
 /** DcgmHealthWatch.cpp: the Xid history of an engine is only ever added to (dcgm.md §4). */
@@ -37,7 +37,7 @@ export function createDcgmChannel(options: {
     async prepare() {
       assertOffset(part.offsetSeconds ?? defaultOffsetSeconds);
       assertEffect(field, assertFieldValue(field, part.value, 'value', { force }), force);
-      assertBeat(part);
+      assertRefreshInterval(part);
       const engine = await options.engine();
       const gpuId = dcgm.gpuIdFor(engine, namesOf(gpu));
       const order: Injection = { ...part, engine, gpuId, field, force, dueMs: part.afterMs };
@@ -45,7 +45,7 @@ export function createDcgmChannel(options: {
       const recipe = await dcgm.assertInjectable(order);
       let before: Introspection | undefined;
       return {
-        ...lastingBy(recipe, { engine, gpuId, field: field.id }, options.recover),
+        ...sustainPlanOf(recipe, { engine, gpuId, field: field.id }, options.recover),
         async write(signal) {
           const done = await dcgm.inject(order, signal, { before, isDue: part.afterMs > 0 });
           before = done.after;
@@ -62,19 +62,19 @@ export function createDcgmChannel(options: {
   };
 }
 
-function lastingBy(
+function sustainPlanOf(
   { repeat, hold }: Recipe,
   held: { readonly engine: HostEngineFacts; readonly gpuId: number; readonly field: number },
   recover: Recover,
-): { readonly lasting?: Lasting } {
-  if (repeat !== undefined) return { lasting: repeat };
+): { readonly sustain?: SustainPlan } {
+  if (repeat !== undefined) return { sustain: repeat };
   if (hold === undefined) return {};
   const { engine, gpuId, field } = held;
   const recovery = { kind: 'hold', pid: engine.pid, gpuId, field, undo: hold.undo } as const;
-  return { lasting: { forMs: hold.forMs, everyMs: null, recovery, end: () => recover(recovery, engine) } };
+  return { sustain: { forMs: hold.forMs, everyMs: null, recovery, end: () => recover(recovery, engine) } };
 }
 
-function assertBeat({ everyMs, forMs }: Extract<Part, { surface: 'dcgm' }>): void {
+function assertRefreshInterval({ everyMs, forMs }: Extract<Part, { surface: 'dcgm' }>): void {
   if (everyMs === undefined || forMs !== undefined) return;
   throw new Refusal('malformed_request', 'everySeconds: how often, without forSeconds, which says how long', {
     field: 'everySeconds',
@@ -83,6 +83,7 @@ function assertBeat({ everyMs, forMs }: Extract<Part, { surface: 'dcgm' }>): voi
   });
 }
 
+/** Which process it was, for the receipt: a pid alone says nothing after a restart. */
 export function engineIdentity(engine: HostEngineFacts): EngineIdentity {
   return {
     pid: engine.pid,

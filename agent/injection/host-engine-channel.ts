@@ -10,7 +10,7 @@ export function createHostEngineChannel(options: {
   readonly afterMs: number;
   readonly forMs: number;
   readonly engineProcesses: EngineProcesses;
-  /** Refuses an engine that nobody listens on. */
+  /** Refuses an engine without a listener. */
   readonly engine: () => Promise<HostEngineFacts>;
   readonly recover: Recover;
 }): Channel {
@@ -27,7 +27,7 @@ export function createHostEngineChannel(options: {
       const identity = { pid: found.pid, startTime: found.startTime };
       const recovery = { kind: 'process', ...identity } as const;
       return {
-        lasting: { forMs, everyMs: null, recovery, end: () => options.recover(recovery) },
+        sustain: { forMs, everyMs: null, recovery, end: () => options.recover(recovery) },
         write: async () => ({
           written: `SIGSTOP to process ${identity.pid}, started ${identity.startTime} ticks after boot`,
           readBack: await engineProcesses.pause(identity),

@@ -12,16 +12,20 @@ export type JournalLine = Receipt & {
   readonly recovery?: readonly (Recovery & { readonly part: number })[];
 };
 
+/** A part that a crash kept from being written: its receipt says so after the restart. */
 export type RemainingPart = {
   /** Its place among all parts of the order. */
   readonly part: number;
   readonly surface: Surface;
+  /** As `Channel.afterMs`. */
   readonly afterMs: number;
+  /** As `Channel.undo`. */
   readonly undo: string;
 };
 
 /** Receipts on disk, one file an order: a line before the first effect, others as it goes on. The last one counts. */
 export interface Journal {
+  /** undefined: no order of this id is known. */
   read(orderId: string): Receipt | undefined;
   /** The first line of an order. Throws `journal_unwritable`; then nothing may be injected. */
   begin(line: JournalLine): void;

@@ -4,17 +4,21 @@ import type { Log } from '../../shared/log.ts';
 import type { Receipt, Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
 import { type Channel, dueAfter, negative, type Prepared } from './channel.ts';
 import type { JournalLine } from './journal.ts';
-import { type Cut, keepLasting } from './lasting-part.ts';
 import type { InjectionMetrics } from './metrics.ts';
+import { type Cut, sustainPart } from './sustained-part.ts';
 
-/** A part that was refused is only told. */
+/** A part of an order after its checks; a refused one only stands in the receipt. */
 export type PlannedPart = {
   readonly channel: Channel;
+  /** Absent where it was refused. */
   readonly prepared?: Prepared;
+  /** Its entry in the receipt. */
   readonly refused?: SurfaceResult;
+  /** Why. */
   readonly because?: Refusal;
 };
 
+/** An order that this process carries out, from its acceptance to its last receipt. */
 export type LiveOrder = {
   /** As it stands now. */
   receipt(): Receipt;
@@ -22,10 +26,11 @@ export type LiveOrder = {
   readonly begun: Promise<void>;
   /** The last receipt. */
   readonly ended: Promise<Receipt>;
+  /** Ends it before its time; what was written is taken back where that is possible. */
   cut(why: Cut): void;
 };
 
-/** How often what a lasting order has done so far is written down; a kill of this process loses no more. */
+/** How often the progress of a sustained order is journaled; a kill of this process loses no more than that. */
 const checkpointMs = 30_000;
 
 /** The first line of the journal: what has to be known of an order before its first effect. */
@@ -37,7 +42,7 @@ export function firstLine(receipt: Receipt, parts: readonly PlannedPart[]): Jour
   );
 }
 
-/** Everything of an order goes on from here, whoever waits for it: its journal has been begun. */
+/** Starts an order whose journal has been begun; it runs to its end whether or not a caller waits. */
 export function startLiveOrder(options: {
   readonly accepted: Receipt;
   readonly parts: readonly PlannedPart[];
@@ -110,7 +115,7 @@ export function startLiveOrder(options: {
 
   async function write(index: number, channel: Channel, prepared: Prepared): Promise<void> {
     const { surface, undo } = channel;
-    const { lasting } = prepared;
+    const { sustain } = prepared;
     const begunMs = clock.now();
     const stop = metrics.time(surface);
     try {
@@ -119,12 +124,12 @@ export function startLiveOrder(options: {
       const at = isoFromMillis(startedAt);
       const entry = { surface, outcome: 'injected', ...done, ...dueAfter(channel), at, undo } as const;
       entries[index] = entry;
-      if (lasting !== undefined) keep(index, { prepared, lasting, entry, startMs: startedAt });
+      if (sustain !== undefined) sustainFrom(index, { prepared, sustain, entry, startMs: startedAt });
     } catch (thrown) {
       const refusal = countFailure(surface, thrown);
       metrics.count(surface, 'failed');
-      // It may have begun to last all the same.
-      const note = await lasting?.end?.();
+      // Part of it may have been written all the same.
+      const note = await sustain?.end?.();
       const notes = note === undefined ? [] : [note];
       entries[index] = { ...negative(channel, 'failed', refusal), at: isoFromMillis(begunMs), notes };
     } finally {
@@ -132,16 +137,16 @@ export function startLiveOrder(options: {
     }
   }
 
-  function keep(
+  function sustainFrom(
     index: number,
-    part: Pick<Parameters<typeof keepLasting>[0], 'prepared' | 'lasting' | 'entry' | 'startMs'>,
+    part: Pick<Parameters<typeof sustainPart>[0], 'prepared' | 'sustain' | 'entry' | 'startMs'>,
   ): void {
-    const tell = (entry: SurfaceResult) => {
+    const record = (entry: SurfaceResult) => {
       entries[index] = entry;
       if (clock.now() - savedMs >= checkpointMs) checkpoint();
     };
     const refusalFrom = (thrown: unknown) => countFailure(part.entry.surface, thrown);
-    going.push(keepLasting({ ...part, clock, signal: abort.signal, cut: () => cut, tell, refusalFrom }));
+    going.push(sustainPart({ ...part, clock, signal: abort.signal, cut: () => cut, record, refusalFrom }));
   }
 
   function countFailure(surface: Surface, thrown: unknown): Refusal {
@@ -154,7 +159,7 @@ export function startLiveOrder(options: {
   }
 
   const ended = run();
-  // Whoever waits for the end hears of it as well.
+  // A failure reaches those who wait for the end as well.
   ended.catch(begun.reject);
   begun.promise.catch(() => undefined);
   return {
@@ -185,11 +190,11 @@ function journalLine(
       : [],
   );
   const recovery = parts.flatMap(({ prepared }, part) => {
-    const kept = prepared?.lasting?.recovery;
+    const recovery = prepared?.sustain?.recovery;
     const ended = entries[part]?.sustained?.ended;
-    return kept === undefined || ended !== undefined || entries[part]?.outcome === 'failed'
+    return recovery === undefined || ended !== undefined || entries[part]?.outcome === 'failed'
       ? []
-      : [{ part, ...kept }];
+      : [{ part, ...recovery }];
   });
   return { ...receipt, remaining, recovery };
 }

@@ -1,8 +1,11 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { type Surface, type SurfaceResult, surfaces } from '../../shared/schemas/receipt.ts';
 
+/** What is counted of injections; no node or order stands in a label. */
 export type InjectionMetrics = {
+  /** One part of an order came to its end. */
   count(surface: Surface, result: SurfaceResult['outcome']): void;
+  /** It was written, and no read-back found it. */
   readBackFailed(surface: Surface): void;
   /** Starts a measurement; call the result at the end. */
   time(surface: Surface): () => void;
@@ -10,6 +13,7 @@ export type InjectionMetrics = {
   running(count: number): void;
 };
 
+/** Registers `xidrill_injections_total` and the others of this agent. */
 export function createInjectionMetrics(registry: Registry): InjectionMetrics {
   const injections = new Counter({
     name: 'xidrill_injections_total',

@@ -8,21 +8,29 @@ import { type Channel, negative } from './channel.ts';
 import type { Journal, JournalLine } from './journal.ts';
 import { firstLine, type LiveOrder, type PlannedPart, startLiveOrder } from './live-order.ts';
 import type { InjectionMetrics } from './metrics.ts';
-import { brief, conclude, interruptedReceipt, isLasting, noted, nothingToStop } from './receipts.ts';
+import { brief, conclude, interruptedReceipt, isSustained, noted, nothingToStop } from './receipts.ts';
 import type { Recover } from './recovery.ts';
 
 /** Each keeps timers and runs processes; a node has a handful of GPUs. */
 const mostRunning = 16;
 
+/** An order as it came in. */
 export type OrderRequest = {
+  /** Absent: the agent makes one. */
   readonly orderId?: string;
+  /** The method's name, for receipt and log. */
   readonly method: string;
+  /** The body, for the comparison with an earlier order of the same id. */
   readonly asked: Readonly<Record<string, unknown>>;
 };
 
+/**
+ * All orders of this agent: each is in the journal before its first effect, and the same id injects nothing again.
+ */
 export type Orders = {
   /** Carries an order out, or answers with the receipt of the same id. */
   carryOut(request: OrderRequest, plan: () => Promise<readonly Channel[]>): Promise<Receipt>;
+  /** Refuses with `order_unknown`. */
   receipt(orderId: string): Receipt;
   /** Ends what goes on, takes back what can be, and answers with the last receipt. */
   stop(orderId: string): Promise<Receipt>;
@@ -46,7 +54,7 @@ type OrdersOptions = {
 /** At most once per id, whatever dies in between: the journal is written before the first effect. */
 export function createOrders(options: OrdersOptions): Orders {
   const { journal, clock, log, metrics } = options;
-  // Ended orders that the journal did not take: what was injected is told all the same, for as long as we live.
+  // Ended orders that the journal did not take: their receipts are answered from memory, as long as this process runs.
   const unsaved = new Map<string, Receipt>();
   // Until they are answered.
   const answering = new Map<string, { readonly asked: string; readonly receipt: Promise<Receipt> }>();
@@ -101,7 +109,7 @@ export function createOrders(options: OrdersOptions): Orders {
     }
     const goesOn = parts.some(
       ({ channel, prepared }) =>
-        prepared !== undefined && (channel.afterMs > 0 || prepared.lasting !== undefined),
+        prepared !== undefined && (channel.afterMs > 0 || prepared.sustain !== undefined),
     );
     if (goesOn) takePlace(request.orderId);
     try {
@@ -116,7 +124,7 @@ export function createOrders(options: OrdersOptions): Orders {
     if (!goesOn) return conclude(await ended);
     await order.begun;
     // A part that failed at once leaves nothing that goes on.
-    const isOver = order.receipt().surfaces.length === parts.length && !isLasting(order.receipt());
+    const isOver = order.receipt().surfaces.length === parts.length && !isSustained(order.receipt());
     return conclude(isOver ? await ended : order.receipt());
   }
 
@@ -124,8 +132,8 @@ export function createOrders(options: OrdersOptions): Orders {
     save(receipt);
     live.delete(receipt.orderId);
     leavePlace(receipt.orderId);
-    const told = { orderId: receipt.orderId, method: receipt.method, surfaces: receipt.surfaces.map(brief) };
-    log.info({ ...told, state: receipt.state }, 'order carried out');
+    const facts = { orderId: receipt.orderId, method: receipt.method, surfaces: receipt.surfaces.map(brief) };
+    log.info({ ...facts, state: receipt.state }, 'order carried out');
     return receipt;
   }
 
@@ -189,16 +197,16 @@ export function createOrders(options: OrdersOptions): Orders {
 
   async function recover(): Promise<void> {
     for (const { recovery = [], remaining: _, ...left } of journal.unfinished) {
-      let told: Receipt = left;
+      let receipt: Receipt = left;
       for (const { part, ...one } of recovery) {
         const note = `after the restart of the agent: ${await options.recover(one)}`;
         log.warn({ orderId: left.orderId, note }, 'taken back what an interrupted order had left');
-        told = {
-          ...told,
-          surfaces: told.surfaces.map((entry, at) => (at === part ? noted(entry, note) : entry)),
+        receipt = {
+          ...receipt,
+          surfaces: receipt.surfaces.map((entry, at) => (at === part ? noted(entry, note) : entry)),
         };
       }
-      save(told);
+      save(receipt);
     }
   }
 
@@ -212,8 +220,8 @@ export function createOrders(options: OrdersOptions): Orders {
 }
 
 /**
- * What is wrong with the request itself refuses the whole order; what is wrong with one surface's surroundings is told
- * in its entry, and the others go on.
+ * What is wrong with the request itself refuses the whole order; what is wrong with one surface's surroundings is reported
+ * in its entry, and the other surfaces are written.
  */
 async function prepareAll(
   channels: readonly Channel[],

@@ -19,12 +19,14 @@ import { createKernelLogChannel } from './kernel-log-channel.ts';
 import { createLogFileChannel } from './log-file-channel.ts';
 import type { Recover } from './recovery.ts';
 
+/** The adapters that channels write through. */
 export type ChannelParts = {
   readonly kernelLog: KernelLog;
   readonly nvml: Nvml;
   readonly dcgm: Dcgm;
   readonly hostFiles: HostFiles;
   readonly engineProcesses: EngineProcesses;
+  /** Takes back what an earlier process has left. */
   readonly recover: Recover;
 };
 
@@ -56,7 +58,7 @@ export async function channelsFor(parts: ChannelParts, call: MethodCall): Promis
 
   function kernelRecord(
     part: RecordPart,
-    told: Pick<Parameters<typeof createKernelLogChannel>[0], 'undo' | 'notes'>,
+    reported: Pick<Parameters<typeof createKernelLogChannel>[0], 'undo' | 'notes'>,
   ): Channel {
     const { level, text, field } = recordOf(part);
     return createKernelLogChannel({
@@ -65,7 +67,7 @@ export async function channelsFor(parts: ChannelParts, call: MethodCall): Promis
       level,
       text,
       field,
-      ...told,
+      ...reported,
       kernelLog: parts.kernelLog,
       xidField: xidFieldOf(call.method) ?? field,
       acceptRisk: acceptsRisk(call),

@@ -4,7 +4,7 @@ import { negative } from './channel.ts';
 import type { JournalLine, RemainingPart } from './journal.ts';
 
 /** Whether a sustained part of the order is still active. */
-export function isLasting({ surfaces }: Receipt): boolean {
+export function isSustained({ surfaces }: Receipt): boolean {
   return surfaces.some(isActive);
 }
 
@@ -12,10 +12,12 @@ function isActive({ sustained }: SurfaceResult): boolean {
   return sustained !== undefined && sustained.ended === undefined;
 }
 
+/** The entry with one more note. */
 export function noted(entry: SurfaceResult, note: string): SurfaceResult {
   return { ...entry, notes: [...entry.notes, note] };
 }
 
+/** Why `StopInjection` refuses an order that has ended; `remedy` says how each surface is undone. */
 export function nothingToStop(receipt: Receipt): Refusal {
   const { orderId, state, surfaces } = receipt;
   return new Refusal(
@@ -68,6 +70,7 @@ function maybeWritten(part: Omit<RemainingPart, 'part'>, orderId: string): Surfa
   return negative(part, 'failed', new Refusal('order_interrupted', because));
 }
 
+/** One surface for the log: `dcgm injected`, `kernel-log refused (kernel_log_unavailable)`. */
 export function brief(result: SurfaceResult): string {
   return `${result.surface} ${result.outcome}${result.code === undefined ? '' : ` (${result.code})`}`;
 }

@@ -4,6 +4,9 @@ import type { Dcgm } from '../dcgm/client.ts';
 import type { EngineProcesses } from '../engine-process/port.ts';
 import type { Recovery } from './channel.ts';
 
+/**
+ * Takes one thing back and reports what was done; never throws. `engine` saves the search for it where it is known.
+ */
 export type Recover = (recovery: Recovery, engine?: HostEngineFacts) => Promise<string>;
 
 /** Takes back what an order has left, now or after a restart; answers with what was done, and never throws. */
@@ -23,7 +26,7 @@ export function createRecover(parts: {
     known: HostEngineFacts | undefined,
   ): Promise<string> {
     const engine = known ?? (await parts.dcgm.list()).find((candidate) => candidate.pid === pid);
-    if (engine === undefined) return `the host engine with pid ${pid} has ended, and what it held with it`;
+    if (engine === undefined) return `the host engine with pid ${pid} has ended, and its samples with it`;
     return parts.dcgm.endHold({ engine, ...hold });
   }
 

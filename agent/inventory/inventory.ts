@@ -70,6 +70,7 @@ export function lookAtLogFiles(files: HostFiles): Promise<LogFileFacts[]> {
   );
 }
 
+/** Why each engine could not be paused, in the order of `engines`; undefined: it could. Sends no signal. */
 export function lookAtEngines(
   engines: readonly HostEngineFacts[],
   processes: EngineProcesses,

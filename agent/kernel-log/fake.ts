@@ -9,12 +9,15 @@ import {
 } from '../../shared/kmsg-record.ts';
 import type { KernelLog, TailEntry } from './port.ts';
 
+/** A kernel log in memory, with the failures of a real one. */
 export type FakeKernelLog = KernelLog & {
   /** What the kernel itself logs: facility 0. */
   kernelSays(level: (typeof kmsgLevels)[number], text: string): KmsgRecord;
   /** `sysctl kernel.printk_devkmsg=off`: every write is taken and dropped. */
   dropWrites(drop: boolean): void;
+  /** From now on it is unavailable because of this; undefined: it works again. */
   breakWith(because: string | undefined): void;
+  /** All that is in the ring, oldest first. */
   records(): readonly KmsgRecord[];
 };
 

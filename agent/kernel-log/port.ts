@@ -12,9 +12,11 @@ export interface KernelLog {
    * Refuses with `not_a_kernel_log`, `kernel_log_unavailable` or `read_back_failed`, or the text_… reasons.
    */
   write(level: KmsgLevel, text: string): Promise<KmsgRecord>;
-  /** Records as they come, from the end or the oldest kept one; what the ring overwrote is said as a `lost` entry. */
+  /** Records as they come, from the end or the oldest one in the ring; what was overwritten is reported as a `lost` entry. */
   tail(options: { readonly from: 'end' | 'oldest'; readonly signal: AbortSignal }): AsyncIterable<TailEntry>;
+  /** Releases the open files; nothing may be called after it. */
   close(): void;
 }
 
+/** A record, or how many were overwritten before they could be read. */
 export type TailEntry = { readonly record: KmsgRecord } | { readonly lost: string };

@@ -12,6 +12,7 @@ export type NvmlOutcome =
   | { readonly kind: 'exited'; readonly code: number; readonly during: string; readonly said: string }
   | { readonly kind: 'not-started'; readonly message: string };
 
+/** The process that has libnvidia-ml loaded: a crash or a hang of the driver ends it and not the agent. */
 export type NvmlChild = {
   /** Undefined when the process could not be started. */
   readonly pid: number | undefined;
@@ -21,6 +22,7 @@ export type NvmlChild = {
   list(timeoutMs: number): Promise<NvmlOutcome>;
   /** Asks an idle child to end itself; a busy one is in a native call and hears nothing but `kill`. */
   end(): void;
+  /** SIGKILL. A process in an uninterruptible call of the driver may outlive it: see `waitForEnd`. */
   kill(): void;
   /** True when the process is gone, false when it still is not after that time. */
   waitForEnd(timeoutMs: number): Promise<boolean>;
@@ -39,7 +41,7 @@ const keptStderr = 4096;
 /** How long the end of a killed child is waited for; one that is stuck in the driver does not end. */
 const drainMs = 250;
 
-/** Forks the NVML child. `onEnd` is told when it is gone, asked for or not. */
+/** Forks the NVML child. `onEnd` is called when it is gone, asked for or not. */
 export function startNvmlChild(options: {
   readonly childPath: string;
   readonly libraryPath: string;
@@ -147,7 +149,7 @@ export function startNvmlChild(options: {
           },
           () => undefined,
         );
-        // A child that cannot be told has ended or is about to: `close` or the watchdog settles it.
+        // A child that cannot be reached has ended or is about to: `close` or the watchdog settles it.
         child.send({ id: current.id, method: 'list' } satisfies NvmlRequest, () => undefined);
       }),
     end() {

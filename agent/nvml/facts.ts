@@ -159,7 +159,7 @@ function readRemappedRows(ask: Ask, handle: bigint): Read<NonNullable<GpuFacts['
   );
 }
 
-/** All counters or none: a zero that nobody counted would look like health. What could be read goes into the note. */
+/** All counters or none: a zero that was not counted would look like health. What could be read goes into the note. */
 function readEcc(ask: Ask, handle: bigint): Read<NonNullable<GpuFacts['ecc']>> {
   const mode = readMode(ask, 'nvmlDeviceGetEccMode', handle);
   if (!('value' in mode)) return mode;

@@ -2,6 +2,7 @@ import type { NvmlAnswer } from '../../shared/gpu-identity.ts';
 import type { GpuFacts } from '../../shared/schemas/inventory.ts';
 import type { Nvml } from './port.ts';
 
+/** NVML without a driver, and what can go wrong with it. */
 export type FakeNvml = Nvml & {
   /** From now on the answer is `unavailable, because`; undefined makes NVML answer again. */
   breakWith(because: string | undefined): void;

@@ -7,6 +7,7 @@ import type { NvmlFailure } from './messages.ts';
 import type { Nvml } from './port.ts';
 import { nvmlCodeName, nvmlCodeRemedy } from './return-codes.ts';
 
+/** Where the child and the library are, and how long one list may take. */
 export type ForkedNvmlOptions = {
   readonly clock: Clock;
   readonly log: Log;
@@ -33,7 +34,7 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
   const { clock, log, libraryPath = 'libnvidia-ml.so.1', timeoutMs = 5_000 } = options;
   const childPath = options.childPath ?? fileURLToPath(new URL('./child.ts', import.meta.url));
   let child: NvmlChild | undefined;
-  /** Was told to end and may not have done so yet; no other is started beside it. */
+  /** Was asked to end and may not have done so yet; no other is started beside it. */
   let leaving: NvmlChild | undefined;
   let running: Promise<NvmlAnswer> | undefined;
   let pause: { readonly until: number; readonly because: string } | undefined;

@@ -1,7 +1,10 @@
 import type { GpuFacts } from '../../shared/schemas/inventory.ts';
 
 /** What the agent asks of its NVML child over IPC; `end` has no answer but the end of the process. */
-export type NvmlRequest = { readonly id: number; readonly method: 'list' | 'end' };
+export type NvmlRequest = {
+  /** Repeated in the reply: a late reply to an earlier request is dropped by it. */ readonly id: number;
+  readonly method: 'list' | 'end';
+};
 
 /**
  * What the child sends back: any number of `calling`, each before the native call that it names, so that a hang or a
@@ -11,14 +14,17 @@ export type NvmlMessage =
   | { readonly id: number; readonly calling: string }
   | { readonly id: number; readonly answer: NvmlReply };
 
+/** What the child answers to `list`. */
 export type NvmlReply = NvmlFacts | { readonly failure: NvmlFailure };
 
+/** All GPUs; a value that could not be read is null there, with a note. */
 export type NvmlFacts = { readonly driverVersion: string; readonly gpus: readonly GpuFacts[] };
 
+/** Why there is no list at all. `nvml` carries the nvmlReturn_t of the call (return-codes.ts). */
 export type NvmlFailure =
   /** The loader's own words. */
   | { readonly kind: 'library'; readonly message: string }
   /** A call without which there is no answer at all. */
   | { readonly kind: 'nvml'; readonly call: string; readonly code: number }
-  /** Something that nobody expected. */
+  /** An exception that no code expected. */
   | { readonly kind: 'defect'; readonly message: string };

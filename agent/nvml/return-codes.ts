@@ -49,10 +49,12 @@ const remedies: Readonly<Record<number, string>> = {
 /** The return codes that our own code decides on. */
 export const nvmlCode = { success: 0, notSupported: 3, functionNotFound: 13 } as const;
 
+/** `NVML_ERROR_GPU_IS_LOST`; a code that nvml.h does not have as `nvmlReturn_t 999`. */
 export function nvmlCodeName(code: number): string {
   return names[code] ?? `nvmlReturn_t ${code}`;
 }
 
+/** What to do about it, where there is something; undefined otherwise. */
 export function nvmlCodeRemedy(code: number): string | undefined {
   return remedies[code];
 }

@@ -70,7 +70,7 @@ function intro(versions: readonly NmaVersion[]): string {
   return [
     `* **A healthy cluster shows** what the EKS Node Monitoring Agent does with the default parameters, in versions ${oldest?.version} to ${newest?.version}, each with the DCGM host engine that its chart installs (${engines(versions)}). The first reaction is the one that a drill expects; *then* stand those that follow it. \`GET /api/v1/faults/NAME?node=NODE\` says it for one node as it is.`,
     `* **condition** means status False, **event** a Warning on the node whose message starts with the reason; both of ${gpuConditionType} unless another type is named.`,
-    '* **Within** is counted in seconds from the order; where a check of the agent every five minutes has to see the value, it is kept up so long.',
+    '* **Within** is counted in seconds from the order; where a check of the agent every five minutes has to see the value, it is sustained for that long.',
     '* **Documented repair** is what AWS documents for managed node groups with auto repair, and after how many minutes; Auto Mode and Karpenter always replace, and look at conditions only. A condition stays False until the monitoring agent restarts.',
   ].join('\n');
 }

@@ -7,7 +7,7 @@ import type { EngineSelector } from '../schemas/order.ts';
 /**
  * The engine that was asked for, else the one that the node monitoring agent listens on. Every refusal lists all
  * engines that were seen, so that the reader finds the right one in it. `force` takes the only engine there is,
- * although nobody listens on it.
+ * although it has no listener.
  */
 export function chooseEngine(
   engines: readonly HostEngineFacts[],
@@ -48,13 +48,16 @@ function chooseListened(engines: readonly HostEngineFacts[], force: boolean): Ho
   if (only !== undefined) return only;
   const [single, other] = engines;
   if (force && single !== undefined && other === undefined) return single;
-  if (force)
-    throw refuse('engine_ambiguous', 'nobody listens on any host engine; name one to force it', engines);
+  if (force) throw refuse('engine_ambiguous', 'no host engine has a listener; name one to force it', engines);
   if (engines.every(({ gpus, version }) => gpus.length === 0 && version === null)) throw unasked(engines);
-  throw refuse('nobody_listens', 'the node monitoring agent listens on no host engine of this node', engines);
+  throw refuse(
+    'nobody_listens',
+    'the node monitoring agent is connected to no host engine of this node',
+    engines,
+  );
 }
 
-/** Where no engine could be asked, who listens is not known: that is another finding than that nobody does. */
+/** Where no engine could be asked, listeners are not known: that is another finding than that there is none. */
 function unasked(engines: readonly HostEngineFacts[]): Refusal {
   const hasClient = engines.some(({ dcgmi }) => dcgmi !== null);
   const seen = engines.map((engine) => `pid ${engine.pid} ${whereIs(engine)}: ${engine.problems.join(', ')}`);
@@ -73,7 +76,7 @@ function unasked(engines: readonly HostEngineFacts[]): Refusal {
 /** Refuses an engine on which an injected value would change nothing, and says where it would. */
 export function assertListened(engine: HostEngineFacts, engines: readonly HostEngineFacts[]): void {
   if (engine.nma.listening) return;
-  throw refuse('nobody_listens', `nobody listens on the host engine with pid ${engine.pid}`, engines);
+  throw refuse('nobody_listens', `the host engine with pid ${engine.pid} has no listener`, engines);
 }
 
 /** As an engine is asked for a GPU. */

@@ -16,7 +16,7 @@ export function assertAlertGaps(parts: readonly Part[]): void {
   for (const part of parts) {
     if (part.surface !== 'dcgm') continue;
     for (const { policy } of policiesOf(fieldById(part.field))) {
-      assertBeat(part);
+      assertRefreshInterval(part);
       assertGap(step, policy, part.afterMs, last.get(policy));
       last.set(policy, part.afterMs);
     }
@@ -24,7 +24,7 @@ export function assertAlertGaps(parts: readonly Part[]): void {
   }
 }
 
-function assertBeat({ everyMs }: Extract<Part, { surface: 'dcgm' }>): void {
+function assertRefreshInterval({ everyMs }: Extract<Part, { surface: 'dcgm' }>): void {
   if (everyMs === undefined || everyMs >= alertGapMs) return;
   const allowed = { minimum: alertGapMs / 1000 };
   throw new Refusal(

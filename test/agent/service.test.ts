@@ -159,7 +159,7 @@ t.test('one surface refused does not keep the other from being injected', async 
       surface: 'dcgm',
       outcome: 'refused',
       code: 'nobody_listens',
-      message: /listens on no host engine/,
+      message: /is connected to no host engine/,
       undo: 'nothing was written',
     },
   ]);
@@ -169,7 +169,7 @@ t.test('one surface refused does not keep the other from being injected', async 
 
   const forced = await rig.call('InjectXid', { ...both, surfaces: ['dcgm'], force: true });
   t.match(forced, { status: 200, body: { surfaces: [{ outcome: 'injected', notes: [/.*/, /.*/] }] } });
-  t.match(forced.body.surfaces[0]?.notes.join(), /forced although nobody listens/);
+  t.match(forced.body.surfaces[0]?.notes.join(), /forced although this engine has no listener/);
 });
 
 t.test('all surfaces refused is an error, with the receipt in it, and is not remembered', async (t) => {

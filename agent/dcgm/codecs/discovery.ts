@@ -1,3 +1,4 @@
+/** A GPU as `dcgmi discovery -l` lists it; `id` is this engine's own number. */
 export type EngineGpu = {
   readonly id: number;
   readonly name: string;
@@ -6,6 +7,7 @@ export type EngineGpu = {
   readonly uuid: string;
 };
 
+/** The table of `dcgmi discovery -l`; `problems` are lines that were not understood. */
 export type Discovery = {
   readonly gpus: readonly EngineGpu[];
   readonly problems: readonly string[];

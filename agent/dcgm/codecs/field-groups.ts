@@ -1,3 +1,4 @@
+/** A field group of `dcgmi fieldgroup -l`: by its name and fields an engine shows who is connected to it. */
 export type FieldGroup = {
   readonly id: number;
   readonly name: string;

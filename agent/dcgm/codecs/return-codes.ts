@@ -24,7 +24,9 @@ const names: Record<number, string> = {
 /** Exit codes with which `dcgmi` says that its own arguments were wrong: TCLAP's 1, and -2 from its main function. */
 const usageCodes = new Set([1, 254]);
 
+/** DCGM_ST_CONNECTION_NOT_VALID (dcgm_structs.h): no engine answers at the address. */
 export const connectionNotValid = -21;
+/** DCGM_ST_NOT_WATCHED (dcgm_structs.h): also the answer for a GPU that the engine does not have. */
 export const notWatched = -16;
 
 /** `dcgmi` ends with the return code as an unsigned byte: 240 is -16. Above 128 and not a code: a signal. */

@@ -1,3 +1,4 @@
+/** DCGM releases of `dcgmi` and of the engine it asked; null: not in the output. */
 export type Versions = { readonly client: string | null; readonly engine: string | null };
 
 /**

@@ -40,14 +40,14 @@ export const engine: ParameterRow = {
 
 export const force: ParameterRow = {
   type: 'boolean',
-  help: 'inject although nobody listens on the host engine',
+  help: 'inject although the host engine has no listener',
 };
 
 /** No default: written once. */
 export const forSeconds: ParameterRow = {
   type: 'integer',
   unit: 's',
-  help: 'how long the value is kept up; ends earlier by StopInjection and when the agent starts again',
+  help: 'how long the value is sustained; ends earlier by StopInjection and when the agent starts again',
   minimum: 1,
   maximum: longestSustainSeconds,
 };

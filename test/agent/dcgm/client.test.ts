@@ -123,7 +123,7 @@ t.test('what cannot work is refused before dcgmi is run', async (t) => {
   t.equal(dcgm.gpuIdFor(engine, { pci: '0000:04:00' }), 1, 'any spelling of an address that is there');
 });
 
-t.test('two engines on different ports; nobody listens on one of them', async (t) => {
+t.test('two engines on different ports; one of them has no listener', async (t) => {
   const folder = installStub(t);
   const [right, wrong] = [await startEngine(t, folder), await startEngine(t, folder)];
   const dcgm = dcgmFor([right, wrong]);
@@ -138,7 +138,7 @@ t.test('two engines on different ports; nobody listens on one of them', async (t
   t.equal((await dcgm.choose()).pid, right.pid);
   const engine = await dcgm.choose({ address: `127.0.0.1:${wrong.port}` });
   t.equal(engine.pid, wrong.pid, 'the one that was named');
-  t.match(engine.nma, { listening: false, evidence: /no field group "watch".*nobody watches field 856/ });
+  t.match(engine.nma, { listening: false, evidence: /no field group "watch".*field 856 has no watcher/ });
   const refusal = await refusalOf(dcgm.inject({ engine, gpuId: 0, field: xid, value: 79 }));
   t.match(refusal, { reason: 'nobody_listens', details: { listenedPid: right.pid } });
   t.match(refusal.message, `NMA's engine is pid ${right.pid} on the host`);
@@ -196,7 +196,7 @@ t.test('an aborted order says so and leaves the slot as it was', async (t) => {
   );
 });
 
-t.test('an engine that could not be asked is not one that nobody listens on', async (t) => {
+t.test('an engine that could not be asked is not one without a listener', async (t) => {
   const silent = {
     pid: 7,
     commandLine: ['nv-hostengine'],

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Errors } from 'typebox/value';
 import type { Dcgm } from '../../../agent/dcgm/client.ts';
-import { keepBeat } from '../../../agent/injection/beat.ts';
 import type { JournalLine } from '../../../agent/injection/journal.ts';
+import { refreshUntilEnd } from '../../../agent/injection/refresh.ts';
 import { logFiles } from '../../../shared/schemas/order.ts';
 import { Receipt } from '../../../shared/schemas/receipt.ts';
 import { createManualClock } from '../../coordinator/catalogue/nma/manual-clock.ts';
@@ -25,7 +25,7 @@ const cascade = {
   ],
 };
 /** Volatile double-bit errors: health looks at them, no policy does. */
-const lasting = { gpu, field: 311, value: 1, forSeconds: 100, everySeconds: 10 };
+const sustain = { gpu, field: 311, value: 1, forSeconds: 100, everySeconds: 10 };
 const receiptOf = async (rig: Rig, orderId: string) => (await rig.call('GetReceipt', { orderId })).body;
 const texts = (rig: Rig) => rig.kernelLog.records().map(({ text }) => text);
 
@@ -160,7 +160,7 @@ t.test('a later step that fails is told, and the others are written', async (t) 
 
 t.test('a value that lasts is written again at fixed times', async (t) => {
   const rig = await startRig(t);
-  const { body } = await rig.call('InjectDcgmField', { ...lasting, orderId: 'o1' });
+  const { body } = await rig.call('InjectDcgmField', { ...sustain, orderId: 'o1' });
   const sustained = { everySeconds: 10, until: '2026-11-23T02:25:48.000Z', failures: 0 };
   t.match(body.surfaces, [{ sustained: { ...sustained, beats: 1, ended: undefined } }]);
   await rig.clock.advance(55_000);
@@ -186,9 +186,9 @@ t.test('a value that lasts is written again at fixed times', async (t) => {
   t.same(rig.engine.facts(dcgmId, 311), samples, 'nothing more');
 });
 
-t.test('three beats on end that do not come back end it', async (t) => {
+t.test('three refreshes in a row that cannot be read back end it', async (t) => {
   const rig = await startRig(t);
-  await rig.call('InjectDcgmField', { ...lasting, orderId: 'o1' });
+  await rig.call('InjectDcgmField', { ...sustain, orderId: 'o1' });
   await rig.clock.advance(15_000);
   rig.engine.suspend();
   await rig.clock.advance(10_000);
@@ -208,7 +208,7 @@ t.test('three beats on end that do not come back end it', async (t) => {
         {
           outcome: 'injected',
           sustained: { failures: 4, ended: 'failed' },
-          notes: /3 beats on end did not come back/,
+          notes: /3 refreshes in a row could not be read back/,
         },
       ],
     ],
@@ -246,7 +246,7 @@ t.test('a sample that is held is taken back early, also by the next agent', asyn
   await next.clock.advance(0);
   const left = await receiptOf(next, 'o1');
   t.match(left, { state: 'interrupted', surfaces: [{ sustained: { ended: 'agent-restarted' } }] });
-  t.match(left.surfaces[0]?.notes.at(-1), /after the restart.*not held any more/);
+  t.match(left.surfaces[0]?.notes.at(-1), /after the restart.*no injected sample left/);
   const gone = await startRig(t, { stateDir: temporaryFolder(t), engines: 'none' });
   t.equal((await gone.call('PauseHostEngine', { forSeconds: 1 })).body.details.reason, 'engine_not_found');
 });
@@ -281,7 +281,7 @@ t.test('an engine is paused until its end, or until it is stopped', async (t) =>
   t.equal(rig.engine.state(), 'running');
 });
 
-t.test('an engine that nobody listens on is paused only by force', async (t) => {
+t.test('an engine without a listener is paused only by force', async (t) => {
   const rig = await startRig(t, { engines: 'nobody-listens' });
   const pause = { forSeconds: 30, engine: { pid: 100 } };
   t.match(await rig.call('PauseHostEngine', pause), {
@@ -295,7 +295,7 @@ t.test('an engine that nobody listens on is paused only by force', async (t) => 
 
 t.test('no more than 16 orders go on at once', async (t) => {
   const rig = await startRig(t);
-  const order = (number: number) => ({ ...lasting, orderId: `o${number}` });
+  const order = (number: number) => ({ ...sustain, orderId: `o${number}` });
   for (let number = 1; number <= 16; number += 1) {
     t.equal((await rig.call('InjectDcgmField', order(number))).status, 200, `${number}`);
   }
@@ -321,7 +321,7 @@ t.test('no more than 16 orders go on at once', async (t) => {
 t.test('an agent that is told to end ends everything, and writes that down', async (t) => {
   const stateDir = temporaryFolder(t);
   const rig = await startRig(t, { stateDir });
-  await rig.call('InjectDcgmField', { ...lasting, orderId: 'value' });
+  await rig.call('InjectDcgmField', { ...sustain, orderId: 'value' });
   await rig.call('InjectCascade', { ...cascade, orderId: 'cascade' });
   await rig.call('PauseHostEngine', { forSeconds: 30, orderId: 'pause' });
   await rig.app.close();
@@ -389,12 +389,12 @@ t.test('an agent that was killed: what is left is taken back, what is not known 
 });
 
 t.test(
-  'the beat is reckoned from the start, and one that is a whole interval late is left out',
+  'refreshes are reckoned from the start, and one that is a whole interval late is skipped',
   async (t) => {
     const clock = createManualClock(0);
     const written: number[] = [];
     let missed = 0;
-    const ended = keepBeat({
+    const ended = refreshUntilEnd({
       clock,
       startMs: 0,
       everyMs: 1000,

@@ -78,7 +78,7 @@ export const deafEngine = engine({
   address: '127.0.0.1:5556',
   nma: {
     listening: false,
-    evidence: 'no field group "watch" of the node monitoring agent; watchers: nobody watches field 856',
+    evidence: 'no field group "watch" of the node monitoring agent; watchers: field 856 has no watcher',
   },
 });
 

@@ -171,7 +171,7 @@ export const ruleRows: readonly RuleRow[] = [
     'agent-unreachable',
     'refused for another reason',
     'irrelevant',
-    facts({ agent: { inventory: unread }, drill: refusedDrill('nobody_listens', 'nobody listens') }),
+    facts({ agent: { inventory: unread }, drill: refusedDrill('nobody_listens', 'no listener') }),
   ],
   [
     'nma-not-running',
@@ -267,7 +267,7 @@ export const ruleRows: readonly RuleRow[] = [
       agent: { inventory: inventory({ engines: [deafEngine, engine()] }) },
       drill: refusedDrill(
         'nobody_listens',
-        'nobody listens on the host engine with pid 777',
+        'the host engine with pid 777 has no listener',
         {},
         { parameters: { xid: 79, engine: { pid: 777 }, surfaces: ['dcgm'] } },
       ),

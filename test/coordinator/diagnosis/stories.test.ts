@@ -214,7 +214,7 @@ t.test('3: fields 150 and 111, in an engine of one’s own', async (t) => {
       agent: { inventory: inventory({ engines: [own, engine()] }) },
       drill: refusedDrill(
         'nobody_listens',
-        'nobody listens on the host engine with pid 31337',
+        'the host engine with pid 31337 has no listener',
         {},
         { parameters: { xid: 48, surfaces: ['dcgm'], engine: { pid: 31_337 } } },
       ),
@@ -249,7 +249,7 @@ t.test('4: the engine of dcgm-exporter', async (t) => {
   };
   const explanation = explain(
     facts({
-      drill: refusedDrill('nobody_listens', 'nobody listens on the host engine with pid 777', details, {
+      drill: refusedDrill('nobody_listens', 'the host engine with pid 777 has no listener', details, {
         fault: 'dcgm-field',
         parameters: { field: 319, value: 4, engine: { pid: 777 } },
       }),

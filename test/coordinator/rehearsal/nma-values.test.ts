@@ -1,5 +1,5 @@
 import t from 'tap';
-import { keepBeat } from '../../../agent/injection/beat.ts';
+import { refreshUntilEnd } from '../../../agent/injection/refresh.ts';
 import { faults } from '../../../coordinator/catalogue/catalogue.ts';
 import { exampleParameters } from '../../../coordinator/catalogue/parameters.ts';
 import type { FaultRow } from '../../../coordinator/catalogue/row.ts';
@@ -19,7 +19,7 @@ async function write({ clock, dcgm }: Rehearsal, part: Value, signal: AbortSigna
   await clock.advance(steps.at(-1)?.afterMs ?? 0);
   let { after: before } = await first;
   if (repeat === undefined) return;
-  void keepBeat({
+  void refreshUntilEnd({
     clock,
     startMs,
     everyMs: repeat.everyMs,

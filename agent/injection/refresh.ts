@@ -1,11 +1,16 @@
 import type { Clock } from '../../shared/clock.ts';
 
-export type Beat = {
+/**
+ * Writes of one sustained part: a first one at `startMs`, then one each interval until the end. All times in ms of
+ * the clock.
+ */
+export type Refreshing = {
   readonly clock: Clock;
   readonly startMs: number;
   /** null: nothing to repeat, only the end to wait for. */
   readonly everyMs: number | null;
   readonly untilMs: number;
+  /** Ends it early, as `aborted`. */
   readonly signal: AbortSignal;
   /** True: it came back. */
   readonly write: () => Promise<boolean>;
@@ -13,26 +18,26 @@ export type Beat = {
   readonly missed: () => void;
 };
 
-/** So many failures on end, and there is nothing that still lasts. */
+/** After so many failures in a row the part counts as no longer sustained. */
 export const mostFailures = 3;
 
 /**
  * Writes at `startMs + n · everyMs` until `untilMs`: each moment is reckoned from the start, so nothing drifts, and a
- * beat that is a whole interval late is left out. Ends early when it is aborted, or after three failures on end.
+ * write that is a whole interval late is skipped. Ends early when it is aborted, or after three failures in a row.
  */
-export async function keepBeat(beat: Beat): Promise<'deadline' | 'aborted' | 'failed'> {
-  const { clock, startMs, everyMs, untilMs, signal } = beat;
+export async function refreshUntilEnd(options: Refreshing): Promise<'deadline' | 'aborted' | 'failed'> {
+  const { clock, startMs, everyMs, untilMs, signal, write, missed } = options;
   const waitUntil = (at: number) => clock.sleep(Math.max(0, at - clock.now()), signal);
   let failures = 0;
   try {
     for (let number = 1; everyMs !== null && startMs + number * everyMs < untilMs; number += 1) {
       const at = startMs + number * everyMs;
       if (clock.now() >= at + everyMs) {
-        beat.missed();
+        missed();
         continue;
       }
       await waitUntil(at);
-      failures = (await beat.write()) ? 0 : failures + 1;
+      failures = (await write()) ? 0 : failures + 1;
       signal.throwIfAborted();
       if (failures === mostFailures) return 'failed';
     }

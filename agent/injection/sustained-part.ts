@@ -1,15 +1,15 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { SurfaceResult, Sustained } from '../../shared/schemas/receipt.ts';
-import { keepBeat, mostFailures } from './beat.ts';
-import type { Lasting, Prepared } from './channel.ts';
+import type { Prepared, SustainPlan } from './channel.ts';
+import { mostFailures, refreshUntilEnd } from './refresh.ts';
 
 /** Why an order ends before its time. */
 export type Cut = 'stopped' | 'agent-restarted';
 
-type LastingPart = {
+type SustainedPart = {
   readonly prepared: Prepared;
-  readonly lasting: Lasting;
+  readonly sustain: SustainPlan;
   /** The entry of its first write. */
   readonly entry: SurfaceResult;
   /** When that was. */
@@ -17,16 +17,16 @@ type LastingPart = {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly cut: () => Cut | undefined;
-  /** Takes the entry as it is now, after every change. */
-  readonly tell: (entry: SurfaceResult) => void;
-  /** What went wrong at a beat. */
+  /** Records the entry as it is now; called after every change. */
+  readonly record: (entry: SurfaceResult) => void;
+  /** What went wrong at a refresh. */
   readonly refusalFrom: (thrown: unknown) => Refusal;
 };
 
-/** Keeps a part going, and its entry true, until its end; then takes it back. */
-export async function keepLasting(part: LastingPart): Promise<void> {
-  const { prepared, lasting, startMs, clock, signal } = part;
-  const { everyMs, forMs } = lasting;
+/** Sustains a part, with its entry up to date, until its end; then takes it back. */
+export async function sustainPart(part: SustainedPart): Promise<void> {
+  const { prepared, sustain, startMs, clock, signal } = part;
+  const { everyMs, forMs } = sustain;
   const untilMs = startMs + forMs;
   let entry = part.entry;
   let sustained: Sustained = {
@@ -36,12 +36,12 @@ export async function keepLasting(part: LastingPart): Promise<void> {
     failures: 0,
     lastAt: isoFromMillis(startMs),
   };
-  const tell = () => part.tell({ ...entry, sustained });
+  const record = () => part.record({ ...entry, sustained });
 
   function fail(refusal: Refusal): void {
     entry = { ...entry, code: refusal.reason, message: refusal.message };
     sustained = { ...sustained, failures: sustained.failures + 1 };
-    tell();
+    record();
   }
 
   async function write(): Promise<boolean> {
@@ -50,17 +50,17 @@ export async function keepLasting(part: LastingPart): Promise<void> {
       const { startedAt = begunMs, readBack } = await prepared.write(signal);
       if (readBack !== undefined) entry = { ...entry, readBack };
       sustained = { ...sustained, beats: sustained.beats + 1, lastAt: isoFromMillis(startedAt) };
-      tell();
+      record();
       return true;
     } catch (thrown) {
-      // What is cut off was asked to.
+      // An aborted write is no failure: the order was stopped.
       if (!signal.aborted) fail(part.refusalFrom(thrown));
       return false;
     }
   }
 
-  tell();
-  const how = await keepBeat({
+  record();
+  const how = await refreshUntilEnd({
     clock,
     startMs,
     everyMs,
@@ -69,14 +69,18 @@ export async function keepLasting(part: LastingPart): Promise<void> {
     write,
     missed: () => fail(leftOut()),
   });
-  const note = await lasting.end?.();
+  const note = await sustain.end?.();
   const ended = how === 'aborted' ? (part.cut() ?? 'stopped') : how;
   sustained = { ...sustained, ended };
-  const gaveUp = how === 'failed' ? [`ended early: ${mostFailures} beats on end did not come back`] : [];
+  const gaveUp =
+    how === 'failed' ? [`ended early: ${mostFailures} refreshes in a row could not be read back`] : [];
   entry = { ...entry, notes: [...entry.notes, ...gaveUp, ...(note === undefined ? [] : [note])] };
-  tell();
+  record();
 }
 
 function leftOut(): Refusal {
-  return new Refusal('dcgmi_timeout', 'a beat was left out: the one before it took longer than an interval');
+  return new Refusal(
+    'dcgmi_timeout',
+    'a refresh was skipped: the one before it took longer than the refresh interval',
+  );
 }
