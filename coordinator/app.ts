@@ -29,10 +29,14 @@ import { createPlanner } from './run/planner.ts';
 import { runExperiments } from './run/runner.ts';
 import { createStore } from './store/store.ts';
 import { createCollector } from './view/collect.ts';
+import { createKnownStore } from './view/known-store.ts';
+import type { View } from './view/view.ts';
 import { createWatcher } from './view/watcher.ts';
 
 export type CoordinatorOptions = {
   readonly cluster: Cluster;
+  /** Not started so far, over the same cluster and namespace: `run` starts and stops it. */
+  readonly view: View;
   readonly agents: Agents;
   readonly namespace: string;
   readonly identity: string;
@@ -56,14 +60,16 @@ export type Coordinator = {
 
 /** The coordinator without its process: everything real comes in as an argument. */
 export async function createCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
-  const { cluster, agents, namespace, clock, log, rows = faults } = options;
+  const { cluster, view, agents, namespace, clock, log, rows = faults } = options;
   assertCatalogue(rows, notOffered);
-  const store = createStore(cluster, namespace);
-  const collector = createCollector({ cluster, agents, clock });
-  const watcher = createWatcher({ ...options });
-  const feed = createExperimentFeed({ ...options });
-  const planner = createPlanner({ nodes: watcher.nodes, collector, store, rows });
   let because: string | undefined = 'the first list of nodes has not come yet';
+  const readySoon = () => inTime(view.ready, () => because ?? 'not ready');
+  const store = createKnownStore({ store: createStore(cluster, namespace), view, ready: readySoon });
+  const collector = createCollector({ cluster, view, agents, clock });
+  const watcher = createWatcher(view);
+  const feed = createExperimentFeed(view);
+  const nodes = () => view.all('nodes');
+  const planner = createPlanner({ nodes, collector, store, rows });
 
   const { app, metrics } = createServer({
     log,
@@ -77,8 +83,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     causes: [...rules.map(({ code }) => code), 'unexplained'],
   });
   registerAgentsUp(metrics, agents, () =>
-    watcher
-      .nodes()
+    nodes()
       .filter(({ metadata }) => metadata.labels?.[optInLabel] === optInValue)
       .map(({ metadata }) => metadata.name),
   );
@@ -97,8 +102,6 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     transformObject: (document) =>
       'openapiObject' in document ? completed(document.openapiObject) : document.swaggerObject,
   });
-  const ready = () => Promise.all([watcher.ready, feed.ready]).then(() => undefined);
-  const readySoon = () => inTime(ready(), () => because ?? 'not ready');
   await app.register(async (routes) => {
     registerExperimentRoutes(routes, {
       store,
@@ -109,7 +112,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       clock,
     });
     registerFaultRoutes(routes, { rows, collector, ready: readySoon });
-    registerNodeRoutes(routes, { nodes: watcher.nodes, collector, agents, ready: readySoon });
+    registerNodeRoutes(routes, { view, collector, agents, ready: readySoon });
   });
   app.get('/openapi.json', { config: open, schema: { hide: true } }, async () => app.swagger());
 
@@ -118,9 +121,8 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     async run(signal) {
       await assertCrdsInstalled(cluster);
       await assertNamespaceExists(cluster, namespace);
-      watcher.start(signal);
-      feed.start(signal);
-      ready().then(
+      view.start(signal);
+      view.ready.then(
         () => {
           because = undefined;
         },
@@ -138,12 +140,12 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       await holdLease(
         { cluster, namespace, identity: options.identity, seconds: options.leaseSeconds, clock, log },
         async (held) => {
-          await watcher.ready;
+          await view.ready;
           await runExperiments(deps, held);
         },
         signal,
       );
-      await Promise.all([watcher.stop(), feed.stop()]);
+      await view.stop();
     },
   };
 }

@@ -16,6 +16,7 @@ import {
   firstOf,
   parseAgentEntry,
 } from './view/agent-directory.ts';
+import { createView } from './view/view.ts';
 
 const name = 'xidrill-coordinator';
 const rows = {
@@ -109,15 +110,14 @@ try {
   const { 'agent-client-cert-file': certFile, 'agent-client-key-file': keyFile } = config;
   const client = certFile === undefined || keyFile === undefined ? {} : { client: { certFile, keyFile } };
   const isSecure = caFile !== undefined;
+  const view = createView({ cluster, namespace: config.namespace, clock, random: Math.random, log });
   const notRenewed = (because: string) =>
     log.error({ because }, 'the new files for agents are not used; those before them go on');
   const coordinator = await createCoordinator({
     cluster,
+    view,
     agents: createHttpAgents({
-      directory: firstOf(
-        createStaticDirectory(known),
-        createPodDirectory(cluster, config.namespace, isSecure ? 'https' : 'http'),
-      ),
+      directory: firstOf(createStaticDirectory(known), createPodDirectory(view, isSecure ? 'https' : 'http')),
       ...(tokenFile === undefined ? {} : { tokenFile }),
       ...(isSecure ? { tls: { caFile, serverName, ...client, onProblem: notRenewed } } : {}),
     }),

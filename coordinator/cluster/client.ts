@@ -35,7 +35,7 @@ type Call = Omit<TransportRequest, 'signal'> & {
 
 type Answer = { readonly code: number; readonly text: string };
 
-const pageSize = 500;
+const defaultPageSize = 500;
 const defaultWatchSeconds = 120;
 const longestLogBytes = 2 ** 20;
 
@@ -83,7 +83,7 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
 
   async function list(resource: ResourceName, query: ListQuery = {}): Promise<Listing> {
     try {
-      return await allPages(resource, query, pageSize);
+      return await allPages(resource, query, query.pageSize ?? defaultPageSize);
     } catch (thrown) {
       if (!(thrown instanceof Refusal) || thrown.reason !== 'resource_expired') throw thrown;
       // The pages took longer than the server keeps history: once more, in one piece, as client-go does.
@@ -104,7 +104,7 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       const path = `${pathOf(resource, { namespace: query.namespace })}?${parameters}`;
       const text = await send({ method: 'GET', path, asked, signal: query.signal });
       const page: ListPage = pageFromText(text, resources[resource], asked);
-      for (const item of page.items) items.push(item);
+      for (const item of page.items) items.push(query.project?.(item) ?? item);
       if (page.next === '') return { items, resourceVersion: page.resourceVersion };
       next = page.next;
     }
@@ -134,7 +134,11 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       if (code !== 200) throw refusalFromStatus(code, await textOf(response), asked);
       clearTimeout(headTimer);
       query.onOpen?.();
-      for await (const line of linesOf(response, asked)) yield eventFromLine(line, asked);
+      for await (const line of linesOf(response, asked)) {
+        const event = eventFromLine(line, asked);
+        const isWhole = query.project === undefined || event.type === 'BOOKMARK';
+        yield isWhole ? event : { type: event.type, object: query.project(event.object) };
+      }
     } catch (thrown) {
       if (query.signal.aborted) return;
       throw unreachable(asked, ending.signal.aborted ? ending.signal.reason : thrown);

@@ -12,8 +12,13 @@ export type Change = {
 export type KnownObjects = {
   /** One event of a watch. */
   apply(object: KubeObject, isGone: boolean): void;
-  /** A whole list, told as the differences to what was known. */
-  replaceAll(items: readonly KubeObject[]): void;
+  /**
+   * What the server answered to a write of our own, ahead of the watch. Until the watch has brought that version, older
+   * ones of the object are ignored, whether they come by event or by list.
+   */
+  learn(object: KubeObject): void;
+  /** A whole list as of `version`, told as the differences to what was known. */
+  replaceAll(items: readonly KubeObject[], version: string): void;
   get(key: ObjectKey): KubeObject | undefined;
   list(): readonly KubeObject[];
 };
@@ -25,13 +30,29 @@ export function createKnownObjects(deps: {
 }): KnownObjects {
   const { now, onChange } = deps;
   const known = new Map<string, KubeObject>();
+  /** Versions of our own writes that the watch has not brought so far, by key. */
+  const ahead = new Map<string, string>();
 
   function tell(type: Change['type'], object: KubeObject, previous?: KubeObject): void {
     onChange({ type, object, at: now(), ...(previous !== undefined && { previous }) });
   }
 
+  /** Whether the watch has yet to bring what we wrote ourselves. Only for our own writes: a restored etcd counts anew. */
+  function isBehind(key: string, version: string | undefined): boolean {
+    const written = ahead.get(key);
+    if (written === undefined) return false;
+    if (isOlder(version, written)) return true;
+    ahead.delete(key);
+    return false;
+  }
+
   function apply(object: KubeObject, isGone: boolean): void {
     const key = keyText(object.metadata);
+    if (isBehind(key, object.metadata.resourceVersion)) return;
+    set(key, object, isGone);
+  }
+
+  function set(key: string, object: KubeObject, isGone: boolean): void {
     const previous = known.get(key);
     if (isGone) {
       known.delete(key);
@@ -51,9 +72,18 @@ export function createKnownObjects(deps: {
 
   return {
     apply,
-    replaceAll: (items) => {
+    learn: (object) => {
+      const key = keyText(object.metadata);
+      const { resourceVersion = '' } = object.metadata;
+      if (isOlder(resourceVersion, known.get(key)?.metadata.resourceVersion ?? '')) return;
+      ahead.set(key, resourceVersion);
+      set(key, object, false);
+    },
+    replaceAll: (items, version) => {
       const present = new Set(items.map(({ metadata }) => keyText(metadata)));
-      for (const [key, object] of [...known]) if (!present.has(key)) apply(object, true);
+      for (const [key, object] of [...known]) {
+        if (!present.has(key) && !isBehind(key, version)) set(key, object, true);
+      }
       for (const object of items) apply(object, false);
     },
     get: (key) => known.get(keyText(key)),
@@ -63,4 +93,9 @@ export function createKnownObjects(deps: {
 
 function keyText({ namespace, name }: ObjectKey): string {
   return `${namespace ?? ''}/${name}`;
+}
+
+/** Versions are etcd's revisions; one that is no number is never older (API concepts, "Resource versions"). */
+function isOlder(version: string | undefined, than: string): boolean {
+  return Number(version) < Number(than);
 }

@@ -71,6 +71,13 @@ export type ListQuery = {
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
+  /**
+   * Reduces each object on arrival: a list keeps no more than one page of whole objects, a watch none. Bookmarks are not
+   * passed to it. Default: objects as the server sent them.
+   */
+  readonly project?: (object: KubeObject) => KubeObject;
+  /** Objects per page of a list. Default 500, as kubectl asks; fewer for kinds whose objects are large. */
+  readonly pageSize?: number;
   /** Ends the waiting: a list rejects with the signal's reason, a watch just ends. */
   readonly signal?: AbortSignal;
 };

@@ -47,6 +47,14 @@ export type Reflector = {
   stop(): Promise<void>;
   /** Resolves after the first list was handed over; rejects with `shutting_down` if it is stopped before. */
   readonly ready: Promise<void>;
+  /** As `ready`, and also when the first list was refused: then `unread` says why. Never rejects. */
+  readonly settled: Promise<void>;
+  /** Why nothing is known of the kind: it was never listed. undefined: it was, or nothing was tried so far. */
+  unread(): Refusal | undefined;
+  /** The gap that is open now: since when nothing was seen, in milliseconds of the clock, and why. */
+  blind(): { readonly since: number; readonly because: string } | undefined;
+  /** Takes over what the server answered to a write of our own, before the watch brings it. */
+  learn(object: KubeObject): void;
   readonly store: { get(key: ObjectKey): KubeObject | undefined; list(): readonly KubeObject[] };
   readonly gaps: readonly Gap[];
   statistics(): ReflectorStatistics;
@@ -77,6 +85,8 @@ export function createReflector(options: ReflectorOptions): Reflector {
   const ready = Promise.withResolvers<void>();
   // Who does not wait for it must not be killed by it.
   ready.promise.catch(() => {});
+  const settled = Promise.withResolvers<void>();
+  let unread: Refusal | undefined;
   const counts = { lists: 0, watches: 0, errors: 0 };
   let lastError: ReflectorStatistics['lastError'];
   let lastSeenAt: number | undefined;
@@ -114,10 +124,12 @@ export function createReflector(options: ReflectorOptions): Reflector {
   function takeList({ items, resourceVersion }: Listing): void {
     if (listedBefore) blindBecause ??= 'listed again';
     seen(listedBefore);
-    known.replaceAll(items);
+    known.replaceAll(items, resourceVersion);
     version = resourceVersion;
     listedBefore = true;
+    unread = undefined;
     ready.resolve();
+    settled.resolve();
   }
 
   async function watchOnce(resourceVersion: string): Promise<void> {
@@ -187,6 +199,10 @@ export function createReflector(options: ReflectorOptions): Reflector {
     counts.errors += 1;
     lastError = { at: clock.now(), reason: refusal.reason, message };
     blindBecause ??= message;
+    if (!listedBefore) {
+      unread = refusal;
+      settled.resolve();
+    }
     if (refusal.reason === 'resource_expired') version = undefined;
     log.warn({ reason: refusal.reason, message }, 'list or watch failed; trying again');
   }
@@ -208,6 +224,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
         await pause().catch(() => {});
       }
     }
+    settled.resolve();
     ready.reject(
       new Refusal('shutting_down', `the reflector of ${resource} was stopped before its first list`),
     );
@@ -226,6 +243,17 @@ export function createReflector(options: ReflectorOptions): Reflector {
       await running;
     },
     ready: ready.promise,
+    settled: settled.promise,
+    unread: () => unread,
+    blind: () =>
+      blindBecause === undefined || lastSeenAt === undefined
+        ? undefined
+        : { since: lastSeenAt, because: blindBecause },
+    learn: (object) => {
+      const reduced = query.project?.(object) ?? object;
+      // The watch is past it: it has brought this version, or its deletion.
+      if (Number(reduced.metadata.resourceVersion) > Number(version)) known.learn(reduced);
+    },
     store: { get: known.get, list: known.list },
     gaps,
     statistics: () => ({

@@ -33,7 +33,7 @@ export function contextFromFacts({ node, nma, agent }: Facts): TargetContext {
     allocatableGpus: node.allocatableGpus,
     ...(nma.version === undefined ? {} : { nma: nma.version }),
     disabledPlugins: nma.disabledPlugins,
-    hasAgent: agent.url !== undefined,
+    ...(agent.directory === undefined ? { hasAgent: agent.url !== undefined } : {}),
     ...(isUnread(agent.inventory)
       ? { inventoryUnread: agent.inventory.unread }
       : { inventory: agent.inventory }),

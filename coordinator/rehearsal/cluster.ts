@@ -10,6 +10,7 @@ import { createClusterClient } from '../cluster/client.ts';
 import { customResourceDefinitions } from '../cluster/crds.ts';
 import type { Cluster } from '../cluster/port.ts';
 import { createStaticDirectory } from '../view/agent-directory.ts';
+import { createView } from '../view/view.ts';
 import { type ApiServer, startApiServer } from './apiserver/server.ts';
 import type { Credentials } from './nma/credentials.ts';
 import { type RehearsalNode, startNode } from './node.ts';
@@ -114,6 +115,7 @@ export async function startRehearsalCluster(options: RehearsalOptions): Promise<
     }
     coordinator = await createCoordinator({
       cluster,
+      view: createView({ cluster, namespace, clock, random: options.random, log }),
       agents: createHttpAgents({
         directory: createStaticDirectory(new Map([...nodes].map(([name, { url }]) => [name, url]))),
       }),

@@ -1,5 +1,5 @@
 import type { Evidence } from '../store/explanation.ts';
-import type { Facts } from '../view/facts.ts';
+import { type Facts, isUnread } from '../view/facts.ts';
 import {
   type ConditionRow,
   conditionRows,
@@ -149,7 +149,11 @@ function forecastKarpenter(drilled: Case, nodePool: string): RepairForecast {
     evidence: [
       label(facts, 'karpenter.sh/nodepool', nodePool),
       karpenter === undefined
-        ? { source: 'deployments', observed: 'no Deployment of Karpenter was found', at: facts.at }
+        ? {
+            source: 'deployments',
+            observed: facts.repair.karpenterUnread?.unread ?? 'no Deployment of Karpenter was found',
+            at: facts.at,
+          }
         : {
             source: `deployments/${karpenter.deployment}`,
             observed: `${karpenter.image}; ${karpenter.evidence}`,
@@ -245,6 +249,8 @@ function peers({ repair, at }: Facts, source: string): Evidence {
 
 function heldPods({ repair }: Facts, consequence: string): string[] {
   const { doNotDisruptPods } = repair;
+  if (isUnread(doNotDisruptPods))
+    return [`whether pods on it are marked do-not-disrupt is not known: ${doNotDisruptPods.unread}`];
   return doNotDisruptPods.length === 0
     ? []
     : [`held by a PodDisruptionBudget or do-not-disrupt: ${doNotDisruptPods.join(', ')}; ${consequence}`];

@@ -1,19 +1,13 @@
 import { Readable } from 'node:stream';
-import type { Clock } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
-import type { Log } from '../../shared/log.ts';
 import type { Change } from '../cluster/known-objects.ts';
-import type { Cluster } from '../cluster/port.ts';
-import { createReflector } from '../cluster/reflector.ts';
 import { isEnded } from '../drill/machine.ts';
 import { experimentFrom, experimentLabel, injectionFrom } from '../store/store.ts';
+import type { View } from '../view/view.ts';
 import { experimentAnswer, injectionAnswer } from './answers.ts';
 
 /** Changes of experiments as they come; every coordinator has them, also one that does not hold the lease. */
 export type ExperimentFeed = {
-  start(signal: AbortSignal): void;
-  stop(): Promise<void>;
-  readonly ready: Promise<void>;
   /** Resolves when the experiment has ended, is gone, or the signal is aborted. An earlier one of that name is another. */
   waitForEnd(experiment: { name: string; uid: string | undefined }, signal: AbortSignal): Promise<void>;
   /** Server-sent events, ending with the experiment, or with the signal: a refusal as its reason is told. */
@@ -25,32 +19,16 @@ type News = { readonly kind: 'experiment' | 'injection'; readonly change: Change
 /** Between two of them a proxy may take the stream for dead. */
 const keepAliveMs = 15_000;
 
-export function createExperimentFeed(options: {
-  readonly cluster: Cluster;
-  readonly namespace: string;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly log: Log;
-}): ExperimentFeed {
-  const { namespace } = options;
+export function createExperimentFeed(view: View): ExperimentFeed {
   const listeners = new Map<string, Set<(news: News) => void>>();
 
   const tell = (name: string, news: News) => {
     for (const listener of [...(listeners.get(name) ?? [])]) listener(news);
   };
-  const experiments = createReflector({
-    ...options,
-    resource: 'experiments',
-    query: { namespace },
-    onChange: (change) => tell(change.object.metadata.name, { kind: 'experiment', change }),
-  });
-  const injections = createReflector({
-    ...options,
-    resource: 'injections',
-    query: { namespace },
-    onChange: (change) =>
-      tell(change.object.metadata.labels?.[experimentLabel] ?? '', { kind: 'injection', change }),
-  });
+  view.onChange('experiments', (change) => tell(change.object.metadata.name, { kind: 'experiment', change }));
+  view.onChange('injections', (change) =>
+    tell(change.object.metadata.labels?.[experimentLabel] ?? '', { kind: 'injection', change }),
+  );
 
   function subscribe(name: string, listener: (news: News) => void): () => void {
     const own = listeners.get(name) ?? new Set();
@@ -62,27 +40,16 @@ export function createExperimentFeed(options: {
   }
 
   function hasEnded(name: string, uid?: string): boolean {
-    const found = experiments.store.get({ name, namespace });
+    const found = view.experiment(name);
     if (found === undefined || (uid !== undefined && found.metadata.uid !== uid)) return false;
     return isEnded(experimentFrom(found).status);
   }
 
   function injectionsOf(name: string) {
-    return injections.store
-      .list()
-      .filter((object) => object.metadata.labels?.[experimentLabel] === name)
-      .map(injectionFrom);
+    return view.injectionsOf(name).map(injectionFrom);
   }
 
   return {
-    start: (signal) => {
-      experiments.start(signal);
-      injections.start(signal);
-    },
-    stop: async () => {
-      await Promise.all([experiments.stop(), injections.stop()]);
-    },
-    ready: Promise.all([experiments.ready, injections.ready]).then(() => undefined),
     waitForEnd: ({ name, uid }, signal) =>
       new Promise((resolve) => {
         const finish = () => {
@@ -113,7 +80,7 @@ export function createExperimentFeed(options: {
         finish();
       };
       const sendExperiment = () => {
-        const found = experiments.store.get({ name, namespace });
+        const found = view.experiment(name);
         if (found !== undefined)
           send('experiment', experimentAnswer(experimentFrom(found), injectionsOf(name)));
       };

@@ -1,13 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { Agents } from '../agents/port.ts';
-import type { KubeObject } from '../cluster/port.ts';
 import { preflight } from '../diagnosis/explain.ts';
 import { optInLabel, optInValue } from '../plan/select.ts';
 import { forecastRepair } from '../repair/forecast.ts';
 import { Explanation } from '../store/explanation.ts';
 import type { Collector } from '../view/collect.ts';
 import { conditionsOf, isReady } from '../view/node.ts';
+import type { View } from '../view/view.ts';
 import { ObjectName } from './names.ts';
 
 const Loose = Type.Record(Type.String(), Type.Unknown());
@@ -15,7 +15,7 @@ const Loose = Type.Record(Type.String(), Type.Unknown());
 export function registerNodeRoutes(
   app: FastifyInstance,
   deps: {
-    readonly nodes: () => readonly KubeObject[];
+    readonly view: Pick<View, 'all' | 'states'>;
     readonly collector: Collector;
     readonly agents: Agents;
     readonly ready: () => Promise<void>;
@@ -27,13 +27,13 @@ export function registerNodeRoutes(
       config: { access: { verb: 'list', resource: 'nodes' } },
       schema: {
         summary: 'Nodes, whether they may be drilled, and their agents',
-        response: { 200: Type.Object({ items: Type.Array(Loose) }) },
+        response: { 200: Type.Object({ items: Type.Array(Loose), view: Type.Array(Loose) }) },
       },
     },
     async () => {
       await deps.ready();
       const items = await Promise.all(
-        deps.nodes().map(async (node) => {
+        deps.view.all('nodes').map(async (node) => {
           const { name, labels = {} } = node.metadata;
           const condition = conditionsOf(node).find(({ type }) => type === 'AcceleratedHardwareReady');
           return {
@@ -47,7 +47,7 @@ export function registerNodeRoutes(
           };
         }),
       );
-      return { items };
+      return { items, view: deps.view.states().map((state) => ({ ...state })) };
     },
   );
 

@@ -41,7 +41,7 @@ export type Planner = {
 
 export function createPlanner(deps: {
   readonly nodes: () => readonly KubeObject[];
-  readonly collector: Pick<Collector, 'facts' | 'nmaVersions'>;
+  readonly collector: Pick<Collector, 'facts' | 'basics' | 'nmaVersions'>;
   readonly store: Pick<Store, 'listInjections' | 'listExperiments'>;
   readonly rows: readonly FaultRow[];
 }): Planner {
@@ -85,7 +85,7 @@ export function createPlanner(deps: {
     const { node, expectation } = planned;
     if (!expectation.reason.startsWith('DCGMHealthCode')) return planned;
     try {
-      const context = contextFromFacts(await deps.collector.facts(node));
+      const context = contextFromFacts(await deps.collector.basics(node));
       return planTarget({ ...inputFor(experiment, node), context });
     } catch (thrown) {
       // Judged by the version alone then, and the plan's confidence says so.

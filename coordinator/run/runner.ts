@@ -2,12 +2,12 @@ import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
 import { scheduledMs } from '../../shared/orders/call.ts';
 import type { FaultRow } from '../catalogue/row.ts';
-import { createReflector } from '../cluster/reflector.ts';
 import { explainRequest } from '../diagnosis/explain.ts';
 import { endedBy } from '../drill/cut-short.ts';
 import { isEnded, nextExperimentStep } from '../drill/machine.ts';
 import type { ExperimentStatus } from '../store/experiment.ts';
 import { type Experiment, experimentFrom, type Injection } from '../store/store.ts';
+import type { View } from '../view/view.ts';
 import { controlsSeconds } from './controls.ts';
 import {
   createInjectionDriver,
@@ -20,7 +20,7 @@ import { deadlineMillis, type ExperimentPlan, type Planner } from './planner.ts'
 export type RunnerDeps = Omit<DriverDeps, 'onDetection'> & {
   readonly planner: Planner;
   readonly rows: readonly FaultRow[];
-  readonly random: () => number;
+  readonly view: View;
   readonly metrics: RunnerMetrics;
 };
 
@@ -45,7 +45,7 @@ const deadlineMarginMs = 120_000;
 
 /** Drives every experiment that has not ended, until the signal is aborted. Run by one coordinator at a time. */
 export async function runExperiments(deps: RunnerDeps, signal: AbortSignal): Promise<void> {
-  const { store, clock, log } = deps;
+  const { log } = deps;
   const driver = createInjectionDriver({ ...deps, onDetection: deps.metrics.detected });
   const work: Work = { ...deps, driver, inTurn: createTurns() };
   const driving = new Map<string, { readonly cut: AbortController; readonly done: Promise<void> }>();
@@ -72,27 +72,19 @@ export async function runExperiments(deps: RunnerDeps, signal: AbortSignal): Pro
     deps.metrics.active(driving.size);
   }
 
-  const reflector = createReflector({
-    cluster: deps.cluster,
-    resource: 'experiments',
-    query: { namespace: store.namespace },
-    clock,
-    random: deps.random,
-    log,
-    onChange: ({ type, object }) => {
-      if (type === 'deleted') {
-        driving
-          .get(object.metadata.name)
-          ?.cut.abort(new Refusal('experiment_unknown', 'the experiment was deleted'));
-      } else consider(experimentFrom(object));
-    },
+  const unsubscribe = deps.view.onChange('experiments', ({ type, object }) => {
+    if (type === 'deleted') {
+      driving
+        .get(object.metadata.name)
+        ?.cut.abort(new Refusal('experiment_unknown', 'the experiment was deleted'));
+    } else consider(experimentFrom(object));
   });
-  reflector.start(signal);
+  for (const object of deps.view.all('experiments')) consider(experimentFrom(object));
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
-  await reflector.stop();
+  unsubscribe();
   await Promise.all([...driving.values()].map(({ done }) => done));
 }
 

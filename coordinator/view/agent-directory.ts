@@ -1,9 +1,8 @@
+import { Refusal } from '../../shared/errors.ts';
 import type { AgentDirectory } from '../agents/http.ts';
-import type { Cluster, KubeObject } from '../cluster/port.ts';
+import type { KubeObject } from '../cluster/port.ts';
 import { list, text } from './node.ts';
-
-/** The labels of the agent's pods; the chart sets them. */
-export const agentSelector = 'app.kubernetes.io/name=xidrill,app.kubernetes.io/component=agent';
+import type { View } from './view.ts';
 
 const agentPort = 9475;
 
@@ -13,22 +12,21 @@ export function createStaticDirectory(agents: ReadonlyMap<string, string>): Agen
 }
 
 /**
- * Agents by the node that their pods are on. A node without one has no agent: that is an answer. What counts is the
- * agent's own container: a pod whose sidecar's image cannot be pulled is Pending for good, and its agent works.
+ * Agents by the node that their pods are on, from the view. A node without one has no agent: that is an answer. What
+ * counts is the agent's own container: a pod whose sidecar's image cannot be pulled is Pending for good, and its agent
+ * works. Refuses with `cluster_refused` or `cluster_unreachable` where the pods cannot be read.
  */
 export function createPodDirectory(
-  cluster: Cluster,
-  /** Where the coordinator is as well: labels can be set by whoever may make a pod anywhere. */
-  namespace: string,
+  view: Pick<View, 'podsOf' | 'unread'>,
   scheme: 'http' | 'https' = 'http',
 ): AgentDirectory {
   return async (node) => {
-    const { items } = await cluster.list('pods', {
-      namespace,
-      labelSelector: agentSelector,
-      fieldSelector: `spec.nodeName=${node}`,
-    });
-    for (const pod of items.filter(hasRunningAgent)) {
+    const unread = view.unread('agentPods');
+    if (unread !== undefined) {
+      const { unread: message, ...remedy } = unread;
+      throw new Refusal('cluster_refused', message, remedy);
+    }
+    for (const pod of view.podsOf('agentPods', node).filter(hasRunningAgent)) {
       const ip = text(pod, 'status', 'podIP');
       const ports = list(pod, 'spec', 'containers').flatMap((container) => list(container, 'ports'));
       const named = ports.find((port) => text(port, 'name') === 'agent') as

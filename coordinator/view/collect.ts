@@ -2,7 +2,6 @@ import { parse } from 'yaml';
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { Agents } from '../agents/port.ts';
-import { monitors } from '../catalogue/nma/conditions.ts';
 import { type FoundNmaVersion, findNmaVersion } from '../catalogue/nma/versions.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
 import {
@@ -17,73 +16,75 @@ import {
   type Unread,
 } from './facts.ts';
 import { conditionsOf, field, list, text, textMap } from './node.ts';
-
-/** Labels of the monitoring agent's chart (nma.md §8). */
-const nmaSelector = 'app.kubernetes.io/name=eks-node-monitoring-agent';
-const dcgmServerSelector = 'k8s-app=dcgm-server';
-const karpenterSelector = 'app.kubernetes.io/name=karpenter';
+import type { View } from './view.ts';
 
 const logLines = 400;
 
-/** The conditions that repair controllers look at (EKS guide "node-repair", Karpenter's repair policies). */
-const repairConditionTypes: readonly string[] = [
-  'Ready',
-  ...monitors.map(({ conditionType }) => conditionType),
-];
+/** How long NMA's ServiceAccount and configuration count as read: the same two objects serve every target. */
+const sharedForMs = 10_000;
 
-/** Reads what a diagnosis needs. It only reads; a part that cannot be read is said to be unread and stops nothing. */
+/** Collects what a diagnosis needs. It only reads; a part that cannot be read is reported as unread and stops nothing. */
 export type Collector = {
-  /** Rejects with the signal's reason when it is aborted while the agent is asked. */
+  /**
+   * Facts from the view, the agent's inventory, and what only a request shows: NMA's log unless the reaction has come, and,
+   * without a drill, the pods that delay a repair. Refuses with `node_unknown`; rejects with the signal's reason when it
+   * is aborted while the agent is asked.
+   */
   facts(node: string, drill?: DrillFacts, signal?: AbortSignal): Promise<Facts>;
+  /** The same without any request to the API server beyond what is shared by all nodes: enough to plan by. */
+  basics(node: string, signal?: AbortSignal): Promise<Facts>;
   /** The monitoring agent's version on each node that has a pod of it, and under '' that of its DaemonSet. */
   nmaVersions(): Promise<ReadonlyMap<string, FoundNmaVersion>>;
 };
 
+type Extent = {
+  readonly drill?: DrillFacts | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly log: boolean;
+  readonly pods: boolean;
+};
+
 export function createCollector(options: {
   readonly cluster: Cluster;
+  readonly view: View;
   readonly agents: Agents;
   readonly clock: Clock;
 }): Collector {
-  const { cluster, agents, clock } = options;
+  const { cluster, view, agents, clock } = options;
+  const shared = createShared(clock, sharedForMs);
 
-  async function facts(name: string, drill?: DrillFacts, signal?: AbortSignal): Promise<Facts> {
-    const node = await cluster.read('nodes', { name });
+  async function collect(name: string, { drill, signal, log, pods }: Extent): Promise<Facts> {
+    const node = view.node(name);
     if (node === undefined)
       throw new Refusal('node_unknown', `there is no node "${name}"`, { field: 'node', value: name });
-    const [nma, agent, repair] = await Promise.all([
-      nmaFacts(node),
+    const [nma, agent, doNotDisruptPods] = await Promise.all([
+      nmaFacts(node, log),
       agentFacts(name, signal),
-      repairFacts(node),
+      pods ? readDoNotDisruptPods(name) : { unread: 'they were not asked for' },
     ]);
     return {
       at: isoFromMillis(clock.now()),
       node: nodeFacts(node),
       nma,
       agent,
-      repair,
+      repair: { ...repairFacts(node), doNotDisruptPods },
+      view: view.states(),
       ...(drill === undefined ? {} : { drill }),
     };
   }
 
-  async function nmaFacts(node: KubeObject): Promise<NmaFacts> {
+  async function nmaFacts(node: KubeObject, isLogRead: boolean): Promise<NmaFacts> {
     const { name } = node.metadata;
-    const [daemonSets, pods, dcgmSets, dcgmPods] = await Promise.all([
-      cluster.list('daemonsets', { labelSelector: nmaSelector }),
-      cluster.list('pods', { labelSelector: nmaSelector, fieldSelector: `spec.nodeName=${name}` }),
-      cluster.list('daemonsets', { labelSelector: dcgmServerSelector }),
-      cluster.list('pods', { labelSelector: dcgmServerSelector, fieldSelector: `spec.nodeName=${name}` }),
-    ]);
-    const daemonSet = daemonSets.items[0];
-    const pod = pods.items[0] === undefined ? undefined : podFacts(pods.items[0]);
+    const [daemonSet] = view.all('nmaDaemonSets');
+    const found = view.podsOf('nmaPods', name)[0];
+    const dcgmPod = view.podsOf('dcgmServerPods', name)[0];
+    const pod = found === undefined ? undefined : podFacts(found);
     const namespace = pod?.namespace ?? daemonSet?.metadata.namespace;
     const image = pod?.image ?? (daemonSet === undefined ? undefined : imageOf(daemonSet));
-    const [account, log, configuration] = await Promise.all([
-      unlessKept(
-        namespace,
-        readServiceAccount(namespace, pod?.serviceAccount ?? serviceAccountOf(daemonSet)),
-      ),
-      readLog(pod),
-      unlessKept(namespace, readDisabledPlugins(namespace)),
+    const [account, configuration, log] = await Promise.all([
+      readServiceAccount(namespace, pod?.serviceAccount ?? serviceAccountOf(daemonSet)),
+      readDisabledPlugins(namespace),
+      isLogRead ? readLog(pod) : { unread: 'it was not asked for' },
     ]);
     return {
       daemonSet:
@@ -104,19 +105,24 @@ export function createCollector(options: {
       kept: {
         ...(isUnread(account) ? { serviceAccount: account } : {}),
         ...(isUnread(configuration) ? { configuration } : {}),
+        ...unreadAs('pods', view.unread('nmaPods')),
+        ...unreadAs('daemonSets', view.unread('nmaDaemonSets')),
+        ...unreadAs('dcgmServer', view.unread('dcgmServerPods') ?? view.unread('dcgmServerDaemonSets')),
       },
       dcgmServer: {
-        daemonSet: dcgmSets.items.length > 0,
-        pod: dcgmPods.items[0] === undefined ? undefined : podFacts(dcgmPods.items[0]),
+        daemonSet: view.all('dcgmServerDaemonSets').length > 0,
+        pod: dcgmPod === undefined ? undefined : podFacts(dcgmPod),
       },
     };
   }
 
   async function readServiceAccount(namespace: string | undefined, name: string | undefined) {
     if (namespace === undefined || name === undefined) return undefined;
-    const found = await cluster.read('serviceaccounts', { namespace, name });
-    if (found === undefined) return undefined;
-    return { namespace, name, annotations: found.metadata.annotations ?? {} };
+    return shared(`serviceaccounts ${namespace}/${name}`, async () => {
+      const found = await unlessKept(namespace, cluster.read('serviceaccounts', { namespace, name }));
+      if (found === undefined || isUnread(found)) return found;
+      return { namespace, name, annotations: found.metadata.annotations ?? {} };
+    });
   }
 
   async function readLog(pod: PodFacts | undefined): Promise<readonly string[] | Unread> {
@@ -132,28 +138,21 @@ export function createCollector(options: {
   }
 
   /** `monitors:` of the chart's ConfigMap (nma.md §4.4); absent means all enabled. */
-  async function readDisabledPlugins(namespace: string | undefined): Promise<readonly string[]> {
+  async function readDisabledPlugins(namespace: string | undefined): Promise<readonly string[] | Unread> {
     if (namespace === undefined) return [];
-    const found = await cluster.read('configmaps', {
-      namespace,
-      name: 'eks-node-monitoring-agent-monitor-config',
+    const name = 'eks-node-monitoring-agent-monitor-config';
+    return shared(`configmaps ${namespace}/${name}`, async () => {
+      const found = await unlessKept(namespace, cluster.read('configmaps', { namespace, name }));
+      if (isUnread(found)) return found;
+      const yaml = found === undefined ? undefined : text(found, 'data', 'config.yaml');
+      return yaml === undefined ? [] : disabledIn(yaml);
     });
-    const yaml = found === undefined ? undefined : text(found, 'data', 'config.yaml');
-    if (yaml === undefined) return [];
-    try {
-      const monitors = field(parse(yaml), 'monitors');
-      return Object.entries((monitors ?? {}) as object).flatMap(([plugin, settings]) =>
-        field(settings, 'enabled') === false ? [plugin] : [],
-      );
-    } catch {
-      // The agent refuses such a file and does not start: its pod shows that.
-      return [];
-    }
   }
 
   async function agentFacts(node: string, signal: AbortSignal | undefined): Promise<AgentFacts> {
-    const url = await agents.find(node);
+    const url = await unlessRefused(agents.find(node));
     if (url === undefined) return { url, inventory: { unread: 'no agent is known for this node' } };
+    if (typeof url !== 'string') return { url: undefined, inventory: url, directory: url };
     try {
       return { url, inventory: await agents.inventory(node, signal) };
     } catch (thrown) {
@@ -162,55 +161,84 @@ export function createCollector(options: {
     }
   }
 
-  async function repairFacts(node: KubeObject): Promise<RepairFacts> {
+  function repairFacts(node: KubeObject): Omit<RepairFacts, 'doNotDisruptPods'> {
     const labels = node.metadata.labels ?? {};
-    const nodePool = labels['karpenter.sh/nodepool'];
-    const nodeGroup = labels['eks.amazonaws.com/nodegroup'];
-    const [nodes, deployments, pods] = await Promise.all([
-      cluster.list('nodes', peerQuery(nodePool, nodeGroup)),
-      cluster.list('deployments', { labelSelector: karpenterSelector }),
-      cluster.list('pods', { fieldSelector: `spec.nodeName=${node.metadata.name}` }),
-    ]);
-    const others = nodes.items.filter(({ metadata }) => metadata.name !== node.metadata.name);
-    const deployment = deployments.items[0];
+    const [deployment] = view.all('karpenterDeployments');
     return {
-      nodeGroup,
+      nodeGroup: labels['eks.amazonaws.com/nodegroup'],
       computeType: labels['eks.amazonaws.com/compute-type'],
-      nodePool,
-      peers: { total: nodes.items.length, unhealthyOthers: others.filter(isUnhealthy).length },
+      nodePool: labels['karpenter.sh/nodepool'],
+      peers: view.peersOf(node),
       karpenter: deployment === undefined ? undefined : karpenterFacts(deployment),
-      doNotDisruptPods: pods.items
-        .filter(({ metadata }) => metadata.annotations?.['karpenter.sh/do-not-disrupt'] === 'true')
-        .map(({ metadata }) => `${metadata.namespace ?? ''}/${metadata.name}`),
+      ...unreadAs('karpenterUnread', view.unread('karpenterDeployments')),
     };
   }
 
+  async function readDoNotDisruptPods(node: string): Promise<readonly string[] | Unread> {
+    const query = { fieldSelector: `spec.nodeName=${node}`, project: projectBare };
+    const pods = await unlessRefused(cluster.list('pods', query));
+    if (isUnread(pods)) return pods;
+    return pods.items
+      .filter(({ metadata }) => metadata.annotations?.['karpenter.sh/do-not-disrupt'] === 'true')
+      .map(({ metadata }) => `${metadata.namespace ?? ''}/${metadata.name}`);
+  }
+
   return {
-    facts,
+    facts: (name, drill, signal) => {
+      const hasReacted = drill?.timeline.some(({ match }) => match) === true;
+      return collect(name, { drill, signal, log: !hasReacted, pods: drill === undefined });
+    },
+    basics: (name, signal) => collect(name, { signal, log: false, pods: false }),
     async nmaVersions() {
-      const [pods, daemonSets] = await Promise.all([
-        cluster.list('pods', { labelSelector: nmaSelector }),
-        cluster.list('daemonsets', { labelSelector: nmaSelector }),
-      ]);
-      const versions = pods.items.map(
-        (pod) => [text(pod, 'spec', 'nodeName') ?? '', podFacts(pod).image] as const,
-      );
-      const installed = daemonSets.items.map((daemonSet) => ['', imageOf(daemonSet)] as const);
-      return new Map([...versions, ...installed].map(([node, image]) => [node, findNmaVersion(image)]));
+      const versions = view
+        .all('nmaPods')
+        .map((pod) => [text(pod, 'spec', 'nodeName') ?? '', podImage(pod)] as const);
+      const installed = view.all('nmaDaemonSets').map((daemonSet) => ['', imageOf(daemonSet)] as const);
+      // Thousands of pods have a handful of images.
+      const found = new Map<string, FoundNmaVersion>();
+      const versionOf = (image: string) => {
+        const known = found.get(image) ?? findNmaVersion(image);
+        found.set(image, known);
+        return known;
+      };
+      return new Map([...versions, ...installed].map(([node, image]) => [node, versionOf(image)]));
     },
   };
 }
 
-/** Karpenter judges the nodes of one pool, EKS those of one node group; else all of the cluster. */
-function peerQuery(nodePool: string | undefined, nodeGroup: string | undefined): { labelSelector?: string } {
-  if (nodePool !== undefined) return { labelSelector: `karpenter.sh/nodepool=${nodePool}` };
-  return nodeGroup === undefined ? {} : { labelSelector: `eks.amazonaws.com/nodegroup=${nodeGroup}` };
+/** Reads that serve many targets at once: the same answer, and the same refusal for want of a right, for `forMs`. */
+function createShared(clock: Clock, forMs: number) {
+  const answers = new Map<string, { readonly until: number; readonly answer: Promise<unknown> }>();
+  return async <T>(key: string, read: () => Promise<T>): Promise<T> => {
+    const known = answers.get(key);
+    if (known !== undefined && known.until > clock.now()) return known.answer as Promise<T>;
+    const answer = read();
+    answers.set(key, { until: clock.now() + forMs, answer });
+    // What may pass is asked again by the next.
+    answer.catch(() => answers.delete(key));
+    return answer;
+  };
 }
 
-function isUnhealthy(node: KubeObject): boolean {
-  return conditionsOf(node).some(
-    ({ type, status }) => status === 'False' && repairConditionTypes.includes(type),
-  );
+function disabledIn(yaml: string): readonly string[] {
+  try {
+    const monitors = field(parse(yaml), 'monitors');
+    return Object.entries((monitors ?? {}) as object).flatMap(([plugin, settings]) =>
+      field(settings, 'enabled') === false ? [plugin] : [],
+    );
+  } catch {
+    // The agent refuses such a file and does not start: its pod shows that.
+    return [];
+  }
+}
+
+/** Names and annotations are all that is asked of the pods of a node. */
+function projectBare({ apiVersion, kind, metadata }: KubeObject): KubeObject {
+  return { apiVersion, kind, metadata };
+}
+
+function unreadAs<K extends string>(key: K, unread: Unread | undefined): { readonly [key in K]?: Unread } {
+  return (unread === undefined ? {} : { [key]: unread }) as { readonly [key in K]?: Unread };
 }
 
 function nodeFacts(node: KubeObject): NodeFacts {
@@ -255,11 +283,15 @@ function podFacts(pod: KubeObject): PodFacts {
       text(status, 'state', 'waiting', 'reason') ??
       text(status, 'state', 'terminated', 'reason') ??
       text(status, 'lastState', 'terminated', 'reason'),
-    image: text(container, 'image') ?? '',
+    image: podImage(pod),
     serviceAccount: text(pod, 'spec', 'serviceAccountName') ?? 'default',
     environment: Object.fromEntries(environment),
     volumes: list(pod, 'spec', 'volumes').map((volume) => text(volume, 'name') ?? ''),
   };
+}
+
+function podImage(pod: KubeObject): string {
+  return text(list(pod, 'spec', 'containers')[0], 'image') ?? '';
 }
 
 function imageOf(workload: KubeObject): string {
@@ -292,13 +324,21 @@ function karpenterFacts(deployment: KubeObject): NonNullable<RepairFacts['karpen
 }
 
 /** Rights on the monitoring agent's namespace are given for one namespace; it may be in another. */
-async function unlessKept<T>(namespace: string | undefined, answer: Promise<T>): Promise<T | Unread> {
+function unlessKept<T>(namespace: string, answer: Promise<T>): Promise<T | Unread> {
+  const remedy = `let the coordinator read it: with its chart nma.namespace=${namespace}`;
+  return unlessRefused(answer, ({ message }) => ({ unread: `${message}; ${remedy}` }));
+}
+
+/** What is refused for want of a right is unread; what may pass is thrown. */
+async function unlessRefused<T>(
+  answer: Promise<T>,
+  asUnread: (refusal: Refusal) => Unread = unreadBecause,
+): Promise<T | Unread> {
   try {
     return await answer;
   } catch (thrown) {
-    if (!(thrown instanceof Refusal) || thrown.reason !== 'cluster_refused') throw thrown;
-    const remedy = `let the coordinator read it: with its chart nma.namespace=${namespace}`;
-    return { unread: `${thrown.message}; ${remedy}` };
+    if (thrown instanceof Refusal && thrown.reason === 'cluster_refused') return asUnread(thrown);
+    throw thrown;
   }
 }
 

@@ -4,6 +4,7 @@ import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { NmaVersion } from '../catalogue/nma/versions.ts';
 import type { Expectation, TimelineEntry } from '../store/expectation.ts';
 import type { NodeCondition } from './node.ts';
+import type { KindState } from './view.ts';
 
 /**
  * Everything that a diagnosis may look at, as it was read at one moment. Plain data: rules are pure.
@@ -16,6 +17,8 @@ export type Facts = {
   readonly nma: NmaFacts;
   readonly agent: AgentFacts;
   readonly repair: RepairFacts;
+  /** How far the view that all this was taken from can be relied on, per kind. */
+  readonly view: readonly KindState[];
   /** What is to be injected, or was. Absent in a preflight without fault. */
   readonly drill?: DrillFacts;
 };
@@ -78,8 +81,14 @@ export type NmaFacts = {
   readonly log: readonly string[] | Unread;
   /** `monitors:` of its ConfigMap: plugin name → enabled. */
   readonly disabledPlugins: readonly string[];
-  /** What of it the API server keeps from us, so that nothing above says anything about it. */
-  readonly kept?: { readonly serviceAccount?: Unread; readonly configuration?: Unread };
+  /** What of it could not be read for want of a right, so that nothing above says anything about it. */
+  readonly kept?: {
+    readonly serviceAccount?: Unread;
+    readonly configuration?: Unread;
+    readonly pods?: Unread;
+    readonly daemonSets?: Unread;
+    readonly dcgmServer?: Unread;
+  };
   readonly dcgmServer: {
     readonly daemonSet: boolean;
     readonly pod: PodFacts | undefined;
@@ -90,6 +99,8 @@ export type AgentFacts = {
   /** `undefined`: no agent is known for the node. */
   readonly url: string | undefined;
   readonly inventory: Inventory | Unread;
+  /** Set where the agents' pods could not be read, so that no url above means nothing. */
+  readonly directory?: Unread;
 };
 
 export type RepairFacts = {
@@ -108,8 +119,10 @@ export type RepairFacts = {
         readonly evidence: string;
       }
     | undefined;
-  /** Pods on the node that a PodDisruptionBudget or do-not-disrupt holds. */
-  readonly doNotDisruptPods: readonly string[];
+  /** Set where Deployments could not be read, so that no Karpenter above means nothing. */
+  readonly karpenterUnread?: Unread;
+  /** Pods on the node with the annotation karpenter.sh/do-not-disrupt, as namespace/name. Not read for a drill. */
+  readonly doNotDisruptPods: readonly string[] | Unread;
 };
 
 export type DrillFacts = {

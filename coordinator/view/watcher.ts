@@ -1,20 +1,13 @@
-import type { Clock } from '../../shared/clock.ts';
 import { isoFromMillis } from '../../shared/clock.ts';
-import type { Log } from '../../shared/log.ts';
-import { eventNamespace } from '../catalogue/nma/conditions.ts';
 import type { Change } from '../cluster/known-objects.ts';
-import type { Cluster, KubeObject } from '../cluster/port.ts';
-import { createReflector, type Reflector } from '../cluster/reflector.ts';
+import type { KubeObject } from '../cluster/port.ts';
 import type { Observation } from '../drill/judge.ts';
 import type { TimelineEntry } from '../store/expectation.ts';
 import { conditionsOf, type NodeEvent, nodeEventFrom } from './node.ts';
+import type { View } from './view.ts';
 
-/** Sees nodes and their events, and never acts. What it could not see, it says. */
+/** Reports what changes on nodes and among their events, and never acts. What could not be seen is reported too. */
 export type Watcher = {
-  start(signal: AbortSignal): void;
-  stop(): Promise<void>;
-  readonly ready: Promise<void>;
-  nodes(): readonly KubeObject[];
   node(name: string): KubeObject | undefined;
   observe(node: string): Observation;
   /** Calls back after each change that concerns the node; returns the way to stop that. */
@@ -26,56 +19,26 @@ export type Watcher = {
 /** Something on a node changed. `at` is the coordinator's clock. */
 export type Seen = { readonly at: number; readonly entry: TimelineEntry };
 
-export function createWatcher(options: {
-  readonly cluster: Cluster;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly log: Log;
-}): Watcher {
+/** For the life of the view: it is never detached from it. */
+export function createWatcher(view: View): Watcher {
   const listeners = new Map<string, Set<(seen: Seen) => void>>();
-  // By node, then by the event's name: each change on a node looks at all of its events.
-  const eventsOf = new Map<string, Map<string, NodeEvent>>();
 
-  const nodes = createReflector({
-    ...options,
-    resource: 'nodes',
-    onChange: (change) => {
-      for (const entry of nodeEntries(change)) tell(change.object.metadata.name, change.at, entry);
-    },
+  view.onChange('nodes', (change) => {
+    if (!listeners.has(change.object.metadata.name)) return;
+    for (const entry of nodeEntries(change)) tell(change.object.metadata.name, change.at, entry);
   });
-  const events = createReflector({
-    ...options,
-    resource: 'events',
-    query: { namespace: eventNamespace, fieldSelector: 'involvedObject.kind=Node' },
-    onChange: (change) => {
-      const event = nodeEventFrom(change.object);
-      keep(change, event);
-      if (change.type !== 'deleted') tell(event.node, change.at, eventEntry(event, change.at));
-    },
+  view.onChange('events', ({ type, object, at }) => {
+    const event = nodeEventFrom(object);
+    if (type !== 'deleted' && listeners.has(event.node)) tell(event.node, at, eventEntry(event, at));
   });
-  const reflectors: readonly Reflector[] = [nodes, events];
 
   function tell(node: string, at: number, entry: TimelineEntry): void {
     for (const listener of listeners.get(node) ?? []) listener({ at, entry });
   }
 
   return {
-    start: (signal) => {
-      for (const reflector of reflectors) reflector.start(signal);
-    },
-    stop: async () => {
-      await Promise.all(reflectors.map((reflector) => reflector.stop()));
-    },
-    ready: Promise.all(reflectors.map(({ ready }) => ready)).then(() => undefined),
-    nodes: () => nodes.store.list(),
-    node: (name) => nodes.store.get({ name }),
-    observe(name) {
-      const node = nodes.store.get({ name });
-      return {
-        conditions: node === undefined ? [] : conditionsOf(node),
-        events: [...(eventsOf.get(name)?.values() ?? [])],
-      };
-    },
+    node: view.node,
+    observe: view.observe,
     subscribe(node, listener) {
       const own = listeners.get(node) ?? new Set();
       listeners.set(node, own.add(listener));
@@ -85,27 +48,21 @@ export function createWatcher(options: {
       };
     },
     gapsSince: (from) =>
-      reflectors.flatMap(({ gaps }, index) =>
-        gaps
+      (['nodes', 'events'] as const).flatMap((kind) =>
+        view
+          .gaps(kind)
           .filter((gap) => gap.until >= from)
           .map((gap) => ({
             at: isoFromMillis(gap.from),
             clock: 'coordinator' as const,
             // Only what may never be known is a gap in the evidence.
             kind: gap.lost ? ('gap' as const) : ('note' as const),
-            source: `watch of ${index === 0 ? 'nodes' : 'events'}`,
+            source: `watch of ${kind}`,
             text: `not watching until ${isoFromMillis(gap.until)}: ${gap.because}${gap.lost ? '; what came and went in between is lost' : '; everything came, but late'}`,
             match: false,
           })),
       ),
   };
-
-  function keep({ type, object }: Change, event: NodeEvent): void {
-    const own = eventsOf.get(event.node) ?? new Map<string, NodeEvent>();
-    if (type === 'deleted') own.delete(object.metadata.name);
-    else eventsOf.set(event.node, own.set(object.metadata.name, event));
-    if (own.size === 0) eventsOf.delete(event.node);
-  }
 
   function eventEntry(event: NodeEvent, at: number): TimelineEntry {
     return {

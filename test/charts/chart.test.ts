@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { parse } from 'yaml';
 import { optInLabel, optInValue } from '../../coordinator/plan/select.ts';
-import { agentSelector } from '../../coordinator/view/agent-directory.ts';
+import { agentSelector } from '../../coordinator/view/kinds.ts';
 import { chart, findHelm } from './helm.ts';
 import { at, objectsIn, only, template } from './render.ts';
 import { valueSets } from './value-sets.ts';

@@ -82,6 +82,24 @@ export async function clusterContract(t: Test, under: ClusterUnderTest): Promise
       (await cluster.list('configmaps', { namespace: 'kube-public', labelSelector: 'list=pages' })).items,
       [],
     );
+    let reductions = 0;
+    const reduced = await cluster.list('configmaps', {
+      namespace: 'default',
+      labelSelector: 'list=pages',
+      pageSize: 100,
+      project: ({ apiVersion, kind, metadata: { name, uid } }) => {
+        reductions += 1;
+        return { apiVersion, kind, metadata: { name, ...(uid !== undefined && { uid }) } };
+      },
+    });
+    t.strictSame(
+      reduced.items.map(({ metadata }) => metadata.name),
+      names,
+      'whatever the size of a page',
+    );
+    t.equal(reductions, names.length, 'each object is reduced once');
+    t.strictSame(Object.keys(reduced.items[0] ?? {}).toSorted(), ['apiVersion', 'kind', 'metadata']);
+    t.match(reduced.resourceVersion, /^\d+$/);
     const aborted = cluster.list('configmaps', { signal: AbortSignal.abort(new Error('enough')) });
     await t.rejects(aborted, { message: 'enough' });
   });
@@ -297,6 +315,26 @@ export async function clusterContract(t: Test, under: ClusterUnderTest): Promise
       [...versions].sort((a, b) => a - b),
     );
     t.equal(new Set(versions).size, 5);
+    stopping.abort();
+  });
+
+  await t.test('a watch hands over what its projection leaves of each object', async (t) => {
+    const { resourceVersion } = await cluster.list('configmaps');
+    const stopping = new AbortController();
+    const events = cluster.watch('configmaps', {
+      namespace: 'default',
+      labelSelector: 'watch=reduced',
+      resourceVersion,
+      signal: stopping.signal,
+      project: ({ apiVersion, kind, metadata: { name } }) => ({ apiVersion, kind, metadata: { name } }),
+    });
+    await cluster.create('configmaps', configMap('reduced', { watch: 'reduced' }));
+    await cluster.remove('configmaps', { name: 'reduced', namespace: 'default' });
+    const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'reduced' } };
+    t.strictSame(await take(events, 2), [
+      { type: 'ADDED', object },
+      { type: 'DELETED', object },
+    ]);
     stopping.abort();
   });
 

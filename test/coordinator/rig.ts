@@ -13,6 +13,7 @@ import {
 import type { NodeRow } from '../../coordinator/rehearsal/objects.ts';
 import type { ExperimentAnswer, InjectionAnswer } from '../../coordinator/routes/answers.ts';
 import { createStaticDirectory } from '../../coordinator/view/agent-directory.ts';
+import { createView, type View } from '../../coordinator/view/view.ts';
 import { type Clock, createScaledClock } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { createSilentLog } from '../../shared/log.ts';
@@ -142,6 +143,11 @@ export async function until(t: Test, what: string, isSo: () => Promise<boolean> 
   }
 }
 
+/** A view of its own over the rig's cluster; whoever is given it starts it. */
+export function viewOf({ cluster, clock }: Rig, home: string = namespace): View {
+  return createView({ cluster, namespace: home, clock, random: () => 0.5, log });
+}
+
 export function httpAgents(rig: RehearsalCluster): Agents {
   const urls = new Map([...rig.nodes].map(([name, { url }]) => [name, url]));
   return createHttpAgents({ directory: createStaticDirectory(urls) });
@@ -169,10 +175,12 @@ export async function startCoordinator(
   } = {},
 ): Promise<Started> {
   const plug = createPlug(options.cluster ?? rig.cluster);
+  const home = options.namespace ?? namespace;
   const coordinator = await createCoordinator({
     cluster: plug.cluster,
+    view: viewOf({ ...rig, cluster: plug.cluster }, home),
     agents: options.agents ?? httpAgents(rig),
-    namespace: options.namespace ?? namespace,
+    namespace: home,
     identity: options.identity ?? randomUUID(),
     leaseSeconds: options.leaseSeconds ?? 30,
     ...(options.rows === undefined ? {} : { rows: options.rows }),

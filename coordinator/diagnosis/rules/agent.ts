@@ -2,7 +2,7 @@ import { type Facts, isUnread } from '../../view/facts.ts';
 import { problemsOf, seenProblem } from '../drill.ts';
 import { capital, seen } from '../evidence.ts';
 import { withoutInventory } from '../inventory.ts';
-import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
+import { irrelevant, type Judgement, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 export const agentUnknown: Rule = {
   code: 'agent-unknown',
@@ -14,6 +14,8 @@ export const agentUnknown: Rule = {
     if (facts.agent.url !== undefined && problem === undefined)
       return refuted(`the agent is at ${facts.agent.url}`);
     if (problem === undefined && hasAnswered(facts)) return irrelevant;
+    if (problem === undefined && facts.agent.directory !== undefined)
+      return unknown(facts.agent.directory.unread);
     return proven({
       summary: `No Xidrill agent is known for node ${facts.node.name}: nothing can be injected there.`,
       evidence: [

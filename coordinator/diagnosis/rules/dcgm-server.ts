@@ -37,6 +37,8 @@ function judgeServer(facts: Facts): Judgement {
   if (nma.mayBeHostProcess || (nma.pod === undefined && nma.daemonSet === undefined)) return irrelevant;
   const { inventory } = facts.agent;
   const problem = problemsOf(facts).find(({ reason }) => reason === 'engine_not_found');
+  const kept = nma.kept?.dcgmServer;
+  if (pod === undefined && problem === undefined && kept !== undefined) return unknown(kept.unread);
   const condition = conditionOf(facts, gpuConditionType);
   const hasLost = condition?.status === 'False' && condition.reason === lostReason;
   const noEngine = !isUnread(inventory) && inventory.engines.length === 0;

@@ -42,6 +42,8 @@ function judgeRunning(facts: Facts): Judgement {
   const running = runningPod(pod);
   if (running !== undefined) return refuted(`pod ${running.namespace}/${running.name} is Running and Ready`);
   const life = signOfLife(facts);
+  const keptPods = facts.nma.kept?.pods;
+  if (pod === undefined && life === undefined && keptPods !== undefined) return unknown(keptPods.unread);
   if (pod === undefined && life !== undefined) return refuted(`no pod was found, but NMA lives: ${life}`);
   const silence = silenceEvidence(facts);
   if (pod === undefined && silence === undefined) {
@@ -137,6 +139,8 @@ export const nmaNotInstalled: Rule = {
     if (mayBeHostProcess) return irrelevant;
     const life = signOfLife(facts);
     if (life !== undefined) return refuted(`there is no DaemonSet, but NMA lives: ${life}`);
+    const kept = facts.nma.kept?.daemonSets ?? facts.nma.kept?.pods;
+    if (kept !== undefined) return unknown(kept.unread);
     return likely({
       summary: 'NMA is not installed: the cluster has neither its DaemonSet nor a pod of it on this node.',
       evidence: present(noPod(facts), ...heartbeats(facts)),

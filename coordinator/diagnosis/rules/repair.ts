@@ -4,7 +4,7 @@ import type { Facts } from '../../view/facts.ts';
 import { expectedType, reactionEntry } from '../drill.ts';
 import { ageSeconds, renderAge, seen, seenCondition } from '../evidence.ts';
 import { conditionOf } from '../liveness.ts';
-import { irrelevant, type Judgement, likely, proven, type Rule, refuted } from '../rule.ts';
+import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 import { seenEntry } from './severity.ts';
 
 /** What keeps the controllers from repairing, one rule per code of the forecast. */
@@ -103,6 +103,8 @@ export const repairNotEnabled: Rule = {
     if (group === undefined) {
       // Its own rules say what keeps a Karpenter back that was found.
       if (first.controller !== 'Karpenter' || facts.repair.karpenter !== undefined) return irrelevant;
+      const { karpenterUnread } = facts.repair;
+      if (karpenterUnread !== undefined) return unknown(karpenterUnread.unread);
       return likely({
         summary: `The node belongs to node pool ${facts.repair.nodePool}, but no Karpenter was found in the cluster.`,
         evidence: evidenceOf(facts, first),

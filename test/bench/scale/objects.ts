@@ -12,7 +12,7 @@ import {
   podObject,
   podStatus,
 } from '../../../coordinator/rehearsal/objects.ts';
-import { agentSelector } from '../../../coordinator/view/agent-directory.ts';
+import { agentSelector } from '../../../coordinator/view/kinds.ts';
 
 /** The namespace of the coordinator and of the agents' pods, as the chart's README names it. */
 export const namespace = 'xidrill';

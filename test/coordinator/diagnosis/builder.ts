@@ -138,6 +138,7 @@ export function facts(change: Change = {}): Facts {
   const { drill } = change;
   return {
     at: now,
+    view: [],
     node: {
       name: 'n1',
       uid: 'node-uid-1',

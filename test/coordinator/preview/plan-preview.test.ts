@@ -86,7 +86,11 @@ function planner(count: number, read: (node: string) => Promise<Facts>) {
           capacity: { 'nvidia.com/gpu': '1' },
         },
       })),
-    collector: { facts: read, nmaVersions: async () => new Map([['', findNmaVersion('1.7.2')]]) },
+    collector: {
+      facts: read,
+      basics: read,
+      nmaVersions: async () => new Map([['', findNmaVersion('1.7.2')]]),
+    },
     store: { listInjections: async () => [], listExperiments: async () => [] },
     rows: faults,
   });

@@ -3,7 +3,7 @@ import type { Agents } from '../../../coordinator/agents/port.ts';
 import { createCoordinator } from '../../../coordinator/app.ts';
 import type { ExperimentAnswer } from '../../../coordinator/routes/answers.ts';
 import { registeredRoutes } from '../../shared/http/routes.ts';
-import { cpuNode, gpuNode, httpAgents, type Json, log, only, recordsWith, startRig } from '../rig.ts';
+import { cpuNode, gpuNode, httpAgents, type Json, log, only, recordsWith, startRig, viewOf } from '../rig.ts';
 
 type Problem = {
   readonly code: string;
@@ -203,6 +203,7 @@ t.test('one cluster, every kind of request', async (t) => {
     const stop = new AbortController();
     const { app, run } = await createCoordinator({
       cluster: rig.cluster,
+      view: viewOf(rig),
       agents,
       namespace: 'xidrill',
       identity: 'dry',
@@ -387,6 +388,7 @@ t.test('one cluster, every kind of request', async (t) => {
   await t.test('the document has every route', async (t) => {
     const { app } = await createCoordinator({
       cluster: rig.cluster,
+      view: viewOf(rig),
       agents: httpAgents(rig),
       namespace: 'xidrill',
       identity: 'document',

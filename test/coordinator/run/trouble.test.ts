@@ -67,7 +67,7 @@ t.test('an API server that disappoints', async (t) => {
   });
 
   await t.test('a request that the API server keeps from being answered', async (t) => {
-    apiServer.faults.failNext({ code: 503, count: 20, resource: 'injections', verb: 'list' });
+    apiServer.faults.failNext({ code: 503, count: 20, resource: 'experiments', verb: 'create' });
     const answer = await rest.ask('POST', '/api/v1/experiments', { fault: { name: 'conntrack-full' } });
     apiServer.faults.clear();
     t.match(answer, { status: 503, body: { code: 'cluster_unreachable' } });

@@ -2,9 +2,8 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { createHttpAgents } from '../../../coordinator/agents/http.ts';
-import type { Cluster, KubeObject, ListQuery } from '../../../coordinator/cluster/port.ts';
+import type { KubeObject } from '../../../coordinator/cluster/port.ts';
 import {
-  agentSelector,
   checkAgentEntry,
   createPodDirectory,
   createStaticDirectory,
@@ -95,7 +94,6 @@ t.test('nobody there', async (t) => {
 });
 
 t.test('agents are found as pods', async (t) => {
-  const asked: ListQuery[] = [];
   const pod = (podIP: string | undefined, ports: object[] = [], status: object = {}): KubeObject => ({
     apiVersion: 'v1',
     kind: 'Pod',
@@ -108,15 +106,7 @@ t.test('agents are found as pods', async (t) => {
   const running = { running: { startedAt: '2026-01-01T00:00:00Z' } };
   const notPulled = { waiting: { reason: 'ImagePullBackOff' } };
   const directoryOf = (...items: KubeObject[]) =>
-    createPodDirectory(
-      {
-        list: async (_resource: string, query: ListQuery = {}) => {
-          asked.push(query);
-          return { items, resourceVersion: '1' };
-        },
-      } as unknown as Cluster,
-      'xidrill',
-    );
+    createPodDirectory({ podsOf: (_kind, node) => (node === 'n' ? items : []), unread: () => undefined });
   t.equal(await directoryOf()('n'), undefined);
   t.equal(await directoryOf(pod(undefined))('n'), undefined, 'a pod without an address yet');
   t.equal(await directoryOf(pod('10.0.0.9'))('n'), 'http://10.0.0.9:9475');
@@ -131,19 +121,20 @@ t.test('agents are found as pods', async (t) => {
     ['a pod that has ended', pod('10.0.0.9', [], { phase: 'Failed' })],
   ] as const)
     t.equal(await directoryOf(other)('n'), undefined, what);
-  const secure = createPodDirectory(
-    { list: async () => ({ items: [pod('10.0.0.9')], resourceVersion: '1' }) } as unknown as Cluster,
-    'xidrill',
-    'https',
-  );
+  const secure = createPodDirectory({ podsOf: () => [pod('10.0.0.9')], unread: () => undefined }, 'https');
   t.equal(await secure('n'), 'https://10.0.0.9:9475');
   t.equal(await directoryOf(pod('fd00::9'))('n'), 'http://[fd00::9]:9475');
   const port = { name: 'agent', containerPort: 7000 };
   t.equal(await directoryOf(pod(undefined), pod('10.0.0.9', [port]))('n'), 'http://10.0.0.9:7000');
-  t.match(asked[0], { namespace: 'xidrill', labelSelector: agentSelector, fieldSelector: 'spec.nodeName=n' });
+  const unread = { unread: 'pods of our agents cannot be read: forbidden', remedy: 'grant it' };
+  const blind = createPodDirectory({ podsOf: () => [], unread: () => unread });
+  await t.rejects(
+    blind('n'),
+    refusal({ reason: 'cluster_refused', message: /forbidden/, details: { remedy: 'grant it' } }),
+  );
   const both = firstOf(createStaticDirectory(new Map([['n', 'http://typed']])), directoryOf(pod('10.0.0.9')));
   t.equal(await both('n'), 'http://typed', 'what a person typed wins');
-  t.equal(await both('m'), 'http://10.0.0.9:9475');
+  t.equal(await both('m'), undefined);
 });
 
 t.test('entries of the command line', async (t) => {

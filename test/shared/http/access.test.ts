@@ -3,6 +3,7 @@ import t, { type Test } from 'tap';
 import { createHttpAgents } from '../../../coordinator/agents/http.ts';
 import { createCoordinator } from '../../../coordinator/app.ts';
 import type { Cluster } from '../../../coordinator/cluster/port.ts';
+import { createView } from '../../../coordinator/view/view.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import { untilRefused } from '../../../shared/http/admission.ts';
 import { type Access, createClusterGate, type Gate } from '../../../shared/http/gate.ts';
@@ -59,13 +60,15 @@ const coordinatorRules: Readonly<Record<string, Access | 'open'>> = {
 async function coordinatorWith(t: Test, gate: Gate, log: Log): Promise<FastifyInstance> {
   // Never asked: nobody gets that far.
   const cluster = {} as Cluster;
+  const clock = createManualClock();
   const { app } = await createCoordinator({
     cluster,
+    view: createView({ cluster, namespace: 'drills', clock, random: () => 0.5, log }),
     agents: createHttpAgents({ directory: async () => undefined }),
     namespace: 'drills',
     identity: 'i',
     leaseSeconds: 15,
-    clock: createManualClock(),
+    clock,
     random: () => 0.5,
     newName: () => 'made',
     gate,
