@@ -33,10 +33,10 @@ import {
   systemNamespace,
 } from './objects.ts';
 
-/** An embedded cluster: a stand-in API server, nodes with real agents, a real coordinator. Everything is on loopback. */
-export type RehearsalCluster = {
+/** Nodes with real agents and a real coordinator on loopback, around some API server. */
+export type Rehearsal = {
+  /** Of the coordinator's REST interface. */
   readonly url: string;
-  readonly apiServer: ApiServer;
   readonly cluster: Cluster;
   readonly nodes: ReadonlyMap<string, RehearsalNode>;
   node(name: string): RehearsalNode;
@@ -47,6 +47,17 @@ export type RehearsalCluster = {
     readonly lastReportMsAgo?: number;
   }): Promise<void>;
   close(): Promise<void>;
+};
+
+/** An embedded cluster: a rehearsal with a stand-in API server of its own. */
+export type RehearsalCluster = Rehearsal & { readonly apiServer: ApiServer };
+
+/** The API server of a rehearsal: our definitions and the namespace are there, and no nodes. */
+export type RehearsalServer = {
+  /** With every right. */
+  readonly cluster: Cluster;
+  /** Gets each line that a container writes. */
+  readonly appendPodLog: (namespace: string, pod: string, line: string) => void;
 };
 
 export type RehearsalOptions = {
@@ -62,11 +73,9 @@ export type RehearsalOptions = {
 
 export const namespace = 'xidrill';
 
+/** Starts an API server and a rehearsal on it. */
 export async function startRehearsalCluster(options: RehearsalOptions): Promise<RehearsalCluster> {
-  const { rows, clock, log } = options;
-  const stateDir = await mkdtemp(join(tmpdir(), 'xidrill-rehearsal-'));
-  const stop = new AbortController();
-  const nodes = new Map<string, RehearsalNode>();
+  const { clock, log } = options;
   const apiServer = await startApiServer({ clock, log });
   const cluster = createClusterClient({
     kubeconfig: { url: apiServer.url },
@@ -74,18 +83,6 @@ export async function startRehearsalCluster(options: RehearsalOptions): Promise<
     fieldManager: 'xidrill-rehearsal',
     log,
   });
-  let coordinator: Coordinator | undefined;
-  let running: Promise<void> = Promise.resolve();
-
-  async function close(): Promise<void> {
-    stop.abort(new Error('the rehearsal ends'));
-    await running;
-    await coordinator?.app.close();
-    await Promise.all([...nodes.values()].map((node) => node.close()));
-    await apiServer.close();
-    await rm(stateDir, { recursive: true, force: true });
-  }
-
   try {
     await cluster.create('namespaces', {
       apiVersion: 'v1',
@@ -94,6 +91,42 @@ export async function startRehearsalCluster(options: RehearsalOptions): Promise<
     });
     for (const definition of customResourceDefinitions())
       await cluster.create('customresourcedefinitions', definition);
+    const rehearsal = await startRehearsal({ cluster, appendPodLog: apiServer.appendPodLog }, options);
+    return {
+      ...rehearsal,
+      apiServer,
+      async close() {
+        await rehearsal.close();
+        await apiServer.close();
+      },
+    };
+  } catch (thrown) {
+    await apiServer.close();
+    throw thrown;
+  }
+}
+
+/** Makes the rows' nodes on an API server, and starts agents and a coordinator around it. */
+export async function startRehearsal(
+  { cluster, appendPodLog }: RehearsalServer,
+  options: RehearsalOptions,
+): Promise<Rehearsal> {
+  const { rows, clock, log } = options;
+  const stateDir = await mkdtemp(join(tmpdir(), 'xidrill-rehearsal-'));
+  const stop = new AbortController();
+  const nodes = new Map<string, RehearsalNode>();
+  let coordinator: Coordinator | undefined;
+  let running: Promise<void> = Promise.resolve();
+
+  async function close(): Promise<void> {
+    stop.abort(new Error('the rehearsal ends'));
+    await running;
+    await coordinator?.app.close();
+    await Promise.all([...nodes.values()].map((node) => node.close()));
+    await rm(stateDir, { recursive: true, force: true });
+  }
+
+  try {
     for (const row of rows) await cluster.create('nodes', nodeObject(row, clock.now()));
     await cluster.create('deployments', karpenterObject());
     for (const [index, row] of rows.entries()) {
@@ -108,7 +141,7 @@ export async function startRehearsalCluster(options: RehearsalOptions): Promise<
           stateDir,
           port: options.firstAgentPort === 0 ? 0 : options.firstAgentPort + index,
           armed: true,
-          podLog: (pod, line) => apiServer.appendPodLog(systemNamespace, pod, line),
+          podLog: (pod, line) => appendPodLog(systemNamespace, pod, line),
           log,
         }),
       );
@@ -135,7 +168,6 @@ export async function startRehearsalCluster(options: RehearsalOptions): Promise<
     const installNma = createAddon({ cluster, nodes, clock });
     return {
       url,
-      apiServer,
       cluster,
       nodes,
       node(name) {
@@ -156,7 +188,7 @@ function createAddon(deps: {
   cluster: Cluster;
   nodes: ReadonlyMap<string, RehearsalNode>;
   clock: Clock;
-}): RehearsalCluster['installNma'] {
+}): Rehearsal['installNma'] {
   const { cluster, nodes, clock } = deps;
 
   /** DCGM servers run on GPU nodes; in versions with the arm64 gate their affinity is amd64 only (nma.md §8.3). */

@@ -1,8 +1,10 @@
+import { randomInt } from 'node:crypto';
 import t from 'tap';
 import { createClusterClient } from '../../coordinator/cluster/client.ts';
 import { createSilentLog } from '../../shared/log.ts';
 import { clusterContract } from '../contract/cluster.ts';
 import { schemaContract } from '../contract/schema-rows.ts';
+import { storedObjectsContract } from '../contract/stored-objects.ts';
 import { startControlPlane } from './controlplane/start.ts';
 
 t.setTimeout(300_000);
@@ -19,6 +21,8 @@ const connect = ({ token }: { readonly token?: string } = {}) =>
   });
 
 await t.test('schemas', (t) => schemaContract(t, connect()));
+const seed = randomInt(2 ** 31);
+await t.test('what we store', (t) => storedObjectsContract(t, connect(), { seed, runs: 40 }));
 await clusterContract(t, {
   connect,
   wrongToken: 'bad',

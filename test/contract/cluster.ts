@@ -545,13 +545,19 @@ async function take(events: AsyncIterable<WatchEvent>, count: number): Promise<r
   return seen;
 }
 
-/** A definition is served a moment after it was made, and nothing says when. */
+/** A definition, named PLURAL.GROUP, is served a moment after it was made, and nothing says when. */
 export async function established(cluster: Cluster, name: string): Promise<void> {
   const isServed = async () => {
-    await cluster.list('injections');
+    await cluster.list(name.split('.')[0] as ResourceName);
     return cluster.read('customresourcedefinitions', { name });
   };
   await eventually(async () => (await isServed().catch(() => undefined)) !== undefined);
+}
+
+/** Takes a definition away with all its objects: it is gone a moment after it was deleted. */
+export async function removeDefinition(cluster: Cluster, name: string): Promise<void> {
+  await cluster.remove('customresourcedefinitions', { name });
+  await eventually(async () => (await cluster.read('customresourcedefinitions', { name })) === undefined);
 }
 
 async function eventually(holds: () => Promise<boolean>): Promise<void> {

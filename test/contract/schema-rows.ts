@@ -2,7 +2,7 @@ import type { Test } from 'tap';
 import type { Cluster, KubeObject } from '../../coordinator/cluster/port.ts';
 import type { Schema } from '../../coordinator/rehearsal/apiserver/schema.ts';
 import { Refusal } from '../../shared/errors.ts';
-import { established } from './cluster.ts';
+import { established, removeDefinition } from './cluster.ts';
 
 /** What a server makes of a value: what it stores, undefined for nothing, or its words about the first thing wrong. */
 type Answer = { readonly stored: unknown } | { readonly refused: string; readonly field: string };
@@ -214,7 +214,7 @@ export async function schemaContract(t: Test, cluster: Cluster): Promise<void> {
     );
     t.strictSame(given, answer, name);
   }
-  await cluster.remove('customresourcedefinitions', { name: definition.metadata.name });
+  await removeDefinition(cluster, definition.metadata.name);
 }
 
 /** The words of the first cause, with the member's own name put back. */

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import t from 'tap';
 import { createClusterClient } from '../../../coordinator/cluster/client.ts';
 import { startApiServer } from '../../../coordinator/rehearsal/apiserver/server.ts';
@@ -5,6 +6,7 @@ import { createScaledClock } from '../../../shared/clock.ts';
 import { createSilentLog } from '../../../shared/log.ts';
 import { clusterContract } from '../../contract/cluster.ts';
 import { schemaContract } from '../../contract/schema-rows.ts';
+import { storedObjectsContract } from '../../contract/stored-objects.ts';
 
 const server = await startApiServer({
   clock: createScaledClock({ factor: 10, startAt: Date.now() }),
@@ -22,6 +24,8 @@ const connect = ({ token = 'good' }: { readonly token?: string } = {}) =>
   });
 
 await t.test('schemas', (t) => schemaContract(t, connect()));
+const seed = randomInt(2 ** 31);
+await t.test('what we store', (t) => storedObjectsContract(t, connect(), { seed, runs: 40 }));
 await clusterContract(t, {
   connect,
   wrongToken: 'bad',
