@@ -4,7 +4,7 @@ import type { ChannelReaction } from './channels/channel.ts';
 import { xidReactions } from './channels/xid.ts';
 import { channelOf, expectationOf } from './channels.ts';
 import { type NmaVersion, nmaVersions } from './nma/versions.ts';
-import { reactionWindows } from './nma/windows.ts';
+import { reactionWindow } from './nma/windows.ts';
 import { exampleParameters, type Parameters, resolveParameters } from './parameters.ts';
 import type { FaultRow } from './row.ts';
 
@@ -95,7 +95,7 @@ function toShown(found: ChannelReaction): ShownReaction {
     type: conditionType,
     reason,
     message,
-    typicalSeconds: reactionWindows[found.via].typicalMs / 1000,
+    typicalSeconds: reactionWindow(found.via, appearsAs).typicalMs / 1000,
     withinSeconds: expectationOf(found).withinSeconds,
     repair: documentedRepair(appearsAs, conditionType, reason),
   };

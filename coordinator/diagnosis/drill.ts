@@ -3,15 +3,15 @@ import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
 import type { KernelLogReadBack, Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
 import { parseXidLine } from '../../shared/xid/line.ts';
 import { gpuConditionType } from '../catalogue/nma/conditions.ts';
-import { kernelRules, matchKernelRules } from '../catalogue/nma/kernel-rules.ts';
-import { logRules } from '../catalogue/nma/log-rules.ts';
+import { matchKernelRules } from '../catalogue/nma/kernel-rules.ts';
 import { type Reaction, xidReaction } from '../catalogue/nma/reactions.ts';
 import { nmaVersions } from '../catalogue/nma/versions.ts';
-import { type ReactionChannel, reactionWindows } from '../catalogue/nma/windows.ts';
-import type { TimelineEntry } from '../store/expectation.ts';
+import { type ReactionWindow, reactionWindow } from '../catalogue/nma/windows.ts';
+import { engineVias, type TimelineEntry } from '../store/expectation.ts';
 import type { Evidence } from '../store/explanation.ts';
 import type { DrillFacts, Facts } from '../view/facts.ts';
 import { ageSeconds, millis } from './evidence.ts';
+import { irrelevant, type Judgement, unknown } from './rule.ts';
 
 /** A refusal or failure, of the whole order or of one surface. */
 export type Problem = {
@@ -153,17 +153,10 @@ export function isSilent(facts: Facts): boolean {
   return !hasReacted(facts);
 }
 
-/** How NMA gets to know of the expected fault; decides how long it may take (nma.md §2.3). */
-export function channelOf({ kind, reason }: DrillFacts['expectation']): ReactionChannel {
-  const via = kind === 'event' ? 'event' : 'condition';
-  if (/^DCGMHealthCode/.test(reason)) return `health-${via}`;
-  if (/^(FabricManagerNotRunning|NvidiaFabricError)/.test(reason)) return 'fields-condition';
-  if (reason === 'NvidiaDeviceCountMismatch') return 'device-count-condition';
-  // The longer of the two: a drill pauses the engine.
-  if (reason === 'DCGMError') return 'engine-pause-condition';
-  return [...kernelRules, ...logRules].some((rule) => rule.reason === reason)
-    ? `kernel-log-${via}`
-    : `policy-${via}`;
+/** How long the expected reaction may take (nma.md §2.3); undefined: how NMA gets to know of it is not known. */
+export function windowOf({ expectation }: DrillFacts): ReactionWindow | undefined {
+  const { via, kind } = expectation;
+  return via === undefined ? undefined : reactionWindow(via, kind);
 }
 
 /** Seconds between injection and end of the wait. The ends are on two clocks, a second or two apart. */
@@ -171,16 +164,36 @@ export function waitedSeconds({ drill }: Facts): number | undefined {
   return drill === undefined ? undefined : ageSeconds(drill.waitedUntil, injectedAt(drill));
 }
 
+/** false also where it is not known how long the reaction may take. */
 export function hasWaitedLongEnough(facts: Facts): boolean {
   const waited = waitedSeconds(facts);
-  if (facts.drill === undefined || waited === undefined) return false;
-  return waited * 1000 >= reactionWindows[channelOf(facts.drill.expectation)].worstMs;
+  const window = facts.drill === undefined ? undefined : windowOf(facts.drill);
+  if (window === undefined || waited === undefined) return false;
+  return waited * 1000 >= window.worstMs;
 }
 
-/** A reaction that NMA can only give with the host engine's help. The rules on Neuron and NCCL read the kernel log. */
-export function needsHostEngine({ drill }: Facts): boolean {
-  if (drill === undefined || drill.expectation.type !== gpuConditionType) return false;
-  return !/^(Neuron|NvidiaNCCL)/.test(drill.expectation.reason);
+/**
+ * Whether NMA gives the expected reaction only with the help of its host engine; undefined: not known, because the
+ * reason that is expected is none of a known version. Without a drill, whatever is about GPUs counts.
+ */
+export function needsHostEngine(facts: Facts): boolean | undefined {
+  const { drill } = facts;
+  if (drill === undefined) return true;
+  if (!isAboutGpus(facts)) return false;
+  const { via, kind, plugin } = drill.expectation;
+  if (via !== undefined) return engineVias.includes(via);
+  if (isForEngine(drill)) return true;
+  // A condition that is to stay as it is could be turned by any of its monitor's ways.
+  return kind === 'none' || drill.pathOnly ? plugin === 'nvidia' : undefined;
+}
+
+/** Why a rule on the host engine has nothing to say of the drill; undefined: it has. */
+export function asideFromEngine(facts: Facts): Judgement | undefined {
+  if (!isAboutGpus(facts)) return irrelevant;
+  const needs = needsHostEngine(facts);
+  if (needs === undefined)
+    return unknown(`how NMA would get to know of ${facts.drill?.expectation.reason ?? ''} is not known`);
+  return needs ? undefined : irrelevant;
 }
 
 /** The condition that is drilled, or that of GPUs where there is no drill. */

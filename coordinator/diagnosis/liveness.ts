@@ -1,6 +1,6 @@
 import { heartbeatStaleMs } from '../../shared/nma-timing.ts';
 import { eventSource, monitors } from '../catalogue/nma/conditions.ts';
-import { reactionWindows } from '../catalogue/nma/windows.ts';
+import { restartWindow } from '../catalogue/nma/windows.ts';
 import type { Facts, PodFacts } from '../view/facts.ts';
 import type { NodeCondition } from '../view/node.ts';
 import { injectedAt, isAfterInjection } from './drill.ts';
@@ -98,5 +98,5 @@ function isFromBeforeStart(facts: Facts, condition: NodeCondition): boolean {
   const [started, heartbeat] = [millis(pod?.startedAt), millis(condition.lastHeartbeatTime)];
   const running = ageSeconds(facts.at, pod?.startedAt);
   if (started === undefined || heartbeat === undefined || running === undefined) return false;
-  return running * 1000 > reactionWindows['restart-to-true'].worstMs && heartbeat + 1000 < started;
+  return running * 1000 > restartWindow.worstMs && heartbeat + 1000 < started;
 }

@@ -1,9 +1,8 @@
-import { reactionWindows } from '../catalogue/nma/windows.ts';
 import type { Expectation } from '../store/expectation.ts';
 import type { Control } from '../store/experiment.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import type { Facts } from '../view/facts.ts';
-import { channelOf, injectedOn, problemsOf, seenInjection, seenProblem } from './drill.ts';
+import { injectedOn, problemsOf, seenInjection, seenProblem, windowOf } from './drill.ts';
 import { renderAge, seen, seenCondition, seenHeartbeat } from './evidence.ts';
 import { explain } from './explain.ts';
 import { conditionOf, writingOf } from './liveness.ts';
@@ -159,7 +158,10 @@ export function explainQuiet(
 /** It passes all the same: the caller said for how long. */
 function shortWatch({ drill }: Facts): Explanation['alsoFound'] {
   if (drill === undefined) return [];
-  const { worstMs } = reactionWindows[channelOf(drill.expectation)];
+  const window = windowOf(drill);
+  // Nothing is known that NMA would show for the fault, in whatever time.
+  if (window === undefined) return [];
+  const { worstMs } = window;
   const { withinSeconds } = drill.expectation;
   if (withinSeconds * 1000 >= worstMs) return [];
   const longest = renderAge(worstMs / 1000);

@@ -2,6 +2,8 @@ import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { ChannelReaction, Work as ChannelWork, ReactsOn } from '../catalogue/channels/channel.ts';
 import { channelOf, expectationOf } from '../catalogue/channels.ts';
+import { onlyPluginOf } from '../catalogue/nma/conditions.ts';
+import { detectionOf } from '../catalogue/nma/known-reasons.ts';
 import { nmaVersions } from '../catalogue/nma/versions.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import type { Expectation } from '../store/expectation.ts';
@@ -14,8 +16,12 @@ export function resolveExpectation(given: ExpectationInput, work: Work, on: Reac
   const [first] = reacting;
   const usual = first && expectationOf(first);
   const elsewhere = first === undefined ? reactionElsewhere(work, on) : undefined;
-  const typeElsewhere = elsewhere?.reaction.conditionType;
-  const negative = negativeExpectation(given, { usual, row, reacting, typeElsewhere });
+  const negative = negativeExpectation(given, {
+    usual,
+    row,
+    reacting,
+    elsewhere: elsewhere?.found,
+  });
   if (negative !== undefined) return negative;
   const withinSeconds =
     given.within === undefined
@@ -45,7 +51,18 @@ export function resolveExpectation(given: ExpectationInput, work: Work, on: Reac
   const message =
     given.message ??
     (given.reason === undefined || given.reason === usual?.reason ? usual?.message : undefined);
-  return { kind, type, reason, ...(message === undefined ? {} : { message }), withinSeconds };
+  const own = reacting.find(({ reaction }) => reaction.reason === reason && reaction.conditionType === type);
+  const detection = own ?? detectionOf({ type, reason });
+  const plugin = detection?.plugin ?? onlyPluginOf(type);
+  return {
+    kind,
+    type,
+    reason,
+    ...(message === undefined ? {} : { message }),
+    ...(detection === undefined ? {} : { via: detection.via }),
+    ...(plugin === undefined ? {} : { plugin }),
+    withinSeconds,
+  };
 }
 
 type Work = ChannelWork & { readonly row: FaultRow; readonly reacting: readonly ChannelReaction[] };
@@ -53,16 +70,16 @@ type Work = ChannelWork & { readonly row: FaultRow; readonly reacting: readonly 
 type Elsewhere = {
   /** null: this one, with a GPU of another generation. */
   readonly version: string | null;
-  readonly reaction: ChannelReaction['reaction'];
+  readonly found: ChannelReaction;
 };
 
 /** What another GPU would have shown, else the newest version that reacts, with the host engine of its chart. */
 function reactionElsewhere(work: Work, { nma, engineVersion }: ReactsOn): Elsewhere | undefined {
   const [onOtherGpu] = channelOf(work.channel).reactions(work, { nma, engineVersion });
-  if (onOtherGpu !== undefined) return { version: null, reaction: onOtherGpu.reaction };
+  if (onOtherGpu !== undefined) return { version: null, found: onOtherGpu };
   for (const nma of nmaVersions.toReversed()) {
     const [found] = channelOf(work.channel).reactions(work, { nma, engineVersion: undefined });
-    if (found !== undefined) return { version: nma.version, reaction: found.reaction };
+    if (found !== undefined) return { version: nma.version, found };
   }
   return undefined;
 }
@@ -77,6 +94,6 @@ function silence(
   const other =
     elsewhere === undefined
       ? ', nor does any other that is known'
-      : ` (${elsewhere.version ?? 'with a GPU of another generation it'} does: ${elsewhere.reaction.reason})`;
+      : ` (${elsewhere.version ?? 'with a GPU of another generation it'} does: ${elsewhere.found.reaction.reason})`;
   return `version ${nma.version} of the monitoring agent${engine}${gpu} shows nothing for fault ${name} with these parameters${other}`;
 }

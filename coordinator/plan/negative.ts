@@ -6,9 +6,9 @@ import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
 import type { AgentOrder, GpuSelector, MethodCall } from '../../shared/schemas/order.ts';
 import type { ChannelReaction } from '../catalogue/channels/channel.ts';
 import { channelOf, expectationOf } from '../catalogue/channels.ts';
-import { gpuConditionType } from '../catalogue/nma/conditions.ts';
+import { gpuConditionType, monitors } from '../catalogue/nma/conditions.ts';
 import type { NmaVersion } from '../catalogue/nma/versions.ts';
-import { reactionWindows } from '../catalogue/nma/windows.ts';
+import { reactionWindow } from '../catalogue/nma/windows.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import type { Expectation } from '../store/expectation.ts';
 import type { Control, ExpectationInput } from '../store/experiment.ts';
@@ -21,7 +21,7 @@ const positive = ['kind', 'type', 'reason', 'message', 'within'] as const;
 /** The expectation of a negative drill, or undefined where it is no such drill. Refuses what goes with the other only. */
 export function negativeExpectation(
   given: ExpectationInput,
-  { usual, row, reacting, typeElsewhere }: Usual,
+  { usual, row, reacting, elsewhere }: Usual,
 ): Expectation | undefined {
   if (given.none !== true) {
     const stray = (['for', 'event'] as const).find((name) => given[name] !== undefined);
@@ -43,11 +43,20 @@ export function negativeExpectation(
   }
   const isAboutGpus = row.needsGpu || row.channel.kind === 'sxid';
   const event = given.event ?? 'allowed';
+  const type =
+    usual?.type ?? elsewhere?.reaction.conditionType ?? (isAboutGpus ? gpuConditionType : 'KernelReady');
+  const plugin =
+    usual?.plugin ??
+    elsewhere?.plugin ??
+    monitors.find(({ conditionType }) => conditionType === type)?.plugin;
+  const via = usual?.via ?? elsewhere?.via;
   return {
     kind: 'none',
-    type: usual?.type ?? typeElsewhere ?? (isAboutGpus ? gpuConditionType : 'KernelReady'),
+    type,
     reason: usual?.reason ?? '',
     ...(usual?.message === undefined ? {} : { message: usual.message }),
+    ...(via === undefined ? {} : { via }),
+    ...(plugin === undefined ? {} : { plugin }),
     event,
     withinSeconds: forSeconds(given.for, reacting.filter(isJudged(event))),
   };
@@ -58,8 +67,8 @@ type Usual = {
   readonly usual: Expectation | undefined;
   readonly row: Pick<FaultRow, 'name' | 'needsGpu' | 'channel'>;
   readonly reacting: readonly ChannelReaction[];
-  /** The condition that another version of the monitoring agent would turn. */
-  readonly typeElsewhere: string | undefined;
+  /** How another version of the monitoring agent would react. */
+  readonly elsewhere: ChannelReaction | undefined;
 };
 
 /** Every condition; of the events only the fault's first one, and only where something is said of it. */
@@ -88,8 +97,8 @@ function forSeconds(text: string | undefined, reacting: readonly ChannelReaction
   });
 }
 
-function worstSeconds({ afterMs, via }: ChannelReaction): number {
-  return (afterMs + reactionWindows[via].worstMs) / 1000;
+function worstSeconds({ afterMs, via, reaction }: ChannelReaction): number {
+  return (afterMs + reactionWindow(via, reaction.appearsAs).worstMs) / 1000;
 }
 
 function mixed(name: string, value: unknown, what: string, remedy: string): Refusal {

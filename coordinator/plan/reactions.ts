@@ -5,7 +5,7 @@ import type { Surface } from '../../shared/schemas/receipt.ts';
 import { xidsReadByEngine } from '../../shared/xid/guard.ts';
 import { parseXidLine } from '../../shared/xid/line.ts';
 import type { ChannelReaction } from '../catalogue/channels/channel.ts';
-import { type ReactionChannel, reactionWindows } from '../catalogue/nma/windows.ts';
+import { reactionWindow } from '../catalogue/nma/windows.ts';
 import type { Latched, PlannedReaction, Window } from './schema.ts';
 
 /**
@@ -37,7 +37,7 @@ function isSame(left: ChannelReaction, right: ChannelReaction): boolean {
 }
 
 function plannedReaction(found: ChannelReaction, earlier: readonly ChannelReaction[]): PlannedReaction {
-  const { surface, reaction, via, afterMs } = found;
+  const { surface, reaction } = found;
   const { appearsAs, conditionType, reason, message, severity } = reaction;
   const note = noteOn(found, earlier);
   return {
@@ -47,13 +47,13 @@ function plannedReaction(found: ChannelReaction, earlier: readonly ChannelReacti
     reason,
     message,
     severity,
-    window: windowOf(via, afterMs),
+    window: windowOf(found),
     ...(note === undefined ? {} : { note }),
   };
 }
 
-export function windowOf(via: ReactionChannel, afterMs: number): Window {
-  const { bestMs, typicalMs, worstMs } = reactionWindows[via];
+export function windowOf({ via, reaction, afterMs }: ChannelReaction): Window {
+  const { bestMs, typicalMs, worstMs } = reactionWindow(via, reaction.appearsAs);
   return {
     bestSeconds: (afterMs + bestMs) / 1000,
     typicalSeconds: (afterMs + typicalMs) / 1000,

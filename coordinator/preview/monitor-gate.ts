@@ -1,7 +1,8 @@
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
-import { isNeuronInstance, type PluginName } from '../catalogue/nma/conditions.ts';
+import { isNeuronInstance } from '../catalogue/nma/conditions.ts';
 import { judgingVersion, type TargetContext } from '../plan/context.ts';
 import type { Reading } from '../plan/schema.ts';
+import type { PluginName } from '../store/expectation.ts';
 
 export type ReaderContext = {
   readonly target: TargetContext;

@@ -9,11 +9,10 @@ import { type Part, recordOf } from '../../shared/orders/script.ts';
 import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
 import type { GpuSelector, MethodCall } from '../../shared/schemas/order.ts';
 import { assertKernelLogRisk, mayHoldXid, xidFieldOf } from '../../shared/xid/guard.ts';
-import { gpuConditionType, monitors } from '../catalogue/nma/conditions.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import { identifyIn, judgingVersion, nvmlAnswerOf, type TargetContext } from '../plan/context.ts';
 import type { PlannedRefusal } from '../plan/schema.ts';
-import type { Expectation } from '../store/expectation.ts';
+import { type Expectation, engineVias } from '../store/expectation.ts';
 import { nmaGate } from './monitor-gate.ts';
 import { withoutStandIn } from './writes.ts';
 
@@ -192,17 +191,16 @@ function kernelLogRefusals({ parts, order, target }: RefusalContext): PlannedRef
 }
 
 /** The reaction is known to be impossible: the preflight ends the drill before anything is written. */
-function reactionRefusals({ expectation, target }: RefusalContext): PlannedRefusal[] {
-  const { type, reason } = expectation;
-  const isNeuron = reason.startsWith('Neuron');
-  const monitor = monitors.find(
-    ({ conditionType, plugin }) => conditionType === type && (plugin === 'neuron') === isNeuron,
-  );
-  if (monitor === undefined) return [];
-  const needsEngine = type === gpuConditionType && !/^(Neuron|NvidiaNCCL)/.test(reason);
-  const because = nmaGate({ plugin: monitor.plugin, needsEngine }, target);
-  if (because === undefined || monitor.plugin === 'neuron') return [];
-  const isOff = target.disabledPlugins?.includes(monitor.plugin) === true;
+function reactionRefusals({ expectation, target, parts }: RefusalContext): PlannedRefusal[] {
+  const { via, kind } = expectation;
+  const isForEngine = parts.some(({ surface }) => surface === 'dcgm' || surface === 'host-engine');
+  const plugin = expectation.plugin ?? (isForEngine ? 'nvidia' : undefined);
+  if (plugin === undefined || plugin === 'neuron') return [];
+  const needsEngine =
+    plugin === 'nvidia' && (via === undefined ? isForEngine || kind === 'none' : engineVias.includes(via));
+  const because = nmaGate({ plugin, needsEngine }, target);
+  if (because === undefined) return [];
+  const isOff = target.disabledPlugins?.includes(plugin) === true;
   // A version that is only guessed at may be one without the gate.
   if (!isOff && !judgingVersion(target).exact) return [];
   return [
@@ -211,7 +209,7 @@ function reactionRefusals({ expectation, target }: RefusalContext): PlannedRefus
       reason: isOff ? 'monitor-disabled' : 'arm64-gate',
       message: `the monitoring agent cannot react: ${because}`,
       remedy: isOff
-        ? `set monitors.${monitor.plugin}.enabled to true and restart its pods`
+        ? `set monitors.${plugin}.enabled to true and restart its pods`
         : 'update the monitoring agent to a version without the gate, or choose an amd64 node',
     },
   ];

@@ -83,7 +83,7 @@ export function createPlanner(deps: {
   /** What a health check makes of a value depends on the engine, which only the agent can name. */
   async function byItsEngine(experiment: Asked, planned: TargetPlan): Promise<TargetPlan> {
     const { node, expectation } = planned;
-    if (!expectation.reason.startsWith('DCGMHealthCode')) return planned;
+    if (expectation.via !== 'health-check') return planned;
     try {
       const context = contextFromFacts(await deps.collector.basics(node));
       return planTarget({ ...inputFor(experiment, node), context });

@@ -6,9 +6,9 @@ import { scriptOf } from '../../../shared/orders/script.ts';
 import { parsePci } from '../../../shared/pci.ts';
 import type { GpuSelector, MethodCall, OrderMethod } from '../../../shared/schemas/order.ts';
 import type { Surface } from '../../../shared/schemas/receipt.ts';
+import type { PluginName, Via } from '../../store/expectation.ts';
 import type { Reaction } from '../nma/reactions.ts';
 import type { NmaVersion } from '../nma/versions.ts';
-import type { ReactionChannel } from '../nma/windows.ts';
 import type { Parameters } from '../parameters.ts';
 import type { Channel } from '../row.ts';
 
@@ -39,8 +39,10 @@ export type ReactsOn = {
 export type ChannelReaction = {
   readonly surface: Surface;
   readonly reaction: Reaction;
-  /** From the last write on. */
-  readonly via: ReactionChannel;
+  /** How NMA gets to know of it. */
+  readonly via: Via;
+  /** Its monitor plugin that reacts. */
+  readonly plugin: PluginName;
   /** When the last write is due, from the acceptance of the order. */
   readonly afterMs: number;
   /** How long the cause is kept up from then on; absent: written once. */

@@ -19,7 +19,7 @@ import {
   soundCall,
   type Work,
 } from './channel.ts';
-import { healthChannel, policyChannel, xidReactions } from './xid.ts';
+import { xidReactions } from './xid.ts';
 
 export const dcgmField: ChannelWork<'dcgm-field'> = {
   order({ parameters, gpu }) {
@@ -109,10 +109,10 @@ function fieldReactions(
     .flatMap((effect) => effectReaction(effect, field, value, nma));
   const [first] = found;
   const isWrittenOnce =
-    forSeconds === undefined && reach !== 'health' && first?.via.startsWith('health') === false;
+    forSeconds === undefined && reach !== 'health' && first !== undefined && first.via !== 'health-check';
   // What stands for seconds is seen by a check every five minutes by chance only.
   return found
-    .filter(({ via }) => !isWrittenOnce || !via.startsWith('health'))
+    .filter(({ via }) => !isWrittenOnce || via !== 'health-check')
     .map((one) => ({ ...one, ...sustained }));
 }
 
@@ -122,19 +122,19 @@ function effectReaction(
   value: string,
   nma: ReactsOn['nma'],
 ): readonly ChannelReaction[] {
-  const base = { surface: 'dcgm', afterMs: 0 } as const;
+  const base = { surface: 'dcgm', plugin: 'nvidia', afterMs: 0 } as const;
   if (effect.kind === 'policy') {
     const found = policyReaction(nma, violationOf(effect.policy, field, Number(value)));
-    return found === undefined ? [] : [{ ...base, reaction: found, via: policyChannel(found) }];
+    return found === undefined ? [] : [{ ...base, reaction: found, via: 'policy' }];
   }
   if (effect.kind === 'watch') {
     // Not by way of a number: a blank is above 2^53.
     const found = fieldReaction(nma, field.id, BigInt(value));
-    return found === undefined ? [] : [{ ...base, reaction: found, via: 'fields-condition' }];
+    return found === undefined ? [] : [{ ...base, reaction: found, via: 'watched-field' }];
   }
   const isLifetime = lifetimeCounters.includes(field.id);
   const found = healthReaction(nma, { ...effect, lifetimeCounter: isLifetime });
-  return found === undefined ? [] : [{ ...base, reaction: found, via: healthChannel(found) }];
+  return found === undefined ? [] : [{ ...base, reaction: found, via: 'health-check' }];
 }
 
 function violationOf(policy: Violation['policy'], field: FieldRow, value: number): Violation {

@@ -1,20 +1,21 @@
 import { parseCall } from '../../../shared/orders/call.ts';
 import { engineLossReaction } from '../nma/reactions.ts';
-import { reactionWindows } from '../nma/windows.ts';
+import { reactionWindow } from '../nma/windows.ts';
 import type { ChannelWork } from './channel.ts';
 
 export const engineLoss: ChannelWork<'engine-loss'> = {
   order: ({ parameters }) => parseCall('PauseHostEngine', parameters),
   // An engine that answers again before its first question is given up was never away.
   reactions: ({ parameters }) =>
-    Number(parameters.forSeconds) * 1000 < reactionWindows['engine-pause-condition'].bestMs
+    Number(parameters.forSeconds) * 1000 < reactionWindow('engine-pause', 'condition').bestMs
       ? []
       : [
           {
             surface: 'host-engine',
             // What stands behind the colon is the connection's own error.
             reaction: engineLossReaction(''),
-            via: 'engine-pause-condition',
+            via: 'engine-pause',
+            plugin: 'nvidia',
             afterMs: 0,
           },
         ],

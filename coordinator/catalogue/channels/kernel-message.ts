@@ -6,10 +6,11 @@ export const kernelMessage: ChannelWork<'kernel-message'> = {
   order: (work) => ({ method: 'WriteKernelMessage', body: { level: 'err', text: recordText(work) } }),
   reactions(work, { nma }) {
     // The rules run on the raw record; the prefix stands for one that the kernel will put there.
-    return matchKernelRules(nma, `11,1,1,-;${recordText(work)}`).map(({ reaction }) => ({
+    return matchKernelRules(nma, `11,1,1,-;${recordText(work)}`).map(({ rule, reaction }) => ({
       surface: 'kernel-log',
       reaction,
-      via: reaction.appearsAs === 'event' ? 'kernel-log-event' : 'kernel-log-condition',
+      via: 'kernel-log-rule',
+      plugin: rule.plugin,
       afterMs: 0,
     }));
   },

@@ -1,5 +1,6 @@
 import { encodeKmsgWrite } from '../../../shared/kmsg-record.ts';
 import { logFiles } from '../../../shared/schemas/order.ts';
+import { viaOfLog } from '../nma/known-reasons.ts';
 import { type LogSource, linesNeeded, matchLogRules } from '../nma/log-rules.ts';
 import { type ChannelReaction, type ChannelWork, fillText, type ReactsOn } from './channel.ts';
 
@@ -39,7 +40,6 @@ function lineOf(text: string, work: Parameters<typeof fillText>[1]): string {
   return line;
 }
 
-/** A file or journal line is seen as soon as a kernel record (nma.md §2.3). */
 function reactionsTo(
   source: LogSource,
   line: string,
@@ -48,10 +48,11 @@ function reactionsTo(
 ): readonly ChannelReaction[] {
   return matchLogRules(nma, source, line)
     .filter(({ rule }) => linesNeeded(rule) <= (times ?? 1))
-    .map(({ reaction }) => ({
+    .map(({ rule, reaction }) => ({
       surface: source.kind === 'journal' ? 'journal' : 'log-file',
       reaction,
-      via: reaction.appearsAs === 'event' ? 'kernel-log-event' : 'kernel-log-condition',
+      via: viaOfLog(source.kind),
+      plugin: rule.plugin,
       afterMs: 0,
     }));
 }

@@ -1,8 +1,7 @@
 import { xidHealthIncident } from '../../../shared/dcgm-fields/health-codes.ts';
 import { firstGpu } from '../../../shared/gpu-identity.ts';
 import type { InjectCascade } from '../../../shared/schemas/order.ts';
-import { healthReaction, type Reaction, xidReaction } from '../nma/reactions.ts';
-import type { ReactionChannel } from '../nma/windows.ts';
+import { healthReaction, xidReaction } from '../nma/reactions.ts';
 import { type ChannelReaction, type ChannelWork, type ReactsOn, soundCall } from './channel.ts';
 
 export const xid: ChannelWork<'xid'> = {
@@ -38,18 +37,9 @@ export function xidReactions(number: number, afterMs: number, on: ReactsOn): rea
   const policy = xidReaction(nma, number);
   const incident = xidHealthIncident(engineVersion, number, gpuName);
   const health = incident === undefined ? undefined : healthReaction(nma, incident);
+  const base = { surface: 'dcgm', plugin: 'nvidia', afterMs } as const;
   return [
-    { surface: 'dcgm', reaction: policy, via: policyChannel(policy), afterMs },
-    ...(health === undefined
-      ? []
-      : [{ surface: 'dcgm', reaction: health, via: healthChannel(health), afterMs } as const]),
+    { ...base, reaction: policy, via: 'policy' },
+    ...(health === undefined ? [] : [{ ...base, reaction: health, via: 'health-check' } as const]),
   ];
-}
-
-export function policyChannel(reaction: Reaction): ReactionChannel {
-  return reaction.appearsAs === 'event' ? 'policy-event' : 'policy-condition';
-}
-
-export function healthChannel(reaction: Reaction): ReactionChannel {
-  return reaction.appearsAs === 'event' ? 'health-event' : 'health-condition';
 }

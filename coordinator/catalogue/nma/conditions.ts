@@ -1,3 +1,4 @@
+import type { PluginName } from '../../store/expectation.ts';
 import type { NmaVersion } from './versions.ts';
 
 export type ConditionType =
@@ -6,15 +7,6 @@ export type ConditionType =
   | 'ContainerRuntimeReady'
   | 'NetworkingReady'
   | 'AcceleratedHardwareReady';
-
-/** The key in NMA's own configuration file (`monitors.<plugin>.enabled`). */
-export type PluginName =
-  | 'kernel-monitor'
-  | 'storage-monitor'
-  | 'runtime'
-  | 'networking'
-  | 'nvidia'
-  | 'neuron';
 
 export type MonitorRow = {
   readonly plugin: PluginName;
@@ -70,6 +62,12 @@ export const monitors: readonly MonitorRow[] = [
     readyMessage: 'Monitoring for the Neuron AcceleratedHardware system is active',
   },
 ];
+
+/** The only monitor plugin that writes a condition of this type; undefined: none does, or two do (GPU and Neuron). */
+export function onlyPluginOf(type: string): PluginName | undefined {
+  const [plugin, ...others] = monitors.filter(({ conditionType }) => conditionType === type);
+  return others.length === 0 ? plugin?.plugin : undefined;
+}
 
 /** AWS Inferentia and Trainium. */
 export function isNeuronInstance(instanceType: string | undefined): boolean {

@@ -1,11 +1,11 @@
 import { gpuConditionType } from '../../catalogue/nma/conditions.ts';
 import { firstWith } from '../../catalogue/nma/versions.ts';
 import type { Facts } from '../../view/facts.ts';
-import { isAboutGpus, needsHostEngine } from '../drill.ts';
+import { asideFromEngine } from '../drill.ts';
 import { podSource, present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
 import { conditionOf, isFresh } from '../liveness.ts';
 import { nmaName, nmaTag } from '../names.ts';
-import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
+import { type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 const gateLine = /NVIDIA-based monitoring is disabled for the arm64 architecture/;
 
@@ -19,8 +19,9 @@ export const arm64Gate: Rule = {
 };
 
 function judgeGate(facts: Facts): Judgement {
-  const { node, nma, drill, repair } = facts;
-  if (!isAboutGpus(facts) || (drill !== undefined && !needsHostEngine(facts))) return irrelevant;
+  const { node, nma, repair } = facts;
+  const aside = asideFromEngine(facts);
+  if (aside !== undefined) return aside;
   if (node.architecture !== 'arm64') return refuted(`the node is ${node.architecture}`);
   const line = seenInLog(facts, gateLine);
   if (repair.computeType === 'auto' && line === undefined) return refuted('EKS Auto has no such gate');

@@ -3,7 +3,7 @@ import { gpuConditionType } from '../../catalogue/nma/conditions.ts';
 import { firstWith } from '../../catalogue/nma/versions.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
-import { injectedAt, isAboutGpus, isForEngine, needsHostEngine, problemsOf, seenProblem } from '../drill.ts';
+import { asideFromEngine, injectedAt, isAboutGpus, isForEngine, problemsOf, seenProblem } from '../drill.ts';
 import { millis, podSource, present, renderPod, seen, seenCondition, seenInLog } from '../evidence.ts';
 import { engineOfNma, withoutInventory } from '../inventory.ts';
 import { conditionOf, runningPod } from '../liveness.ts';
@@ -24,7 +24,8 @@ export const dcgmServerMissing: Rule = {
 function judgeServer(facts: Facts): Judgement {
   const { nma, drill } = facts;
   const { pod } = nma.dcgmServer;
-  if (!isAboutGpus(facts) || (drill !== undefined && !needsHostEngine(facts))) return irrelevant;
+  const aside = asideFromEngine(facts);
+  if (aside !== undefined) return aside;
   // The missing engine is then what was drilled.
   if (drill?.expectation.reason === lostReason && drill.receipt !== undefined) return irrelevant;
   const running = runningPod(pod);
@@ -136,7 +137,8 @@ export const engineLost: Rule = {
 
 function judgeLoss(facts: Facts): Judgement {
   const { nma, drill } = facts;
-  if (!isAboutGpus(facts) || (drill !== undefined && !needsHostEngine(facts))) return irrelevant;
+  const aside = asideFromEngine(facts);
+  if (aside !== undefined) return aside;
   if (drill?.expectation.reason === lostReason) return irrelevant;
   const { pod } = nma.dcgmServer;
   const problem = problemsOf(facts).find(({ reason }) => reason === 'engine_unreachable');

@@ -131,7 +131,7 @@ function askedEngine(facts: Facts, engines: readonly Engine[]): Engine | undefin
 /** Whether the drill writes into an engine: with the whole inventory at hand, deafness is worth saying without one. */
 function isForHostEngine(facts: Facts): boolean {
   const { drill } = facts;
-  return drill === undefined || (isForEngine(drill) && needsHostEngine(facts));
+  return drill === undefined || (isForEngine(drill) && needsHostEngine(facts) === true);
 }
 
 function enginesOf({ agent }: Facts): readonly Engine[] | undefined {

@@ -2,11 +2,14 @@ import {
   gpuConditionType,
   isNeuronInstance,
   monitors,
-  type PluginName,
+  onlyPluginOf,
 } from '../../catalogue/nma/conditions.ts';
+import { detectionOf } from '../../catalogue/nma/known-reasons.ts';
+import type { PluginName } from '../../store/expectation.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
-import { expectedType } from '../drill.ts';
+import type { NodeCondition } from '../../view/node.ts';
+import { expectedType, isForEngine } from '../drill.ts';
 import { present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
 import { conditionOf, isFresh, runningPod, writingOf } from '../liveness.ts';
 import { nmaNamespace, restartAllNma, restartPod } from '../names.ts';
@@ -23,7 +26,7 @@ export const monitorDisabled: Rule = {
 
 function judgeDisabled(facts: Facts): Judgement {
   const { type, plugin } = expectedMonitor(facts);
-  if (plugin === undefined) return irrelevant;
+  if (plugin === undefined) return withoutPlugin(facts);
   const condition = conditionOf(facts, type);
   const kept = facts.nma.kept?.configuration;
   if (kept !== undefined) {
@@ -89,11 +92,13 @@ const hardware: readonly Hardware[] = [
 ];
 
 function judgeRegistration(facts: Facts): Judgement {
-  const wanted = hardware.find(({ plugin }) => plugin === expectedMonitor(facts).plugin);
+  const { plugin } = expectedMonitor(facts);
+  if (plugin === undefined) return withoutPlugin(facts);
+  const wanted = hardware.find((row) => row.plugin === plugin);
   if (wanted === undefined) return irrelevant;
   const condition = conditionOf(facts, gpuConditionType);
   const isThere = condition !== undefined && isFresh(facts, condition);
-  const isOther = isThere && condition.reason.startsWith('Neuron') !== (wanted.plugin === 'neuron');
+  const isOther = isThere && writerOf(condition) !== wanted.plugin;
   if (isThere && !isOther) return refuted(`${gpuConditionType} is there and fresh`);
   if (facts.nma.disabledPlugins.includes(wanted.plugin)) return irrelevant;
   const line = seenInLog(facts, wanted.skipped);
@@ -164,16 +169,28 @@ function absent(facts: Facts, type: string): Evidence {
   );
 }
 
-/** What the drill expects, or the GPU monitor where there is no drill. */
+/** Two monitors write the condition of GPUs: which one shows what is expected is only known of known reasons. */
+function withoutPlugin(facts: Facts): Judgement {
+  const { drill } = facts;
+  if (expectedType(facts) !== gpuConditionType) return irrelevant;
+  return unknown(`which monitor of NMA would show ${drill?.expectation.reason ?? 'it'} is not known`);
+}
+
+/** The monitor that a condition of GPUs is from: both of them write the same type, and only one runs on a node. */
+function writerOf({ type, reason }: NodeCondition): PluginName {
+  const ready = monitors.find(({ readyReason }) => readyReason === reason)?.plugin;
+  return ready ?? detectionOf({ type, reason })?.plugin ?? 'nvidia';
+}
+
+/** What the drill expects, or the GPU monitor where there is no drill; no plugin: not known which one reacts. */
 function expectedMonitor(facts: Facts): {
   readonly type: string;
   readonly plugin: PluginName | undefined;
 } {
+  const { drill } = facts;
   const type = expectedType(facts);
-  const isNeuron = facts.drill?.expectation.reason.startsWith('Neuron') ?? false;
-  const row = monitors.find(
-    ({ conditionType, plugin }) =>
-      conditionType === type && (plugin === 'neuron') === (isNeuron && type === gpuConditionType),
-  );
-  return { type, plugin: row?.plugin };
+  if (drill === undefined) return { type, plugin: 'nvidia' };
+  // What goes to a host engine is seen by one monitor only, whatever it is called.
+  const byOrder = type === gpuConditionType && isForEngine(drill) ? 'nvidia' : undefined;
+  return { type, plugin: drill.expectation.plugin ?? byOrder ?? onlyPluginOf(type) };
 }

@@ -207,7 +207,7 @@ export const nmaJustStarted: Rule = {
     if (pod === undefined) return irrelevant;
     const [start, at] = [millis(pod.startedAt), millis(injected)];
     if (start === undefined || at === undefined) return unknown('the pod’s start time could not be read');
-    const lead = needsHostEngine(facts) ? policiesListenMaxMs : 1000;
+    const lead = needsHostEngine(facts) === false ? 1000 : policiesListenMaxMs;
     const before = ageSeconds(injected, pod.startedAt) ?? 0;
     if (start + lead < at) return refuted(`the pod ran for ${renderAge(before)} before the injection`);
     const when = before >= 0 ? `${before} s before the injection` : `${-before} s after the injection`;

@@ -1,12 +1,11 @@
-import { reactionWindows } from '../../catalogue/nma/windows.ts';
 import {
-  channelOf,
   gapsOf,
   injectedAt,
   injectedOn,
   isSilent,
   seenInjection,
   waitedSeconds,
+  windowOf,
 } from '../drill.ts';
 import { millis, renderAge, seen } from '../evidence.ts';
 import { irrelevant, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
@@ -40,15 +39,19 @@ export const waitTooShort: Rule = {
     const { drill } = facts;
     const waited = waitedSeconds(facts);
     if (drill === undefined || waited === undefined || !isSilent(facts)) return irrelevant;
-    const channel = channelOf(drill.expectation);
-    const { typicalMs, worstMs } = reactionWindows[channel];
+    const window = windowOf(drill);
+    const { via, reason } = drill.expectation;
+    if (window === undefined)
+      return unknown(`how NMA would get to know of ${reason} is not known, nor how long that takes`);
+    const { typicalMs, worstMs } = window;
+    const how = `${drill.expectation.kind} by ${via}`;
     if (waited * 1000 >= worstMs) {
       return refuted(
-        `waited ${renderAge(waited)}; a healthy NMA needs ${renderAge(worstMs / 1000)} at most (${channel})`,
+        `waited ${renderAge(waited)}; a healthy NMA needs ${renderAge(worstMs / 1000)} at most (${how})`,
       );
     }
     return likely({
-      summary: `The drill waited ${renderAge(waited)}; this reaction takes ${renderAge(typicalMs / 1000)} as a rule and up to ${renderAge(worstMs / 1000)} (${channel}).`,
+      summary: `The drill waited ${renderAge(waited)}; this reaction takes ${renderAge(typicalMs / 1000)} as a rule and up to ${renderAge(worstMs / 1000)} (${how}).`,
       evidence: [
         ...injectedOn(drill).map((result) => seenInjection(facts, result)),
         seen(facts, 'end of the wait', String(drill.waitedUntil)),

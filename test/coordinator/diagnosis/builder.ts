@@ -1,4 +1,5 @@
 import { joinGpus } from '../../../agent/inventory/gpu-join.ts';
+import { detectionOf } from '../../../coordinator/catalogue/nma/known-reasons.ts';
 import { findNmaVersion } from '../../../coordinator/catalogue/nma/versions.ts';
 import { planTarget } from '../../../coordinator/plan/plan.ts';
 import type { TimelineEntry } from '../../../coordinator/store/expectation.ts';
@@ -233,11 +234,12 @@ const expectXid79 = {
 type DrillChange = Partial<DrillFacts> & { readonly parameters?: Readonly<Record<string, unknown>> };
 
 /** Xid 79 on the engine, before anything is injected. */
-export function planned({ parameters, ...over }: DrillChange = {}): DrillFacts {
+export function planned({ parameters, expectation = expectXid79, ...over }: DrillChange = {}): DrillFacts {
   return {
     fault: 'xid',
     order: orderOf(parameters ?? { xid: 79, surfaces: ['dcgm'] }),
-    expectation: expectXid79,
+    // As a plan resolves it.
+    expectation: { ...detectionOf(expectation), ...expectation },
     receipt: undefined,
     refusal: undefined,
     conditionBefore: undefined,

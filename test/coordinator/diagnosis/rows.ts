@@ -78,7 +78,6 @@ const eventXid31 = {
   withinSeconds: 36,
 } as const;
 const conditionXid31 = { ...eventXid31, kind: 'condition', reason: 'NvidiaXID31Error' } as const;
-const lockup = silentLockup().expectation;
 const storyLine = 'NVRM: Xid (PCI:00000000:00:1F.0): 31, Ch 00000001, failed to allocate GPU memory';
 const twoGpus = [
   { id: 0, name: 'NVIDIA H100', pci: '00000000:3B:00.0', uuid: 'GPU-1' },
@@ -844,6 +843,26 @@ export const ruleRows: readonly RuleRow[] = [
     }),
   ],
   [
+    'arm64-gate',
+    'a reason of no version, by the kernel log',
+    'unknown',
+    facts({
+      node: { architecture: 'arm64' },
+      drill: planned({ parameters: { text: 'x' }, expectation: { ...eventXid31, reason: 'NvidiaXidError' } }),
+    }),
+    /how NMA would get to know of NvidiaXidError is not known/,
+  ],
+  [
+    'arm64-gate',
+    'a reason of no version, by the engine',
+    'proven!',
+    facts({
+      node: { architecture: 'arm64' },
+      nma: { version: version('v1.6.4') },
+      drill: planned({ expectation: { ...eventXid31, reason: 'NvidiaXidError' } }),
+    }),
+  ],
+  [
     'monitor-disabled',
     'absent',
     'proven!',
@@ -899,7 +918,11 @@ export const ruleRows: readonly RuleRow[] = [
     'monitor-disabled',
     'no monitor of NMA',
     'irrelevant',
-    facts({ drill: planned({ expectation: { ...lockup, type: 'Ready' } }) }),
+    facts({
+      drill: planned({
+        expectation: { kind: 'event', type: 'Ready', reason: 'SoftLockup', withinSeconds: 60 },
+      }),
+    }),
   ],
   [
     'monitor-not-registered',
@@ -1338,6 +1361,12 @@ export const ruleRows: readonly RuleRow[] = [
     'likely',
     facts({ drill: silent({ expectation: { ...conditionXid31, reason: 'DCGMHealthCode101' } }) }),
     /up to 5 min 16 s/,
+  ],
+  [
+    'wait-too-short',
+    'a reason of no version',
+    'unknown',
+    facts({ drill: silent({ expectation: { ...conditionXid31, reason: 'NvidiaXidError' } }) }),
   ],
   ['wait-too-short', 'long enough', 'refuted', facts({ drill: silent() })],
   ['wait-too-short', 'not waited', 'irrelevant', facts({ drill: planned() })],

@@ -68,6 +68,8 @@ t.test('what a negative drill expects', async (t) => {
       type: 'AcceleratedHardwareReady',
       reason: 'NvidiaXID43Warning',
       message: 'detected unknown XID-43 on the instance, review kernel logs for additional information.',
+      via: 'policy',
+      plugin: 'nvidia',
       event: 'required',
       withinSeconds: 90,
     },
@@ -76,6 +78,7 @@ t.test('what a negative drill expects', async (t) => {
     kind: 'none',
     type: 'KernelReady',
     reason: '',
+    plugin: 'kernel-monitor',
     event: 'allowed',
     withinSeconds: 60,
   });

@@ -90,6 +90,21 @@ t.test('the word of the caller wins', async (t) => {
   t.ok(plan({ ...spec, expectation: { within: '5s' } }).expectation.message, 'the usual message is kept');
 });
 
+t.test('how the monitoring agent gets to know of it is known where the reason is', async (t) => {
+  const xid = { fault: { name: 'xid', parameters: { xid: 79 } } };
+  const { via, plugin } = plan(xid).expectation;
+  t.strictSame([via, plugin], ['policy', 'nvidia']);
+  const asked = (reason: string) => {
+    const expectation = { kind: 'condition', type: 'AcceleratedHardwareReady', reason } as const;
+    const { via, plugin } = plan({ ...xid, expectation }).expectation;
+    return [via, plugin];
+  };
+  t.strictSame(asked('DCGMHealthCode120'), ['health-check', 'nvidia'], 'the fault’s other reaction');
+  t.strictSame(asked('NvidiaNCCLError'), ['kernel-log-rule', 'nvidia'], 'another fault’s');
+  t.strictSame(asked('NeuronDMAError'), ['kernel-log-rule', 'neuron']);
+  t.strictSame(asked('NvidiaXidError'), [undefined, undefined], 'a mistyped one is not guessed at');
+});
+
 t.test('a plan follows from its input', async (t) => {
   const spec = { fault: { name: 'soft-lockup' } };
   t.strictSame(plan(spec), plan(spec));

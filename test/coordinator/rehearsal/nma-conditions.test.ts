@@ -1,5 +1,5 @@
 import t from 'tap';
-import { reactionWindows } from '../../../coordinator/catalogue/nma/windows.ts';
+import { reactionWindow } from '../../../coordinator/catalogue/nma/windows.ts';
 import { createHostEngine } from '../../../coordinator/rehearsal/host-engine/engine.ts';
 import { drill } from '../catalogue/nma/drill.ts';
 import { createManualClock } from '../catalogue/nma/manual-clock.ts';
@@ -273,7 +273,7 @@ t.test('a stopped engine is noticed a request timeout later', async (t) => {
 t.test(
   'a paused engine: a condition within the window, whenever the pause falls between two looks',
   async (t) => {
-    const { bestMs, worstMs } = reactionWindows['engine-pause-condition'];
+    const { bestMs, worstMs } = reactionWindow('engine-pause', 'condition');
     for (let after = 0; after < 30_000; after += 5000) {
       const { clock, engine, gpu, settle } = drill(t);
       await settle();
