@@ -18,6 +18,7 @@ const age: Column = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTi
 const outcome: readonly Column[] = [
   { name: 'Phase', type: 'string', jsonPath: '.status.phase' },
   { name: 'Verdict', type: 'string', jsonPath: '.status.verdict' },
+  { name: 'Injected', type: 'string', jsonPath: '.status.injected' },
   { name: 'Cause', type: 'string', jsonPath: '.status.explanation.code' },
   {
     name: 'Latency',

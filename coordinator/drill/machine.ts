@@ -1,4 +1,3 @@
-import type { Verdict } from '../store/expectation.ts';
 import type {
   Control,
   ControlStatus,
@@ -7,7 +6,7 @@ import type {
   InjectionSpec,
   InjectionStatus,
 } from '../store/experiment.ts';
-import type { Explanation } from '../store/explanation.ts';
+import { abortedSummary, type Summary, summarize } from './summary.ts';
 
 /**
  * Where an experiment goes next. Pure: what has happened stands in the objects, so that a coordinator that was killed
@@ -40,9 +39,6 @@ export type InjectionState = {
   readonly spec: InjectionSpec;
   readonly status: InjectionStatus | undefined;
 };
-
-export type Summary = Required<Pick<ExperimentStatus, 'verdict' | 'counts'>> &
-  Pick<ExperimentStatus, 'phase' | 'explanation' | 'latency'>;
 
 export function nextExperimentStep(
   spec: ExperimentSpec,
@@ -105,45 +101,4 @@ export function nextControlStep(
 
 export function isEnded(status: Pick<ExperimentStatus, 'phase'> | undefined): boolean {
   return status?.phase === 'Completed' || status?.phase === 'Aborted';
-}
-
-/** From the worst to the best: one node that failed is what the caller has to know. */
-const severity: readonly Verdict[] = ['error', 'fail', 'inconclusive', 'aborted', 'pass'];
-
-function summarize(injections: readonly InjectionState[]): Summary {
-  const ended = injections.flatMap(({ status }) => (status?.verdict === undefined ? [] : [status]));
-  const worst = ended.toSorted((left, right) => rank(left.verdict) - rank(right.verdict))[0];
-  const slowest = ended
-    .flatMap(({ latency }) => (latency === undefined ? [] : [latency]))
-    .toSorted((left, right) => right.seconds - left.seconds)[0];
-  const count = (verdict: Verdict) => ended.filter((status) => status.verdict === verdict).length;
-  const explanation: Explanation | undefined = worst?.explanation;
-  return {
-    phase: 'Completed',
-    verdict: worst?.verdict ?? 'error',
-    counts: {
-      total: injections.length,
-      pass: count('pass'),
-      fail: count('fail'),
-      other: injections.length - count('pass') - count('fail'),
-    },
-    ...(explanation === undefined ? {} : { explanation }),
-    ...(slowest === undefined ? {} : { latency: slowest }),
-  };
-}
-
-/** What an abort cut short is what the caller has to know, also where another node ended worse. */
-function abortedSummary(injections: readonly InjectionState[]): Summary {
-  const { explanation: _worst, ...rest } = summarize(injections);
-  const cut = injections.find(({ status }) => status?.verdict === 'aborted')?.status?.explanation;
-  return {
-    ...rest,
-    phase: 'Aborted',
-    verdict: 'aborted',
-    ...(cut === undefined ? {} : { explanation: cut }),
-  };
-}
-
-function rank(verdict: Verdict | undefined): number {
-  return verdict === undefined ? severity.length : severity.indexOf(verdict);
 }

@@ -1,13 +1,16 @@
 import Type, { type Static } from 'typebox';
 import { Latency, VerdictSchema } from '../store/expectation.ts';
 import {
+  Counts,
   ExpectationInput,
   type ExperimentStatus,
   InjectionSpec,
   InjectionStatus,
+  NodeCause,
   Target,
 } from '../store/experiment.ts';
 import { Explanation } from '../store/explanation.ts';
+import { type Injected, InjectedSchema, injectedByAny } from '../store/injected.ts';
 import type { Experiment, Injection } from '../store/store.ts';
 
 const optionalVerdict = Type.Union([VerdictSchema, Type.Null()], { description: 'null: not ended' });
@@ -19,6 +22,7 @@ export const InjectionSummary = Type.Object({
   node: Type.String(),
   phase: Type.String(),
   verdict: optionalVerdict,
+  injected: InjectedSchema,
   cause: Type.Union([Type.String(), Type.Null()], { description: 'code of its explanation' }),
   latency: Type.Union([Latency, Type.Null()]),
 });
@@ -28,6 +32,11 @@ export const ExperimentAnswer = Type.Object(
     name: Type.String(),
     phase: Type.String(),
     verdict: optionalVerdict,
+    injected: InjectedSchema,
+    counts: Type.Union([Counts, Type.Null()], { description: 'nodes by verdict; null: not ended' }),
+    causes: Type.Array(NodeCause, {
+      description: 'why each node ended as it did, the worst first; cut at 100',
+    }),
     explanation: optionalExplanation,
     injections: Type.Array(InjectionSummary),
     fault: Type.Object({ name: Type.String(), parameters: Type.Record(Type.String(), Type.Unknown()) }),
@@ -46,7 +55,12 @@ export const ExperimentAnswer = Type.Object(
 export type ExperimentAnswer = Static<typeof ExperimentAnswer>;
 
 export const InjectionAnswer = Type.Object(
-  { name: Type.String(), spec: InjectionSpec, status: Type.Union([InjectionStatus, Type.Null()]) },
+  {
+    name: Type.String(),
+    injected: InjectedSchema,
+    spec: InjectionSpec,
+    status: Type.Union([InjectionStatus, Type.Null()]),
+  },
   { $id: 'Injection' },
 );
 export type InjectionAnswer = Static<typeof InjectionAnswer>;
@@ -58,12 +72,16 @@ export function experimentAnswer(experiment: Experiment, injections: readonly In
     name: metadata.name,
     phase: status.phase ?? 'Pending',
     verdict: status.verdict ?? null,
+    injected: status.injected ?? injectedByAny(injections.map(injectedIn)),
+    counts: status.counts ?? null,
+    causes: status.causes ?? [],
     explanation: status.explanation ?? null,
     injections: injections.map((injection) => ({
       name: injection.metadata.name,
       node: injection.spec.node,
       phase: injection.status?.phase ?? 'Selected',
       verdict: injection.status?.verdict ?? null,
+      injected: injectedIn(injection),
       cause: injection.status?.explanation?.code ?? null,
       latency: injection.status?.latency ?? null,
     })),
@@ -81,5 +99,15 @@ export function experimentAnswer(experiment: Experiment, injections: readonly In
 }
 
 export function injectionAnswer(injection: Injection): InjectionAnswer {
-  return { name: injection.metadata.name, spec: injection.spec, status: injection.status ?? null };
+  return {
+    name: injection.metadata.name,
+    injected: injectedIn(injection),
+    spec: injection.spec,
+    status: injection.status ?? null,
+  };
+}
+
+/** Nothing is ordered before the first status is written. */
+function injectedIn({ status }: Injection): Injected {
+  return status?.injected ?? 'none';
 }

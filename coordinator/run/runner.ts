@@ -237,6 +237,7 @@ async function concludeRefused(
     startedAt: isoFromMillis(startedAt),
     endedAt: at,
     counts: { total: 0, pass: 0, fail: 0, other: 0 },
+    injected: 'none',
     ...(Array.isArray(refusal.details.skipped) ? { skipped: refusal.details.skipped.slice(0, 100) } : {}),
   };
   await deps.store.writeExperimentStatus(experiment, status);

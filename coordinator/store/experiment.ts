@@ -3,6 +3,7 @@ import { AgentOrder, GpuSelector } from '../../shared/schemas/order.ts';
 import { Receipt } from '../../shared/schemas/receipt.ts';
 import { EventRule, Expectation, Latency, TimelineEntry, VerdictSchema } from './expectation.ts';
 import { Explanation } from './explanation.ts';
+import { InjectedSchema } from './injected.ts';
 
 /** RFC 1123 label, short enough for the names that are derived from it. */
 export const ExperimentName = Type.String({
@@ -117,6 +118,23 @@ export type ExperimentSpec = Static<typeof ExperimentSpec>;
 
 export const experimentPhases = ['Pending', 'Running', 'Completed', 'Aborted'] as const;
 
+/** Nodes by verdict. */
+export const Counts = Type.Object(
+  { total: Type.Integer(), pass: Type.Integer(), fail: Type.Integer(), other: Type.Integer() },
+  { additionalProperties: false, description: 'nodes by verdict' },
+);
+
+/** How one node of an experiment ended; its Injection has the evidence. */
+export const NodeCause = Type.Object(
+  {
+    node: Type.String(),
+    verdict: VerdictSchema,
+    code: Type.String({ description: 'of its explanation' }),
+    summary: Type.String(),
+  },
+  { additionalProperties: false },
+);
+
 export const ExperimentStatus = Type.Object(
   {
     phase: Type.Enum([...experimentPhases]),
@@ -133,11 +151,10 @@ export const ExperimentStatus = Type.Object(
         { description: 'why each other node was left out; cut at 100' },
       ),
     ),
-    counts: Type.Optional(
-      Type.Object(
-        { total: Type.Integer(), pass: Type.Integer(), fail: Type.Integer(), other: Type.Integer() },
-        { additionalProperties: false },
-      ),
+    counts: Type.Optional(Counts),
+    injected: Type.Optional(InjectedSchema),
+    causes: Type.Optional(
+      Type.Array(NodeCause, { description: 'why each node ended as it did, the worst first; cut at 100' }),
     ),
     latency: Type.Optional(Latency),
   },
@@ -235,6 +252,7 @@ export const InjectionStatus = Type.Object(
   {
     phase: Type.Enum([...injectionPhases]),
     verdict: Type.Optional(VerdictSchema),
+    injected: Type.Optional(InjectedSchema),
     explanation: Type.Optional(Explanation),
     baseline: Type.Optional(Baseline),
     receipt: Type.Optional(Receipt),

@@ -1,10 +1,25 @@
+import Type from 'typebox';
 import { isReason, rowOf } from '../../shared/errors.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 
+/** Whether a drill wrote anything to its node, from the weakest to the strongest answer. */
+export const injectedAnswers = ['none', 'perhaps', 'yes'] as const;
+export type Injected = (typeof injectedAnswers)[number];
+export const InjectedSchema = Type.Enum([...injectedAnswers], {
+  description:
+    'whether anything was injected, controls included; yes: read back; perhaps: an order was sent and nothing shows what became of it',
+});
+
 /** An order that ended with a reason, as far as it decides whether anything was written. */
-type RefusedOrder = {
+export type RefusedOrder = {
   readonly reason: string;
   readonly details?: Readonly<Record<string, unknown>>;
+};
+
+/** One order as it stands in a status. With neither a receipt nor a refusal it has been sent, or is about to be. */
+export type SentOrder = {
+  readonly receipt?: Pick<Receipt, 'surfaces' | 'state'>;
+  readonly refusal?: RefusedOrder;
 };
 
 /**
@@ -20,4 +35,20 @@ export function mayBeInjected(
   if (!isReason(reason)) return true;
   const { injected } = rowOf(reason);
   return injected === 'perhaps' || (injected === 'if-begun' && outcome === 'failed');
+}
+
+/** What the answer to one order says. */
+export function injectedByOrder({ receipt, refusal }: SentOrder): Injected {
+  if (receipt === undefined) return refusal === undefined || mayBeInjected(refusal) ? 'perhaps' : 'none';
+  const { surfaces, state } = receipt;
+  if (surfaces.some(({ outcome }) => outcome === 'injected')) return 'yes';
+  const isOpen =
+    state === 'running' ||
+    surfaces.some(({ outcome, code = 'internal' }) => mayBeInjected({ reason: code }, outcome));
+  return isOpen ? 'perhaps' : 'none';
+}
+
+/** The strongest of the answers of several orders or nodes; none where there are none. */
+export function injectedByAny(answers: readonly Injected[]): Injected {
+  return injectedAnswers.findLast((answer) => answers.includes(answer)) ?? 'none';
 }

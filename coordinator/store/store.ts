@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { Refusal } from '../../shared/errors.ts';
 import type { Cluster, KubeObject, ObjectMeta } from '../cluster/port.ts';
 import type { ExperimentSpec, ExperimentStatus, InjectionSpec, InjectionStatus } from './experiment.ts';
+import { type Injected, injectedByAny, injectedByOrder } from './injected.ts';
 
 export type Experiment = {
   readonly metadata: ObjectMeta;
@@ -113,10 +114,20 @@ export function createStore(cluster: Cluster, namespace: string): Store {
       }
     },
     async writeInjectionStatus({ metadata, spec }, status) {
-      const object = { ...typeOf('Injection'), metadata, spec, status };
+      const answered = { ...status, injected: injectedOf(status) };
+      const object = { ...typeOf('Injection'), metadata, spec, status: answered };
       return injectionFrom(await cluster.replace('injections', object, 'status'));
     },
   };
+}
+
+/** A drill that was cut short may have lost its only trace of an order: then what was known before it stands. */
+function injectedOf(status: InjectionStatus): Injected {
+  const { phase, receipt, refusal, controls = [], injected = 'none' } = status;
+  const isSent = receipt !== undefined || refusal !== undefined || phase === 'Injecting';
+  const orders = [...(isSent ? [status] : []), ...controls];
+  const before = phase === 'Completed' && !isSent ? injected : 'none';
+  return injectedByAny([before, ...orders.map(injectedByOrder)]);
 }
 
 function typeOf(kind: 'Experiment' | 'Injection') {

@@ -91,6 +91,7 @@ t.test('agents that are not as they should be, and nodes that go', async (t) => 
   await t.test('one that may not, and none at all', async (t) => {
     t.match(await drill('safe'), {
       verdict: 'error',
+      injected: 'none',
       explanation: { code: 'agent-disarmed', remedy: /--arm/ },
     });
     t.match(await drill('none'), { verdict: 'error', explanation: { code: 'agent-unknown' } });
@@ -109,6 +110,7 @@ t.test('agents that are not as they should be, and nodes that go', async (t) => 
     rig.node('mute').kernelLog.dropWrites(true);
     t.match(await drill('mute'), {
       verdict: 'inconclusive',
+      injected: 'perhaps',
       explanation: { code: 'injection-not-proven', evidence: [{ observed: /read_back_failed/ }] },
     });
     const [injection] = await rest.injections('mute');

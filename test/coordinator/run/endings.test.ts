@@ -58,6 +58,8 @@ t.test('aborts and deadlines', async (t) => {
     t.match(await rest.ended('early'), {
       phase: 'Aborted',
       verdict: 'aborted',
+      injected: 'none',
+      causes: [],
       injections: [],
       explanation: { code: 'aborted', summary: /before anything was written/, remedy: 'Nothing to undo.' },
     });
@@ -70,7 +72,8 @@ t.test('aborts and deadlines', async (t) => {
     t.match(await rest.ended('prep'), {
       phase: 'Aborted',
       explanation: { code: 'aborted', summary: /before anything was written/ },
-      injections: [{ verdict: 'aborted', cause: 'aborted' }],
+      injected: 'none',
+      injections: [{ verdict: 'aborted', injected: 'none', cause: 'aborted' }],
     });
     t.equal(recordsWith(rig, 'prep', 'conntrack'), 0);
   });
@@ -83,6 +86,7 @@ t.test('aborts and deadlines', async (t) => {
     const answer = await rest.ended('order');
     t.match(answer, {
       phase: 'Aborted',
+      injected: 'yes',
       explanation: {
         code: 'aborted',
         summary: /after the injection/,
@@ -102,6 +106,7 @@ t.test('aborts and deadlines', async (t) => {
     await abort('stuck');
     t.match(await rest.ended('stuck'), {
       phase: 'Aborted',
+      injected: 'perhaps',
       explanation: { summary: /may have been carried out/, remedy: /GetReceipt/ },
     });
   });
