@@ -41,6 +41,7 @@ export const nodeFlags = {
 /** Goes with the flags: glibc would otherwise reserve an arena per thread, 3 MiB more. */
 export const nodeEnvironment = { MALLOC_ARENA_MAX: '1' } as const;
 
+/** The repository's folder, with a separator at its end. */
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** CommonJS dependencies ask for these; an ES module has none of them. */
@@ -56,8 +57,10 @@ const entryPoints = {
   coordinator: { coordinator: 'coordinator/main.ts' },
 } as const;
 
+/** What is bundled: the two programs, and the child that loads NVML. */
 export type ProgramName = keyof typeof entryPoints;
 
+/** In the order in which they are bundled. */
 export const programNames = Object.keys(entryPoints) as ProgramName[];
 
 /** Compiled code, which no bundler can take in: the package that asks for it, and where it lies by architecture. */
@@ -142,6 +145,7 @@ export async function bundle(outDir: string): Promise<Bundle> {
   };
 }
 
+/** Size of a file, or of all files below a folder. */
 export function bytesOf(path: string): number {
   const found = statSync(path);
   if (!found.isDirectory()) return found.size;

@@ -1,4 +1,4 @@
-/** JSON in which the order of keys makes no difference: two values say the same where these texts are equal. */
+/** JSON in which the order of keys makes no difference: two values are equal where these texts are. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, part: unknown) =>
     part !== null && typeof part === 'object' && !Array.isArray(part)

@@ -11,6 +11,7 @@ export interface Clock {
 /** Node's timers hold 31 bits; longer waits are cut into pieces. */
 const longestTimer = 2 ** 31 - 1;
 
+/** The machine's wall clock: it may be set back while the program runs. */
 export function createRealClock(): Clock {
   return {
     now: () => Date.now(),
@@ -47,6 +48,7 @@ async function sleepAbortably(milliseconds: number, signal?: AbortSignal): Promi
   }
 }
 
+/** `2026-11-23T02:24:09.000Z`. Throws RangeError for a time that no Date has. */
 export function isoFromMillis(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
 }

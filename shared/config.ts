@@ -1,21 +1,25 @@
 import { parseArgs } from 'node:util';
 
 /**
- * What a program can be told, in one table: flags, environment, defaults and help come from the same rows.
+ * The options of a program, in one table: flags, environment, defaults and help come from the same rows.
  * A flag wins over the environment. Everything wrong is reported at once, each with its flag's name.
  */
 export type OptionRow = {
   readonly kind: 'text' | 'number' | 'switch' | 'list';
+  /** One line of the help text, with the unit of a number. */
   readonly help: string;
   /** How the value is shown in the help text, such as `HOST:PORT`. */
   readonly value?: string;
+  /** The environment variable that stands for the flag; absent: none. */
   readonly env?: string;
+  /** True: an absent value is a fault. */
   readonly required?: boolean;
   readonly default?: string | number | boolean | readonly string[];
   /** Returns what is wrong with the value, or undefined. */
   readonly check?: (value: string) => string | undefined;
 };
 
+/** By the name of the flag, without its dashes. */
 export type OptionTable = Readonly<Record<string, OptionRow>>;
 
 type ValueOf<R extends OptionRow> = R['kind'] extends 'number'
@@ -34,15 +38,21 @@ type IsSure<R extends OptionRow> = R extends { required: true }
       ? true
       : false;
 
+/** The values by flag name; an option without default that may be absent is `undefined`. */
 export type ConfigOf<T extends OptionTable> = {
   readonly [K in keyof T]: IsSure<T[K]> extends true ? ValueOf<T[K]> : ValueOf<T[K]> | undefined;
 };
 
+/** What was read, the help text that was asked for, or all that is wrong with the arguments. */
 export type ConfigOutcome<C> =
   | { readonly config: C }
   | { readonly help: string }
   | { readonly faults: readonly string[]; readonly help: string };
 
+/**
+ * Reads flags and environment by the table. `argv` starts behind the program's name. Never throws, reads nothing
+ * else.
+ */
 export function readConfig<const T extends OptionTable>(
   program: string,
   table: T,
@@ -196,10 +206,12 @@ export function parseListenAddress(
   return host === undefined || port > 65535 ? undefined : { host, port };
 }
 
+/** A `check` for HOST:PORT. */
 export function checkListenAddress(text: string): string | undefined {
   return parseListenAddress(text) === undefined ? 'not HOST:PORT, such as 127.0.0.1:9475' : undefined;
 }
 
+/** Whether only this machine can connect to it; a name other than `localhost` is not resolved. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }

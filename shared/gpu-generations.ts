@@ -1,9 +1,13 @@
 /** Oldest first. */
 const generations = ['Volta', 'Turing', 'Ampere', 'Ada', 'Hopper', 'Blackwell'] as const;
+/** An architecture of data-centre GPUs, by NVIDIA's name for it. */
 export type Generation = (typeof generations)[number];
 
 /** `before`: the first generation that no longer has it. */
-export type GenerationRange = { readonly from?: Generation; readonly before?: Generation };
+export type GenerationRange = {
+  /** The first generation that has it; absent: all older ones do. */ readonly from?: Generation;
+  readonly before?: Generation;
+};
 
 /** Product names as NVML and DCGM report them: `NVIDIA A10G`, `Tesla V100-SXM2-16GB`. */
 const names: Readonly<Record<Generation, RegExp>> = {

@@ -4,7 +4,7 @@ import type { GpuFacts, HostEngineFacts } from './schemas/inventory.ts';
 import type { GpuSelector } from './schemas/order.ts';
 import type { AddressIsGpu } from './xid/guard.ts';
 
-/** What NVML says, or why there is no answer. */
+/** NVML's answer, or why there is none. */
 export type NvmlAnswer =
   | { readonly available: true; readonly driverVersion: string; readonly gpus: readonly GpuFacts[] }
   | { readonly available: false; readonly because: string };

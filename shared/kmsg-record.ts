@@ -8,6 +8,7 @@ export type KmsgRecord = {
   readonly sequence: number;
   /** Since boot, on the kernel's clock. */
   readonly microseconds: number;
+  /** `-`, or `c` for a piece of a continued line. */
   readonly flags: string;
   /** The first line, with `\xNN` undone. */
   readonly text: string;
@@ -15,7 +16,9 @@ export type KmsgRecord = {
   readonly raw: string;
 };
 
+/** syslog(2)'s levels; the place in the list is the number in the record. */
 export const kmsgLevels = ['emerg', 'alert', 'crit', 'err', 'warning', 'notice', 'info', 'debug'] as const;
+/** By its name in `dmesg --level`. */
 export type KmsgLevel = (typeof kmsgLevels)[number];
 
 /**

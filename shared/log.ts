@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 
+/** Structured logging: facts first, a constant sentence last. */
 export type Log = {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -8,7 +9,9 @@ export type Log = {
   child(bindings: object): Log;
 };
 
+/** Each logs its own and all to the right of it. */
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+/** The value of `--log-level`. */
 export type LogLevel = (typeof logLevels)[number];
 
 /**
@@ -27,6 +30,7 @@ export function createLog(options: { readonly name: string; readonly level: LogL
   );
 }
 
+/** Logs nothing. */
 export function createSilentLog(): Log {
   return pino({ level: 'silent' });
 }

@@ -6,6 +6,7 @@ import { Refusal } from './errors.ts';
  * kernel SXid lines `0000:05:00.0`. Source: open-gpu-kernel-modules kernel_rc.c, nvml.h (nvmlPciInfo_t).
  */
 export type PciAddress = {
+  /** 16 or 32 bits. */
   readonly domain: number;
   readonly bus: number;
   readonly device: number;
@@ -48,6 +49,7 @@ export function pciToNvml(pci: PciAddress): string {
   return `${hex(pci.domain, 8)}:${hex(pci.bus, 2)}:${hex(pci.device, 2)}.${pci.function}`.toUpperCase();
 }
 
+/** Function and domain count as well. */
 export function isSamePci(left: PciAddress, right: PciAddress): boolean {
   return pciToSysfs(left) === pciToSysfs(right);
 }

@@ -14,7 +14,7 @@ import { type CreateReview, createClusterGate, createTokenFileGate, type Gate } 
 import { followFiles, readAuthorities, type ServerTls } from './http/tls.ts';
 import { createLog, type Log, type LogLevel, logLevels } from './log.ts';
 
-/** What every program of ours can be told. */
+/** The option that every program has. */
 export const logLevelRow = {
   kind: 'text',
   value: logLevels.join('|'),
@@ -24,7 +24,7 @@ export const logLevelRow = {
   help: 'how much to log, as JSON lines on standard error',
 } as const satisfies OptionRow;
 
-/** What our servers can be told besides. */
+/** The options that every server has; `listen` is the default address. */
 export function serverRows<const L extends string>(listen: L) {
   return {
     listen: {
@@ -33,7 +33,7 @@ export function serverRows<const L extends string>(listen: L) {
       env: 'XIDRILL_LISTEN',
       default: listen,
       check: checkListenAddress,
-      help: 'where to serve; beyond loopback only with --token-file or --audience',
+      help: 'where to listen; beyond loopback only with --token-file or --audience',
     },
     'token-file': {
       kind: 'text',
@@ -52,7 +52,7 @@ export function serverRows<const L extends string>(listen: L) {
       kind: 'text',
       value: 'FILE',
       env: 'XIDRILL_TLS_CERT_FILE',
-      help: 'serve over TLS with this PEM certificate chain; read again when it changes',
+      help: 'listen over TLS with this PEM certificate chain; read again when it changes',
     },
     'tls-key-file': {
       kind: 'text',
@@ -98,17 +98,18 @@ export function configOrExit<const T extends OptionTable>(
   process.exit(faults === '' ? 0 : 2);
 }
 
+/** A server's configuration and what follows from it, ready to be used. */
 export type ServerProgram<T extends ServerTable> = {
   readonly config: ConfigOf<T>;
   readonly log: Log;
   readonly address: { readonly host: string; readonly port: number };
-  /** What to serve with: an empty object, or TLS. */
+  /** For `createServer`: an empty object, or TLS. */
   readonly tls: { readonly tls?: ServerTls };
   /** Whom to let in: an empty object, or a gate; `reviews` is asked for only where a cluster decides. */
   gate(parts: { readonly clock: Clock; reviews(): CreateReview }): { readonly gate?: Gate };
 };
 
-/** Reads a server's configuration; nobody but this machine may call it without a token. */
+/** Reads a server's configuration; without a token only this machine may call it. */
 export function serverProgram<const T extends ServerTable>(
   name: string,
   table: T,
@@ -147,7 +148,7 @@ export function serverProgram<const T extends ServerTable>(
       const authorities = followFiles(
         { clientCaFile },
         () => new Set(readAuthorities(clientCaFile, 'client-ca-file').map((found) => found.fingerprint256)),
-        (because) => log.error({ because }, 'the new authority is not used; the one before it goes on'),
+        (because) => log.error({ because }, 'the new authority is not used; keeping the previous one'),
       );
       log.info(
         { name: clientName, user: user ?? 'everybody' },

@@ -1,3 +1,4 @@
 import manifest from '../package.json' with { type: 'json' };
 
+/** Of both programs, from package.json. */
 export const version: string = manifest.version;

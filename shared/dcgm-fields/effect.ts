@@ -4,6 +4,7 @@ import type { Effect, FieldRow, PolicyKind, Rule } from './row.ts';
 import { fieldRows } from './rows.ts';
 import { exampleOf, isMatch, renderRule } from './rule.ts';
 
+/** A field and value that the caller may have meant. */
 export type Suggestion = {
   readonly field: number;
   readonly name: string;
@@ -11,6 +12,7 @@ export type Suggestion = {
   readonly because: string;
 };
 
+/** Why nothing reacts to a value, as a sentence, and what was perhaps meant. */
 export type NoEffect = { readonly summary: string; readonly didYouMean: readonly Suggestion[] };
 
 /** The smallest number that DCGM reads as "no value" in a whole-number field (dcgm_fields.h, DCGM_INT64_BLANK). */
@@ -76,6 +78,7 @@ export function notesOn(field: FieldRow, value: string): readonly string[] {
   return [...new Set(matching.flatMap((effect) => (effect.note === undefined ? [] : [effect.note])))];
 }
 
+/** `field 150 is the GPU temperature in °C`. */
 export function is(field: FieldRow): string {
   const unit = field.unit === undefined ? '' : ` in ${field.unit}`;
   return `field ${field.id} is ${field.what}${unit}`;
@@ -84,7 +87,7 @@ export function is(field: FieldRow): string {
 function why(field: FieldRow, value: string): string {
   if (field.blind !== undefined) return field.blind;
   const wanted = field.effects ?? [];
-  if (wanted.length === 0) return 'nobody reacts to it';
+  if (wanted.length === 0) return 'nothing reacts to it';
   const given = field.unit === undefined ? value : `${value} ${field.unit}`;
   const conditions = wanted.map(
     (effect) => `${renderEffect(effect)} wants ${renderRule(effect.rule, field.unit)}`,
@@ -92,6 +95,7 @@ function why(field: FieldRow, value: string): string {
   return `${given} is healthy (${conditions.join('; ')})`;
 }
 
+/** Who reacts, as the object of a sentence: `the XID policy`. */
 export function renderEffect(effect: Effect): string {
   switch (effect.kind) {
     case 'policy':
@@ -103,6 +107,7 @@ export function renderEffect(effect: Effect): string {
   }
 }
 
+/** What was perhaps meant, most likely first. */
 export function suggestions(field: FieldRow, value: string): Suggestion[] {
   const named = fieldRows
     .filter((row) => row.id !== field.id && row.wellKnown?.values.includes(Number(value)) === true)

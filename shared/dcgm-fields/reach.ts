@@ -14,13 +14,14 @@ export type CheckedOn = {
   readonly gpuName?: string | undefined;
 };
 
+/** A checked value of a field, on an engine and a GPU. */
 export type Reached = CheckedOn & {
   readonly field: FieldRow;
   /** What `assertFieldValue` returned. */
   readonly value: string;
 };
 
-/** Who comes first where nobody is named: what shows soonest. */
+/** Which reader a value is meant for where none is named: the one that shows soonest. */
 const soonest: readonly Reach[] = ['policy', 'watch', 'health'];
 
 /** Whether the engine is at least this version; an unknown one counts as the newest. */
@@ -49,6 +50,7 @@ export function effectOf<R extends Reach>(
   );
 }
 
+/** Who reacts to it soonest; undefined: nothing does. */
 export function firstReach(reached: Reached): Reach | undefined {
   return soonest.find((reach) => effectOf(reached, reach) !== undefined);
 }

@@ -5,12 +5,15 @@ import { countersCompareSince, keepsWatchedSince } from './engine-versions.ts';
 import { effectOf, explainMiss, firstReach, isSince, type Reached } from './reach.ts';
 import type { FieldRow } from './row.ts';
 
+/** One run of `dcgmi test --inject`. */
 export type RecipeStep = {
+  /** DCGM field id. */
   readonly field: number;
   /** As `dcgmi -v` takes it. */
   readonly value: string;
   /** After the first step of the recipe. */
   readonly afterMs: number;
+  /** How far ahead of the run the sample is stamped. */
   readonly offsetSeconds: number;
 };
 
@@ -19,23 +22,25 @@ export type Recipe = {
   readonly steps: readonly RecipeStep[];
   /** Set where one writing is not enough: the steps again, so often and so long. */
   readonly repeat?: { readonly everyMs: number; readonly forMs: number };
-  /** Set where one sample stands for all: how long it holds, and what ends it early. */
+  /** Set where one sample of the future stands for all: how long, and what ends it early. */
   readonly hold?: { readonly forMs: number; readonly undo: readonly RecipeStep[] };
   /** Why so, one sentence a reason. */
   readonly because: readonly string[];
 };
 
+/** What decides how a value has to be written. */
 export type RecipeInput = Reached & {
   /** undefined: whoever reacts first. */
   readonly reach: Reach | undefined;
   /** Whether the engine has a sample with a value of the field on this GPU; undefined: not asked yet. */
   readonly hasSample: boolean | undefined;
+  /** Given by the caller; undefined: the recipe decides. */
   readonly offsetSeconds: number | undefined;
   /** How long it is to last; undefined: once, or until a health check has surely come where one is to react. */
   readonly forMs: number | undefined;
-  /** With `forMs`: the beat instead of the recipe's own, and nothing is held. */
+  /** With `forMs`: the refresh interval instead of the recipe's own, and no sample of the future. */
   readonly everyMs?: number | undefined;
-  /** Although it does not reach who is meant: the recipe says so instead of refusing. */
+  /** Write it although it does not reach whom it is meant for: the recipe notes it instead of refusing. */
   readonly force?: boolean | undefined;
 };
 
@@ -44,7 +49,7 @@ export const defaultOffsetSeconds = 1;
 /** Two samples of one whole second are compared as one, and dcgmi stamps whole seconds. */
 const nextSecondMs = 1050;
 /** Well inside the 30 s after which the engine reads a field of the health checks itself. */
-const beatMs = 20_000;
+const refreshMs = 20_000;
 /** How often the engine reads the fields of policies and of health checks itself (dcgm.md §2, §3). */
 const policyPollMs = 10_000;
 const healthPollMs = 30_000;
@@ -60,15 +65,15 @@ export function recipeFor(input: RecipeInput): Recipe {
   const missed = input.reach === undefined ? undefined : explainMiss(input, input.reach);
   if (missed !== undefined && !force) throw refuseNoEffect(input.field, input.value, missed);
   const forced = missed === undefined ? [] : [`forced, although nothing follows: ${missed.summary}`];
-  const { because, ...recipe } = recipes[reach ?? 'nobody'](input);
+  const { because, ...recipe } = recipes[reach ?? 'none'](input);
   return { ...recipe, because: [...forced, ...because] };
 }
 
-const recipes: Readonly<Record<Reach | 'nobody', (input: RecipeInput) => Recipe>> = {
+const recipes: Readonly<Record<Reach | 'none', (input: RecipeInput) => Recipe>> = {
   policy: policyRecipe,
   health: healthRecipe,
   watch: watchRecipe,
-  nobody: (input) => repeated(input, { steps: [stepOf(input)], because: [] }, input.forMs),
+  none: (input) => repeated(input, { steps: [stepOf(input)], because: [] }, input.forMs),
 };
 
 function policyRecipe(input: RecipeInput): Recipe {
@@ -110,7 +115,7 @@ function healthRecipe(input: RecipeInput): Recipe {
     return repeated(input, { ...once, because: [...because, ...gaps(input)] }, forMs);
   if (field.polledSeconds !== undefined) return stays(input, once, field.polledSeconds, forMs);
   if (isPolicyField(field)) return held(input, once, forMs);
-  const rhythm = `the monitoring agent asks every ${healthTickMs / 1000} s and the engine reads the field itself after ${healthPollMs / 1000} s, so it is written again every ${beatMs / 1000} s`;
+  const rhythm = `the monitoring agent asks every ${healthTickMs / 1000} s and the engine reads the field itself after ${healthPollMs / 1000} s, so it is written again every ${refreshMs / 1000} s`;
   return repeated(input, { ...once, because: [...because, rhythm] }, forMs);
 }
 
@@ -135,7 +140,7 @@ function baseline(input: RecipeInput): {
 /** RETIRED_PAGES_LIMIT: the one check that looks at both halves. */
 const sumOfPages = 7;
 
-/** Why a beat that was asked for may not be enough. */
+/** Why a refresh interval that was asked for may not be enough. */
 function gaps({ field, everyMs = 0 }: RecipeInput): readonly string[] {
   const ownMs = isPolicyField(field) ? policyPollMs : healthPollMs;
   if (everyMs <= ownMs || field.polledSeconds !== undefined) return [];
@@ -152,12 +157,12 @@ function watchRecipe(input: RecipeInput): Recipe {
       : [];
   const steps = [stepOf(input)];
   if (isSince(engineVersion, keepsWatchedSince)) {
-    const kept = `${engineName(engineVersion)} keeps the sample for 600 s, and the monitoring agent reads every ${fieldTickMs / 1000} s: once is enough`;
+    const enough = `${engineName(engineVersion)} keeps the sample for 600 s, and the monitoring agent reads every ${fieldTickMs / 1000} s: once is enough`;
     return forMs === undefined
-      ? { steps, because: [...when, kept] }
+      ? { steps, because: [...when, enough] }
       : repeated(input, { steps, because: when }, forMs);
   }
-  const short = `host engine ${engineVersion} keeps a sample for about 33 s, and the monitoring agent reads every ${fieldTickMs / 1000} s, so it is written again every ${beatMs / 1000} s`;
+  const short = `host engine ${engineVersion} keeps a sample for about 33 s, and the monitoring agent reads every ${fieldTickMs / 1000} s, so it is written again every ${refreshMs / 1000} s`;
   const lasting = forMs ?? (reach === undefined ? undefined : healthTickSurelyMs);
   return repeated(input, { steps, because: [...when, short] }, lasting);
 }
@@ -198,10 +203,10 @@ function held(input: RecipeInput, once: Recipe, forMs: number): Recipe {
   };
 }
 
-/** As long as it is to last, where that was said. */
+/** Repeats the steps for that long; undefined: once. */
 function repeated(input: RecipeInput, once: Recipe, forMs: number | undefined): Recipe {
   if (forMs === undefined) return once;
-  return { ...once, repeat: { everyMs: input.everyMs ?? beatMs, forMs } };
+  return { ...once, repeat: { everyMs: input.everyMs ?? refreshMs, forMs } };
 }
 
 function stepOf(input: RecipeInput, other: Partial<RecipeStep> = {}): RecipeStep {

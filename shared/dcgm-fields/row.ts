@@ -1,5 +1,6 @@
 import type { GenerationRange } from '../gpu-generations.ts';
 
+/** The type in which DCGM stores the field (dcgm_fields.h). */
 export type FieldType = 'int64' | 'double' | 'string' | 'binary';
 
 /** The seven kinds of violation that a client of the host engine can register for. */
@@ -29,8 +30,10 @@ export type Rule =
   /** Packed as mantissa × 256 + exponent, read as mantissa × 10^-exponent; `zero`: whether 0 counts as well. */
   | { readonly op: 'error-rate'; readonly above: number; readonly zero: boolean };
 
+/** Both ends are allowed; in the field's unit. */
 export type Range = { readonly minimum: number; readonly maximum: number };
 
+/** One reader that reacts to the field: `rule` has the values. */
 export type Effect =
   | { readonly kind: 'policy'; readonly policy: PolicyKind; readonly rule: Rule; readonly note?: string }
   | {
@@ -53,7 +56,9 @@ export type Effect =
   /** Read by the node monitoring agent itself, every 5 minutes. */
   | { readonly kind: 'watch'; readonly reason: string; readonly rule: Rule; readonly note?: string };
 
+/** A DCGM field that can be injected: what it means, who reacts to which value, what people confuse it with. */
 export type FieldRow = {
+  /** The number in dcgm_fields.h, the same in every release. */
   readonly id: number;
   /** Since DCGM 4.6. */
   readonly name: string;
@@ -63,7 +68,9 @@ export type FieldRow = {
   readonly olderName?: string;
   /** The short name, such as `xid_errors`. */
   readonly tag?: string;
+  /** Decides how a value is checked and how `dcgmi -v` takes it. */
   readonly type: FieldType;
+  /** As it stands behind a number, `°C`; absent: a count or a code. */
   readonly unit?: string;
   /** What hardware can have; another value is refused unless it is forced or a rule names it. Absent: a text. */
   readonly range?: Range;
@@ -77,9 +84,9 @@ export type FieldRow = {
   readonly sticky?: true;
   /** What takes an injected value back; 0 where absent. */
   readonly healthy?: string;
-  /** Absent: nobody reacts to any value. */
+  /** Absent: nothing reacts to any value. */
   readonly effects?: readonly Effect[];
-  /** Why nobody reacts, where that is surprising. */
+  /** Why nothing reacts, where that is surprising. */
   readonly blind?: string;
   /** Values that do harm and are never injected. */
   readonly forbidden?: readonly { readonly rule: Rule; readonly because: string }[];

@@ -1357,7 +1357,7 @@ export const fieldRows: readonly FieldRow[] = [
     type: 'int64',
     range: range(0, 99_999),
     what: 'the fatal SXid of an NVSwitch',
-    blind: 'it belongs to a switch; on a GPU nobody looks at the value',
+    blind: 'it belongs to a switch; on a GPU nothing reads the value',
     confusedWith: [
       { field: 230, because: 'the Xid of a GPU; the XID policy' },
       { field: 429, because: 'NVLink replay errors of a GPU; the NVLink policy' },
@@ -1370,7 +1370,7 @@ export const fieldRows: readonly FieldRow[] = [
     type: 'int64',
     range: range(0, 99_999),
     what: 'the non-fatal SXid of an NVSwitch',
-    blind: 'it belongs to a switch; on a GPU nobody looks at the value',
+    blind: 'it belongs to a switch; on a GPU nothing reads the value',
     confusedWith: [
       { field: 230, because: 'the Xid of a GPU; the XID policy' },
       { field: 429, because: 'NVLink replay errors of a GPU; the NVLink policy' },

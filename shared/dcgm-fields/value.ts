@@ -5,7 +5,7 @@ import { isMatch } from './rule.ts';
 
 const lowestInt64 = -(2n ** 63n);
 const highestInt64 = 2n ** 63n - 1n;
-/** dcgmi copies a text into 256 bytes and cuts it without a word. */
+/** dcgmi copies a text into 256 bytes and cuts it silently. */
 const longestText = 255;
 
 const expected: Record<FieldType, string> = {

@@ -99,6 +99,7 @@ export function gpuIdFor(engine: HostEngineFacts, gpu: GpuNames): number {
   throw gpuMissing(engine, [gpu.uuid, gpu.pci].filter((text) => text !== undefined).join(' at '));
 }
 
+/** Refusal `gpu_not_in_engine`: the engine lists no such GPU. `asked`: the GPU as the request names it. */
 export function gpuMissing(engine: HostEngineFacts, asked: string): Refusal {
   const known = engine.gpus.map((gpu) => `${gpu.id}: ${gpu.uuid} ${gpu.pci}`);
   const list = known.length === 0 ? 'no GPU at all' : known.join('; ');

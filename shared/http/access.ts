@@ -12,14 +12,14 @@ declare module 'fastify' {
 /** For routes that tell nothing about the cluster. */
 export const open = { access: 'open' } as const;
 
-/** A route without a word about who may call it is a defect of ours, and ends the program before it serves. */
+/** A route without an access rule is a defect of ours, and ends the program before it listens. */
 export function assertHasAccess(route: {
   readonly method: string | readonly string[];
   readonly url: string;
   readonly config?: { readonly access?: RouteAccess };
 }): void {
   if (route.config?.access !== undefined) return;
-  throw new Error(`${[route.method].flat().join(', ')} ${route.url} does not say who may call it`);
+  throw new Error(`${[route.method].flat().join(', ')} ${route.url} has no access rule`);
 }
 
 /** What one request to the route does. */

@@ -21,7 +21,7 @@ export function registerAdmission(app: FastifyInstance, gate: Gate | undefined):
   app.decorateRequest('admit', async function admit(this: FastifyRequest, access?: Access) {
     const { access: rule } = this.routeOptions.config;
     if (gate === undefined || rule === 'open') return;
-    if (rule === undefined) throw new Error('a route that does not say who may call it');
+    if (rule === undefined) throw new Error('a route without an access rule');
     const asked = access ?? accessOf(rule, this.params);
     await gate.admit(this.headers.authorization, asked, this.raw.socket);
   });
@@ -32,7 +32,7 @@ export function registerAdmission(app: FastifyInstance, gate: Gate | undefined):
 }
 
 /**
- * For an answer that lasts: calls `end` once the caller may no longer have it, until the signal is aborted. An API server
+ * For an answer that is streamed: calls `end` once the caller may no longer have it, until the signal is aborted. An API server
  * that cannot be asked ends nothing.
  */
 export function untilRefused(

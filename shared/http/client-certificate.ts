@@ -5,8 +5,9 @@ import { Refusal } from '../errors.ts';
 import { certificateFaults } from './certificate-faults.ts';
 import type { Gate } from './gate.ts';
 
+/** Which client certificates are accepted. */
 export type CertificateRule = {
-  /** SHA-256 fingerprints of the authorities that are believed now. */
+  /** SHA-256 fingerprints of the authorities that are trusted now. */
   readonly authorities: () => ReadonlySet<string>;
   /** The DNS name that the certificate has to be issued for. */
   readonly name: string;
@@ -44,7 +45,7 @@ function shownBy(
   if (certificate === undefined) return 'none';
   const { validTo, subjectAltName = 'no name' } = certificate;
   const code = faultAtHandshake(peer) ?? (Date.parse(validTo) < now ? 'CERT_HAS_EXPIRED' : undefined);
-  if (code !== undefined) return { fault: `${certificateFaults[code] ?? 'is not believed'} (${code})` };
+  if (code !== undefined) return { fault: `${certificateFaults[code] ?? 'is not trusted'} (${code})` };
   const known = authorities();
   if (!chainOf(peer).some(({ fingerprint256 }) => known.has(fingerprint256)))
     return { fault: 'comes from an authority that is not trusted any more' };
@@ -59,7 +60,7 @@ function faultAtHandshake(peer: TLSSocket): string | undefined {
   return peer.authorized ? undefined : 'UNABLE_TO_VERIFY_LEAF_SIGNATURE';
 }
 
-/** From the certificate that was shown to the root by which it was believed, which its issuer is itself. */
+/** From the certificate that was shown to the root that it was trusted by, which its issuer is itself. */
 function chainOf(peer: TLSSocket): readonly DetailedPeerCertificate[] {
   const chain = [peer.getPeerCertificate(true)];
   for (let last = chain[0]; last !== undefined; ) {

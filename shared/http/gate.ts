@@ -6,6 +6,7 @@ import { Refusal } from '../errors.ts';
 
 /** What a request does, in the words of Kubernetes RBAC; the API group is `xidrill.dev`. */
 export type Access = {
+  /** `get`, `list`, `create`, `update`, or our own `inject`. */
   readonly verb: string;
   /** With its subresource, as in a rule: `nodes/log`. */
   readonly resource: string;
@@ -15,6 +16,7 @@ export type Access = {
   readonly namespace?: string;
 };
 
+/** Who calls, as a TokenReview reports it (authentication.k8s.io/v1, UserInfo). */
 export type Caller = {
   readonly username: string;
   readonly uid?: string;
@@ -45,7 +47,7 @@ export function createTokenFileGate(file: string): Gate {
   };
 }
 
-/** The file is read at each request: a rotated token counts at once, and a missing file lets nobody in. */
+/** The file is read at each request: a rotated token counts at once, and a missing file lets no one in. */
 function readTokenFile(file: string): string {
   let text: string;
   try {
@@ -91,7 +93,7 @@ type TokenStatus = {
 type AccessStatus = {
   readonly allowed?: boolean;
   readonly reason?: string;
-  /** Why an authorizer could not tell; others may have said no. */
+  /** Why an authorizer could not decide; others may have denied it. */
   readonly evaluationError?: string;
 };
 
@@ -161,7 +163,7 @@ export function createClusterGate(options: {
 /** The API group of the resources that rules are written for. */
 const accessGroup = 'xidrill.dev';
 
-/** A server that does not know about audiences leaves them out, and then the token may be meant for anybody. */
+/** A server that does not know about audiences leaves them out, and then the token may be meant for another server. */
 function callerFrom(status: TokenStatus, audience: string): Caller {
   const { authenticated, audiences, user, error } = status;
   if (authenticated !== true || user?.username === undefined) {
@@ -204,7 +206,7 @@ function denied({ username }: Caller, access: Access, reason: string | undefined
 
 type Memory<T> = { get(key: string, ask: () => Promise<T>): Promise<T> };
 
-/** What was answered a moment ago; who asks while the answer is on its way waits for the same one. A refusal is not kept. */
+/** Recent answers; calls that come while one is awaited share it. Refusals are not cached. */
 function createMemory<T>(clock: Clock): Memory<T> {
   const entries = new Map<string, { readonly value: T; readonly at: number }>();
   const asking = new Map<string, Promise<T>>();

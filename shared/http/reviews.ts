@@ -7,7 +7,7 @@ import type { CreateReview } from './gate.ts';
 const serviceAccountFolder = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 const timeoutMs = 5_000;
-/** Callers are many, and the API server has better things to do. */
+/** Bounds the load on the API server when many callers come at once. */
 const atOnce = 8;
 const longestAnswer = 256 * 1024;
 

@@ -22,6 +22,7 @@ export type ErrorFormat = (
   readonly body: object;
 };
 
+/** How a server logs, answers errors, and whom it lets in. */
 export type ServerOptions = {
   readonly log: Log;
   readonly formatError: ErrorFormat;
@@ -29,11 +30,13 @@ export type ServerOptions = {
   readonly gate?: Gate;
   /** Absent: plain HTTP. */
   readonly tls?: ServerTls;
+  /** Larger bodies are refused with 413; absent: 64 KiB. */
   readonly bodyLimitBytes?: number;
   /** Not ready, because …; undefined: ready. */
   readonly notReady?: () => string | undefined;
 };
 
+/** A Fastify app with health, metrics and OpenAPI routes, not yet listening; `metrics` takes further ones. */
 export type Server = {
   readonly app: FastifyInstance;
   readonly metrics: Registry;
@@ -44,7 +47,7 @@ const defaultBodyLimit = 64 * 1024;
 /** For a request to arrive in full; a stream that is answered may last as long as it likes. */
 const requestTimeoutMs = 30_000;
 
-/** More than this helps nobody, and a small body must not buy a large answer. */
+/** A longer message is of no use, and a small body must not cause a large answer. */
 const shownFaults = 20;
 
 /**

@@ -10,9 +10,10 @@ import type { Log } from '../log.ts';
 /** PEM files: a certificate chain and its private key. */
 export type TlsFiles = { readonly certFile: string; readonly keyFile: string };
 
+/** The content of the files, PEM. */
 export type TlsPair = { readonly cert: Buffer; readonly key: Buffer };
 
-/** What a server serves with, and the authority whose client certificates it believes; absent: it asks for none. */
+/** A server's certificate, and the authority whose client certificates it accepts; absent: it asks for none. */
 export type ServerTls = TlsFiles & { readonly clientCaFile?: string };
 
 /** A connection without a handshake keeps a server that is asked to stop for as long as this. */
@@ -35,8 +36,8 @@ export function readTlsPair({ certFile, keyFile }: TlsFiles, field = 'tls-cert-f
 }
 
 /**
- * The PEM certificates of a file, which are believed. Refuses with `tls_unusable` where one cannot be read: OpenSSL takes a
- * file without any, or the first part of one, and then believes nobody without a word.
+ * The PEM certificates of a file that holds trusted authorities. Refuses with `tls_unusable` where one cannot be read: OpenSSL takes a
+ * file without any, or the first part of one, and then rejects every client without a message.
  */
 export function readAuthorities(file: string, field: string): readonly X509Certificate[] {
   try {
@@ -61,14 +62,14 @@ export function readAuthorities(file: string, field: string): readonly X509Certi
 export function tlsServerOptions(files: ServerTls, log: Log): FastifyServerOptions {
   const serverFactory: FastifyServerFactory = (handler, settings) => {
     const server = createTlsServer(files, handler, (because) =>
-      log.error({ because }, 'the new certificate is not used; the one before it goes on'),
+      log.error({ because }, 'the new certificate is not used; keeping the previous one'),
     );
     // Fastify sets these on a server of its own only.
     server.keepAliveTimeout = settings.keepAliveTimeout as number;
     server.requestTimeout = settings.requestTimeout as number;
     return server;
   };
-  // `https` only makes Fastify say so in the address that it serves at.
+  // `https` only makes Fastify print the scheme in the address that it listens on.
   return { serverFactory, https: {} } as FastifyServerOptions;
 }
 

@@ -54,13 +54,13 @@ async function lockEntries(names: readonly string[]): Promise<readonly (readonly
 async function npmCi(folder: string, arch: string): Promise<void> {
   const args = ['ci', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
   const child = spawn('npm', args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
+  let output = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said = (said + text).slice(-2000);
+    output = (output + text).slice(-2000);
   });
   const failed = await new Promise<string | undefined>((resolve) => {
     child.once('error', (thrown) => resolve(messageFromUnknown(thrown)));
-    child.once('close', (code) => resolve(code === 0 ? undefined : said.trim()));
+    child.once('close', (code) => resolve(code === 0 ? undefined : output.trim()));
   });
   if (failed === undefined) return;
   throw new Refusal('package_missing', `npm could not fetch compiled code for linux/${arch}: ${failed}`, {

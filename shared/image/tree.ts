@@ -20,6 +20,7 @@ const architectures = { 'linux/amd64': 'x64', 'linux/arm64': 'arm64' } as const;
 
 type Platform = keyof typeof architectures;
 
+/** As container tools name them, `linux/amd64`. */
 export const platforms = Object.keys(architectures) as Platform[];
 
 /** The platform of this machine, where it is one of ours. */
@@ -27,12 +28,15 @@ export const ownPlatform: Platform | undefined = platforms.find(
   (platform) => process.platform === 'linux' && architectures[platform] === process.arch,
 );
 
+/** The files of an image, assembled in a folder. */
 export type Tree = {
   readonly program: ProgramName;
   readonly platform: Platform;
+  /** Absolute path. */
   readonly folder: string;
   /** Below the folder. */
   readonly files: readonly string[];
+  /** Of all files together. */
   readonly bytes: number;
 };
 

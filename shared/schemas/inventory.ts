@@ -9,7 +9,7 @@ export const GpuFacts = Type.Object(
     uuid: Type.String({ description: 'GPU-…' }),
     pci: Type.String({ description: 'as NVML spells it: 00000000:3B:00.0' }),
     minor: Type.Union([Type.Integer(), Type.Null()], {
-      description: 'the number in /dev/nvidiaN; null: NVML does not say, see `notes`',
+      description: 'the number in /dev/nvidiaN; null: NVML does not report it, see `notes`',
     }),
     name: Type.String(),
     driverVersion: Type.String(),
@@ -81,6 +81,7 @@ export const HostEngineFacts = Type.Object(
 );
 export type HostEngineFacts = Static<typeof HostEngineFacts>;
 
+/** One thing that the node can be drilled with, or why it cannot. */
 export const Capability = Type.Object(
   {
     name: Type.Enum(['kernel-log', 'journal', 'log-files', 'dcgm', 'host-engine', 'nvml'], {
@@ -116,13 +117,14 @@ export const GpuIdentities = Type.Object(
       description: 'its id in each host engine that lists it',
     }),
     problem: Type.Optional(
-      Type.String({ description: 'who lacks this GPU, or says something else of it than the others' }),
+      Type.String({ description: 'who lacks this GPU, or reports it differently from the others' }),
     ),
   },
   { additionalProperties: false },
 );
 export type GpuIdentities = Static<typeof GpuIdentities>;
 
+/** The answer of `GetInventory`: everything an agent knows of its node without writing. */
 export const Inventory = Type.Object(
   {
     node: Type.String(),

@@ -5,6 +5,7 @@ import Type, { type Static } from 'typebox';
  * `host-engine`: the process of a DCGM host engine is paused.
  */
 export const surfaces = ['kernel-log', 'dcgm', 'journal', 'log-file', 'host-engine'] as const;
+/** Where a fault is written. */
 export const Surface = Type.Enum([...surfaces], {
   description: 'where a fault is written: a log of the node, the cache of a DCGM host engine, or its process',
 });
@@ -13,6 +14,7 @@ export type Surface = Static<typeof Surface>;
 /** RFC 3339 with milliseconds, UTC. Which clock it is from stands beside it. */
 export const Timestamp = Type.String({ description: 'RFC 3339, UTC' });
 
+/** The record as it was found in the kernel log after the write. */
 export const KernelLogReadBack = Type.Object(
   {
     sequence: Type.Integer({ description: "the kernel's sequence number of the record: the proof" }),
@@ -34,7 +36,7 @@ export const Introspection = Type.Object(
     samples: Type.Integer({ description: 'grows by one only where somebody watches' }),
     newest: Type.Union([Timestamp, Type.Null()], { description: 'null: no sample' }),
     oldest: Type.Union([Timestamp, Type.Null()]),
-    watchers: Type.Integer({ description: '0: nobody will react' }),
+    watchers: Type.Integer({ description: '0: nothing will react' }),
     monitorIntervalMs: Type.Integer(),
     maxAgeSeconds: Type.Integer(),
     lastStatus: Type.Integer({
@@ -45,6 +47,7 @@ export const Introspection = Type.Object(
 );
 export type Introspection = Static<typeof Introspection>;
 
+/** The engine's entry of the field before and after the injection. */
 export const DcgmReadBack = Type.Object(
   {
     before: Type.Union([Introspection, Type.Null()], {
@@ -56,6 +59,7 @@ export const DcgmReadBack = Type.Object(
 );
 export type DcgmReadBack = Static<typeof DcgmReadBack>;
 
+/** The host engine that was written into. */
 export const EngineIdentity = Type.Object(
   {
     pid: Type.Integer(),
@@ -80,7 +84,7 @@ export const LogFileReadBack = Type.Object(
 );
 export type LogFileReadBack = Static<typeof LogFileReadBack>;
 
-/** What /proc said of the process after it was signalled. */
+/** The process in /proc after the signal. */
 export const ProcessReadBack = Type.Object(
   { pid: Type.Integer(), state: Type.String({ description: 'of /proc/PID/stat: T is stopped' }) },
   { additionalProperties: false },
@@ -94,7 +98,7 @@ export const Sustained = Type.Object(
     until: Timestamp,
     beats: Type.Integer({ description: 'how often it was written, the first time included' }),
     failures: Type.Integer({
-      description: 'beats that did not come back; the last one says why in `message`',
+      description: 'refreshes that could not be read back; `message` has the reason of the last one',
     }),
     lastAt: Timestamp,
     // Left out, not null: a stored member with an enum cannot be null (see coordinator/cluster/structural-schema.ts).
@@ -131,6 +135,7 @@ export const SurfaceResult = Type.Object(
 );
 export type SurfaceResult = Static<typeof SurfaceResult>;
 
+/** What became of an order, surface by surface. The same order id answers with the same receipt. */
 export const Receipt = Type.Object(
   {
     orderId: Type.String(),

@@ -45,6 +45,7 @@ const generations: readonly [Generation, ...Generation[]] = [
   { name: 'before R300', from: '0', prefix: '', names: [], unknownProcess: '' },
 ];
 
+/** The shape of Xid lines that this driver prints; older than all known ones: that of the oldest. */
 export function generationOf(version: DriverVersion): Generation {
   return generations.find(({ from }) => isFrom(version, from)) ?? generations[0];
 }

@@ -2,11 +2,13 @@ import { type PciAddress, parsePci, pciToXid } from '../pci.ts';
 import type { InjectXid } from '../schemas/order.ts';
 import { generationOf, parseDriverVersion } from './driver.ts';
 
+/** What stands in one Xid line. */
 export type XidLine = {
   readonly pci: PciAddress;
   readonly xid: number;
   /** undefined: what this driver prints when it does not know it. */
   readonly process?: InjectXid['process'];
+  /** The MIG device that the line names; undefined: none. */
   readonly mig?: InjectXid['mig'];
   /** Text behind number and process. */
   readonly text: string;
@@ -39,6 +41,7 @@ function twoDigits(value: number): string {
 /** Xid lines in any spelling that some reader takes, wherever they stand in the text. */
 const anySpelling = /NVRM: Xid \((?:PCI:)?([0-9a-fA-F:.]+)[^)]*\).*?: (\d+)/;
 
+/** The first Xid in a text, in any spelling of any driver; undefined: there is none. */
 export function parseXidLine(text: string): { readonly address: string; readonly xid: number } | undefined {
   const match = anySpelling.exec(text);
   if (match === null) return undefined;

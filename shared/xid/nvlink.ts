@@ -23,6 +23,7 @@ const rows: Readonly<Record<number, NvlinkRow>> = {
   150: { unit: 'MSE_WATCHDOG', severity: 'Fatal', words: [0, 0, 0, 0, 0, 0] },
 };
 
+/** Whether the driver prints this Xid in the long form of NVLink 5, 144 to 150. */
 export function isNvlink5(xid: number): boolean {
   return Object.hasOwn(rows, xid);
 }

@@ -56,7 +56,7 @@ function stepText(step: XidStep, driverVersion: string | undefined, gpuName: str
   }
 }
 
-/** Once per GPU and load of the driver; readers take the UUID from it. The serial number behind it nobody reads. */
+/** Once per GPU and load of the driver; readers take the UUID from it. No reader takes the serial number behind it. */
 function introduction(pci: PciAddress, uuid: string | undefined): string {
   if (uuid === undefined || uuid === '') {
     throw new Refusal(

@@ -5,7 +5,7 @@ import { type DriverVersion, isFrom } from './driver.ts';
  * What stands behind the number. Data: a new text is a row; of several that fit the first is taken.
  *
  * From the open source (kernel_rc.c and the callers of krcReportXid), NVIDIA's documents and field logs
- * (traps-formats-conventions.md §5.3). On GPUs with a GSP many texts are its firmware's and known to nobody outside, so
+ * (traps-formats-conventions.md §5.3). On GPUs with a GSP many texts are its firmware's and not published, so
  * an Xid without a row is written without text.
  */
 type TextRow = {
@@ -19,6 +19,7 @@ type TextRow = {
   readonly text: string;
 };
 
+/** By number, the most special row first. */
 export const textRows: readonly TextRow[] = [
   {
     xid: 13,

@@ -106,7 +106,7 @@ t.test('what cannot work is refused before dcgmi is run', async (t) => {
     [
       { ...order, field: findField(111), value: 999 },
       'field_value_no_effect',
-      /MHz; nobody reacts to it; did you mean 319/,
+      /MHz; nothing reacts to it; did you mean 319/,
     ],
     [{ ...order, field: findField(237), value: 0 }, 'field_not_injectable', /is never set to 0/],
   ];

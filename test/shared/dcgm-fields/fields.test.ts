@@ -146,7 +146,7 @@ t.test('a value that changes nothing is explained, with what was meant', async (
     [
       111,
       '999',
-      /^field 111 is the application memory clock in MHz; nobody reacts to it$/,
+      /^field 111 is the application memory clock in MHz; nothing reacts to it$/,
       [
         [319, '999'],
         [311, '999'],
@@ -156,7 +156,7 @@ t.test('a value that changes nothing is explained, with what was meant', async (
     [
       310,
       '1',
-      /single-bit ECC errors.*nobody reacts/,
+      /single-bit ECC errors.*nothing reacts/,
       [
         [319, '1'],
         [311, '1'],
@@ -165,7 +165,7 @@ t.test('a value that changes nothing is explained, with what was meant', async (
     [
       856,
       '7',
-      /it belongs to a switch; on a GPU nobody looks at the value/,
+      /it belongs to a switch; on a GPU nothing reads the value/,
       [
         [230, '7'],
         [429, '7'],

@@ -228,13 +228,13 @@ t.test('the gate hears what a request does, by the rule of its route', async (t)
   ]);
 });
 
-t.test('a route that does not say who may call it is not registered', async (t) => {
+t.test('a route that has no access rule is not registered', async (t) => {
   const { app } = createServer({ log: createSilentLog(), formatError: formatConnectError });
   t.throws(() => app.get('/forgotten', async () => ''), {
-    message: 'GET /forgotten does not say who may call it',
+    message: 'GET /forgotten has no access rule',
   });
   await t.rejects(Promise.resolve(app.register(async (routes) => routes.post('/inside', async () => ''))), {
-    message: 'POST /inside does not say who may call it',
+    message: 'POST /inside has no access rule',
   });
 });
 

@@ -79,7 +79,7 @@ t.test('a connection cannot become somebody else’s by a second handshake', asy
   t.match(await promise, { code: /NO_RENEGOTIATION|ERR_SSL/ });
 });
 
-t.test('an authority that is taken out is not believed on open connections either', async (t) => {
+t.test('an authority that is taken out is not trusted on open connections either', async (t) => {
   const dir = t.testdir({});
   const [ours, theirs] = [createAuthority(dir, 'ours'), createAuthority(dir, 'theirs')];
   const clientCaFile = join(dir, 'client-ca.crt');
