@@ -9,6 +9,8 @@ export type Program = {
   readonly url: string;
   /** From the start of the process to the first 200 of /readyz, or of what else was asked. */
   readonly readyMs: number;
+  /** The end of what it wrote to standard error. */
+  errors(): string;
   stop(): Promise<void>;
 };
 
@@ -58,7 +60,7 @@ export async function startProgram(
     await stop();
     throw thrown;
   }
-  return { pid: child.pid ?? 0, url, readyMs: performance.now() - startedAt, stop };
+  return { pid: child.pid ?? 0, url, readyMs: performance.now() - startedAt, errors: () => said, stop };
 }
 
 function endOf(child: ChildProcess): Promise<void> {

@@ -100,6 +100,7 @@ const agentCount = Math.max(0, config.paced, ...drills.map(({ targets }) => targ
 const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'xidrill-scale-'));
 const running: { stop(): Promise<unknown> }[] = [];
 let isMissed = false;
+let lastWords = () => '';
 try {
   const rows = await measured();
   isMissed = rows.some((row) => outcomeOf(row) === 'missed');
@@ -108,7 +109,8 @@ try {
     config.json ? `${JSON.stringify({ machine, rows }, null, 2)}\n` : `${machine}\n\n${renderTable(rows)}`,
   );
 } catch (thrown) {
-  process.stderr.write(`xidrill bench: ${messageFromUnknown(thrown)}\n`);
+  const because = thrown instanceof Error && thrown.cause !== undefined ? `: ${thrown.cause}` : '';
+  say(`${messageFromUnknown(thrown)}${because}; the end of the coordinator's log:\n${lastWords()}`);
   process.exitCode = 4;
 } finally {
   for (const part of running.reverse()) await part.stop().catch(() => undefined);
@@ -155,6 +157,7 @@ async function measured(): Promise<readonly Row[]> {
   const flags = prof === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${prof}`];
   const coordinator = await startCoordinator(folder, coordinatorKubeconfig, flags);
   running.push(coordinator);
+  lastWords = coordinator.errors;
   await sleep(settleMs);
   const rows: Row[] = [
     { name: 'coordinator, start to /readyz', value: coordinator.readyMs, unit: 'ms' },
