@@ -1,6 +1,6 @@
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { TLSSocket } from 'node:tls';
+import { createSecureContext, TLSSocket } from 'node:tls';
 import { messageFromUnknown } from '../../shared/errors.ts';
 import { certificateFaults } from '../../shared/http/certificate-faults.ts';
 import { followFiles, readAuthorities, readTlsPair, type TlsFiles } from '../../shared/http/tls.ts';
@@ -24,6 +24,12 @@ type Sent = {
 };
 
 export type Answer = { readonly status: number; readonly text: string };
+
+/**
+ * How long an unused connection to an agent stays open: preflight, order and what follows come within seconds of each
+ * other, and each open connection over TLS is about 60 KiB of this process.
+ */
+const kept = { keepAlive: true, timeout: 5_000 } as const;
 
 /** A receipt with everything in it stays far below. */
 const longestAnswer = 8 * 1024 * 1024;
@@ -78,8 +84,10 @@ function createPool({ caFile, serverName, client, onProblem = () => undefined }:
     () => {
       const pair = client === undefined ? {} : readTlsPair(client, 'agent-client-cert-file');
       const ca = readAuthorities(caFile, 'agent-ca-file').map(String);
+      // One for all connections: without it Node parses the files again for each, and each keeps what it made of them.
+      const secureContext = createSecureContext({ ca, ...pair });
       // A resumed session is not asked again whether its certificate is of today.
-      const agent = new https.Agent({ keepAlive: true, maxCachedSessions: 0, ca, ...pair });
+      const agent = new https.Agent({ ...kept, maxCachedSessions: 0, secureContext });
       return { agent, servername: serverName };
     },
     onProblem,

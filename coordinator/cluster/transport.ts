@@ -1,5 +1,6 @@
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
+import { createSecureContext } from 'node:tls';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 
@@ -57,10 +58,7 @@ export function createTransport(options: {
     if (cached !== undefined && sameCredentials(cached.credentials, credentials)) return cached.agent;
     const pool = { keepAlive: true, keepAliveMsecs: 30_000, timeout: idleConnectionMs, maxSockets };
     // The replaced agent is not destroyed: watches still run on it, and its idle connections time out.
-    cached = {
-      credentials,
-      agent: secure ? new https.Agent({ ...pool, ...credentials }) : new http.Agent(pool),
-    };
+    cached = { credentials, agent: secure ? secureAgent(pool, credentials) : new http.Agent(pool) };
     return cached.agent;
   }
 
@@ -84,13 +82,13 @@ export function createTransport(options: {
       ...(rejectUnauthorized !== undefined && { rejectUnauthorized }),
       ...(servername !== undefined && { servername }),
     };
-    return {
+    const who = {
       ...(from.headers !== undefined && { headers: from.headers }),
       ...(from.auth !== undefined && { auth: from.auth }),
-      ...(secure && credentials),
-      // A proxy's agent is the library's, which tunnels; it keeps its credentials for the process's life.
-      agent: proxied && from.agent !== undefined ? from.agent : agentFor(credentials),
     };
+    // A proxy's agent is the library's, which tunnels; it keeps its credentials for the process's life.
+    if (proxied && from.agent !== undefined) return { ...who, ...(secure && credentials), agent: from.agent };
+    return { ...who, agent: agentFor(credentials) };
   }
 
   async function open(call: TransportRequest): Promise<IncomingMessage> {
@@ -144,6 +142,20 @@ export function createTransport(options: {
       }
     },
   };
+}
+
+/**
+ * What the files say is parsed once and shared by all connections: otherwise Node does so for each, which keeps its own
+ * copy, and compares them as texts with every request.
+ */
+function secureAgent(pool: http.AgentOptions, credentials: Credentials): https.Agent {
+  const { ca, cert, key, ...verification } = credentials;
+  const secureContext = createSecureContext({
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
+  });
+  return new https.Agent({ ...pool, ...verification, secureContext });
 }
 
 /** A connection that failed, before or within an answer. */

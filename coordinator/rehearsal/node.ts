@@ -7,6 +7,7 @@ import { createFakeHostFiles, type FakeHostFiles } from '../../agent/host-files/
 import { createFakeKernelLog, type FakeKernelLog } from '../../agent/kernel-log/fake.ts';
 import { createFakeNvml } from '../../agent/nvml/fake.ts';
 import type { Clock } from '../../shared/clock.ts';
+import type { ServerTls } from '../../shared/http/tls.ts';
 import type { Log } from '../../shared/log.ts';
 import { logFiles } from '../../shared/schemas/order.ts';
 import { version } from '../../shared/version.ts';
@@ -51,6 +52,8 @@ export type NodeOptions = {
   readonly stateDir: string;
   readonly port: number;
   readonly armed: boolean;
+  /** With what its agent serves; absent: plain HTTP. */
+  readonly tls?: ServerTls;
   readonly podLog: (pod: string, line: string) => void;
   readonly log: Log;
 };
@@ -86,6 +89,7 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
     node: row.name,
     agentVersion: version,
     armed: options.armed,
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
     architecture: row.arch,
     bootId: options.newId(),
     stateDir: join(options.stateDir, row.name),

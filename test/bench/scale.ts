@@ -7,11 +7,11 @@ import { messageFromUnknown } from '../../shared/errors.ts';
 import { residentMiB } from './programs.ts';
 import { outcomeOf, type Row, renderTable } from './rows.ts';
 import { createNodes, type PlacedNode, startScaleCluster } from './scale/cluster.ts';
-import { startCoordinator } from './scale/coordinator.ts';
+import { createCertificates, startCoordinator } from './scale/coordinator.ts';
 import { type DrillAsked, type DrillMeasured, measureDrill } from './scale/drill.ts';
 import { rowOf } from './scale/objects.ts';
 import { startObserver } from './scale/observer.ts';
-import { type Helper, type NmaFile, startHelper } from './scale/processes.ts';
+import { type AgentsFile, type Helper, type NmaFile, startHelper } from './scale/processes.ts';
 import { detectionRows, drillRows, listRow } from './scale/scale-rows.ts';
 import { measureSelection } from './scale/selection.ts';
 
@@ -71,6 +71,7 @@ const outcome = readConfig(
       check: naturals(1),
       help: 'longest wait for a drill',
     },
+    plain: { kind: 'switch', help: 'agents over plain HTTP, not over mutual TLS as the chart installs them' },
     'cpu-prof': { kind: 'text', value: 'DIR', help: 'writes a processor profile of the coordinator there' },
     check: { kind: 'switch', help: 'exit 1 where a target is missed' },
     json: { kind: 'switch', help: 'print JSON instead of a table' },
@@ -139,6 +140,7 @@ async function measured(): Promise<readonly Row[]> {
   };
   const nma = await startHelper('nma.ts', join(folder, 'nma.json'), nmaFile);
   running.push(nma);
+  const tls = config.plain ? undefined : createCertificates(folder);
   const drilled = nodes.slice(0, agentCount);
   say(`starting ${drilled.length} agents`);
   const helpers: Helper[] = [];
@@ -146,7 +148,8 @@ async function measured(): Promise<readonly Row[]> {
     const stateDir = join(folder, `agents-${first}`);
     mkdirSync(stateDir);
     const part = drilled.slice(first, first + agentsPerProcess);
-    const helper = await startHelper('agents.ts', `${stateDir}.json`, { nodes: part, socket, stateDir });
+    const input: AgentsFile = { nodes: part, socket, stateDir, ...(tls && { tls: tls.ofAgents }) };
+    const helper = await startHelper('agents.ts', `${stateDir}.json`, input);
     running.push(helper);
     helpers.push(helper);
   }
@@ -155,7 +158,11 @@ async function measured(): Promise<readonly Row[]> {
   running.push(observer);
   const prof = config['cpu-prof'];
   const flags = prof === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${prof}`];
-  const coordinator = await startCoordinator(folder, coordinatorKubeconfig, flags);
+  const coordinator = await startCoordinator(
+    folder,
+    ['--kubeconfig', coordinatorKubeconfig, ...(tls?.coordinatorArgs ?? [])],
+    flags,
+  );
   running.push(coordinator);
   lastWords = coordinator.errors;
   await sleep(settleMs);

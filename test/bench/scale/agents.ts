@@ -17,7 +17,7 @@ import { type AgentsFile, nmaEngine } from './processes.ts';
  * process that writes to the API server.
  */
 const [file = ''] = process.argv.slice(2);
-const { nodes, socket, stateDir } = JSON.parse(readFileSync(file, 'utf8')) as AgentsFile;
+const { nodes, socket, stateDir, tls } = JSON.parse(readFileSync(file, 'utf8')) as AgentsFile;
 const clock = createRealClock();
 const log = createSilentLog();
 const { row: version } = findNmaVersion(nmaEngine.nmaVersion);
@@ -34,6 +34,7 @@ for (const { row, port, enginePodUid } of nodes) {
     stateDir,
     port,
     armed: true,
+    ...(tls === undefined ? {} : { tls }),
     podLog: () => undefined,
     log,
   });

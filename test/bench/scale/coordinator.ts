@@ -1,22 +1,41 @@
 import { join } from 'node:path';
 import { nodeEnvironment, nodeFlags } from '../../../shared/bundle.ts';
+import type { ServerTls } from '../../../shared/http/tls.ts';
 import { assembleTree, ownPlatform } from '../../../shared/image/tree.ts';
+import { createAuthority } from '../../shared/http/certificates.ts';
 import { type Program, startProgram } from '../programs.ts';
 import { namespace } from './objects.ts';
 
 /** Starts the coordinator as its image does: the same files, flags and environment. */
 export async function startCoordinator(
   folder: string,
-  kubeconfig: string,
+  args: readonly string[],
   /** Flags of Node on top of the image's, such as `--cpu-prof`. */
   moreFlags: readonly string[] = [],
 ): Promise<Program> {
   const tree = join(folder, 'coordinator');
   await assembleTree({ program: 'coordinator', folder: tree, platform: ownPlatform ?? '' });
-  return startProgram(join(tree, 'coordinator.mjs'), ['--kubeconfig', kubeconfig, '--namespace', namespace], {
+  return startProgram(join(tree, 'coordinator.mjs'), [...args, '--namespace', namespace], {
     flags: [...nodeFlags.coordinator, ...moreFlags],
     env: nodeEnvironment,
   });
+}
+
+/** One certificate for all agents and one for the coordinator, and the coordinator's options for them, as the chart has it. */
+export function createCertificates(folder: string): {
+  readonly ofAgents: ServerTls;
+  readonly coordinatorArgs: readonly string[];
+} {
+  const authority = createAuthority(folder, 'bench');
+  const agents = authority.issue('xidrill-agent');
+  const own = authority.issue('xidrill-coordinator');
+  return {
+    ofAgents: { ...agents, clientCaFile: authority.caFile },
+    coordinatorArgs: [
+      ...['--agent-ca-file', authority.caFile],
+      ...['--agent-client-cert-file', own.certFile, '--agent-client-key-file', own.keyFile],
+    ],
+  };
 }
 
 /**

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { NodeRow } from '../../../coordinator/rehearsal/objects.ts';
+import type { ServerTls } from '../../../shared/http/tls.ts';
 import { guarded } from '../../cluster/controlplane/guard.ts';
 
 /** The host engine that each monitoring agent is connected to. */
@@ -15,6 +16,8 @@ export type AgentsFile = {
   /** Of the process that writes for the monitoring agents. */
   readonly socket: string;
   readonly stateDir: string;
+  /** Absent: plain HTTP. */
+  readonly tls?: ServerTls;
 };
 
 /** What nma.ts reads. */
