@@ -40,9 +40,10 @@ export function selectNodes(
   assertValue(mode, value);
   assertExpressions(target);
   assertNamesExist(nodes, target);
+  const asked: Asked = { target, needsGpu, named: target.selector?.names && new Set(target.selector.names) };
   const judged = nodes
     .toSorted((left, right) => (left.name < right.name ? -1 : 1))
-    .map((node) => ({ node, because: exclusion(node, target, needsGpu) }));
+    .map((node) => ({ node, because: exclusion(node, asked) }));
   const eligible = judged.filter(({ because }) => because === undefined).map(({ node }) => node);
   const ranked = eligible
     .map((node) => ({ node, rank: rank(seed, node.name) }))
@@ -69,20 +70,27 @@ export function seedFromName(name: string): number {
   return createHash('sha256').update(name).digest().readUInt32BE(0);
 }
 
-function exclusion(node: Candidate, target: Target, needsGpu: boolean): string | undefined {
+/** The names of a target as a set: a target may name thousands. */
+type Asked = {
+  readonly target: Target;
+  readonly needsGpu: boolean;
+  readonly named: ReadonlySet<string> | undefined;
+};
+
+function exclusion(node: Candidate, asked: Asked): string | undefined {
   if (node.deleting) return 'it is being deleted';
-  const reasons = selectorReasons(node, target);
+  const reasons = selectorReasons(node, asked);
   if (reasons.length > 0) return reasons.join('; ');
   if (node.labels[optInLabel] !== optInValue) {
     return `not opted in: kubectl label node ${node.name} ${optInLabel}=${optInValue}`;
   }
   if (node.busyWith !== undefined) return `experiment ${node.busyWith} works on it`;
-  return unsuited(node, target, needsGpu);
+  return unsuited(node, asked);
 }
 
 /** What speaks against a node that nobody asked for by its name; one that was is left to its plan. */
-function unsuited(node: Candidate, { selector }: Target, needsGpu: boolean): string | undefined {
-  if (selector?.names?.includes(node.name)) return undefined;
+function unsuited(node: Candidate, { needsGpu, named }: Asked): string | undefined {
+  if (named?.has(node.name)) return undefined;
   if (!node.ready) return `it is not Ready; ${byName}`;
   if (needsGpu && !node.hasGpu) return `it has no GPU (status.capacity nvidia.com/gpu); ${byName}`;
   return undefined;
@@ -91,10 +99,10 @@ function unsuited(node: Candidate, { selector }: Target, needsGpu: boolean): str
 /** Part of the reasons that a name overrides. */
 export const byName = 'target.selector.names takes it all the same';
 
-function selectorReasons(node: Candidate, { selector = {} }: Target): readonly string[] {
+function selectorReasons(node: Candidate, { target, named }: Asked): readonly string[] {
+  const { selector = {} } = target;
   const reasons: string[] = [];
-  if (selector.names !== undefined && !selector.names.includes(node.name))
-    reasons.push('not among selector.names');
+  if (named !== undefined && !named.has(node.name)) reasons.push('not among selector.names');
   for (const [key, value] of Object.entries(selector.matchLabels ?? {})) {
     const has = node.labels[key];
     if (has !== value) reasons.push(`label ${key} is ${has ?? 'absent'}, not ${value}`);
@@ -167,7 +175,8 @@ function assertExpressions({ selector }: Target): void {
 
 /** A name that does not exist is a mistake, not an empty choice. */
 function assertNamesExist(nodes: readonly Candidate[], target: Target): void {
-  const unknown = (target.selector?.names ?? []).filter((name) => !nodes.some((node) => node.name === name));
+  const known = new Set(nodes.map(({ name }) => name));
+  const unknown = (target.selector?.names ?? []).filter((name) => !known.has(name));
   if (unknown.length === 0) return;
   throw new Refusal('node_unknown', `target.selector.names: no node ${unknown.join(', ')}`, {
     field: 'target.selector.names',

@@ -21,6 +21,7 @@ import type { InjectionSpec } from '../store/experiment.ts';
 import { type Experiment, markerOf, orderIdOf, type Store } from '../store/store.ts';
 import type { Collector } from '../view/collect.ts';
 import { hasGpu, isReady } from '../view/node.ts';
+import { inSlices } from './slices.ts';
 
 export type ExperimentPlan<Target = TargetPlan> = {
   readonly seed: number;
@@ -51,6 +52,7 @@ export function createPlanner(deps: {
       deps.store.listInjections(),
       deps.store.listExperiments(),
     ]);
+    const started = new Set(injections.map(({ spec }) => keyOf(spec.experiment, spec.node)));
     const open = injections
       .filter(({ status }) => nextInjectionStep(status) !== 'rest')
       .map(({ spec }) => [spec.node, spec.experiment] as const);
@@ -58,7 +60,7 @@ export function createPlanner(deps: {
       .filter(({ status }) => !isEnded(status))
       .flatMap(({ metadata: { name }, status }) =>
         (status?.selected ?? [])
-          .filter((node) => !injections.some(({ spec }) => spec.experiment === name && spec.node === node))
+          .filter((node) => !started.has(keyOf(name, node)))
           .map((node) => [node, name] as const),
       );
     return new Map([...open, ...awaited].filter(([, name]) => name !== experiment));
@@ -96,7 +98,7 @@ export function createPlanner(deps: {
 
   async function select({ metadata, spec }: Asked): Promise<Selection & { readonly seed: number }> {
     const busy = await busyNodes(metadata.name);
-    const candidates = deps.nodes().map((node) => candidateFrom(node, busy));
+    const candidates = await inSlices(deps.nodes(), (node) => candidateFrom(node, busy));
     const seed = spec.target?.seed ?? seedFromName(metadata.name);
     const selection = selectNodes(candidates, spec.target ?? {}, seed, findFault(spec.fault.name, deps.rows));
     if (selection.chosen.length === 0) throw noTarget(selection);
@@ -110,7 +112,7 @@ export function createPlanner(deps: {
     const target = await createTargets(experiment);
     target('');
     const { seed, chosen, skipped } = await select(experiment);
-    return { seed, targets: chosen.map(({ name }) => target(name)), skipped };
+    return { seed, targets: await inSlices(chosen, ({ name }) => target(name)), skipped };
   }
 
   return {
@@ -126,8 +128,10 @@ export function createPlanner(deps: {
     async injections(experiment, nodes) {
       const target = await createTargets(experiment);
       const uids = new Map(deps.nodes().map((node) => [node.metadata.name, node.metadata.uid ?? '']));
-      return inParallel(nodes, async (node) => {
-        const planned = await byItsEngine(experiment, target(node));
+      const plans = await inSlices(nodes, target);
+      return inParallel(plans, async (byLabels) => {
+        const { node } = byLabels;
+        const planned = await byItsEngine(experiment, byLabels);
         const { order, parameters, expectation, controls, confidence } = planned;
         return {
           experiment: experiment.metadata.name,
@@ -144,6 +148,10 @@ export function createPlanner(deps: {
       });
     },
   };
+}
+
+function keyOf(experiment: string, node: string): string {
+  return `${experiment}/${node}`;
 }
 
 function renderConfidence({ level, because }: Confidence): string {
