@@ -197,7 +197,7 @@ function createAddon(deps: {
     version: NmaVersion,
     image: string,
   ): Promise<string | undefined> {
-    const name = `dcgm-server-${row.instanceType.replace('.', '-')}`;
+    const name = `dcgm-server-${row.name}`;
     await cluster.remove('pods', { namespace: systemNamespace, name });
     if (row.gpu === undefined || (row.arch === 'arm64' && version.arm64Gate)) return undefined;
     return replacePod(

@@ -21,8 +21,9 @@ export function nmaImage(version: string): string {
   return `${repository}/${nmaName}:v${version}-eksbuild.1`;
 }
 
+/** Its own for each node: a name is only free again when the pod that had it is gone. */
 export function nmaPodName(node: NodeRow): string {
-  return `${nmaName}-${node.instanceType.replace('.', '-')}`;
+  return `${nmaName}-${node.name}`;
 }
 
 export function nodeObject(row: NodeRow, now: number): KubeObject {
