@@ -1,5 +1,6 @@
-import { xidsNamed } from '../../shared/orders/call.ts';
+import { engineNamed, xidsNamed } from '../../shared/orders/call.ts';
 import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
+import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { KernelLogReadBack, Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
 import { parseXidLine } from '../../shared/xid/line.ts';
 import { gpuConditionType } from '../catalogue/nma/conditions.ts';
@@ -9,7 +10,7 @@ import { nmaVersions } from '../catalogue/nma/versions.ts';
 import { type ReactionWindow, reactionWindow } from '../catalogue/nma/windows.ts';
 import { engineVias, type TimelineEntry } from '../store/expectation.ts';
 import type { Evidence } from '../store/explanation.ts';
-import type { DrillFacts, Facts } from '../view/facts.ts';
+import { type DrillFacts, type Facts, isUnread } from '../view/facts.ts';
 import { ageSeconds, millis } from './evidence.ts';
 import { irrelevant, type Judgement, unknown } from './rule.ts';
 
@@ -157,6 +158,15 @@ export function isSilent(facts: Facts): boolean {
 export function windowOf({ expectation }: DrillFacts): ReactionWindow | undefined {
   const { via, kind } = expectation;
   return via === undefined ? undefined : reactionWindow(via, kind);
+}
+
+/** The host engine that the drill is about: the one that its order names, else the one that NMA listens on. */
+export function judgedEngine({ agent, drill }: Facts): HostEngineFacts | undefined {
+  if (isUnread(agent.inventory)) return undefined;
+  const named = drill === undefined ? undefined : engineNamed(drill.order);
+  return agent.inventory.engines.find((engine) =>
+    named === undefined ? engine.nma.listening : engine.pid === named.pid || engine.address === named.address,
+  );
 }
 
 /** Seconds between injection and end of the wait. The ends are on two clocks, a second or two apart. */

@@ -11,7 +11,7 @@ import type { ExpectationInput } from '../store/experiment.ts';
 import { negativeExpectation } from './negative.ts';
 
 /** The caller's word wins; what it leaves out comes from catalogue and version. */
-export function resolveExpectation(given: ExpectationInput, work: Work, on: ReactsOn): Expectation {
+export function resolveExpectation(given: ExpectationInput, work: Work, on: Judging): Expectation {
   const { row, reacting } = work;
   const [first] = reacting;
   const usual = first && expectationOf(first);
@@ -44,6 +44,7 @@ export function resolveExpectation(given: ExpectationInput, work: Work, on: Reac
       {
         field: 'expectation',
         allowed: '{kind: event|condition, type, reason, within} or {none: true, for, event}',
+        ...(on.isEngineAssumed && first === undefined ? { assumedEngine: on.engineVersion } : {}),
       },
     );
   }
@@ -66,6 +67,14 @@ export function resolveExpectation(given: ExpectationInput, work: Work, on: Reac
 }
 
 type Work = ChannelWork & { readonly row: FaultRow; readonly reacting: readonly ChannelReaction[] };
+
+/** `isEngineAssumed`: the host engine that is written to is not known, and that of the chart stands for it. */
+type Judging = ReactsOn & { readonly isEngineAssumed: boolean };
+
+/** A refusal that may not stand once the version of the node's host engine is known. */
+export function restsOnAssumedEngine({ details }: Refusal): boolean {
+  return details.assumedEngine !== undefined;
+}
 
 type Elsewhere = {
   /** null: this one, with a GPU of another generation. */

@@ -1,4 +1,5 @@
 import { engineNamed, gpuNamed, isForced } from '../../shared/orders/call.ts';
+import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
 import { parsePci } from '../../shared/pci.ts';
 import type { MethodCall } from '../../shared/schemas/order.ts';
 import { faults } from '../catalogue/catalogue.ts';
@@ -46,7 +47,11 @@ export function planTarget(input: PlanInput): TargetPlan {
   const reacting = channel.reactions(work, on);
   const [first] = reacting;
   const asked = spec.expectation ?? (first === undefined && orNone ? { none: true } : {});
-  const expectation = resolveExpectation(asked, { ...work, row, reacting }, on);
+  const expectation = resolveExpectation(
+    asked,
+    { ...work, row, reacting },
+    { ...on, isEngineAssumed: surfacesOfOrder(order).includes('dcgm') && !engine?.version },
+  );
   const parts = partsOf(order, writing);
   const reactions = plannedReactions(reacting, parts);
   const { gpu } = writing;

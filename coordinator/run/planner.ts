@@ -1,10 +1,12 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
+import { engineNamed } from '../../shared/orders/call.ts';
 import { findFault } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import { isEnded, nextInjectionStep } from '../drill/machine.ts';
-import { contextFromFacts, contextFromLabels } from '../plan/context.ts';
+import { contextFromFacts, contextFromLabels, type TargetContext } from '../plan/context.ts';
+import { restsOnAssumedEngine } from '../plan/expectation.ts';
 import { type PlanInput, planTarget } from '../plan/plan.ts';
 import type { Confidence, TargetPlan } from '../plan/schema.ts';
 import {
@@ -82,16 +84,21 @@ export function createPlanner(deps: {
     };
   }
 
-  /** What a health check makes of a value depends on the engine, which only the agent can name. */
-  async function byItsEngine(experiment: Asked, planned: TargetPlan): Promise<TargetPlan> {
-    const { node, expectation } = planned;
-    if (expectation.via !== 'health-check') return planned;
+  /** What a health check makes of a value depends on the engine and its GPUs, which only the agent can name. */
+  async function byItsEngine(experiment: Asked, node: string, draft: Draft): Promise<TargetPlan> {
+    const context = await contextOf(node);
+    if (context !== undefined) return planTarget({ ...inputFor(experiment, node), context });
+    // Judged by the version alone then, and the plan's confidence says so.
+    if (draft instanceof Refusal) throw draft;
+    return draft;
+  }
+
+  /** undefined: the node could not be read. */
+  async function contextOf(node: string): Promise<TargetContext | undefined> {
     try {
-      const context = contextFromFacts(await deps.collector.basics(node));
-      return planTarget({ ...inputFor(experiment, node), context });
+      return contextFromFacts(await deps.collector.basics(node));
     } catch (thrown) {
-      // Judged by the version alone then, and the plan's confidence says so.
-      if (thrown instanceof Refusal) return planned;
+      if (thrown instanceof Refusal) return undefined;
       throw thrown;
     }
   }
@@ -110,9 +117,13 @@ export function createPlanner(deps: {
     assertName(experiment.metadata.name);
     if (experiment.spec.deadline !== undefined) deadlineMillis(experiment.spec.deadline);
     const target = await createTargets(experiment);
-    target('');
+    draftOf(target, '');
     const { seed, chosen, skipped } = await select(experiment);
-    return { seed, targets: await inSlices(chosen, ({ name }) => target(name)), skipped };
+    const drafts = await inSlices(chosen, ({ name }) => ({ node: name, draft: draftOf(target, name) }));
+    const targets = await inParallel(drafts, async ({ node, draft }) =>
+      draft instanceof Refusal ? byItsEngine(experiment, node, draft) : draft,
+    );
+    return { seed, targets, skipped };
   }
 
   return {
@@ -128,10 +139,10 @@ export function createPlanner(deps: {
     async injections(experiment, nodes) {
       const target = await createTargets(experiment);
       const uids = new Map(deps.nodes().map((node) => [node.metadata.name, node.metadata.uid ?? '']));
-      const plans = await inSlices(nodes, target);
-      return inParallel(plans, async (byLabels) => {
-        const { node } = byLabels;
-        const planned = await byItsEngine(experiment, byLabels);
+      const drafts = await inSlices(nodes, (node) => ({ node, draft: draftOf(target, node) }));
+      return inParallel(drafts, async ({ node, draft }) => {
+        const planned =
+          draft instanceof Refusal || isByEngine(draft) ? await byItsEngine(experiment, node, draft) : draft;
         const { order, parameters, expectation, controls, confidence } = planned;
         return {
           experiment: experiment.metadata.name,
@@ -152,6 +163,23 @@ export function createPlanner(deps: {
 
 function keyOf(experiment: string, node: string): string {
   return `${experiment}/${node}`;
+}
+
+/** A plan by what the API server shows, or the refusal of one that may not stand once the host engine is known. */
+type Draft = TargetPlan | Refusal;
+
+function draftOf(target: (node: string) => TargetPlan, node: string): Draft {
+  try {
+    return target(node);
+  } catch (thrown) {
+    if (thrown instanceof Refusal && restsOnAssumedEngine(thrown)) return thrown;
+    throw thrown;
+  }
+}
+
+/** Whether another version of the host engine than the chart's could lead to another plan. */
+function isByEngine({ expectation, order }: TargetPlan): boolean {
+  return expectation.via === 'health-check' || engineNamed(order) !== undefined;
 }
 
 function renderConfidence({ level, because }: Confidence): string {

@@ -1,7 +1,15 @@
 import { xidHealthIncident } from '../../../shared/dcgm-fields/health-codes.ts';
 import type { Facts } from '../../view/facts.ts';
 import type { NodeCondition } from '../../view/node.ts';
-import { expectedType, injectedOn, isSilent, reactionEntry, seenInjection, usualReaction } from '../drill.ts';
+import {
+  expectedType,
+  injectedOn,
+  isSilent,
+  judgedEngine,
+  reactionEntry,
+  seenInjection,
+  usualReaction,
+} from '../drill.ts';
 import { present, seenCondition } from '../evidence.ts';
 import { conditionOf } from '../liveness.ts';
 import { nmaNamespace, restartPod } from '../names.ts';
@@ -95,9 +103,11 @@ export const reasonReplaced: Rule = {
   },
 };
 
-/** Fatal Xids of this version that the engine's health system does not keep: ` (46, 109, …)`. */
-function quietXids({ nma }: Facts): string {
-  const { row } = nma.version ?? {};
-  const quiet = row?.fatalXids.filter((xid) => xidHealthIncident(row.engineVersion, xid) === undefined) ?? [];
+/** Fatal Xids of this version that the health system of the node's engine does not keep: ` (46, 109, …)`. */
+function quietXids(facts: Facts): string {
+  const { row } = facts.nma.version ?? {};
+  if (row === undefined) return '';
+  const engine = judgedEngine(facts)?.version ?? row.engineVersion;
+  const quiet = row.fatalXids.filter((xid) => xidHealthIncident(engine, xid) === undefined);
   return quiet.length === 0 ? '' : ` (${quiet.join(', ')})`;
 }

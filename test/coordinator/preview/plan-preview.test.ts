@@ -73,7 +73,7 @@ t.test('what repair would follow', async (t) => {
 });
 
 /** A planner over so many nodes; `read` is what reading the facts of one does. */
-function planner(count: number, read: (node: string) => Promise<Facts>) {
+function planner(count: number, read: (node: string) => Promise<Facts>, nma = '1.7.2') {
   const names = Array.from({ length: count }, (_, index) => `n${index}`);
   return createPlanner({
     nodes: () =>
@@ -89,7 +89,7 @@ function planner(count: number, read: (node: string) => Promise<Facts>) {
     collector: {
       facts: read,
       basics: read,
-      nmaVersions: async () => new Map([['', findNmaVersion('1.7.2')]]),
+      nmaVersions: async () => new Map([['', findNmaVersion(nma)]]),
     },
     store: { listInjections: async () => [], listExperiments: async () => [] },
     rows: faults,
@@ -140,6 +140,43 @@ t.test('a drill of a health check is planned by the engine that the node has', a
       name === 'unread' ? /engine is not known/ : /^(high|medium): version 1\.7\.2/,
       name,
     );
+  }
+});
+
+t.test('the engine that the request names judges, not that of the chart', async (t) => {
+  // The check of field 393 is new in 4.6.0; the chart of 1.6.4 installs 4.5.2.
+  const engines = [
+    engine({ version: '4.5.2' }),
+    { ...deafEngine, version: '4.6.0', pid: 777, address: '127.0.0.1:5556' },
+  ];
+  const read = async () =>
+    factsOf('n0', {
+      nma: { version: version('1.6.4') },
+      agent: { inventory: inventory({ node: 'n0', engines }) },
+    });
+  const fault = (asked: object) => ({
+    metadata: { name: 'drill', uid: 'u' },
+    spec: { fault: { name: 'health-row-remap-limit', parameters: { force: true, ...asked } } },
+  });
+  const chart = planner(1, read, '1.6.4');
+  const named = [{ pid: 777 }, { address: '127.0.0.1:5556' }];
+  for (const asked of named) {
+    const request = fault({ engine: asked });
+    const { targets } = await chart.plan(request);
+    t.match(targets, [{ expectation: { reason: /^DCGMHealthCode/, via: 'health-check' } }]);
+    const [spec] = await chart.injections(request as never, ['n0']);
+    t.match(spec?.expectation.reason, /^DCGMHealthCode/);
+    t.notMatch(spec?.confidence, /4\.5\.2/);
+    const [previewed] = (await chart.preview(request)).targets;
+    t.match(previewed?.expectation.reason, /^DCGMHealthCode/);
+    t.ok(
+      previewed?.writes.every(({ where }) => where.includes('4.6.0')),
+      'and it is what is written to',
+    );
+  }
+  for (const asked of [{}, { engine: { pid: 1 } }]) {
+    const refused = await chart.plan(fault(asked)).catch((thrown: unknown) => thrown);
+    t.match(refused, { reason: 'expectation_invalid', message: /host engine 4\.5\.2/ });
   }
 });
 
