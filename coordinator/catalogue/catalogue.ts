@@ -18,4 +18,5 @@ export const faults: readonly FaultRow[] = [
   ...fileFaults,
 ];
 
+/** What people ask for and no fault does, with the reason and what to use instead. */
 export const notOffered: readonly NotOfferedRow[] = notOfferedFaults;

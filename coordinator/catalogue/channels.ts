@@ -19,7 +19,7 @@ const firstTickMs: Partial<Record<Via, number>> = {
   'watched-field': fieldTickMs * firstTickJitter,
 };
 
-/** Where a tick has to see the cause, the whole time for which it is kept up is waited for. */
+/** Where a tick has to see the cause, the whole time for which it is sustained is waited for. */
 export function expectationOf({
   reaction,
   via,

@@ -19,10 +19,13 @@ export type FaultDescription = Omit<FaultRow, 'channel'> & {
 /** First and last version of the monitoring agent, each with the host engine that its chart installs. */
 export type VersionRange<Answer> = { readonly from: string; readonly to: string; readonly shows: Answer };
 
+/** What a healthy cluster shows, and what AWS documents to follow from it. */
 export type ShownReaction = {
   readonly surface: Surface;
   readonly kind: 'event' | 'condition';
+  /** The condition type; an event carries it as its reason. */
   readonly type: string;
+  /** The condition's reason; an event's message starts with it. */
   readonly reason: string;
   readonly message: string;
   /** From the last write on, as a rule. */

@@ -6,8 +6,10 @@ import { textDistance } from '../../shared/text-distance.ts';
 import { faults, notOffered } from './catalogue.ts';
 import type { FaultRow, ParameterRow } from './row.ts';
 
+/** By name; values are checked against the fault's rows before anything uses them. */
 export type Parameters = Readonly<Record<string, unknown>>;
 
+/** Refuses with `fault_unknown`, with what was perhaps meant. */
 export function findFault(name: string, rows: readonly FaultRow[] = faults): FaultRow {
   const row = rows.find((candidate) => candidate.name === name);
   if (row !== undefined) return row;

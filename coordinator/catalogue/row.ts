@@ -3,7 +3,9 @@ import type { Surface } from '../../shared/schemas/receipt.ts';
 
 /** A fault is a row: adding one touches nothing but its row and its test. */
 export type FaultRow = {
+  /** As in `fault.name`; lower case with dashes. */
   readonly name: string;
+  /** A sentence without full stop, for lists. */
   readonly title: string;
   /** Where it can be written. */
   readonly surfaces: readonly Surface[];
@@ -14,6 +16,7 @@ export type FaultRow = {
   readonly risk: string;
   /** What takes it back, or until when it stays. */
   readonly undo: string;
+  /** False: it can be drilled on any node. */
   readonly needsGpu: boolean;
   /** Repository and file, or the page, that the row rests on. */
   readonly sources: readonly string[];
@@ -21,11 +24,14 @@ export type FaultRow = {
 
 /** A fault that people ask for and that this product does not make. */
 export type NotOfferedRow = {
+  /** What people call it. */
   readonly name: string;
   readonly title: string;
   /** What the monitoring agent would show. */
   readonly reaction: string;
+  /** Why not. */
   readonly because: string;
+  /** A fault that shows the same, or comes near. */
   readonly instead?: string;
   readonly sources: readonly string[];
 };
@@ -63,6 +69,7 @@ export type Channel =
   /** The host engine of the monitoring agent is paused for a while. */
   | { readonly kind: 'engine-loss' };
 
+/** A parameter of a fault: type, range and unit are checked, `help` is shown. */
 export type ParameterRow = {
   readonly type:
     | 'integer'
@@ -78,7 +85,9 @@ export type ParameterRow = {
     | 'mig'
     | 'switch'
     | 'steps';
+  /** What it is, without its default. */
   readonly help: string;
+  /** As it stands behind the number, `s`. */
   readonly unit?: string;
   readonly required?: boolean;
   /** May hold `{marker}` and `{markerNumber}` (1000 to 9999). */
@@ -89,6 +98,7 @@ export type ParameterRow = {
   readonly goesWith?: Readonly<Record<string, unknown>>;
   readonly minimum?: number;
   readonly maximum?: number;
+  /** Of a `text`; a regular expression for the whole of it. */
   readonly pattern?: string;
   /** Of a `choice`. */
   readonly allowed?: readonly (string | number | boolean)[];

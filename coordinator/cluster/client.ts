@@ -16,7 +16,9 @@ import { refusalFromStatus } from './status.ts';
 import { type ClusterSource, createTransport, type TransportRequest, unreachable } from './transport.ts';
 import { eventFromLine, type ListPage, linesOf, objectFromText, pageFromText, textOf } from './wire.ts';
 
+/** How we connect to the API server, and what it sees of us. */
 export type ClusterClientOptions = {
+  /** A file, or the ServiceAccount of the pod. */
   readonly kubeconfig: ClusterSource;
   /** `xidrill-coordinator/<version>`: an audit log and the server's own metrics show it. */
   readonly userAgent: string;

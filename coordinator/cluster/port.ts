@@ -31,10 +31,13 @@ export interface Cluster {
   ): Promise<string | undefined>;
 }
 
+/** The kinds that we read or write; each is a row in resources.ts. */
 export type ResourceName = keyof typeof resources;
 
+/** An object of JSON whose members are not known. */
 export type JsonObject = { readonly [key: string]: unknown };
 
+/** Any object of the API, as the server sent it or as `project` left it. */
 export type KubeObject = {
   readonly apiVersion: string;
   readonly kind: string;
@@ -42,13 +45,18 @@ export type KubeObject = {
   readonly [key: string]: unknown;
 };
 
+/** metadata, as far as we use it (Kubernetes API conventions, Metadata). */
 export type ObjectMeta = {
   readonly name: string;
   readonly namespace?: string;
+  /** Another object of the same name has another one. */
   readonly uid?: string;
+  /** Opaque: compared for equality only, except where the server promises order. */
   readonly resourceVersion?: string;
+  /** Counts changes of the spec. */
   readonly generation?: number;
   readonly creationTimestamp?: string;
+  /** Set: it is being deleted and waits for finalizers or its grace time. */
   readonly deletionTimestamp?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
@@ -56,6 +64,7 @@ export type ObjectMeta = {
   readonly [key: string]: unknown;
 };
 
+/** The object that this one is deleted with. */
 export type OwnerReference = {
   readonly apiVersion: string;
   readonly kind: string;
@@ -64,12 +73,16 @@ export type OwnerReference = {
   readonly controller?: boolean;
 };
 
+/** Which object of a kind; cluster-wide kinds have no namespace. */
 export type ObjectKey = { readonly name: string; readonly namespace?: string };
 
+/** Which objects, and how much of each is kept. */
 export type ListQuery = {
   /** Absent: all namespaces. */
   readonly namespace?: string;
+  /** As `kubectl -l` takes it. */
   readonly labelSelector?: string;
+  /** As `kubectl --field-selector` takes it; each kind allows its own fields. */
   readonly fieldSelector?: string;
   /**
    * Reduces each object on arrival: a list keeps no more than one page of whole objects, a watch none. Bookmarks are not
@@ -82,9 +95,12 @@ export type ListQuery = {
   readonly signal?: AbortSignal;
 };
 
+/** All objects of a list, and the version from which a watch continues it. */
 export type Listing = { readonly items: readonly KubeObject[]; readonly resourceVersion: string };
 
+/** A watch from a known version on. */
 export type WatchQuery = ListQuery & {
+  /** Of a list or of the last event; changes after it are sent. */
   readonly resourceVersion: string;
   readonly signal: AbortSignal;
   /** How long the server may keep it open. Default 120. */
@@ -93,6 +109,7 @@ export type WatchQuery = ListQuery & {
   readonly onOpen?: () => void;
 };
 
+/** One change, or a bookmark, whose object has a resourceVersion and nothing else to be read. */
 export type WatchEvent = {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
   readonly object: KubeObject;

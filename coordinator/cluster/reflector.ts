@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import { messageFromUnknown, Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import { type Change, createKnownObjects } from './known-objects.ts';
+import { type Change, createObjectCache } from './object-cache.ts';
 import type { Cluster, KubeObject, Listing, ListQuery, ObjectKey, ResourceName } from './port.ts';
 
 /**
@@ -9,12 +9,15 @@ import type { Cluster, KubeObject, Listing, ListQuery, ObjectKey, ResourceName }
  * in between may never be known; otherwise everything came, only later than it happened.
  */
 export type Gap = {
+  /** Milliseconds of the clock: the last moment at which we saw. */
   readonly from: number;
+  /** Milliseconds of the clock. */
   readonly until: number;
   readonly because: string;
   readonly lost: boolean;
 };
 
+/** What is reflected, and who is called. */
 export type ReflectorOptions = {
   readonly cluster: Cluster;
   readonly resource: ResourceName;
@@ -31,15 +34,17 @@ export type ReflectorOptions = {
   readonly watchSeconds?: number;
 };
 
+/** Counts since the start, for metrics and for the age of the view. Times in milliseconds of the clock. */
 export type ReflectorStatistics = {
   readonly lists: number;
   readonly watches: number;
   readonly errors: number;
   readonly lastError?: { readonly at: number; readonly reason: string; readonly message: string };
-  /** When the server last said something: a list, an event or a bookmark. */
+  /** When the server last sent something: a list, an event or a bookmark. */
   readonly lastSeenAt?: number;
 };
 
+/** A local copy of all objects of one kind that match a query, kept current by list and watch. */
 export type Reflector = {
   /** Begins, once; ends when the signal is aborted or stop is called. */
   start(signal?: AbortSignal): void;
@@ -56,6 +61,7 @@ export type Reflector = {
   /** Takes over what the server answered to a write of our own, before the watch brings it. */
   learn(object: KubeObject): void;
   readonly store: { get(key: ObjectKey): KubeObject | undefined; list(): readonly KubeObject[] };
+  /** All gaps that have ended, oldest first. */
   readonly gaps: readonly Gap[];
   statistics(): ReflectorStatistics;
 };
@@ -76,7 +82,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
   const { cluster, resource, query = {}, clock, random, watchSeconds = 120 } = options;
   const quietMs = watchSeconds * 1000 + graceMs;
   const log = options.log.child({ resource });
-  const known = createKnownObjects({
+  const known = createObjectCache({
     now: () => clock.now(),
     onChange: (change) => hand('onChange', () => options.onChange(change)),
   });

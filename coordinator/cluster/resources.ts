@@ -31,9 +31,11 @@ export const resources = {
   nodeclaims: { apiVersion: 'karpenter.sh/v1', kind: 'NodeClaim', plural: 'nodeclaims', namespaced: false },
 } as const satisfies Record<string, ResourceRow>;
 
+/** How a kind is addressed: API version, kind, and plural as in the URL. */
 export type ResourceRow = {
   readonly apiVersion: string;
   readonly kind: string;
   readonly plural: string;
+  /** False: cluster-wide. */
   readonly namespaced: boolean;
 };

@@ -1,6 +1,6 @@
 import { type Reason, Refusal, type RefusalDetails } from '../../shared/errors.ts';
 
-/** What an API server says when it refuses, as far as we read it. */
+/** The Status object of a refusing API server, as far as we read it. */
 export type KubeStatus = {
   readonly kind?: string;
   readonly message?: string;
@@ -39,7 +39,7 @@ export function refusalFromStatus(code: number, text: string, asked: string): Re
   const status = statusFromText(text);
   const exists = code === 409 && status?.reason === 'AlreadyExists';
   const reason = exists ? 'object_exists' : (reasonOfCode[code] ?? 'cluster_unreachable');
-  const said = status?.message ?? text.trim().slice(0, 500);
+  const reported = status?.message ?? text.trim().slice(0, 500);
   const causes = status?.details?.causes ?? [];
   const field = causes[0]?.field;
   const retryAfterSeconds = status?.details?.retryAfterSeconds;
@@ -53,7 +53,7 @@ export function refusalFromStatus(code: number, text: string, asked: string): Re
     // A kind that is not served answers in plain text, or with a Status that names no object.
     ...(code === 404 && { kindServed: status?.details?.name !== undefined }),
   };
-  return new Refusal(reason, `${asked}: HTTP ${code}${said === '' ? '' : `, ${said}`}`, details);
+  return new Refusal(reason, `${asked}: HTTP ${code}${reported === '' ? '' : `, ${reported}`}`, details);
 }
 
 function statusFromText(text: string): KubeStatus | undefined {

@@ -17,27 +17,27 @@ export function structuralFrom(schema: object): Schema {
     patternProperties,
     ...rest
   } = schema as Record<string, unknown>;
-  const kept = keep(rest);
-  if (Array.isArray(anyOf)) return fromUnion(anyOf as Schema[], kept);
+  const known = keep(rest);
+  if (Array.isArray(anyOf)) return fromUnion(anyOf as Schema[], known);
   if (literal !== undefined)
-    return { ...kept, type: typeof literal === 'number' ? 'number' : typeof literal, enum: [literal] };
-  if (Array.isArray(values)) return { ...kept, type: 'string', enum: strings(values) };
+    return { ...known, type: typeof literal === 'number' ? 'number' : typeof literal, enum: [literal] };
+  if (Array.isArray(values)) return { ...known, type: 'string', enum: strings(values) };
   if (properties !== undefined) {
     const converted = Object.entries(properties as Record<string, object>).map(([name, property]) => [
       name,
       structuralFrom(property),
     ]);
-    return { ...kept, type: 'object', properties: Object.fromEntries(converted) };
+    return { ...known, type: 'object', properties: Object.fromEntries(converted) };
   }
   if (patternProperties !== undefined) {
     const [value = {}] = Object.values(patternProperties as Record<string, object>);
     const inner = structuralFrom(value);
     return isOpen(inner)
-      ? { ...kept, type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
-      : { ...kept, type: 'object', additionalProperties: inner };
+      ? { ...known, type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
+      : { ...known, type: 'object', additionalProperties: inner };
   }
-  if (items !== undefined) return { ...kept, type: 'array', items: structuralFrom(items as object) };
-  return kept.type === undefined ? { ...kept, 'x-kubernetes-preserve-unknown-fields': true } : kept;
+  if (items !== undefined) return { ...known, type: 'array', items: structuralFrom(items as object) };
+  return known.type === undefined ? { ...known, 'x-kubernetes-preserve-unknown-fields': true } : known;
 }
 
 const keywords = [
@@ -56,7 +56,7 @@ const keywords = [
   'maxProperties',
 ];
 
-/** What says nothing to the API server: it prunes in place of `additionalProperties: false`. */
+/** What has no meaning for the API server: it prunes in place of `additionalProperties: false`. */
 const leftOut = ['$id', '~kind', '~optional', 'additionalProperties'];
 
 function keep(schema: Schema): Record<string, unknown> {
@@ -92,7 +92,7 @@ function unfit(schema: Schema, because: string): Error {
   return new Error(`${JSON.stringify(schema)} cannot be stored: ${because}`);
 }
 
-function fromUnion(members: readonly Schema[], kept: Schema): Schema {
+function fromUnion(members: readonly Schema[], known: Schema): Schema {
   const real = members.filter((member) => member.type !== 'null');
   const isNullable = real.length < members.length;
   // kube-apiserver holds null against the enum even where `nullable` is true, and a null among its values never matches
@@ -102,9 +102,9 @@ function fromUnion(members: readonly Schema[], kept: Schema): Schema {
   const nullable = isNullable ? { nullable: true } : {};
   const literals = real.map((member) => member.const);
   if (literals.every((literal) => typeof literal === 'string'))
-    return { ...kept, ...nullable, type: 'string', enum: literals };
+    return { ...known, ...nullable, type: 'string', enum: literals };
   const [only] = real;
-  if (real.length === 1 && only !== undefined) return { ...structuralFrom(only), ...kept, ...nullable };
-  // Alternatives of different shape cannot be said in a structural schema; our own validation has looked at them.
-  return { ...kept, ...nullable, 'x-kubernetes-preserve-unknown-fields': true };
+  if (real.length === 1 && only !== undefined) return { ...structuralFrom(only), ...known, ...nullable };
+  // Alternatives of different shape cannot be expressed in a structural schema; our own validation has looked at them.
+  return { ...known, ...nullable, 'x-kubernetes-preserve-unknown-fields': true };
 }

@@ -10,14 +10,17 @@ export type ClusterSource =
   | { readonly inCluster: true }
   | { readonly url: string; readonly token?: string; readonly caFile?: string };
 
+/** One request to the API server. */
 export type TransportRequest = {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Below the server's address, with its query. */
   readonly path: string;
+  /** `type` is the Content-Type; a PATCH needs one of its own. */
   readonly body?: { readonly type: string; readonly text: string };
   readonly signal: AbortSignal;
 };
 
+/** HTTP to the API server over kept-alive connections, with the credentials of the kubeconfig. */
 export type Transport = {
   /** Resolves with the answer's head; rejects with `cluster_unreachable`, or with the signal's reason. */
   open(request: TransportRequest): Promise<IncomingMessage>;
@@ -32,8 +35,8 @@ const maxSockets = 100;
 
 /**
  * Authentication is client-node's (kubeconfig files, exec plugins, rotating token files); the requests are Node's own.
- * The generated client knows neither status subresources of arbitrary kinds nor a watch whose failures can be told
- * apart, opens a connection per request (its dispatcher and agents are made without keep-alive), and would bring
+ * The generated client knows neither status subresources of arbitrary kinds nor a watch whose failures can be
+ * distinguished, opens a connection per request (its dispatcher and agents are made without keep-alive), and would bring
  * every typed API into memory.
  */
 export function createTransport(options: {

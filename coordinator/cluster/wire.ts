@@ -7,6 +7,7 @@ import { refusalFromStatus } from './status.ts';
 /** An object is at most about 1.5 MiB in etcd; a longer line is not a watch. */
 const longestLine = 16 * 2 ** 20;
 
+/** The whole body as text. Rejects when the connection breaks first. */
 export async function textOf(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
@@ -25,7 +26,7 @@ export async function* linesOf(response: IncomingMessage, asked: string): AsyncG
   }
 }
 
-/** Throws what an ERROR event says, as if the request had been refused with it. */
+/** Throws the refusal that an ERROR event carries, as if the request had been refused with it. */
 export function eventFromLine(line: string, asked: string): WatchEvent {
   const event = jsonObjectFromText(line, asked) as { readonly type?: unknown; readonly object?: unknown };
   const { type, object } = event;
@@ -38,6 +39,7 @@ export function eventFromLine(line: string, asked: string): WatchEvent {
   return { type, object };
 }
 
+/** One page of a list, as the server sends it. */
 export type ListPage = {
   readonly items: readonly KubeObject[];
   readonly resourceVersion: string;
@@ -66,6 +68,7 @@ export function pageFromText(
   };
 }
 
+/** One object. Throws `cluster_unreachable` where the text is none; `asked` names the request in the message. */
 export function objectFromText(text: string, asked: string): KubeObject {
   return jsonObjectFromText(text, asked) as KubeObject;
 }

@@ -1,5 +1,9 @@
 /** Where a rule stands, and when it was read. */
-export type Edition = { readonly source: string; readonly read: string };
+export type Edition = {
+  /** URL, or repository and file. */
+  readonly source: string /** Date of the reading, as a month or a day. */;
+  readonly read: string;
+};
 
 /** `replace or reboot`: the documentation names both and leaves it to the reason. */
 export type RepairAction = 'replace' | 'reboot' | 'replace or reboot' | 'none';
@@ -37,10 +41,13 @@ export const reasonRows: readonly ReasonRow[] = [
   { pattern: /^NvidiaXID(13|31|48|63|64|94|95)(Error|Warning)$/, action: 'reboot', edition: healthPage2024 },
 ];
 
+/** A condition that EKS auto repair acts on, with the time that it waits first. */
 export type ConditionRow = {
+  /** Condition type on the Node. */
   readonly type: string;
   /** The status that starts the clock. */
   readonly unhealthy: 'False' | 'True';
+  /** Counted from the condition's transition to `unhealthy`. */
   readonly waitSeconds: number;
   readonly action: RepairAction;
   readonly edition: Edition;

@@ -5,6 +5,7 @@ export type DocumentedRepair = {
   readonly action: RepairAction;
   /** How long the condition has to be False first; null: nothing follows. */
   readonly afterSeconds: number | null;
+  /** Where it is documented; null: nothing follows. */
   readonly edition: Edition | null;
 };
 

@@ -9,13 +9,16 @@ import {
   reasonRows,
 } from './actions.ts';
 
+/** Who would repair the node. A managed node group's repair is opt-in, that of Auto Mode is always on. */
 export type RepairController = 'EKS managed node group auto repair' | 'EKS Auto Mode' | 'Karpenter';
 
+/** Why a controller will not act; the causes of the diagnosis have the same codes. */
 export type BlockCode = 'repair-not-enabled' | 'karpenter-gate-off' | 'repair-threshold' | 'repair-no-action';
 
 /** What one controller would do about the drilled condition on this node. */
 export type RepairForecast = {
   readonly controller: RepairController;
+  /** `unknown`: the cluster does not show what decides it; `notes` has what to look at. */
   readonly willAct: 'yes' | 'no' | 'unknown';
   /** What it does when it acts; `none` where it never will. */
   readonly action: RepairAction;
@@ -24,6 +27,7 @@ export type RepairForecast = {
    * (0: it is due). null: it will not act by itself.
    */
   readonly afterSeconds: number | null;
+  /** All that stands against it; empty where it will act. */
   readonly blockedBy: readonly { readonly code: BlockCode; readonly because: string }[];
   readonly evidence: readonly Evidence[];
   /** What else will surprise: how it shows, what it overrides, what does not follow. */

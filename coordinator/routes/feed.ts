@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { Refusal } from '../../shared/errors.ts';
-import type { Change } from '../cluster/known-objects.ts';
+import type { Change } from '../cluster/object-cache.ts';
 import { isEnded } from '../drill/machine.ts';
 import { experimentFrom, experimentLabel, injectionFrom } from '../store/store.ts';
 import type { View } from '../view/view.ts';

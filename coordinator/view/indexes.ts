@@ -1,4 +1,4 @@
-import type { Change } from '../cluster/known-objects.ts';
+import type { Change } from '../cluster/object-cache.ts';
 import type { KubeObject } from '../cluster/port.ts';
 
 /** Objects of one kind by a key of theirs, kept up to date by the changes of a reflector. */

@@ -1,5 +1,5 @@
 import { monitors } from '../catalogue/nma/conditions.ts';
-import type { Change } from '../cluster/known-objects.ts';
+import type { Change } from '../cluster/object-cache.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import { conditionsOf } from './node.ts';
 

@@ -1,7 +1,7 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import type { Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import type { Change } from '../cluster/known-objects.ts';
+import type { Change } from '../cluster/object-cache.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
 import { createReflector, type Gap, type Reflector } from '../cluster/reflector.ts';
 import type { Observation } from '../drill/judge.ts';

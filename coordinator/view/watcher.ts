@@ -1,5 +1,5 @@
 import { isoFromMillis } from '../../shared/clock.ts';
-import type { Change } from '../cluster/known-objects.ts';
+import type { Change } from '../cluster/object-cache.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import type { Observation } from '../drill/judge.ts';
 import type { TimelineEntry } from '../store/expectation.ts';

@@ -20,15 +20,19 @@ export type ChannelWork<K extends Channel['kind']> = {
   reactions(work: Work<K>, on: ReactsOn): readonly ChannelReaction[];
 };
 
+/** What a channel makes an order of. */
 export type Work<K extends Channel['kind'] = Channel['kind']> = {
   readonly channel: Extract<Channel, { kind: K }>;
   readonly parameters: Parameters;
+  /** undefined: the first GPU of the node. */
   readonly gpu: GpuSelector | undefined;
+  /** Six characters, new in each order: they tell its lines from those of others. */
   readonly marker: string;
 };
 
 /** Which versions and which GPU decide. */
 export type ReactsOn = {
+  /** The version that judges. */
   readonly nma: NmaVersion;
   /** undefined: the one that the chart of this NMA version installs. */
   readonly engineVersion: string | undefined;
@@ -36,6 +40,7 @@ export type ReactsOn = {
   readonly gpuName?: string | undefined;
 };
 
+/** One reaction of NMA to the order, with the way it takes. */
 export type ChannelReaction = {
   readonly surface: Surface;
   readonly reaction: Reaction;
@@ -45,7 +50,7 @@ export type ChannelReaction = {
   readonly plugin: PluginName;
   /** When the last write is due, from the acceptance of the order. */
   readonly afterMs: number;
-  /** How long the cause is kept up from then on; absent: written once. */
+  /** How long the cause is sustained from then on, ms; absent: written once. */
   readonly sustainedMs?: number;
 };
 

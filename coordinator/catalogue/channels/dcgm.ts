@@ -21,6 +21,7 @@ import {
 } from './channel.ts';
 import { xidReactions } from './xid.ts';
 
+/** Any field and value of the field catalogue. */
 export const dcgmField: ChannelWork<'dcgm-field'> = {
   order({ parameters, gpu }) {
     const field = findField(scalar(parameters.field), 'fault.parameters.field');
@@ -28,7 +29,7 @@ export const dcgmField: ChannelWork<'dcgm-field'> = {
     const value = assertFieldValue(field, scalar(parameters.value), 'fault.parameters.value', { force });
     const nothing = force ? undefined : explainNoEffect(field, value);
     if (nothing !== undefined) throw refuseNoEffect(field, value, nothing, 'fault.parameters.value');
-    const body = { ...parameters, ...keptUp(field, value, parameters), gpu: gpu ?? firstGpu };
+    const body = { ...parameters, ...sustainedUntilRead(field, value, parameters), gpu: gpu ?? firstGpu };
     return soundCall('InjectDcgmField', body);
   },
   reactions({ parameters }, on) {
@@ -38,18 +39,25 @@ export const dcgmField: ChannelWork<'dcgm-field'> = {
     const value = assertFieldValue(field, scalar(parameters.value), 'fault.parameters.value', {
       force: true,
     });
-    const { reach, forSeconds } = { ...parameters, ...keptUp(field, value, parameters) } as Partial<Lasting>;
+    const { reach, forSeconds } = {
+      ...parameters,
+      ...sustainedUntilRead(field, value, parameters),
+    } as Partial<Reached>;
     return fieldReactions(field, value, { reach, forSeconds }, on);
   },
 };
 
-/** A check comes every five minutes only: a value that nothing else takes is kept up until then, unless it was said how. */
-function keptUp(field: FieldRow, value: string, { reach, forSeconds }: Parameters): Partial<Lasting> {
+/** A check comes every five minutes only: a value that nothing else reads is sustained until then, unless the request has its own time. */
+function sustainedUntilRead(
+  field: FieldRow,
+  value: string,
+  { reach, forSeconds }: Parameters,
+): Partial<Reached> {
   if (reach !== undefined || forSeconds !== undefined || field.id === xidField) return {};
   const kinds = (field.effects ?? []).filter(({ rule }) => isMatch(rule, value)).map(({ kind }) => kind);
   if (kinds.includes('policy') || kinds.length === 0) return {};
-  const lasting = { forSeconds: healthTickSurelyMs / 1000 };
-  return kinds.includes('watch') ? lasting : { reach: 'health', ...lasting };
+  const sustained = { forSeconds: healthTickSurelyMs / 1000 };
+  return kinds.includes('watch') ? sustained : { reach: 'health', ...sustained };
 }
 
 /** A row's own field: parameters only fill in its value. */
@@ -83,13 +91,13 @@ function meant(work: Work<'dcgm-value'>): { readonly field: FieldRow; readonly v
   };
 }
 
-type Lasting = { readonly reach: Reach | undefined; readonly forSeconds: unknown };
+type Reached = { readonly reach: Reach | undefined; readonly forSeconds: unknown };
 
 /** What each reader of the field shows for a value; who is meant to react comes first. */
 function fieldReactions(
   field: FieldRow,
   value: string,
-  { reach, forSeconds }: Lasting,
+  { reach, forSeconds }: Reached,
   on: ReactsOn,
 ): readonly ChannelReaction[] {
   // Its reactions are those of the Xid.

@@ -3,6 +3,7 @@ import { engineLossReaction } from '../nma/reactions.ts';
 import { reactionWindow } from '../nma/windows.ts';
 import type { ChannelWork } from './channel.ts';
 
+/** A paused host engine. Nothing shows when it answers again within NMA's grace time. */
 export const engineLoss: ChannelWork<'engine-loss'> = {
   order: ({ parameters }) => parseCall('PauseHostEngine', parameters),
   // An engine that answers again before its first question is given up was never away.

@@ -2,6 +2,7 @@ import { encodeKmsgWrite } from '../../../shared/kmsg-record.ts';
 import { matchKernelRules } from '../nma/kernel-rules.ts';
 import { type ChannelWork, fillText, type Work } from './channel.ts';
 
+/** One line in the kernel log, with the parameters filled in. */
 export const kernelMessage: ChannelWork<'kernel-message'> = {
   order: (work) => ({ method: 'WriteKernelMessage', body: { level: 'err', text: recordText(work) } }),
   reactions(work, { nma }) {

@@ -4,6 +4,7 @@ import { viaOfLog } from '../nma/known-reasons.ts';
 import { type LogSource, linesNeeded, matchLogRules } from '../nma/log-rules.ts';
 import { type ChannelReaction, type ChannelWork, fillText, type ReactsOn } from './channel.ts';
 
+/** A line in the journal. */
 export const journal: ChannelWork<'journal'> = {
   order: (work) => ({
     method: 'WriteJournalMessage',
@@ -19,6 +20,7 @@ export const journal: ChannelWork<'journal'> = {
   },
 };
 
+/** A line in a file. */
 export const logFile: ChannelWork<'log-file'> = {
   order: (work) => ({
     method: 'AppendLogLine',

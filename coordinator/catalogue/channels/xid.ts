@@ -4,13 +4,15 @@ import type { InjectCascade } from '../../../shared/schemas/order.ts';
 import { healthReaction, xidReaction } from '../nma/reactions.ts';
 import { type ChannelReaction, type ChannelWork, type ReactsOn, soundCall } from './channel.ts';
 
+/** One Xid. */
 export const xid: ChannelWork<'xid'> = {
   order: ({ parameters, gpu }) => soundCall('InjectXid', { ...parameters, gpu: gpu ?? firstGpu }),
-  // What the fault means for the node, on whichever surface it is written: that a surface reaches nobody is a finding,
+  // What the fault means for the node, on whichever surface it is written: that a surface has no reader is a finding,
   // not an expectation.
   reactions: ({ parameters }, on) => xidReactions(Number(parameters.xid), 0, on),
 };
 
+/** Several Xids, each at its time. */
 export const cascade: ChannelWork<'cascade'> = {
   order: ({ parameters, gpu }) => soundCall('InjectCascade', { ...parameters, gpu: gpu ?? firstGpu }),
   /** What turns the condition is expected before events, which other GPUs' events may crowd out. */

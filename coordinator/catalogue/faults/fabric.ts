@@ -28,6 +28,7 @@ function fabricFault(
   };
 }
 
+/** Fields 170 and 174, which NMA reads itself or through the health check, by version. */
 export const fabricFaults: readonly FaultRow[] = [
   fabricFault(
     'fabric-manager',

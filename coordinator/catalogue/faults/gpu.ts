@@ -126,7 +126,7 @@ export const gpuFaults: readonly FaultRow[] = [
       },
       severity: {
         type: 'choice',
-        help: 'what the first line says; default: that of the SXid where it is known, else Fatal',
+        help: 'the severity in the first line; default: that of the SXid where it is known, else Fatal',
         allowed: ['Fatal', 'Non-fatal'],
       },
       link: { type: 'integer', help: 'NVLink number in the lines', default: 0, minimum: 0, maximum: 99 },
@@ -157,7 +157,7 @@ export const gpuFaults: readonly FaultRow[] = [
       },
       reach: {
         type: 'choice',
-        help: 'who is to react, which decides how the value is written; default: whoever reacts first',
+        help: 'which reader is to react, which decides how the value is written; default: the one that reacts first',
         allowed: ['policy', 'health', 'watch'],
       },
       forSeconds,
@@ -194,7 +194,7 @@ export const gpuFaults: readonly FaultRow[] = [
       force: { type: 'boolean', help: 'pause it although it has no listener' },
     },
     risk: `every client of that engine hangs meanwhile (exporters too), and real GPU faults go unseen; ${latches} (AWS documents no action for this reason)`,
-    undo: 'the engine goes on at the end of the time, by StopInjection, or when the agent starts again; then restart the monitoring agent',
+    undo: 'the engine continues at the end of the time, by StopInjection, or when the agent starts again; then restart the monitoring agent',
     needsGpu: true,
     sources: [
       nmaSource('monitors/nvidia/dcgm/dcgm_reconcile.go'),

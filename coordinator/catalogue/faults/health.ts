@@ -42,6 +42,7 @@ function count(unit: string, help: string, defaultValue: number, minimum = 1): P
 
 const policyToo = 'the policy of the same field fires as well';
 
+/** Values that a health check of the host engine reports; NMA asks it every five minutes. */
 export const healthFaults: readonly FaultRow[] = [
   healthFault({
     name: 'volatile-dbe',

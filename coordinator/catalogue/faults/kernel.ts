@@ -28,6 +28,7 @@ function kernelFault(row: KernelFault): FaultRow {
   };
 }
 
+/** Lines that NMA's kernel rules match; no GPU is needed. */
 export const kernelFaults: readonly FaultRow[] = [
   kernelFault({
     name: 'task-blocked',
@@ -74,7 +75,7 @@ export const kernelFaults: readonly FaultRow[] = [
     parameters: {
       text: {
         type: 'text',
-        help: 'what the bug line says',
+        help: 'the text of the bug line',
         default: 'unable to handle kernel NULL pointer dereference at 0000',
         pattern: '^[\\x20-\\x7e]{1,200}$',
       },

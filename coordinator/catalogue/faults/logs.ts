@@ -2,7 +2,7 @@ import type { LogFileName } from '../../../shared/schemas/order.ts';
 import type { FaultRow, ParameterRow } from '../row.ts';
 import { latches, nmaSource } from './vocabulary.ts';
 
-/** What a line in the journal or in a file says, before the rest that all of them share. */
+/** What differs between the faults that write a line into the journal or into a file. */
 type LogFault = {
   readonly name: string;
   readonly title: string;
@@ -61,6 +61,7 @@ const kernelMonitor = 'monitors/kernel/monitor.go';
 const storageMonitor = 'monitors/storage/monitor.go';
 const networkMonitor = 'monitors/networking/monitor.go';
 
+/** Lines in the journal under the kubelet's or systemd's identifier. */
 export const journalFaults: readonly FaultRow[] = [
   journalFault('kubelet', {
     name: 'fork-failed',
@@ -94,7 +95,7 @@ export const journalFaults: readonly FaultRow[] = [
     name: 'readiness-probe-failures',
     title: 'Readiness probes fail too often (eight lines at once)',
     text: 'Readiness probe for "default/xidrill-{marker}:app" failed (failure): connection refused',
-    // Five pass without a word, and one more a second (rate.NewLimiter(1/s, 5)): eight leave time to write them.
+    // Five pass unnoticed, and one more a second (rate.NewLimiter(1/s, 5)): eight leave time to write them.
     times: 8,
     source: runtimeMonitor,
   }),
@@ -137,6 +138,7 @@ export const journalFaults: readonly FaultRow[] = [
   }),
 ];
 
+/** Lines in the files that NMA follows. */
 export const fileFaults: readonly FaultRow[] = [
   fileFault('ipamd', {
     name: 'ipamd-not-ready',

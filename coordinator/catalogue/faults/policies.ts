@@ -31,6 +31,7 @@ function policyFault({ name, title, field, value, parameters, risk }: PolicyFaul
   };
 }
 
+/** Values at which a policy of the host engine raises an alert; NMA sees it within seconds. */
 export const policyFaults: readonly FaultRow[] = [
   policyFault({
     name: 'double-bit-error',

@@ -1,6 +1,7 @@
 import type { PluginName } from '../../store/expectation.ts';
 import type { NmaVersion } from './versions.ts';
 
+/** The conditions that NMA writes on Nodes; the kubelet's own are not among them. */
 export type ConditionType =
   | 'KernelReady'
   | 'StorageReady'
@@ -8,12 +9,15 @@ export type ConditionType =
   | 'NetworkingReady'
   | 'AcceleratedHardwareReady';
 
+/** A monitor of NMA, with the condition that it owns while nothing is wrong. */
 export type MonitorRow = {
   readonly plugin: PluginName;
   /** The name in log lines (key `source` or `monitor`). */
   readonly monitor: string;
   readonly conditionType: ConditionType;
+  /** The reason of status True. */
   readonly readyReason: string;
+  /** The message of status True. */
   readonly readyMessage: string;
 };
 
@@ -90,6 +94,7 @@ export function monitorOf(row: NmaVersion, plugin: PluginName): MonitorRow {
 
 /** NMA's events are looked up by these; `reason` of an event is the condition type (nma.md §1.0). */
 export const eventSource = 'eks-node-monitoring-agent';
+/** NMA writes events of a Node into this namespace, as all events of cluster-wide objects. */
 export const eventNamespace = 'default';
 
 /** What client-go puts before a message that stands for ten or more different ones. */

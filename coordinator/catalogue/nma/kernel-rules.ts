@@ -6,7 +6,9 @@ import type { NmaVersion } from './versions.ts';
 
 /** A line of the kernel log that NMA reacts to. None of them is about an Xid, in any version. */
 export type KernelRule = {
+  /** Its name in the catalogue; two patterns of one reason share it. */
   readonly id: string;
+  /** NMA's reason. */
   readonly reason: string;
   readonly severity: Severity;
   readonly conditionType: ConditionType;
@@ -17,6 +19,7 @@ export type KernelRule = {
   readonly until?: string;
   /** Go's regular expression, unanchored, run on the whole record with its `priority,sequence,…;` prefix. */
   readonly pattern: RegExp;
+  /** The text behind `<reason>: `. */
   readonly message: (match: RegExpExecArray) => string;
   /** A text that matches, to be written to the kernel log. */
   readonly sample: string;
@@ -156,6 +159,7 @@ export function kernelRulesOf({ version }: NmaVersion): readonly KernelRule[] {
   );
 }
 
+/** A rule, and what NMA makes of the record by it. */
 export type KernelMatch = { readonly rule: KernelRule; readonly reaction: Reaction };
 
 /**

@@ -1,6 +1,7 @@
 import { type LogGate, type LogMatch, type LogRule, type LogSource, matchLogRules } from './log-rules.ts';
 import type { NmaVersion } from './versions.ts';
 
+/** The state that NMA's log rules keep between lines: token buckets and the last time of each key. */
 export type LogReader = {
   /** What one line leads to, at this time of NMA's own clock; lines of a source in their order. */
   read(source: LogSource, line: string, atMs: number): readonly LogMatch[];

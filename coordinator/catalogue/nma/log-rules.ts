@@ -11,7 +11,9 @@ export type LogSource =
   | { readonly kind: 'journal'; readonly identifier: 'kubelet' | 'systemd' }
   | { readonly kind: 'file'; readonly path: string };
 
+/** A line of the journal or of a file that NMA reacts to. */
 export type LogRule = {
+  /** Its name in the catalogue; two patterns of one reason share it. */
   readonly id: string;
   readonly reason: string;
   readonly severity: Severity;
@@ -22,6 +24,7 @@ export type LogRule = {
   readonly source: LogSource;
   /** Go's regular expression, unanchored, run on the journal's MESSAGE or on the line of the file. */
   readonly pattern: RegExp;
+  /** The text behind `<reason>: `. */
   readonly message: (match: RegExpExecArray) => string;
   /** So many earlier ones are swallowed. */
   readonly minOccurrences: number;
@@ -32,6 +35,7 @@ export type LogRule = {
   readonly note?: string;
 };
 
+/** What a matching line has to meet besides. */
 export type LogGate =
   /** A token bucket of the whole process (Go's rate.Limiter): only a line that finds it empty counts. */
   | { readonly kind: 'over-rate'; readonly perSecond: number; readonly burst: number }
@@ -135,7 +139,7 @@ export const logRules: readonly LogRule[] = [
     pattern: /Unit kubelet.service entered failed state/,
     message: () => 'Kubelet has entered a failed state',
     sample: 'Unit kubelet.service entered failed state.',
-    note: 'systemd says so under its own identifier, which is not read for this: only a forged line matches',
+    note: 'systemd logs it under its own identifier, which is not read for this: only a forged line matches',
   },
   {
     ...runtimeMonitor,
@@ -221,6 +225,7 @@ export const logRules: readonly LogRule[] = [
   },
 ];
 
+/** A rule, and what NMA makes of the line by it. */
 export type LogMatch = { readonly rule: LogRule; readonly reaction: Reaction };
 
 /**

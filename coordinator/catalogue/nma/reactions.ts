@@ -1,12 +1,15 @@
 import { type ConditionType, gpuConditionType } from './conditions.ts';
 import type { NmaVersion } from './versions.ts';
 
+/** NMA's own words; `fatal` ends in the condition, `warning` in an event (nma.md §1.0). */
 export type Severity = 'fatal' | 'warning';
 
 /** What NMA makes of a finding. The event's `reason` is the condition type; its message is `<reason>: <message>`. */
 export type Reaction = {
   readonly severity: Severity;
+  /** NMA's reason: the condition's reason, or the head of the event's message. */
   readonly reason: string;
+  /** The text without the reason before it. */
   readonly message: string;
   readonly conditionType: ConditionType;
   /** `condition`: status False, no event. `event`: a Warning event, the condition stays as it is. */
@@ -26,6 +29,7 @@ export type Violation =
 /** What go-dcgm sets unless somebody set it before (nma.md §1.3): the value must be above it. */
 export const policyThresholds = { retiredPages: 10, celsius: 100, watts: 250 } as const;
 
+/** A reaction whose kind follows from its severity. */
 export function reaction(
   severity: Severity,
   reason: string,

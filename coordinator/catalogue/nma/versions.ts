@@ -2,6 +2,7 @@ import { compareVersions } from '../../../shared/compare-versions.ts';
 
 /** One released version of the EKS Node Monitoring Agent (NMA), as far as it matters to a drill. */
 export type NmaVersion = {
+  /** Without a `v` and without the build of the add-on: `1.6.4`. */
   readonly version: string;
   /** Release date; null where it is not known. */
   readonly released: string | null;

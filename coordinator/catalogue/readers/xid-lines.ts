@@ -18,7 +18,7 @@ export type LineSubject =
 
 /** A program that looks for driver messages in the kernel log, with the pattern that it uses. */
 export type KernelLogReader = {
-  /** The program. Several of its patterns are several readers, told apart by `looksFor`. */
+  /** The program. Several of its patterns are several readers, distinguished by `looksFor`. */
   readonly name: string;
   readonly looksFor: LineSubject;
   readonly reads: ReaderSurface;
@@ -34,7 +34,7 @@ export type KernelLogReader = {
   readonly source: string;
 };
 
-/** Facility `user`, error: what the kernel makes of a write to /dev/kmsg, whoever writes (traps §4a, 2). */
+/** Facility `user`, error: what the kernel makes of a write to /dev/kmsg, by any program (traps §4a, 2). */
 const userSpacePriority = 11;
 
 const gpud = { name: 'gpud', reads: '/dev/kmsg', source: 'leptonai/gpud' } as const;
@@ -89,7 +89,7 @@ export const kernelLogReaders: readonly KernelLogReader[] = [
     patterns: [/NVRM: Xid \(PCI:(.*)\): (\d+),/],
     xids: xidsReadByEngine,
     exactAddress: true,
-    note: 'it tells nobody, NMA included',
+    note: 'it reports to no one, NMA included',
     source: 'NVIDIA/DCGM dcgmlib/src/DcgmKmsgReader.cpp',
   },
   {
@@ -176,6 +176,7 @@ export const kernelLogReaders: readonly KernelLogReader[] = [
   },
 ];
 
+/** Whether a reader takes a line, and if not, what it misses. */
 export type ReaderVerdict = {
   readonly reader: KernelLogReader;
   /** undefined: it takes the line. */
@@ -184,7 +185,7 @@ export type ReaderVerdict = {
 
 /**
  * What every reader of such lines makes of one that user space writes into the kernel log: the record is not of the
- * kernel's facility, and journald cuts an identifier off its head. Empty for lines that nobody here looks for.
+ * kernel's facility, and journald cuts an identifier off its head. Empty for lines that no reader here looks for.
  */
 export function judgeLine(text: string): readonly ReaderVerdict[] {
   return verdicts(text, (reader) => visibleTo(reader.reads, text));
@@ -252,7 +253,7 @@ function whyCut({ reads }: KernelLogReader, written: string, seen: string): stri
   return `it reads ${reads}, and journald cuts "${cut}" off a record of user space; with "kernel: " in front that would be cut instead`;
 }
 
-/** The part of the line that keeps a pattern from matching, as far as it can be told. */
+/** The part of the line that keeps a pattern from matching, as far as it can be found. */
 function whyNot({ looksFor }: KernelLogReader, text: string): string {
   if (looksFor === 'GPU missing at load')
     return 'it wants the three lines in one record, which only a driver writes';

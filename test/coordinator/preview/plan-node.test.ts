@@ -186,7 +186,7 @@ t.test('who reads each write', async (t) => {
   t.match(line.get('NMA 1.6.4'), { accepted: false, because: /no version of NMA reads Xid lines/ });
   t.match(line.get('gpud'), { accepted: true });
   t.match(line.get('Meta gcm'), { accepted: true });
-  t.match(line.get('DCGM’s host engine'), { accepted: true, because: /tells nobody/ });
+  t.match(line.get('DCGM’s host engine'), { accepted: true, because: /reports to no one/ });
   t.match(line.get('NVSentinel'), { accepted: false, because: /journald cuts "NVRM:"/ });
   t.match(line.get('node-problem-detector'), { accepted: false });
   t.match(line.get('journald'), { accepted: true, because: /SYSLOG_IDENTIFIER=NVRM/ });

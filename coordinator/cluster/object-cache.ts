@@ -9,7 +9,8 @@ export type Change = {
   readonly at: number;
 };
 
-export type KnownObjects = {
+/** The objects of one kind as they were last seen. */
+export type ObjectCache = {
   /** One event of a watch. */
   apply(object: KubeObject, isGone: boolean): void;
   /**
@@ -17,23 +18,23 @@ export type KnownObjects = {
    * ones of the object are ignored, whether they come by event or by list.
    */
   learn(object: KubeObject): void;
-  /** A whole list as of `version`, told as the differences to what was known. */
+  /** A whole list as of `version`; the differences to what was known are reported as changes. */
   replaceAll(items: readonly KubeObject[], version: string): void;
   get(key: ObjectKey): KubeObject | undefined;
   list(): readonly KubeObject[];
 };
 
-/** The objects of one kind as they were last seen; each difference is told once, repeated events are not. */
-export function createKnownObjects(deps: {
+/** An empty cache; each difference is reported once, repeated events are not. */
+export function createObjectCache(deps: {
   readonly now: () => number;
   readonly onChange: (change: Change) => void;
-}): KnownObjects {
+}): ObjectCache {
   const { now, onChange } = deps;
   const known = new Map<string, KubeObject>();
   /** Versions of our own writes that the watch has not brought so far, by key. */
   const ahead = new Map<string, string>();
 
-  function tell(type: Change['type'], object: KubeObject, previous?: KubeObject): void {
+  function report(type: Change['type'], object: KubeObject, previous?: KubeObject): void {
     onChange({ type, object, at: now(), ...(previous !== undefined && { previous }) });
   }
 
@@ -56,17 +57,17 @@ export function createKnownObjects(deps: {
     const previous = known.get(key);
     if (isGone) {
       known.delete(key);
-      if (previous !== undefined) tell('deleted', object, previous);
+      if (previous !== undefined) report('deleted', object, previous);
       return;
     }
     known.set(key, object);
-    if (previous === undefined) tell('added', object);
+    if (previous === undefined) report('added', object);
     else if (previous.metadata.uid !== object.metadata.uid) {
       // The name is the same and the object is not: its end was not seen.
-      tell('deleted', previous, previous);
-      tell('added', object);
+      report('deleted', previous, previous);
+      report('added', object);
     } else if (previous.metadata.resourceVersion !== object.metadata.resourceVersion) {
-      tell('modified', object, previous);
+      report('modified', object, previous);
     }
   }
 
