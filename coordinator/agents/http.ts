@@ -1,5 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { isReason, messageFromUnknown, Refusal, type RefusalDetails } from '../../shared/errors.ts';
+import {
+  isReason,
+  messageFromUnknown,
+  type Reason,
+  Refusal,
+  type RefusalDetails,
+} from '../../shared/errors.ts';
 import type { Inventory } from '../../shared/schemas/inventory.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { Agents } from './port.ts';
@@ -130,15 +136,24 @@ function answerFrom(node: string, url: string, { status, text }: Answer): unknow
   const { reason = '', ...facts } = details ?? {};
   // The agent cannot ask the API server who calls it: nothing was carried out, and it may pass.
   if (reason === 'cluster_unreachable') {
-    throw new Refusal('agent_unreachable', `the agent of ${node} at ${url}: ${message ?? reason}`, facts);
+    throw new Refusal('agent_unreachable', `the agent of ${node} at ${url}: ${message ?? reason}`, {
+      ...facts,
+      isUnsent: true,
+    });
   }
   const told = message ?? `${url} answered ${status}`;
-  if (status !== 401 && status !== 403)
-    throw new Refusal(isReason(reason) ? reason : 'agent_unreachable', told, facts);
+  const ours = reasonFrom(reason);
+  const all = ours === reason || reason === '' ? facts : { ...facts, agentReason: reason };
+  if (status !== 401 && status !== 403) throw new Refusal(ours, told, all);
   // Its own words would read as if somebody refused the caller of the coordinator.
-  throw new Refusal(
-    isReason(reason) ? reason : 'agent_unreachable',
-    `the agent of ${node} refuses this coordinator: ${told}`,
-    { remedy: tokenRemedy, ...facts },
-  );
+  throw new Refusal(ours, `the agent of ${node} refuses this coordinator: ${told}`, {
+    remedy: tokenRemedy,
+    ...all,
+  });
+}
+
+/** Without a reason it was no agent that answered. One that we do not know is a newer agent's: what it did is not known. */
+function reasonFrom(text: string): Reason {
+  if (text === '') return 'agent_unreachable';
+  return isReason(text) ? text : 'internal';
 }

@@ -151,6 +151,7 @@ function diagnosisOf(first: Found, judged: readonly Judged[]): Diagnosis {
 function explanationOf({ rule, cause }: Found, judged: readonly Judged[]): Explanation {
   return {
     code: rule.code,
+    link: rule.link,
     summary: cause.certainty === 'likely' ? `Likely, not proven: ${cause.summary}` : cause.summary,
     evidence: [...cause.evidence],
     remedy: cause.remedy,

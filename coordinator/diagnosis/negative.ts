@@ -58,6 +58,7 @@ function notProven(summary: string, evidence: readonly Evidence[], cause: Explan
     index;
   return {
     code: 'path-not-proven',
+    ...(cause.link === undefined ? {} : { link: cause.link }),
     summary,
     evidence: evidence.filter(isTold),
     remedy: cause.remedy,

@@ -73,7 +73,7 @@ export function createOrdering(deps: {
         } catch (thrown) {
           const refusal = refusalFromUnknown(thrown);
           attempts.push({ at, failed: refusal.message });
-          if (refusal.reason !== 'agent_unreachable' || clock.now() >= patience) throw thrown;
+          if (!mayPass(refusal) || isToRepeat(refusal) || clock.now() >= patience) throw thrown;
           log.warn({ node, message: refusal.message }, 'order not answered, asking again');
         } finally {
           patient.release();
@@ -98,8 +98,11 @@ export function slotWaitMs(refusal: Refusal): number | undefined {
 }
 
 /** The step is made again until the deadline: nothing was written, and what kept the order from being taken may pass. */
-export function isToRepeat({ reason, details }: Refusal): boolean {
-  const { mayPass, injected } = rowOf(reason);
-  // An order that was begun has its receipt for ever.
-  return mayPass && injected === 'no' && details.receipt === undefined;
+export function isToRepeat(refusal: Refusal): boolean {
+  return mayPass(refusal) && rowOf(refusal.reason).injected === 'no';
+}
+
+/** An order that was begun has its receipt for ever: the same id is answered with it. */
+function mayPass({ reason, details }: Refusal): boolean {
+  return rowOf(reason).mayPass && details.receipt === undefined;
 }

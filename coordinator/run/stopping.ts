@@ -1,5 +1,5 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
-import { type Refusal, refusalFromUnknown } from '../../shared/errors.ts';
+import { type Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { lastingSeconds, scheduledMs } from '../../shared/orders/call.ts';
 import type { AgentOrder } from '../../shared/schemas/order.ts';
@@ -51,7 +51,7 @@ export function createStopping(deps: {
           return { receipt, text: `${what} had ended by itself${howItLasted(receipt)}` };
         if (refusal.reason === 'order_unknown')
           return { text: `nothing to stop: the agent knows no order ${order.orderId}` };
-        if (refusal.reason !== 'agent_unreachable' || clock.now() >= patience) {
+        if (!rowOf(refusal.reason).mayPass || clock.now() >= patience) {
           const until = endOf(order, status?.receipt);
           return { text: `${what} could not be stopped: ${refusal.message}; it ends by itself ${until}` };
         }

@@ -18,6 +18,11 @@ export type Evidence = Static<typeof Evidence>;
 export const Explanation = Type.Object(
   {
     code: Type.String({ description: 'stable name of the cause, a row of coordinator/diagnosis' }),
+    link: Type.Optional(
+      Type.String({
+        description: 'the link of the chain that the cause breaks; absent where no rule explains it',
+      }),
+    ),
     summary: Type.String({ description: 'one or two sentences' }),
     evidence: Type.Array(Evidence),
     remedy: Type.String({ description: 'the next step' }),

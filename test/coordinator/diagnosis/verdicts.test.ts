@@ -75,7 +75,7 @@ function found(verdict: ReasonVerdict, more: Partial<Cause> = {}): readonly Rule
 t.test('the first cause says what the drill says', async (t) => {
   const silent = facts({ drill: silentLockup() });
   for (const verdict of ['fail', 'inconclusive', 'error'] as const) {
-    t.equal(diagnose(silent, found(verdict)).verdict, verdict);
+    t.match(diagnose(silent, found(verdict)), { verdict, explanation: { code: 'c', link: 'detection' } });
     t.equal(
       preflight(silent, found(verdict)).blocking?.verdict,
       verdict,
@@ -87,7 +87,11 @@ t.test('the first cause says what the drill says', async (t) => {
     'fail',
     'a refusal decides by its reason',
   );
-  t.equal(diagnose(silent, []).verdict, 'fail', 'unexplained silence is a failure');
+  t.match(
+    diagnose(silent, []),
+    { verdict: 'fail', explanation: { code: 'unexplained' } },
+    'silence is a failure',
+  );
 });
 
 t.test('what came unseen may have been the reaction', async (t) => {

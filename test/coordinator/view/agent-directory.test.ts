@@ -45,10 +45,19 @@ t.test('what an agent answers, and what that means', async (t) => {
       'an agent that cannot ask who calls',
       503,
       '{"code":"unavailable","message":"the API server is away","details":{"reason":"cluster_unreachable"}}',
-      { reason: 'agent_unreachable', message: /agent of n at .*: the API server is away/ },
+      {
+        reason: 'agent_unreachable',
+        message: /agent of n at .*: the API server is away/,
+        details: { isUnsent: true },
+      },
     ],
     ['null', 500, 'null', { reason: 'agent_unreachable' }],
-    ['a reason of a newer agent', 400, '{"details":{"reason":"new_one"},"message":"hm"}', { message: 'hm' }],
+    [
+      'a reason of a newer agent',
+      400,
+      '{"details":{"reason":"new_one"},"message":"hm"}',
+      { reason: 'internal', message: 'hm', details: { agentReason: 'new_one' } },
+    ],
     ['success that is not JSON', 200, 'ok', { reason: 'agent_unreachable' }],
   ];
   for (const [name, status, text, expected] of rows) {
