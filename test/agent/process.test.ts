@@ -2,7 +2,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
 import { logFiles } from '../../shared/schemas/order.ts';
-import { runAgent, startAgent } from './process.ts';
+import { installStub, startEngine } from './dcgm/stub.ts';
+import { type AgentProcess, hasOwnProcesses, runAgent, startAgent } from './process.ts';
 import { service, temporaryFolder } from './rig.ts';
 
 t.test('flags and environment', async (t) => {
@@ -156,3 +157,22 @@ t.test('a request as curl makes it', async (t) => {
   const named = await fetch(url, { method: 'POST', headers: { 'x-request-id': 'mine' } });
   t.equal(named.headers.get('x-request-id'), 'mine');
 });
+
+t.test(
+  'an agent of a test sees no host engine of another one',
+  hasOwnProcesses() ? {} : { skip: 'unshare --pid takes root' },
+  async (t) => {
+    const engine = await startEngine(t, installStub(t));
+    await engine.nma(true);
+    const flags = ['--kernel-log', '/dev/null'];
+    const [alone, other] = [await startAgent(t, { flags }), await startAgent(t, { flags, seesAll: true })];
+    const pids = async (agent: AgentProcess) => {
+      const { engines = [] } = (await agent.call('ListHostEngines')).body as unknown as {
+        engines?: readonly { readonly pid: number }[];
+      };
+      return engines.map(({ pid }) => pid);
+    };
+    t.strictSame(await pids(alone), []);
+    t.ok((await pids(other)).includes(engine.pid), 'which is there');
+  },
+);

@@ -1,4 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { type Answer, service, temporaryFolder } from './rig.ts';
@@ -14,17 +15,30 @@ export type AgentProcess = {
   end(signal: NodeJS.Signals): Promise<number | null>;
 };
 
-/** The real process on a free port of loopback, without anything of this shell's environment that would steer it. */
+/**
+ * The real process on a free port of loopback, without anything of this shell's environment that would steer it. It sees
+ * no process but its own: other tests run host engines at the same time. `seesAll`: for a test with engines of its own,
+ * which then has to name the one that it means.
+ */
 export async function startAgent(
   t: Pick<Test, 'teardown'>,
-  options: { readonly stateDir?: string; readonly flags?: readonly string[] } = {},
+  options: {
+    readonly stateDir?: string;
+    readonly flags?: readonly string[];
+    readonly seesAll?: boolean;
+  } = {},
 ): Promise<AgentProcess> {
   const stateDir = options.stateDir ?? temporaryFolder(t);
   const flags = ['--node', 'n1', '--listen', '127.0.0.1:0', '--state-dir', stateDir];
-  const child = spawnAgent([...flags, ...(options.flags ?? [])]);
+  const wrapper = options.seesAll === true ? [] : ownProcesses();
+  const child = spawnAgent([...flags, ...(options.flags ?? [])], {}, wrapper);
   const gone = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const end = async (signal: NodeJS.Signals) => {
-    child.kill(signal);
+    // unshare(1) ignores SIGTERM while it waits for the process that it started.
+    const inner = wrapper.length === 0 ? undefined : childOf(child.pid);
+    if (child.exitCode !== null || child.signalCode !== null) return gone;
+    if (inner === undefined) child.kill(signal);
+    else process.kill(inner, signal);
     return gone;
   };
   t.teardown(() => end('SIGKILL'));
@@ -63,11 +77,48 @@ export async function runAgent(
 }
 
 /** Without the options that tap gives to every Node below it: its loader more than doubles the time to start. */
-function spawnAgent(flags: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
-  return spawn('/usr/bin/env', ['-u', 'NODE_OPTIONS', process.execPath, main, ...flags], {
+function spawnAgent(
+  flags: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  wrapper: readonly string[] = [],
+): ChildProcess {
+  const agent = ['/usr/bin/env', '-u', 'NODE_OPTIONS', process.execPath, main, ...flags];
+  const [program = '', ...args] = [...wrapper, ...agent];
+  return spawn(program, args, {
     env: { PATH: process.env.PATH ?? '', ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
+}
+
+let namespaceWorks: boolean | undefined;
+
+/** Whether a process can be given a view of its own: that takes root, like most of what the agent does. */
+export function hasOwnProcesses(): boolean {
+  namespaceWorks ??= spawnSync('unshare', [...ownNamespace, 'true'], { stdio: 'ignore' }).status === 0;
+  return namespaceWorks;
+}
+
+const ownNamespace = ['--pid', '--fork', '--kill-child', '--mount-proc'];
+
+/** What starts a program in a pid namespace of its own, with a /proc that shows only that. */
+function ownProcesses(): readonly string[] {
+  return hasOwnProcesses() ? ['unshare', ...ownNamespace] : [];
+}
+
+function childOf(parent: number | undefined): number | undefined {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.map(Number).find((pid) => parent !== undefined && parentOf(pid) === parent);
+}
+
+/** proc_pid_stat(5): behind the name, which stands in parentheses, come state and parent. */
+function parentOf(pid: number): number | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    // It ended meanwhile.
+    return undefined;
+  }
 }
 
 /** The agent says where it serves in its log. */

@@ -20,7 +20,7 @@ const together = { buffered: true, timeout: 90_000 };
 async function setUp(t: Test) {
   const engine = await startEngine(t, installStub(t));
   await engine.nma(true);
-  const agent = await startAgent(t, { flags: ['--arm', '--kernel-log', '/dev/null'] });
+  const agent = await startAgent(t, { seesAll: true, flags: ['--arm', '--kernel-log', '/dev/null'] });
   const order = { gpu, field, value: 1, everySeconds, engine: { pid: engine.pid } };
   return { engine, agent, order };
 }
@@ -128,7 +128,7 @@ t.test('a killed agent ends it, and the next one says so', { ...together }, asyn
   await agent.end('SIGKILL');
   const count = (await beatsOf(engine)).length;
   const flags = ['--arm', '--kernel-log', '/dev/null'];
-  const next = await startAgent(t, { stateDir: agent.stateDir, flags });
+  const next = await startAgent(t, { seesAll: true, stateDir: agent.stateDir, flags });
   const receipt = await receiptOf(next, 'o1');
   t.same(Errors(Receipt, receipt), []);
   t.match(receipt, {
@@ -162,7 +162,7 @@ t.test('a stopped engine goes on, whatever becomes of the agent', { ...together 
   await agent.end('SIGKILL');
   t.equal(stateOf(engine.pid), 'T', 'who is killed can do nothing');
   const flags = ['--arm', '--kernel-log', '/dev/null'];
-  const next = await startAgent(t, { stateDir: agent.stateDir, flags });
+  const next = await startAgent(t, { seesAll: true, stateDir: agent.stateDir, flags });
   await until(
     async () => stateOf(engine.pid),
     (state) => state !== 'T',
@@ -182,7 +182,7 @@ t.test('a stopped engine goes on, whatever becomes of the agent', { ...together 
   );
   t.equal(await next.end('SIGTERM'), 0);
   t.not(stateOf(engine.pid), 'T', 'an agent that is told to end continues it first');
-  const last = await startAgent(t, { stateDir: agent.stateDir, flags });
+  const last = await startAgent(t, { seesAll: true, stateDir: agent.stateDir, flags });
   t.match(await receiptOf(last, 'o2'), {
     state: 'interrupted',
     surfaces: [{ sustained: { ended: 'agent-restarted' }, notes: [String, /was continued/] }],
