@@ -1,6 +1,7 @@
 import { heartbeatStaleMs } from '../../shared/nma-timing.ts';
 import { eventSource, monitors } from '../catalogue/nma/conditions.ts';
 import { restartWindow } from '../catalogue/nma/windows.ts';
+import type { TimelineEntry } from '../store/expectation.ts';
 import type { Facts, PodFacts } from '../view/facts.ts';
 import type { NodeCondition } from '../view/node.ts';
 import { injectedAt, isAfterInjection } from './drill.ts';
@@ -56,9 +57,7 @@ export function isFresh(facts: Facts, condition: NodeCondition): boolean {
 /** A sentence that shows that NMA lived when it mattered: since the injection, or now where nothing was injected. */
 export function signOfLife(facts: Facts): string | undefined {
   const { drill } = facts;
-  const entry = drill?.timeline.find(
-    ({ kind, source, text }) => kind === 'event' && isFromNma(`${source} ${text}`),
-  );
+  const entry = drill?.timeline.find(({ event }) => event !== undefined && isFromNma(event));
   if (entry !== undefined) return `${entry.source} at ${entry.at}: ${entry.text}`;
   const writing = writingOf(facts);
   if (writing.state !== 'fresh') return undefined;
@@ -75,8 +74,9 @@ export function runningPod(pod: PodFacts | undefined): PodFacts | undefined {
   return pod?.phase === 'Running' && pod.ready ? pod : undefined;
 }
 
-function isFromNma(text: string): boolean {
-  return text.includes(eventSource) || [...managedTypes].some((type) => text.includes(type));
+/** `reason` of NMA's events is the type of the condition (nma.md §1.0). */
+function isFromNma({ component, reason }: NonNullable<TimelineEntry['event']>): boolean {
+  return component === eventSource || managedTypes.has(reason);
 }
 
 function newestOf(

@@ -1,6 +1,7 @@
 import { combinedPrefix } from '../catalogue/nma/conditions.ts';
 import type { Expectation, TimelineEntry } from '../store/expectation.ts';
 import type { Baseline } from '../store/experiment.ts';
+import { conditionEntry, eventEntry } from '../store/timeline-entries.ts';
 import type { NodeCondition, NodeEvent } from '../view/node.ts';
 
 /** What a node looks like now, as far as a reaction can show there. */
@@ -50,11 +51,11 @@ export function findEvent(
   const before = baseline.events[event.uid];
   return {
     entry: {
-      at: event.lastTimestamp ?? baseline.at,
-      clock: 'node',
-      kind: 'event',
-      source: `event of ${event.source || 'an unnamed source'} on node ${event.node}`,
-      text: `${event.type} ${event.reason} "${event.message}"`,
+      ...eventEntry(
+        event,
+        { at: event.lastTimestamp ?? baseline.at, clock: 'node' },
+        `event of ${event.source || 'an unnamed source'} on node ${event.node}`,
+      ),
       match: true,
     },
     source: `events/default involvedObject=Node/${event.node} reason=${event.reason}`,
@@ -85,11 +86,11 @@ function findCondition(expectation: Expectation, baseline: Baseline, seen: Obser
 export function conditionMatch(now: NodeCondition, { at }: Baseline, how: string): Match {
   return {
     entry: {
-      at: now.lastHeartbeatTime ?? now.lastTransitionTime ?? at,
-      clock: 'node',
-      kind: 'condition',
-      source: `status.conditions[${now.type}]`,
-      text: `${now.type}=${now.status} ${now.reason} "${now.message}"`,
+      ...conditionEntry(
+        now,
+        { at: now.lastHeartbeatTime ?? now.lastTransitionTime ?? at, clock: 'node' },
+        `status.conditions[${now.type}]`,
+      ),
       match: true,
     },
     source: `status.conditions[${now.type}]`,

@@ -29,7 +29,8 @@ export function orderEntries(
   attempts: readonly Attempt[],
 ): readonly TimelineEntry[] {
   const source = `agent of ${node}`;
-  const what = `${order.method} ${order.orderId}`;
+  const { orderId, method } = order;
+  const what = `${method} ${orderId}`;
   const failed = attempts.filter((attempt) => attempt.failed !== undefined);
   const [first] = failed;
   const last = attempts.at(-1);
@@ -37,14 +38,24 @@ export function orderEntries(
     ...(first === undefined || first === last
       ? []
       : [
-          timelineEntry(
-            first.at,
-            'note',
-            source,
-            `${what} was not answered ${failed.length} times: ${first.failed}`,
-          ),
+          {
+            ...timelineEntry(
+              first.at,
+              'note',
+              source,
+              `${what} was not answered ${failed.length} times: ${first.failed}`,
+            ),
+            order: { orderId, method, attempts: failed.length },
+          },
         ]),
-    ...(last === undefined ? [] : [timelineEntry(last.at, 'ordered', source, what)]),
+    ...(last === undefined
+      ? []
+      : [
+          {
+            ...timelineEntry(last.at, 'ordered', source, what),
+            order: { orderId, method, attempts: attempts.length },
+          },
+        ]),
   ];
 }
 
@@ -59,6 +70,11 @@ export function receiptEntries(receipt: Receipt): readonly TimelineEntry[] {
         ? proofOf(surface)
         : `${surface.outcome}: ${surface.code ?? ''} ${surface.message ?? ''}`,
     match: false,
+    write: {
+      surface: surface.surface,
+      outcome: surface.outcome,
+      ...(surface.code === undefined ? {} : { code: surface.code }),
+    },
   }));
 }
 

@@ -8,6 +8,7 @@ import type { Verdict } from '../store/expectation.ts';
 import type { InjectionStatus } from '../store/experiment.ts';
 import type { Explanation } from '../store/explanation.ts';
 import type { Injection, Store } from '../store/store.ts';
+import { isSameSight } from '../store/timeline-entries.ts';
 import type { Collector } from '../view/collect.ts';
 import type { DrillFacts, Facts } from '../view/facts.ts';
 import type { Stopping } from './stopping.ts';
@@ -55,10 +56,7 @@ export function createEndings(deps: {
     const from = status?.receipt?.replayed
       ? 'before the order, which had been carried out when it was given again'
       : 'order given to the agent';
-    // The watch's own entry for it may say how many times as well.
-    const others = (status?.timeline ?? []).filter(
-      ({ kind, text }) => kind !== match.entry.kind || !text.startsWith(match.entry.text),
-    );
+    const others = (status?.timeline ?? []).filter((entry) => !isSameSight(entry, match.entry));
     const timeline = [...others, match.entry];
     const told = {
       ...injection,

@@ -12,6 +12,7 @@ import { type Attempt, orderEntries, receiptEntries, shortened, timelineEntry } 
 import type { Verdict } from '../store/expectation.ts';
 import type { Explanation } from '../store/explanation.ts';
 import type { Injection, Store } from '../store/store.ts';
+import { isSameSight } from '../store/timeline-entries.ts';
 import type { Collector } from '../view/collect.ts';
 import type { Watcher } from '../view/watcher.ts';
 import { createControls } from './controls.ts';
@@ -251,9 +252,8 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     if (witness.isGone()) return endings.unanswered(injection, signal);
     const settled = await stopping.settle(injection, signal);
     const event = ownEvent(settled.spec, baselineIn(settled), await witnesses.observeNow(settled.spec));
-    // The watch's own entry for it may say how many times as well.
     const others = (settled.status?.timeline ?? []).filter(
-      ({ kind, text }) => kind !== 'event' || event === undefined || !text.startsWith(event.entry.text),
+      (entry) => event === undefined || !isSameSight(entry, event.entry),
     );
     return store.writeInjectionStatus(settled, {
       ...bare(settled),

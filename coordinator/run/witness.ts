@@ -1,12 +1,12 @@
-import { type Clock, isoFromMillis } from '../../shared/clock.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { eventNamespace } from '../catalogue/nma/conditions.ts';
 import type { Cluster } from '../cluster/port.ts';
 import { findReaction, type Match, type Observation } from '../drill/judge.ts';
 import { judgeNone } from '../drill/none.ts';
-import { timelineEntry } from '../drill/timeline.ts';
 import type { TimelineEntry } from '../store/expectation.ts';
 import type { Baseline, Control, InjectionSpec } from '../store/experiment.ts';
 import type { Injection } from '../store/store.ts';
+import { gapEntry } from '../store/timeline-entries.ts';
 import { conditionsOf, nodeEventFrom } from '../view/node.ts';
 import type { Seen, Watcher } from '../view/watcher.ts';
 
@@ -163,7 +163,6 @@ function ours(seen: SeenNode): Observation {
 /** From the order until this coordinator began to watch, when another one gave the order. */
 export function unwatched(since: number, witness: Witness): readonly TimelineEntry[] {
   if (witness.since <= since) return [];
-  const until = isoFromMillis(witness.since);
-  const text = `not watching until ${until}: the coordinator was started again; what came and went in between is lost`;
-  return [timelineEntry(since, 'gap', 'coordinator', text)];
+  const because = 'the coordinator was started again';
+  return [gapEntry({ from: since, until: witness.since, lost: true, because }, 'coordinator')];
 }

@@ -101,6 +101,56 @@ export const TimelineEntry = Type.Object(
     source: Type.String(),
     text: Type.String(),
     match: Type.Boolean({ description: 'this entry is the expected reaction' }),
+    event: Type.Optional(
+      Type.Object(
+        {
+          uid: Type.String(),
+          type: Type.String({ description: 'Warning or Normal' }),
+          reason: Type.String(),
+          message: Type.String(),
+          count: Type.Integer({ description: 'how often it has come' }),
+          component: Type.String({ description: 'who reported it; empty: not said' }),
+        },
+        { additionalProperties: false, description: 'of kind event' },
+      ),
+    ),
+    condition: Type.Optional(
+      Type.Object(
+        { type: Type.String(), status: Type.String(), reason: Type.String(), message: Type.String() },
+        { additionalProperties: false, description: 'of kind condition' },
+      ),
+    ),
+    gap: Type.Optional(
+      Type.Object(
+        {
+          from: Type.String({ description: 'RFC 3339' }),
+          until: Type.String({ description: 'RFC 3339' }),
+          lost: Type.Boolean({ description: 'what came and went in between is not known' }),
+          because: Type.String(),
+        },
+        { additionalProperties: false, description: 'a time without a watch' },
+      ),
+    ),
+    order: Type.Optional(
+      Type.Object(
+        {
+          orderId: Type.String(),
+          method: Type.String({ description: 'of the agent' }),
+          attempts: Type.Integer({ description: 'how often it was sent, up to this entry' }),
+        },
+        { additionalProperties: false, description: 'an order to the agent' },
+      ),
+    ),
+    write: Type.Optional(
+      Type.Object(
+        {
+          surface: Type.String(),
+          outcome: Type.Enum(['injected', 'refused', 'failed']),
+          code: Type.Optional(Type.String({ description: 'a reason of the error table' })),
+        },
+        { additionalProperties: false, description: 'one surface of the receipt, where the proof is' },
+      ),
+    ),
   },
   { additionalProperties: false },
 );

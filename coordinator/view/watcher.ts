@@ -3,6 +3,7 @@ import type { Change } from '../cluster/object-cache.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import type { Observation } from '../drill/judge.ts';
 import type { TimelineEntry } from '../store/expectation.ts';
+import { conditionEntry, eventEntry, gapEntry } from '../store/timeline-entries.ts';
 import { conditionsOf, type NodeEvent, nodeEventFrom } from './node.ts';
 import type { View } from './view.ts';
 
@@ -29,7 +30,7 @@ export function createWatcher(view: View): Watcher {
   });
   view.onChange('events', ({ type, object, at }) => {
     const event = nodeEventFrom(object);
-    if (type !== 'deleted' && listeners.has(event.node)) tell(event.node, at, eventEntry(event, at));
+    if (type !== 'deleted' && listeners.has(event.node)) tell(event.node, at, seenEvent(event, at));
   });
 
   function tell(node: string, at: number, entry: TimelineEntry): void {
@@ -52,27 +53,16 @@ export function createWatcher(view: View): Watcher {
         view
           .gaps(kind)
           .filter((gap) => gap.until >= from)
-          .map((gap) => ({
-            at: isoFromMillis(gap.from),
-            clock: 'coordinator' as const,
-            // Only what may never be known is a gap in the evidence.
-            kind: gap.lost ? ('gap' as const) : ('note' as const),
-            source: `watch of ${kind}`,
-            text: `not watching until ${isoFromMillis(gap.until)}: ${gap.because}${gap.lost ? '; what came and went in between is lost' : '; everything came, but late'}`,
-            match: false,
-          })),
+          .map((gap) => gapEntry(gap, `watch of ${kind}`)),
       ),
   };
 
-  function eventEntry(event: NodeEvent, at: number): TimelineEntry {
-    return {
-      at: event.lastTimestamp ?? isoFromMillis(at),
-      clock: event.lastTimestamp === null ? 'coordinator' : 'node',
-      kind: 'event',
-      source: `event of ${event.source || 'an unnamed source'}`,
-      text: `${event.type} ${event.reason} "${event.message}"${event.count > 1 ? ` (${event.count} times)` : ''}`,
-      match: false,
-    };
+  function seenEvent(event: NodeEvent, at: number): TimelineEntry {
+    const times =
+      event.lastTimestamp === null
+        ? ({ at: isoFromMillis(at), clock: 'coordinator' } as const)
+        : ({ at: event.lastTimestamp, clock: 'node' } as const);
+    return eventEntry(event, times, `event of ${event.source || 'an unnamed source'}`);
   }
 
   /** What changed on a node, in words; heartbeats alone are no news. */
@@ -102,7 +92,9 @@ export function createWatcher(view: View): Watcher {
     const taintsNow = taints(object);
     const taintsThen = taints(previous);
     return [
-      ...changed.map((now) => entry('condition', `${now.type}=${now.status} ${now.reason} "${now.message}"`)),
+      ...changed.map((now) =>
+        conditionEntry(now, { at: isoFromMillis(at), clock: 'coordinator' }, `node ${object.metadata.name}`),
+      ),
       ...(taintsNow === taintsThen
         ? []
         : [entry('taint', `taints: ${taintsThen || 'none'} → ${taintsNow || 'none'}`)]),

@@ -29,7 +29,7 @@ function judgeKind(facts: Facts, expected: 'event' | 'condition', actual: 'event
   const { drill, nma } = facts;
   if (drill?.expectation.kind !== expected) return irrelevant;
   const usual = usualReaction(facts);
-  const entry = drill.timeline.find(({ kind, text }) => kind === actual && mentions(facts, text));
+  const entry = drill.timeline.find((seen) => seen.kind === actual && mentions(facts, seen));
   const isOther = usual !== undefined && usual.appearsAs === actual;
   if (!isOther && entry === undefined) {
     if (usual !== undefined)
@@ -80,12 +80,12 @@ export const eventCombined: Rule = {
     const { drill } = facts;
     if (drill?.expectation.kind !== 'event' || !isSilent(facts)) return irrelevant;
     const { reason } = drill.expectation;
-    const entry = drill.timeline.find(({ kind, text }) => kind === 'event' && text.includes(combinedPrefix));
+    const entry = drill.timeline.find(({ event }) => event?.message.startsWith(combinedPrefix));
     const sent = seenInLog(facts, new RegExp(`sending condition to exporter.*${escapeRegExp(reason)}`));
     if (entry === undefined && sent === undefined) {
       return refuted(`no event with the prefix "${combinedPrefix.trim()}" was seen on the node`);
     }
-    const isOurs = entry !== undefined && mentions(facts, entry.text);
+    const isOurs = entry !== undefined && mentions(facts, entry);
     const cause = {
       summary: `${
         entry === undefined
@@ -99,8 +99,10 @@ export const eventCombined: Rule = {
   },
 };
 
-function mentions(facts: Facts, text: string): boolean {
+/** Whether NMA's own words in an event or a condition name what is expected. */
+function mentions(facts: Facts, { event, condition }: TimelineEntry): boolean {
   const { drill } = facts;
+  const text = event?.message ?? `${condition?.reason} ${condition?.message}`;
   const names = present(drill?.expectation.reason, drill?.expectation.message, usualReaction(facts)?.reason);
   return names.some((name) => name !== '' && text.includes(name));
 }

@@ -377,7 +377,31 @@ export function entry(
   text: string,
   over: Partial<TimelineEntry> = {},
 ): TimelineEntry {
-  return { at: before(60), clock: 'node', kind, source: 'events/default/n1.1', text, match: false, ...over };
+  const fact: Partial<TimelineEntry> =
+    kind === 'event'
+      ? {
+          event: {
+            uid: text,
+            type: 'Warning',
+            reason: 'AcceleratedHardwareReady',
+            message: text,
+            count: 1,
+            component: 'eks-node-monitoring-agent',
+          },
+        }
+      : kind === 'condition'
+        ? { condition: { type: 'AcceleratedHardwareReady', status: 'False', reason: '', message: text } }
+        : {};
+  return {
+    at: before(60),
+    clock: 'node',
+    kind,
+    source: 'events/default/n1.1',
+    text,
+    match: false,
+    ...fact,
+    ...over,
+  };
 }
 
 /** The condition turned as expected; what follows is the repair. */
