@@ -5,7 +5,7 @@ export type ValueRow = { readonly path: string; readonly fallback: unknown; read
 
 /**
  * The values in the order of the file. What has a comment above it is a value; a map without one is a folder of
- * values; anything else throws, because nobody could know what it is for.
+ * values; anything else throws, because its purpose would be unknown.
  */
 export function valueRows(text: string): readonly ValueRow[] {
   const document = parseDocument(text);

@@ -345,6 +345,7 @@ export function refusalFromUnknown(thrown: unknown): Refusal {
   );
 }
 
+/** The message of an Error; anything else as text. */
 export function messageFromUnknown(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

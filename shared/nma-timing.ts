@@ -41,12 +41,15 @@ export const policiesListenMaxMs = reconcileTickMs * (1 + firstTickJitter);
 
 /** client-go's event correlator (nma.md §1.0): lookback and number of different messages before they are combined. */
 export const eventAggregateWindowMs = 10 * minute;
+/** More different messages than this within the window become one combined event. */
 export const eventAggregateLimit = 10;
 /** Its token bucket, one per source, object and event type: burst, then one per period (nma.md §1.0). */
 export const eventBurst = 25;
+/** One more event may be written after each such time. */
 export const eventRefillMs = 300 * second;
 /** Failed event writes (nma.md §1.0): attempts and the pause between them. */
 export const eventWriteAttempts = 12;
+/** Between two attempts. */
 export const eventRetryMs = 10 * second;
 
 /** The host engine's own limit between two alerts of one kind on one GPU, by sample time (dcgm-measured.md §3). */

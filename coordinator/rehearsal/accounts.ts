@@ -4,7 +4,7 @@ const allowed = { 'xidrill.dev/drill': 'allowed' };
 const nodeGroup = { 'eks.amazonaws.com/nodegroup': 'gpu-arm' };
 const nodePool = { 'karpenter.sh/nodepool': 'gpu' };
 
-/** The nodes of the account that the story tells, and one amd64 GPU node beside them. */
+/** The nodes of the account behind the story, and one amd64 GPU node beside them. */
 export const storyNodes = {
   arm: {
     name: 'ip-192-168-31-7',

@@ -60,8 +60,11 @@ export type RehearsalServer = {
   readonly appendPodLog: (namespace: string, pod: string, line: string) => void;
 };
 
+/** What an embedded cluster is made of; everything that varies comes in as an argument. */
 export type RehearsalOptions = {
+  /** Its nodes. */
   readonly rows: readonly NodeRow[];
+  /** Of all its parts, the API server's time stamps included. */
   readonly clock: Clock;
   readonly random: () => number;
   readonly newId: () => string;
@@ -71,6 +74,7 @@ export type RehearsalOptions = {
   readonly log: Log;
 };
 
+/** Where the coordinator's own objects are. */
 export const namespace = 'xidrill';
 
 /** Starts an API server and a rehearsal on it. */

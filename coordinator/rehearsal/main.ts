@@ -4,10 +4,10 @@ import { createLog, type LogLevel } from '../../shared/log.ts';
 import { configOrExit, logLevelRow, onStop } from '../../shared/program.ts';
 import { serveNodes, storyNodes } from './accounts.ts';
 import { type RehearsalCluster, startRehearsalCluster } from './cluster.ts';
-import { createPaint, renderTold } from './screen.ts';
-import { faultsOf, type Told, tellStory, untilAgentListens } from './story.ts';
+import { createPaint, renderStep } from './screen.ts';
+import { faultsOf, playStory, type StoryStep, untilAgentListens } from './story.ts';
 
-// The scripts of package.json say which: `npm start` tells the story, `npm run serve` keeps the cluster running.
+// The scripts of package.json say which: `npm start` plays the story, `npm run serve` keeps the cluster running.
 const isServe = process.argv[2] === 'serve';
 const config = configOrExit(
   `npm ${isServe ? 'run serve' : 'start'} --`,
@@ -55,22 +55,22 @@ async function story(): Promise<number> {
   });
   const paint = createPaint(process.stdout.isTTY && process.env.NO_COLOR === undefined);
   const width = Math.min(Math.max(process.stdout.columns ?? 140, 80), 160);
-  const steps: Told[] = [];
+  const steps: StoryStep[] = [];
   const startedAt = performance.now();
   if (!config.json)
     process.stdout.write(
       `${paint.bold('"Fault injection does not work. Why?"')} One user’s six steps, rehearsed at ${config.speed} times real speed.\n`,
     );
   try {
-    for await (const told of tellStory(cluster)) {
-      steps.push(told);
-      if (!config.json) process.stdout.write(renderTold(told, paint, width));
+    for await (const step of playStory(cluster)) {
+      steps.push(step);
+      if (!config.json) process.stdout.write(renderStep(step, paint, width));
       if (stop.signal.aborted) break;
     }
   } finally {
     await cluster.close();
   }
-  const wrong = steps.filter((told) => faultsOf(told).length > 0);
+  const wrong = steps.filter((step) => faultsOf(step).length > 0);
   const passed = steps.at(-1)?.verdict === 'pass' && wrong.length === 0;
   const seconds = (performance.now() - startedAt) / 1000;
   if (config.json)

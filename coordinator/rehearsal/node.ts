@@ -43,23 +43,28 @@ export type RehearsalNode = {
   close(): Promise<void>;
 };
 
+/** What a simulated node is made of. */
 export type NodeOptions = {
   readonly row: NodeRow;
   readonly cluster: Cluster;
   readonly clock: Clock;
   readonly random: () => number;
   readonly newId: () => string;
+  /** Folder of its agent's journal. */
   readonly stateDir: string;
+  /** Of its agent on loopback; 0: any free one. */
   readonly port: number;
   readonly armed: boolean;
-  /** With what its agent serves; absent: plain HTTP. */
+  /** Certificate and key of its agent; absent: plain HTTP. */
   readonly tls?: ServerTls;
+  /** Gets each line that a container of the node writes. */
   readonly podLog: (pod: string, line: string) => void;
   readonly log: Log;
 };
 
 const nmaEnginePid = 2201;
 
+/** Starts a node with its agent; resolves when that is listening. `startNma` starts NMA and its host engine. */
 export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
   const { row, clock, log } = options;
   const kernelLog = createFakeKernelLog({ clock });

@@ -9,14 +9,19 @@ export type NodeRow = {
   readonly name: string;
   readonly instanceType: string;
   readonly arch: 'amd64' | 'arm64';
+  /** Absent: a node without GPU. */
   readonly gpu?: Pick<GpuFacts, 'name' | 'uuid' | 'pci'> & { readonly driver: string };
+  /** Beside those that the kubelet and EKS set. */
   readonly labels: Readonly<Record<string, string>>;
 };
 
+/** Where EKS add-ons run. */
 export const systemNamespace = 'kube-system';
+/** Of the add-on's DaemonSet, ServiceAccount and container. */
 export const nmaName = 'eks-node-monitoring-agent';
 const repository = '602401143452.dkr.ecr.ap-northeast-2.amazonaws.com/eks';
 
+/** The add-on's image as EKS names it; `version` without a `v`. */
 export function nmaImage(version: string): string {
   return `${repository}/${nmaName}:v${version}-eksbuild.1`;
 }
@@ -26,6 +31,7 @@ export function nmaPodName(node: NodeRow): string {
   return `${nmaName}-${node.name}`;
 }
 
+/** The Node as a kubelet registers it; `now` in ms. */
 export function nodeObject(row: NodeRow, now: number): KubeObject {
   return {
     apiVersion: 'v1',
@@ -90,6 +96,7 @@ function managedConditions(row: NodeRow, version: NmaVersion, at: number): reado
     }));
 }
 
+/** A DaemonSet of the add-on whose pods carry `labels`. */
 export function daemonSetObject(
   name: string,
   labels: Readonly<Record<string, string>>,
@@ -126,9 +133,12 @@ export function karpenterObject(): KubeObject {
   };
 }
 
+/** Of NMA's pods (nma.md §8.1). */
 export const nmaLabels = { 'app.kubernetes.io/name': nmaName, 'app.kubernetes.io/instance': nmaName };
+/** Of the DCGM server's pods (nma.md §8.3). */
 export const dcgmServerLabels = { 'k8s-app': 'dcgm-server', version: 'v1' };
 
+/** A pod of a DaemonSet on this node, before it has a status. */
 export function podObject(
   row: NodeRow,
   name: string,
@@ -159,6 +169,7 @@ export function podObject(
   };
 }
 
+/** Running and Ready since `now` (ms). */
 export function podStatus(name: string, now: number): JsonObject {
   return {
     phase: 'Running',
@@ -179,12 +190,15 @@ export function podStatus(name: string, now: number): JsonObject {
 
 /** What EKS' pod identity webhook puts into a pod whose ServiceAccount has a role (nma.md §4.6). */
 export const roleAnnotation = 'eks.amazonaws.com/role-arn';
+/** What EKS' webhook sets in a container whose ServiceAccount has an IAM role. */
 export const roleEnvironment = {
   AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/eks-node-monitoring-agent',
   AWS_WEB_IDENTITY_TOKEN_FILE: '/var/run/secrets/eks.amazonaws.com/serviceaccount/token',
 };
+/** The projected token volume that the webhook adds. */
 export const roleVolume = 'aws-iam-token';
 
+/** The node's GPU as a healthy driver reports it; empty: it has none. */
 export function gpuFacts(row: NodeRow): readonly GpuFacts[] {
   if (row.gpu === undefined) return [];
   const { driver, ...identity } = row.gpu;

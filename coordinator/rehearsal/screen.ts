@@ -1,6 +1,7 @@
 import type { Evidence } from '../store/explanation.ts';
-import { faultsOf, type Told } from './story.ts';
+import { faultsOf, type StoryStep } from './story.ts';
 
+/** Marks text for a terminal; without one the text stays as it is. */
 export type Paint = {
   readonly bold: (text: string) => string;
   readonly dim: (text: string) => string;
@@ -18,27 +19,27 @@ const indent = '     ';
 const shownProofs = 2;
 
 /** One step in a few lines: what was done and seen, why, what proves it, what to do. `width` in characters. */
-export function renderTold(told: Told, paint: Paint, width: number): string {
-  const { explanation } = told;
-  const latency = told.latencySeconds === null ? '' : ` after ${told.latencySeconds.toFixed(1)} s`;
+export function renderStep(step: StoryStep, paint: Paint, width: number): string {
+  const { explanation } = step;
+  const latency = step.latencySeconds === null ? '' : ` after ${step.latencySeconds.toFixed(1)} s`;
   const also = explanation.alsoFound.map(({ code }) => code);
   const proofs = explanation.evidence.slice(0, shownProofs);
   const [first = '', ...more] = wrap(`${explanation.code}${latency}: ${explanation.summary}`, width - 12, 6);
   return [
-    paint.bold(cut(`${told.step.padEnd(5)}${told.did}  →  ${told.saw}`, width)),
-    `${indent}${paint.verdict(told.verdict.padEnd(6))} ${first}`,
+    paint.bold(cut(`${step.step.padEnd(5)}${step.did}  →  ${step.saw}`, width)),
+    `${indent}${paint.verdict(step.verdict.padEnd(6))} ${first}`,
     ...more.map((line) => `${indent}${' '.repeat(7)}${line}`),
     ...proofs.map((proof) => paint.dim(`${indent}proof  ${renderProof(proof, width - 12)}`)),
     ...wrap(explanation.remedy, width - 12, 6).map(
       (line, index) => `${indent}${index === 0 ? 'next' : '    '}   ${line}`,
     ),
     ...(also.length > 0 ? [paint.dim(cut(`${indent}also   ${also.join(', ')}`, width))] : []),
-    ...faultsOf(told).map((fault) => `${indent}WRONG  this step ${fault}`),
+    ...faultsOf(step).map((fault) => `${indent}WRONG  this step ${fault}`),
     '',
   ].join('\n');
 }
 
-/** What was observed comes first: it tells more than where it stood, and that may be cut. */
+/** What was observed comes first: it matters more than its source, which may be cut. */
 function renderProof({ source, observed }: Evidence, width: number): string {
   const seen = cut(flat(observed), Math.max(30, width - Math.min(source.length, width / 2) - 4));
   return `${seen}  ← ${cut(source, width - seen.length - 4)}`;

@@ -7,7 +7,7 @@ import { storyNodes } from './accounts.ts';
 import type { RehearsalCluster } from './cluster.ts';
 
 /** One step of the story as it came out. */
-export type Told = {
+export type StoryStep = {
   readonly step: string;
   readonly did: string;
   readonly saw: string;
@@ -19,9 +19,9 @@ export type Told = {
   readonly latencySeconds: number | null;
 };
 
-/** Where a told step differs from what it has to say; empty: it holds. */
-export function faultsOf(told: Told): readonly string[] {
-  const { explanation, expected } = told;
+/** Where a step differs from what the account says it must explain; empty: nowhere. */
+export function faultsOf(step: StoryStep): readonly string[] {
+  const { explanation, expected } = step;
   const named = [explanation.code, ...explanation.alsoFound.map(({ code }) => code)];
   const missing = expected.filter((code) => !named.includes(code));
   return [
@@ -48,12 +48,12 @@ const firstWithoutGate = firstWith((row) => !row.arm64Gate) ?? '';
  * One user's six steps, in order, each on the real product, and the same drill again when the links are mended. What
  * each step must say stands in the account that it retells.
  */
-export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told> {
+export async function* playStory(cluster: RehearsalCluster): AsyncGenerator<StoryStep> {
   const rest = createRest(cluster.url);
   await cluster.installNma({ version: '1.4.3', credentials: 'irsa', lastReportMsAgo: staleMs });
   await rest.untilReady();
 
-  yield told(
+  yield stepOf(
     {
       step: '1',
       did: 'installed the add-on with an IAM role for its ServiceAccount',
@@ -71,7 +71,7 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
   node.addEngine({ pid: 3402, port: 5557, podUid: '2b7c1f0e-9a44-4a0c-8c39-d1f5a7c1e0aa' });
   await rest.untilListening(cluster.node(amd.name).url);
 
-  yield told(
+  yield stepOf(
     {
       step: '2',
       did: `echo "<3>${handWritten}" | sudo tee /dev/kmsg`,
@@ -86,7 +86,7 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
     }),
   );
 
-  yield told(
+  yield stepOf(
     {
       step: '3a',
       did: 'dcgmi test --inject --gpuid 0 -f 150 -v 48 ("XID 48")',
@@ -99,7 +99,7 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
       target: only(amd),
     }),
   );
-  yield told(
+  yield stepOf(
     {
       step: '3b',
       did: 'dcgmi test --inject --gpuid 0 -f 111 -v 999 ("ECC uncorrectable")',
@@ -112,7 +112,7 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
       target: only(amd),
     }),
   );
-  yield told(
+  yield stepOf(
     {
       step: '3c',
       did: 'the right field, in an nv-hostengine of their own',
@@ -126,7 +126,7 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
     }),
   );
 
-  yield told(
+  yield stepOf(
     {
       step: '4',
       did: 'dcgmi test --inject -f 319 -v 4 inside dcgm-exporter',
@@ -140,7 +140,7 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
     }),
   );
 
-  yield told(
+  yield stepOf(
     {
       step: '5',
       did: 'watched AcceleratedHardwareReady on the GPU node',
@@ -155,7 +155,7 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
 
   await cluster.installNma({ version: firstWithoutGate, credentials: 'healthy' });
   await rest.untilListening(cluster.node(arm.name).url);
-  yield told(
+  yield stepOf(
     {
       step: 'then',
       did: `the drill of step 5 on the same node, with v${firstWithoutGate} and no role`,
@@ -168,7 +168,7 @@ export async function* tellStory(cluster: RehearsalCluster): AsyncGenerator<Told
 }
 
 /** Nothing is drilled: what each controller would do is read from the cluster. */
-async function repairStep(rest: Rest): Promise<Told> {
+async function repairStep(rest: Rest): Promise<StoryStep> {
   const { checks, repair } = await rest.preflight(amd.name);
   const gate = checks.find(({ code }) => code === 'karpenter-gate-off');
   const karpenter = repair.find(({ controller }) => controller === 'Karpenter');
@@ -185,7 +185,7 @@ async function repairStep(rest: Rest): Promise<Told> {
     latencySeconds: null,
     explanation: {
       code: gate?.code ?? 'unexplained',
-      summary: gate?.text ?? 'the preflight says nothing about repair',
+      summary: gate?.text ?? 'the preflight has no entry about repair',
       evidence: [...(karpenter?.evidence ?? []), ...(group?.evidence ?? [])],
       remedy: gate?.remedy ?? '',
       refuted: [],
@@ -201,7 +201,10 @@ function only(node: { readonly name: string }) {
   return { selector: { names: [node.name] } };
 }
 
-function told(about: Omit<Told, 'verdict' | 'explanation' | 'latencySeconds'>, answer: Drilled): Told {
+function stepOf(
+  about: Omit<StoryStep, 'verdict' | 'explanation' | 'latencySeconds'>,
+  answer: Drilled,
+): StoryStep {
   const nothing: Explanation = {
     code: 'none',
     summary: 'no explanation was given',
@@ -280,7 +283,7 @@ function answerFromProblem(problem: Problem): Drilled {
   return { verdict: 'error', phase: 'Refused', explanation: problem.explanation ?? null, latency: null };
 }
 
-/** Asks again until it is so; a rehearsal that does not get there has a fault, and says in what. */
+/** Asks again until it is so; throws with what is missing where it does not become so. */
 async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
   const deadline = AbortSignal.timeout(30_000);
   while (!(await isSo())) {

@@ -1,5 +1,6 @@
 import { Refusal } from '../errors.ts';
 
+/** Refuses with `disarmed`. */
 export function assertArmed(armed: boolean): void {
   if (armed) return;
   throw new Refusal('disarmed', 'this agent is disarmed and writes nothing', {

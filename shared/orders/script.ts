@@ -76,6 +76,7 @@ export function recordOf(part: RecordPart): Pick<KernelLogPart, 'level' | 'text'
 }
 
 type KernelLogPart = Extract<Part, { surface: 'kernel-log' }>;
+/** A part that is written through the kernel log. */
 export type RecordPart = Extract<Part, { surface: 'kernel-log' | 'journal' }>;
 
 const scripts: {

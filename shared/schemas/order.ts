@@ -34,8 +34,10 @@ export const EngineSelector = Type.Object(
 );
 export type EngineSelector = Static<typeof EngineSelector>;
 
+/** Level of a record in the kernel log, by syslog's name. */
 export const KmsgLevelName = Type.Enum([...kmsgLevels]);
 
+/** One line in the kernel log, as it stands. */
 export const WriteKernelMessage = Type.Object(
   {
     orderId: Type.Optional(OrderId),
@@ -128,6 +130,7 @@ const mig = Type.Optional(
 );
 const acceptRisk = Type.Optional(Type.Boolean({ description: 'yes to Xid 79 or 120 in the kernel log' }));
 
+/** One Xid, on the kernel log as its driver prints it, in the host engine as field 230, or both. */
 export const InjectXid = Type.Object(
   {
     orderId: Type.Optional(OrderId),
@@ -206,6 +209,7 @@ export type InjectSxid = Static<typeof InjectSxid>;
 export const Reach = Type.Enum(['policy', 'health', 'watch']);
 export type Reach = Static<typeof Reach>;
 
+/** A value of a DCGM field in the cache of a host engine, once or sustained. */
 export const InjectDcgmField = Type.Object(
   {
     orderId: Type.Optional(OrderId),
@@ -262,8 +266,10 @@ export const logFiles = {
   messages: '/var/log/messages',
   cron: '/var/log/cron.log',
 } as const;
+/** By the file's role, not by its path: see `logFiles`. */
 export type LogFileName = keyof typeof logFiles;
 
+/** A line at the end of a file that NMA follows; the file has to exist. */
 export const AppendLogLine = Type.Object(
   {
     orderId: Type.Optional(OrderId),
@@ -275,6 +281,7 @@ export const AppendLogLine = Type.Object(
 );
 export type AppendLogLine = Static<typeof AppendLogLine>;
 
+/** Stops a host engine by SIGSTOP and continues it after `forSeconds`. */
 export const PauseHostEngine = Type.Object(
   { orderId: Type.Optional(OrderId), forSeconds, engine: Type.Optional(EngineSelector), force },
   { $id: 'PauseHostEngine', additionalProperties: false },
@@ -292,8 +299,10 @@ export const orderMethods = {
   AppendLogLine,
   PauseHostEngine,
 } as const;
+/** The methods of the agent that write something. */
 export type OrderMethod = keyof typeof orderMethods;
 
+/** What the engine's cache has of a field on a GPU; writes nothing. */
 export const IntrospectDcgmField = Type.Object(
   {
     gpu: GpuSelector,
@@ -304,11 +313,13 @@ export const IntrospectDcgmField = Type.Object(
 );
 export type IntrospectDcgmField = Static<typeof IntrospectDcgmField>;
 
+/** An earlier order, by its id. */
 export const OrderReference = Type.Object(
   { orderId: OrderId },
   { $id: 'OrderReference', additionalProperties: false },
 );
 
+/** Which records to stream, and when to end. */
 export const TailKernelLog = Type.Object(
   {
     from: Type.Optional(Type.Union([Type.Literal('end'), Type.Literal('oldest')])),
@@ -326,6 +337,7 @@ export const TailKernelLog = Type.Object(
 );
 export type TailKernelLog = Static<typeof TailKernelLog>;
 
+/** The body of a method without arguments. */
 export const Empty = Type.Object({}, { $id: 'Empty', additionalProperties: false });
 
 /** The body of one method, as the agent takes it; the id is beside it. */

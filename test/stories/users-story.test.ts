@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import t from 'tap';
 import { storyNodes } from '../../coordinator/rehearsal/accounts.ts';
 import { startRehearsalCluster } from '../../coordinator/rehearsal/cluster.ts';
-import { faultsOf, type Told, tellStory } from '../../coordinator/rehearsal/story.ts';
+import { faultsOf, playStory, type StoryStep } from '../../coordinator/rehearsal/story.ts';
 import { createScaledClock } from '../../shared/clock.ts';
 import { createSilentLog } from '../../shared/log.ts';
 
@@ -17,8 +17,8 @@ t.test('one user’s story, each step with its cause, its proof and its remedy',
     log: createSilentLog(),
   });
   t.teardown(() => cluster.close());
-  const told: Told[] = [];
-  for await (const step of tellStory(cluster)) told.push(step);
+  const told: StoryStep[] = [];
+  for await (const step of playStory(cluster)) told.push(step);
   for (const step of told) t.strictSame(faultsOf(step), [], `step ${step.step}: ${step.explanation.code}`);
 
   const { arm } = storyNodes;
@@ -64,7 +64,7 @@ t.test('one user’s story, each step with its cause, its proof and its remedy',
   ];
   for (const [name, wants] of rows) {
     const steps = told.filter(({ step }) => name.test(step));
-    t.ok(steps.length > 0, `step ${name.source} is told`);
+    t.ok(steps.length > 0, `step ${name.source} is played`);
     const text = JSON.stringify(steps).replaceAll('\\"', '"');
     for (const want of wants) t.match(text, want, `step ${name.source} says ${want.source}`);
   }

@@ -61,7 +61,7 @@ default
 {{ include "xidrill.tlsNames" (dict "root" . "component" "coordinator") | fromYamlArray | last }}
 {{- end -}}
 
-{{/* Where a program's certificate lies, whoever made it. */}}
+{{/* Where a program's certificate is, however it was made. */}}
 {{- define "xidrill.tlsSecret" -}}
 {{- $own := (index .root.Values.tls .component).existingSecret -}}
 {{- if eq .root.Values.tls.source "secret" -}}
@@ -98,7 +98,7 @@ projected:
     - downwardAPI: { items: [{ path: namespace, fieldRef: { fieldPath: metadata.namespace } }] }
 {{- end -}}
 
-{{/* Any term may match: a label that says GPU, or an instance type that has one. */}}
+{{/* Any term may match: a label for GPU nodes, or an instance type that has one. */}}
 {{- define "xidrill.gpuNodeTerms" -}}
 {{- range $key, $value := .Values.agent.nodes.labels }}
 - matchExpressions:

@@ -12,6 +12,7 @@ type Aim = {
   readonly resource?: string;
 };
 
+/** Requests that are answered with an error, as many as `count`. */
 export type FailFault = Aim & {
   readonly code: number;
   readonly reason?: string;
@@ -29,7 +30,7 @@ export type Faults = {
   cutWatches(resource?: string): number;
   /** Open watches end as if their time was over. */
   endWatches(resource?: string): number;
-  /** Open watches stay connected and say nothing more; new ones speak. */
+  /** Open watches stay connected and send nothing more; new ones work. */
   silenceWatches(resource?: string): number;
   /** The same, and so do new ones, until `clear`. */
   muteWatches(resource: string): number;
@@ -41,6 +42,7 @@ export type Faults = {
   clear(): void;
 };
 
+/** The faults that were ordered, and the ones that a request meets. */
 export type FaultTaker = {
   readonly faults: Faults;
   /** What befalls this request, if anything. */
@@ -49,6 +51,7 @@ export type FaultTaker = {
 
 type Pending = { left: number; readonly aim: Aim; readonly outcome: 'reset' | StatusError };
 
+/** `forgetPages` expires the continue tokens of all lists. */
 export function createFaults(deps: {
   readonly store: Store;
   readonly watches: Watches;

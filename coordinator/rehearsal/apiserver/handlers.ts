@@ -11,6 +11,7 @@ import { badRequest, noSuchResource, notFound, statusError } from './status-erro
 import type { Store } from './store.ts';
 import type { Watches } from './watches.ts';
 
+/** A request that was authorized and whose kind is served. */
 export type Asked = {
   readonly verb: Verb;
   readonly kind: ServedKind;
@@ -26,6 +27,7 @@ export type Answer =
   | { readonly code: number; readonly text: string }
   | undefined;
 
+/** One function a verb; throws a StatusError for what the real server refuses. */
 export type Handlers = Readonly<Record<Verb, (asked: Asked) => Promise<Answer> | Answer>>;
 
 type Deps = {
@@ -45,6 +47,7 @@ const patchers: Readonly<Record<string, (target: unknown, patch: unknown) => unk
   'application/json-patch+json': jsonPatch,
 };
 
+/** The verbs over a store. */
 export function createHandlers(deps: Deps): Handlers {
   const { store, objects, lists, watches, logs } = deps;
 

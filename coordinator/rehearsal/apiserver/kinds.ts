@@ -29,11 +29,13 @@ export type ServedKind = {
   readonly bucket: string;
 };
 
+/** The kinds that are served now: those built in, and those of CustomResourceDefinitions. */
 export type Kinds = {
   find(group: string, version: string, plural: string): ServedKind | undefined;
   all(): readonly ServedKind[];
   /** Serves what a CustomResourceDefinition defines, in place of what its name defined before. */
   define(definition: KubeObject): void;
+  /** Ends what a definition defined; answers with the buckets of its objects. */
   forget(definition: KubeObject): readonly string[];
 };
 
@@ -41,7 +43,7 @@ type Traits = Partial<Omit<ServedKind, 'group' | 'version' | 'kind' | 'plural' |
 
 const workload: Traits = { counted: true, statusSubresource: true };
 
-/** How built-in kinds differ, each as kube-apiserver's strategy for it says. */
+/** How built-in kinds differ, each as in kube-apiserver's strategy for it. */
 const traits: Readonly<Record<string, Traits>> = {
   nodes: {
     statusSubresource: true,
@@ -105,6 +107,7 @@ type CrdSpec = {
   }[];
 };
 
+/** With the built-in kinds of resources.ts. */
 export function createKinds(): Kinds {
   const served = new Map<string, ServedKind>();
   const add = (kind: ServedKind) => served.set(`${kind.group}/${kind.version}/${kind.plural}`, kind);
@@ -130,14 +133,17 @@ export function createKinds(): Kinds {
   };
 }
 
+/** The spec of a CustomResourceDefinition. */
 export function crdSpec(definition: KubeObject): CrdSpec {
   return definition.spec as CrdSpec;
 }
 
+/** `v1` for the core group, else `group/version`. */
 export function apiVersionOf({ group, version }: Pick<ServedKind, 'group' | 'version'>): string {
   return group === '' ? version : `${group}/${version}`;
 }
 
+/** The reverse of `apiVersionOf`. */
 export function groupVersion(apiVersion: string): { readonly group: string; readonly version: string } {
   const [first = '', second] = apiVersion.split('/');
   return second === undefined ? { group: '', version: first } : { group: first, version: second };

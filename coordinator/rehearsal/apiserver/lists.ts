@@ -5,15 +5,19 @@ import type { Matcher } from './selectors.ts';
 import { badRequest, expired } from './status-error.ts';
 import type { Store } from './store.ts';
 
+/** One page of a list. */
 export type ListRequest = {
   readonly kind: ServedKind;
   readonly matches: Matcher;
-  /** With selectors the real one does not say how many items remain. */
+  /** With selectors the real one does not report how many items remain. */
   readonly selected: boolean;
+  /** Items a page; 0: all. */
   readonly limit: number;
+  /** The continue token; empty: the first page. */
   readonly token: string;
 };
 
+/** Pages of lists, each of one version of the store; `forget` expires all tokens. */
 export type Lists = { serve(request: ListRequest): object; forget(): void };
 
 type Rest = { readonly items: readonly KubeObject[]; readonly version: number };

@@ -18,12 +18,14 @@ import {
   withMetadata,
 } from './strategy.ts';
 
+/** How unknown fields are treated. */
 export type WriteOptions = {
   /** `fieldValidation=Strict`: fields that the schema does not know are an error, not a warning. */
   readonly strict: boolean;
   readonly warn: (warning: string) => void;
 };
 
+/** A PUT or PATCH of one object or of its status. */
 export type Update = {
   readonly kind: ServedKind;
   readonly key: ObjectKey;
@@ -33,6 +35,7 @@ export type Update = {
   readonly subresource?: 'status';
 };
 
+/** Writes as the real server judges them: schema, strategy, resourceVersion. Throws StatusError. */
 export type Objects = {
   create(
     kind: ServedKind,

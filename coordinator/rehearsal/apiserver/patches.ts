@@ -71,7 +71,7 @@ function mergeList(
     } else if (at >= 0) result[at] = strategicMergePatch(result[at], item);
     else added.push(strategicMergePatch({}, item));
   }
-  // New ones come first, as in the real server: nobody may rely on the last being the newest.
+  // New ones come first, as in the real server: no client may rely on the last being the newest.
   return [...added, ...result];
 }
 

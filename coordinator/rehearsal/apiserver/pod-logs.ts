@@ -1,5 +1,6 @@
 import type { ObjectKey } from '../../cluster/port.ts';
 
+/** The end of each container's log. */
 export type PodLogs = {
   append(key: ObjectKey, line: string, container?: string): void;
   /** undefined: the container wrote nothing yet. */
@@ -10,6 +11,7 @@ export type PodLogs = {
 /** A container runtime rotates logs; so does this. */
 const keptLines = 5_000;
 
+/** Keeps a bounded number of lines a container. */
 export function createPodLogs(): PodLogs {
   const logs = new Map<string, string[]>();
   const prefix = ({ namespace, name }: ObjectKey) => `${namespace}/${name}/`;

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { ServedKind } from './kinds.ts';
 import { badRequest, statusError } from './status-error.ts';
 
+/** The verbs of Kubernetes RBAC. */
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
 
 /** A path below a group and version, taken apart. */
@@ -14,7 +15,9 @@ export type Place = {
   readonly subresource?: string;
 };
 
+/** What an authorizer decides by. */
 export type AuthorizationRequest = {
+  /** The bearer token; absent: none was sent. */
   readonly token?: string;
   readonly verb: Verb;
   readonly group: string;
@@ -58,6 +61,7 @@ function place(group: string, version: string, rest: readonly string[]): Place |
   };
 }
 
+/** Throws a StatusError 405 where method and path do not go together. */
 export function verbOf(method: string, where: Place, query: URLSearchParams): Verb {
   const named = where.name !== undefined;
   if (method === 'GET' && isTrue(query.get('watch'))) return 'watch';
@@ -73,10 +77,12 @@ export function verbOf(method: string, where: Place, query: URLSearchParams): Ve
   );
 }
 
+/** As Go's strconv.ParseBool, as far as clients use it. */
 export function isTrue(text: string | null): boolean {
   return text === 'true' || text === '1';
 }
 
+/** The parsed JSON body. Throws a StatusError 415, 413 or 400. */
 export async function bodyOf(request: IncomingMessage): Promise<unknown> {
   const type = request.headers['content-type'] ?? 'application/json';
   if (!type.includes('json')) {

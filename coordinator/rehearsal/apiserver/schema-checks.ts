@@ -2,7 +2,7 @@ import { isReadAlike } from '../../cluster/structural-schema.ts';
 import type { Schema } from './schema.ts';
 import type { Cause } from './status-error.ts';
 
-/** Every keyword that is judged here as the real server judges it, or that says nothing about a value. */
+/** Every keyword that is judged here as the real server judges it, or that has no bearing on a value. */
 const judged: ReadonlySet<string> = new Set([
   'type',
   'description',

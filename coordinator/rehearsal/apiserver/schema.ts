@@ -209,6 +209,7 @@ function isOfType(schema: Schema, type: string): boolean {
   );
 }
 
+/** A JSON object, neither null nor an array. */
 export function isJson(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

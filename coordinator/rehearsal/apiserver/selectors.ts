@@ -1,6 +1,7 @@
 import type { KubeObject } from '../../cluster/port.ts';
 import { badRequest } from './status-error.ts';
 
+/** Whether an object is among those that were asked for. */
 export type Matcher = (object: KubeObject) => boolean;
 
 type Labels = Readonly<Record<string, string>>;

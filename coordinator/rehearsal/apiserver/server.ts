@@ -25,6 +25,7 @@ import { isStatusError, noSuchResource, statusError } from './status-error.ts';
 import { createStore } from './store.ts';
 import { createWatches } from './watches.ts';
 
+/** A stand-in for kube-apiserver. */
 export type ApiServerOptions = {
   /** Stamps objects, and paces bookmarks and the ends of watches. */
   readonly clock: Clock;
@@ -46,11 +47,14 @@ export type RequestRecord = {
   readonly remotePort: number;
 };
 
+/** It passes the same contract suite as the real one (test/contract/cluster.ts). */
 export type ApiServer = {
   readonly url: string;
+  /** What can be made to go wrong. */
   readonly faults: Faults;
   /** The newest requests for objects, oldest first. */
   readonly requests: readonly RequestRecord[];
+  /** Looks into it without a request. */
   readonly store: {
     version(): string;
     read(resource: ResourceName, key: ObjectKey): KubeObject | undefined;
@@ -58,11 +62,12 @@ export type ApiServer = {
   };
   /** A container writes a line; without a container it is the pod's only one. */
   appendPodLog(namespace: string, pod: string, line: string, container?: string): void;
+  /** How many are open, of one kind or of all. */
   openWatches(resource?: ResourceName): number;
   close(): Promise<void>;
 };
 
-/** Below a group that is not served, nobody is there who could make a Status. */
+/** Below a group that is not served, there is nothing that could make a Status. */
 const nothingThere = { code: 404, text: '404 page not found\n' };
 const keptRequests = 1_000;
 const firstNamespaces = ['default', 'kube-node-lease', 'kube-public', 'kube-system'];

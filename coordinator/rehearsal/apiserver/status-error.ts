@@ -3,6 +3,7 @@ import type { KubeStatus } from '../../cluster/status.ts';
 /** One thing that is wrong with one field; messages and reasons as the real server words them. */
 export type Cause = { readonly reason: string; readonly message: string; readonly field: string };
 
+/** A refusal with the Status object that is sent. */
 export type StatusError = Error & { readonly status: KubeStatus & { readonly code: number } };
 
 type Subject = { readonly group: string; readonly plural: string; readonly kind: string };
@@ -27,20 +28,24 @@ export function statusError(
   return Object.assign(new Error(message), { status });
 }
 
+/** Anything else that is thrown is a defect, answered with 500. */
 export function isStatusError(thrown: unknown): thrown is StatusError {
   return thrown instanceof Error && 'status' in thrown;
 }
 
+/** 404, in the real server's words. */
 export function notFound(subject: Subject, name: string): StatusError {
   const details = { name, ...groupOf(subject), kind: subject.plural };
   return statusError(404, 'NotFound', `${qualified(subject)} "${name}" not found`, details);
 }
 
+/** 409, reason AlreadyExists. */
 export function alreadyExists(subject: Subject, name: string): StatusError {
   const details = { name, ...groupOf(subject), kind: subject.plural };
   return statusError(409, 'AlreadyExists', `${qualified(subject)} "${name}" already exists`, details);
 }
 
+/** 409, reason Conflict. */
 export function conflict(
   subject: Subject,
   name: string,
@@ -50,6 +55,7 @@ export function conflict(
   return statusError(409, 'Conflict', message, { name, ...groupOf(subject), kind: subject.plural });
 }
 
+/** 422 with one cause a field. */
 export function invalid(subject: Subject, name: string, causes: readonly Cause[]): StatusError {
   const kind = subject.group === '' ? subject.kind : `${subject.kind}.${subject.group}`;
   const texts = causes.map(({ field, message }) => `${field}: ${message}`);
@@ -58,10 +64,12 @@ export function invalid(subject: Subject, name: string, causes: readonly Cause[]
   return statusError(422, 'Invalid', `${kind} "${name}" is invalid: ${text}`, details);
 }
 
+/** 400. */
 export function badRequest(message: string): StatusError {
   return statusError(400, 'BadRequest', message);
 }
 
+/** 410: the version or the continue token is too old. */
 export function expired(message: string): StatusError {
   return statusError(410, 'Expired', message);
 }
@@ -71,6 +79,7 @@ export function noSuchResource(): StatusError {
   return statusError(404, 'NotFound', 'the server could not find the requested resource');
 }
 
+/** `nodes`, `experiments.xidrill.dev`. */
 export function qualified({ group, plural }: Subject): string {
   return group === '' ? plural : `${plural}.${group}`;
 }

@@ -1,15 +1,19 @@
 import type { KubeObject, ObjectKey } from '../../cluster/port.ts';
 
+/** One change; `version` is that of the whole store. */
 export type StoredEvent = {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
   readonly version: number;
+  /** Of the kind, all its versions. */
   readonly bucket: string;
   readonly object: KubeObject;
   readonly previous?: KubeObject;
 };
 
+/** Called at once for every change, in order. */
 export type Listener = (event: StoredEvent) => void;
 
+/** Objects with one version for all of them and a history, as etcd has them. */
 export type Store = {
   version(): number;
   /** The version of the last change of this kind. */
@@ -17,7 +21,7 @@ export type Store = {
   get(bucket: string, key: ObjectKey): KubeObject | undefined;
   /** Ordered as etcd orders keys: namespace, then name. */
   list(bucket: string): readonly KubeObject[];
-  /** Stores an object under the next version, and tells the listeners. */
+  /** Stores an object under the next version, and calls the listeners. */
   put(bucket: string, object: KubeObject): KubeObject;
   remove(bucket: string, key: ObjectKey): KubeObject | undefined;
   /** undefined: what happened since then is not all known any more. */

@@ -81,8 +81,8 @@ export function withinSubresource(
   if (!kind.statusSubresource) return given;
   const { status: _given, ...rest } = given;
   const [body, status] = subresource === 'status' ? [current, given.status] : [rest, current.status];
-  const { status: _current, ...kept } = body as KubeObject;
-  return { ...kept, metadata: given.metadata, ...(status !== undefined && { status }) } as KubeObject;
+  const { status: _current, ...others } = body as KubeObject;
+  return { ...others, metadata: given.metadata, ...(status !== undefined && { status }) } as KubeObject;
 }
 
 /** What the system owns stays; a custom resource's status write cannot touch metadata at all. */
@@ -114,16 +114,19 @@ export function withMetadata(
   return { ...given, ...typeOf(kind), metadata: { ...rest, ...kept } as ObjectMeta };
 }
 
+/** Whether metadata.generation has to be raised. */
 export function isSpecChanged(kind: ServedKind, before: KubeObject, after: KubeObject): boolean {
   const spec = ({ metadata: _metadata, status, ...rest }: KubeObject): JsonObject =>
     kind.statusSubresource ? rest : { ...rest, status };
   return !isDeepStrictEqual(spec(before), spec(after));
 }
 
+/** apiVersion and kind as they stand in an object. */
 export function typeOf(kind: ServedKind): { readonly apiVersion: string; readonly kind: string } {
   return { apiVersion: apiVersionOf(kind), kind: kind.kind };
 }
 
+/** With what the real server adds to a Namespace. */
 export function asNamespace(object: KubeObject): KubeObject {
   const labels = { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name };
   return { ...object, metadata: { ...object.metadata, labels }, spec: { finalizers: ['kubernetes'] } };

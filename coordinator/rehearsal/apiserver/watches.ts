@@ -6,6 +6,7 @@ import type { Matcher } from './selectors.ts';
 import { expired } from './status-error.ts';
 import type { Store, StoredEvent } from './store.ts';
 
+/** One watch. */
 export type WatchRequest = {
   readonly kind: ServedKind;
   /** Namespace and selectors in one. */
@@ -13,7 +14,7 @@ export type WatchRequest = {
   /** undefined: from what is there now, which is sent first. */
   readonly from: number | undefined;
   readonly bookmarks: boolean;
-  /** After the objects that are there, a bookmark says that they were all. */
+  /** After the objects that are there, a bookmark marks that they were all. */
   readonly initialEvents: boolean;
   readonly timeoutSeconds: number;
   readonly response: ServerResponse;
@@ -29,10 +30,11 @@ export type OpenWatch = {
   cut(): void;
 };
 
+/** All open watches. */
 export type Watches = {
   serve(request: WatchRequest): void;
   open(): readonly OpenWatch[];
-  /** Kinds whose watches say nothing from their beginning on. */
+  /** Kinds whose watches send nothing from their beginning on. */
   readonly muted: Set<string>;
 };
 
@@ -40,6 +42,7 @@ export type Watches = {
 const bookmarkEveryMs = 60_000;
 const lastBookmarkMs = 2_000;
 
+/** Sends each change to the watches that it matches, and bookmarks by the clock. */
 export function createWatches(deps: { readonly store: Store; readonly clock: Clock }): Watches {
   const { store, clock } = deps;
   const open = new Set<OpenWatch>();

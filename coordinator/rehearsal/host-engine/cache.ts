@@ -2,6 +2,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import { xidField } from '../../../shared/dcgm-fields/ids.ts';
 import { type EngineGpuOptions, readingOf } from './readings.ts';
 
+/** One value of a field on one GPU. */
 export type Sample = {
   /** Microseconds, as the engine stamps them. */
   readonly stampUs: number;
@@ -11,6 +12,7 @@ export type Sample = {
   readonly text?: string;
 };
 
+/** Who watches a field, how often it is read for it and how long its samples stay. */
 export type Watcher = {
   readonly owner: 'policy' | 'health' | 'client';
   readonly connection: number;
@@ -28,6 +30,7 @@ type Entry = {
   fetches: number;
 };
 
+/** An entry of the cache as `dcgmi test --introspect` shows it. */
 export type EntryFacts = {
   readonly watchers: number;
   readonly samples: number;
@@ -35,11 +38,13 @@ export type EntryFacts = {
   readonly oldestUs: number;
   readonly intervalMs: number;
   readonly maxAgeMs: number;
+  /** How often the driver was asked. */
   readonly fetches: number;
+  /** The last reading's DCGM return code; 0: it worked. */
   readonly status: number;
 };
 
-/** What an entry that nobody watches keeps (measured). */
+/** What an entry without a watcher retains (measured). */
 const unwatchedMaxAgeMs = 30_000;
 /** The struct that lists watchers ends here (dcgm.md §1.9). */
 const mostWatchers = 10;
@@ -99,8 +104,8 @@ export function createCache(deps: {
     samples.splice(at, 0, { ...sample, stampUs });
     // Old samples go when a new one comes, not by themselves (measured: still there after 39 s).
     const oldestUs = (clock.now() - maxAgeOf(entry)) * 1000;
-    const kept = samples.findIndex((known) => known.stampUs >= oldestUs || known.stampUs === stampUs);
-    if (kept > 0) samples.splice(0, kept);
+    const first = samples.findIndex((known) => known.stampUs >= oldestUs || known.stampUs === stampUs);
+    if (first > 0) samples.splice(0, first);
   }
 
   function poll(entry: Entry, atMs: number): void {

@@ -56,7 +56,7 @@ export function createFakeEngineFinder(options: Pick<Options, 'engines'>): Engin
 }
 
 /**
- * A `dcgmi` for the engines of the rehearsal, with the texts, exit codes and traps of the real one: GPU 1 unless told
+ * A `dcgmi` for the engines of the rehearsal, with the texts, exit codes and traps of the real one: GPU 1 unless asked
  * otherwise, garbage read as 0, success for whatever enters the cache.
  */
 export function createFakeDcgmi(options: Options): Dcgmi {
@@ -118,7 +118,7 @@ function because(engine: HostEngine | undefined): string {
   return engine === undefined ? 'the process is gone' : 'there is no dcgmi in its image';
 }
 
-/** Whoever holds the port answers: a client cannot tell a foreign engine from its own (measured). */
+/** The process that has the port answers: a client cannot tell a foreign engine from its own (measured). */
 function engineAt(engines: readonly HostEngine[], asked: EngineProcess): HostEngine | undefined {
   const running = engines.filter((engine) => engine.state() !== 'stopped');
   const own = running.find((engine) => engine.process().pid === asked.pid);

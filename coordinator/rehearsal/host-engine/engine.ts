@@ -24,6 +24,7 @@ import {
   policyWatch,
 } from './readings.ts';
 
+/** One simulated nv-hostengine: version, GPUs and place. */
 export type HostEngineOptions = {
   readonly clock: Clock;
   /** `4.6.0`, `4.5.3`, `4.5.2`: from 4.6 a counter has to increase, before it has to be above 0. */
@@ -41,6 +42,7 @@ export type HostEngineOptions = {
   readonly dcgmiPath?: string | null;
 };
 
+/** A sample of a watched field, as a client gets it. */
 export type FieldValue = {
   readonly gpuId: number;
   readonly fieldId: number;
@@ -49,13 +51,14 @@ export type FieldValue = {
   readonly atMs: number;
 };
 
+/** Called for each alert of a policy that the client has registered for. */
 export type PolicyCallback = (violation: Violation, gpuId: number) => void;
 
 /** What a client such as NMA has; every call throws `engine_unreachable` once the engine is gone. */
 export type EngineConnection = {
   /**
-   * Sets the policies and listens. `keepThresholds`: what somebody set before stays. `set: false`: listens only, as
-   * `dcgmi policy --reg` does, and is told nothing until somebody has set them (measured).
+   * Sets the policies and listens. `keepThresholds`: what another client set before stays. `set: false`: listens only, as
+   * `dcgmi policy --reg` does, and gets no alert until some client has set them (measured).
    */
   registerPolicies(
     callback: PolicyCallback,
@@ -72,12 +75,14 @@ export type EngineConnection = {
   close(): void;
 };
 
+/** A field group as `dcgmi fieldgroup -l` lists it. */
 export type FieldGroupFacts = {
   readonly id: number;
   readonly name: string;
   readonly fields: readonly number[];
 };
 
+/** A host engine in memory, with the measured rules of the real one (dcgm.md, dcgm-measured.md). */
 export type HostEngine = ReturnType<typeof createHostEngine>;
 
 type Listener = {
@@ -98,7 +103,7 @@ const internalGroups: readonly FieldGroupFacts[] = [
 /**
  * A DCGM host engine: cache, policies and health as measured on the real one. It keeps no timers; everything that
  * happens in it happens when somebody asks or injects, alerts on the driver's own readings among it: their stamps are
- * right, they are only told late.
+ * right, they are only delivered late.
  */
 export function createHostEngine(options: HostEngineOptions) {
   const { clock, version, gpus } = options;
@@ -293,7 +298,7 @@ export function createHostEngine(options: HostEngineOptions) {
       thresholds = given;
     },
     /**
-     * A record of the kernel log. The engine knows 79, 119 and 120: they reach the cache and nobody is told; 119 at an
+     * A record of the kernel log. The engine knows 79, 119 and 120: they reach the cache and raise no alert; 119 at an
      * address of its own makes it stop asking the driver, until it is restarted (measured).
      */
     readKernelRecord(raw: string): void {

@@ -7,9 +7,11 @@ import { fieldRows } from '../../../shared/dcgm-fields/rows.ts';
 import { isMatch } from '../../../shared/dcgm-fields/rule.ts';
 import type { Sample } from './cache.ts';
 
+/** One finding of a health check. */
 export type Incident = {
   readonly gpuId: number;
   readonly system: string;
+  /** DCGM_FR_… (dcgm_errors.h). */
   readonly code: number;
   readonly result: 'WARN' | 'FAIL';
   readonly message: string;
@@ -27,6 +29,7 @@ const replayLimits: Readonly<Record<number, number>> = { 3: 8, 4: 16, 5: 31, 6: 
 
 /** As `dcgmi health --set` has them; `t` sets thermal and power together. */
 export const healthSystems = ['PCIe', 'NVLink', 'Memory', 'InfoROM', 'Thermal', 'Power', 'Driver'] as const;
+/** A group of health checks that is switched on by itself (dcgm_structs.h, dcgmHealthSystems_t). */
 export type HealthSystem = (typeof healthSystems)[number];
 
 const checks: readonly { readonly row: FieldRow; readonly effects: readonly HealthEffect[] }[] = fieldRows
@@ -68,7 +71,7 @@ function isOn(system: string, systems: Iterable<HealthSystem>): boolean {
   return [...systems].some((on) => on.toLowerCase() === system.toLowerCase());
 }
 
-/** The worst Xids are kept wherever one is heard of, the others only if their own system is watched (measured). */
+/** The worst Xids are remembered from wherever they come, the others only if their own system is watched (measured). */
 export function isXidKept(
   version: string,
   gpu: Pick<GpuSeries, 'name'>,
@@ -80,6 +83,7 @@ export function isXidKept(
   return system !== undefined && (system === 'Internal error' || isOn(system, systems));
 }
 
+/** What the health checks look at: all samples of one GPU. */
 export type GpuSeries = {
   readonly gpuId: number;
   /** Its generation decides which checks it has. */
@@ -169,11 +173,11 @@ export function xidIncidents(
   return [...xids].flatMap((xid) => {
     const found = xidHealthIncident(version, xid, name);
     if (found === undefined) return [];
-    const said = xid === 79 ? `GPU ${gpuId} ${fallenOff}` : `Detected XID ${xid} for GPU ${gpuId}.`;
+    const text = xid === 79 ? `GPU ${gpuId} ${fallenOff}` : `Detected XID ${xid} for GPU ${gpuId}.`;
     // The placeholder is DCGM's own slip (measured); the part in brackets came with 4.6.
     const trigger = xid === 79 ? 'GPU %d has fallen off the bus' : found.name;
     const message =
-      compareVersions(version, '4.6.0') >= 0 ? `${said}  (triggered by XID ${xid}: ${trigger})` : said;
+      compareVersions(version, '4.6.0') >= 0 ? `${text}  (triggered by XID ${xid}: ${trigger})` : text;
     return [
       {
         gpuId,

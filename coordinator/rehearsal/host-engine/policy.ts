@@ -3,13 +3,16 @@ import { policySlotMs } from '../../../shared/nma-timing.ts';
 import type { Violation } from '../../catalogue/nma/reactions.ts';
 import type { Sample } from './cache.ts';
 
+/** Set for the whole engine: a value must be above it. Pages, °C, W. */
 export type PolicyThresholds = {
   readonly retiredPages: number;
   readonly celsius: number;
   readonly watts: number;
 };
 
+/** What a policy decides by when a sample comes in. */
 export type PolicyInput = {
+  /** DCGM release of the engine. */
   readonly version: string;
   readonly fieldId: number;
   /** The series up to the injected sample's own time, oldest first. */
@@ -66,7 +69,7 @@ function retiredPages(input: PolicyInput, value: number): Violation | undefined 
   return { policy: 'MaxRtPg', sbePages, dbePages };
 }
 
-/** One listener's memory of what it was told: one alert a kind and GPU in 5 s of sample time, the rest is dropped. */
+/** What one listener's registration remembers: one alert a kind and GPU in 5 s of sample time, the rest is dropped. */
 export function createAlertSlots() {
   const last = new Map<string, number>();
   return {

@@ -13,10 +13,12 @@ export type EngineGpuOptions = {
 
 /** Watched by a policy registration, polled every 10 s and kept for an hour (DcgmPolicyManager.cpp). */
 export const policyFields = [409, 419, 429, 439, 319, 390, 391, 150, 230, 155, 202] as const;
+/** How such a registration watches its fields. */
 export const policyWatch = { intervalMs: 10_000, maxAgeMs: 3_600_000 } as const;
 
 /** Watched when health checks are switched on; InfoROM is read once an hour (DcgmHealthWatch.cpp). */
 export const healthWatch = { intervalMs: 30_000, maxAgeMs: 600_000 } as const;
+/** How the InfoROM checks watch theirs. */
 export const informWatch = { intervalMs: 3_600_000, maxAgeMs: 3_600_000 } as const;
 
 /** A client's field group as NMA makes it; the engine keeps such values about 33 s. */

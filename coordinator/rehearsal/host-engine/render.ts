@@ -6,9 +6,12 @@ import type { EngineGpuOptions } from './readings.ts';
 /** The texts of dcgmi 4.6.0, as recorded; its tables are DcgmiOutput.cpp's. */
 
 export const injectedText = 'Successfully injected field info.\n';
+/** For a first argument that dcgmi does not know. */
 export const noSuchSubsystem = 'ERROR: Invalid subsystem.\n\n';
+/** For `health --check` before `health --set`. */
 export const healthOffText = 'Error: Health watches not enabled. Please enable watches. \n';
 
+/** No engine answers at `host`. */
 export function unreachableText(host: string): string {
   return (
     `Error: unable to establish a connection to the specified host: ${host}\n` +
@@ -16,16 +19,20 @@ export function unreachableText(host: string): string {
   );
 }
 
+/** For an entry that no one watches, and for a GPU that the engine does not have. */
 export function notWatchedText(gpuId: number): string {
   return `Error: Unable to get field info for entity ID: ${gpuId}. Return: Field is not being watched\n`;
 }
 
+/** For a field id that the engine does not know. */
 export function badIntrospectionText(gpuId: number): string {
   return `Error: Unable to get field info for entity ID: ${gpuId}. Return: Bad parameter passed to function\n`;
 }
 
+/** For a value that the engine does not take. */
 export const badInjectionText = 'Error: Unable to inject info. Return: Bad parameter passed to function\n';
 
+/** For fields that no client can inject. */
 export function binaryText(value: string): string {
   return (
     'Field types of DCGM_FT_BINARY cannot be injected.\n' +
@@ -45,11 +52,13 @@ For complete USAGE and HELP type:
    dcgmi test --help
 `;
 
+/** For `test` without what to do. */
 export const noModeText = `PARSE ERROR:  
              Required argument missing: {introspect | inject | pause | resume}
 
 ${usage}`;
 
+/** For a flag that wants a number. */
 export function unreadableNumberText(flag: string, value: string): string {
   return `PARSE ERROR: Argument: (${flag})
              Couldn't read argument value from string '${value}'
@@ -57,10 +66,12 @@ export function unreadableNumberText(flag: string, value: string): string {
 ${usage}`;
 }
 
+/** For other faults of the command line. */
 export function rejectedText(line: string): string {
   return `${line}\nAn error occurred trying to parse the command line.\n`;
 }
 
+/** Of `dcgmi --version`. */
 export function clientVersionText(version: string): string {
   return `\ndcgmi  version: ${version}\n\n`;
 }
@@ -86,6 +97,7 @@ function buildBlock(version: string): string {
   return `${lines.join('\n')}\n\n`;
 }
 
+/** Of `discovery -l`; `isBlind`: an engine without access to the driver. */
 export function discoveryText(gpus: readonly EngineGpuOptions[], isBlind: boolean): string {
   const show = (text: string) => (isBlind ? '<<<NULL>>>' : text);
   const rule = `+--------+${'-'.repeat(70)}+\n`;
@@ -108,6 +120,7 @@ export function discoveryText(gpus: readonly EngineGpuOptions[], isBlind: boolea
   );
 }
 
+/** Of `test --introspect`; `tag` is the field's short name. */
 export function introspectionText(tag: string, facts: EntryFacts): string {
   const rows: [string, string | number][] = [
     ['Field ID', tag],
@@ -133,6 +146,7 @@ function ctime(microseconds: number): string {
   return `${day} ${month} ${String(Number(date)).padStart(2)} ${time} ${year}`;
 }
 
+/** Of `fieldgroup -l`, as tables or with `--json`. */
 export function fieldGroupsText(groups: readonly FieldGroupFacts[], asJson = false): string {
   const tables = groups.map((group) => {
     const [first = 'None', ...more] = chunksOf(group.fields);
@@ -170,6 +184,7 @@ function chunksOf(fields: readonly number[]): string[] {
   return chunks;
 }
 
+/** Of `health --check`. */
 export function healthText(incidents: readonly Incident[]): string {
   const worst = (list: readonly Incident[]) =>
     list.some((incident) => incident.result === 'FAIL') ? 'Failure' : list.length > 0 ? 'Warning' : 'Healthy';

@@ -17,6 +17,7 @@ import { observeLogs } from './observers.ts';
 import { createPodLog, type PodLog } from './pod-log.ts';
 import { everyTick } from './ticks.ts';
 
+/** One simulated NMA: its version, its node, and what it can see there. */
 export type NmaOptions = {
   /** The ServiceAccount's: events. */
   readonly cluster: Cluster;
@@ -31,12 +32,14 @@ export type NmaOptions = {
   readonly files?: FileTail;
   /**
    * What answers at the engine's address. Absent: the DCGM side is no part of this simulation. Returning undefined:
-   * nobody answers, and NMA reports that after its grace time.
+   * no engine answers, and NMA reports that after its grace time.
    */
   readonly engine?: () => HostEngine | undefined;
   /** Whose driver was loaded when NMA started; default nvidia. */
   readonly accelerator?: 'nvidia' | 'neuron' | 'none';
+  /** How many names match /dev/nvidia[0-9]*; absent: as many as the engine has GPUs. */
   readonly deviceFiles?: () => number;
+  /** GPUs of the instance type; absent: not known. */
   readonly expectedGpus?: number;
   readonly clock: Clock;
   readonly random: () => number;
@@ -48,7 +51,9 @@ export type NmaOptions = {
   readonly log: Log;
 };
 
+/** A monitoring agent that writes conditions and events as the real one does (nma.md). */
 export type Nma = {
+  /** Begins with all conditions True and writes them at the first report tick. */
   start(): void;
   /** Ends the process; the conditions on the node stay and age. */
   stop(): Promise<void>;

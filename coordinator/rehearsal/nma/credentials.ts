@@ -9,6 +9,7 @@ const tokenFiles: Readonly<Record<Exclude<Credentials, 'healthy'>, string>> = {
   'pod-identity': '/var/run/secrets/pods.eks.amazonaws.com/serviceaccount/eks-pod-identity-token',
 };
 
+/** How the kubelet's credential plugin fails inside NMA's chroot. */
 export type CredentialFailure = {
   /** What the plugin and the chroot helper print. */
   readonly lines: readonly string[];

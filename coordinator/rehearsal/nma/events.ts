@@ -22,7 +22,7 @@ export function secondsFromMillis(milliseconds: number): string {
 /**
  * Warning events of one node through the correlator of client-go (tools/record/events_cache.go): equal texts are
  * counted, ten different ones of a reason within ten minutes are combined, and beyond a bucket of 25 (one more every
- * 300 s) everything is dropped without a word.
+ * 300 s) everything is dropped silently.
  */
 export function createEventRecorder(deps: {
   readonly cluster: Cluster;

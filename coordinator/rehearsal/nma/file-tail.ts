@@ -26,7 +26,7 @@ export function createFileTail(deps: TailDeps): FileTail {
       const stop = new AbortController();
       const file = join(deps.root, path);
       void followAll(deps, file, onLine, stop.signal);
-      return () => stop.abort(new Error('nobody follows the file any more'));
+      return () => stop.abort(new Error('the file has no follower any more'));
     },
   };
 }

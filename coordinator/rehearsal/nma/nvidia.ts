@@ -22,13 +22,14 @@ import type { EngineConnection, HostEngine } from '../host-engine/engine.ts';
 import type { PodLog } from './pod-log.ts';
 import { everyTick } from './ticks.ts';
 
+/** What the NVIDIA monitor sees of its node, and where its findings go. */
 export type NvidiaDeps = {
   readonly row: NmaVersion;
-  /** What answers at the engine's address now; undefined: nobody. */
+  /** What answers at the engine's address now; undefined: no engine. */
   readonly engine: () => HostEngine | undefined;
   /** Names that match /dev/nvidia[0-9]*; absent: as many as the engine has GPUs. */
   readonly deviceFiles?: () => number;
-  /** GPUs of the instance type; absent: the metadata service did not say. */
+  /** GPUs of the instance type; absent: the metadata service did not answer. */
   readonly expectedGpus?: number;
   readonly clock: Clock;
   readonly random: () => number;

@@ -12,6 +12,7 @@ import type { FileTail } from './file-tail.ts';
 import type { Finding } from './finding.ts';
 import type { PodLog } from './pod-log.ts';
 
+/** What the log observers follow, and where their findings go. */
 export type ObserverDeps = {
   readonly row: NmaVersion;
   readonly kernelLog: KernelLog;

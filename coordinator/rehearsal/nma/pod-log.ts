@@ -10,6 +10,7 @@ export type PodLog = {
   plain(line: string): void;
 };
 
+/** Each line of it goes to `write`, without a line break. */
 export function createPodLog(deps: {
   readonly clock: Clock;
   readonly node: string;
