@@ -25,6 +25,10 @@ const starts = 3;
 const settleMs = 5_000;
 const namespace = 'xidrill';
 const compiler = 'cc';
+/** EKS, Karpenter, GPU feature discovery and the device plugin put about as many on a GPU node. */
+const labelCount = 40;
+const bytesWithoutImages = 4_000;
+const bytesOfImage = 170;
 
 export function startAgent(
   programs: Programs,
@@ -86,8 +90,12 @@ function buildStubLibrary(folder: string): string | undefined {
   return library;
 }
 
-/** Connected to the API server of the rehearsal, which holds so many nodes. */
-export async function measureCoordinator(programs: Programs, folder: string, nodes: number): Promise<Idle> {
+/** Connected to the API server of the rehearsal, which holds so many nodes of so many bytes each. */
+export async function measureCoordinator(
+  programs: Programs,
+  folder: string,
+  { nodes, nodeBytes, starts = 3 }: { nodes: number; nodeBytes: number; starts?: number },
+): Promise<Idle> {
   const clock = createRealClock();
   const log = createSilentLog();
   const server = await startApiServer({ clock, log });
@@ -105,7 +113,7 @@ export async function measureCoordinator(programs: Programs, folder: string, nod
     });
     for (const definition of customResourceDefinitions())
       await cluster.create('customresourcedefinitions', definition);
-    for (let index = 0; index < nodes; index += 1) await cluster.create('nodes', makeNode(index));
+    for (let index = 0; index < nodes; index += 1) await cluster.create('nodes', makeNode(index, nodeBytes));
     const kubeconfig = writeKubeconfig(folder, server.url);
     const seen: Idle[] = [];
     for (let start = 0; start < starts; start += 1) {
@@ -135,15 +143,20 @@ async function listNodes(coordinator: Program): Promise<number> {
 }
 
 /** As large as a node of a cluster in use: most of such an object is the list of images on it. */
-function makeNode(index: number): KubeObject {
+export function makeNode(index: number, bytes: number): KubeObject {
   const name = `ip-10-0-${index >> 8}-${index & 255}.ec2.internal`;
   const digest = index.toString(16).padStart(64, '0');
   const now = new Date().toISOString();
-  const conditions = ['Ready', 'KernelReady', 'NetworkingReady', 'StorageReady', 'AcceleratedHardwareReady'];
+  const own = ['MemoryPressure', 'DiskPressure', 'PIDPressure', 'Ready', 'ContainerRuntimeReady'];
+  const ofNma = ['KernelReady', 'NetworkingReady', 'StorageReady', 'AcceleratedHardwareReady'];
+  const conditions = [...own, ...ofNma];
+  const labels = Object.fromEntries(
+    Array.from({ length: labelCount }, (_, label) => [`team.example.com/label-${label}`, `value-${index}`]),
+  );
   return {
     apiVersion: 'v1',
     kind: 'Node',
-    metadata: { name, labels: { 'kubernetes.io/hostname': name, [optInLabel]: optInValue } },
+    metadata: { name, labels: { ...labels, 'kubernetes.io/hostname': name, [optInLabel]: optInValue } },
     spec: {},
     status: {
       conditions: conditions.map((type) => ({
@@ -154,13 +167,16 @@ function makeNode(index: number): KubeObject {
         lastHeartbeatTime: now,
         lastTransitionTime: now,
       })),
-      images: Array.from({ length: 50 }, (_, image) => ({
-        names: [
-          `registry.invalid/team/image-${image}@sha256:${digest}`,
-          `registry.invalid/team/image-${image}:1`,
-        ],
-        sizeBytes: 100_000_000 + image,
-      })),
+      images: Array.from(
+        { length: Math.ceil(Math.max(0, bytes - bytesWithoutImages) / bytesOfImage) },
+        (_, image) => ({
+          names: [
+            `registry.invalid/team/image-${image}@sha256:${digest}`,
+            `registry.invalid/team/image-${image}:1`,
+          ],
+          sizeBytes: 100_000_000 + image,
+        }),
+      ),
     },
   };
 }

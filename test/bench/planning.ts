@@ -1,9 +1,14 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { faults } from '../../coordinator/catalogue/catalogue.ts';
+import { findNmaVersion } from '../../coordinator/catalogue/nma/versions.ts';
 import { exampleParameters, resolveParameters } from '../../coordinator/catalogue/parameters.ts';
 import { planTarget } from '../../coordinator/plan/plan.ts';
 import { type Candidate, optInLabel, optInValue, selectNodes } from '../../coordinator/plan/select.ts';
+import { createPlanner } from '../../coordinator/run/planner.ts';
 import type { ExperimentSpec } from '../../coordinator/store/experiment.ts';
+import { projectNode } from '../../coordinator/view/projections.ts';
 import { knownTarget } from '../coordinator/targets.ts';
+import { makeNode } from './memory.ts';
 import { median } from './statistics.ts';
 
 /** Milliseconds, medians of many runs. */
@@ -38,6 +43,36 @@ export function measurePlanning(nodes: number): PlanningTimes {
       faults.map((row) => resolveParameters(row, exampleParameters(row), 'abc123')),
     ),
   };
+}
+
+/** The whole of the planner's work for a drill of so many nodes, of which the first time counts: nobody drills to warm up. */
+export async function measurePlanner(
+  count: number,
+): Promise<{ readonly planMs: number; readonly longestSliceMs: number }> {
+  const nodes = Array.from({ length: count }, (_, index) => projectNode(makeNode(index, 0)));
+  const unasked = () => Promise.reject(new Error('no node is asked for'));
+  const planner = createPlanner({
+    nodes: () => nodes,
+    collector: {
+      facts: unasked,
+      basics: unasked,
+      nmaVersions: async () => new Map([['', findNmaVersion('1.6.4')]]),
+    },
+    store: { listInjections: async () => [], listExperiments: async () => [] },
+    rows: faults,
+  });
+  const spec: ExperimentSpec = {
+    fault: { name: 'xid', parameters: { xid: 109 } },
+    target: { mode: 'all', selector: { names: nodes.map(({ metadata }) => metadata.name) } },
+  };
+  const delays = monitorEventLoopDelay({ resolution: 1 });
+  delays.enable();
+  const startedAt = performance.now();
+  const { targets } = await planner.plan({ metadata: { name: 'bench' }, spec });
+  const planMs = performance.now() - startedAt;
+  delays.disable();
+  if (targets.length !== count) throw new Error(`${targets.length} of ${count} nodes were planned`);
+  return { planMs, longestSliceMs: delays.max / 1e6 };
 }
 
 function makeCandidate(index: number): Candidate {

@@ -1,0 +1,93 @@
+import t, { type Test } from 'tap';
+import type { Cluster, WatchQuery } from '../../../coordinator/cluster/port.ts';
+import { cpuNode, type Rig, startCoordinator, startRig } from '../rig.ts';
+
+/** A cluster that counts what is asked of it, as `verb resource`. */
+function counting(cluster: Cluster): { readonly cluster: Cluster; readonly counts: Map<string, number> } {
+  const counts = new Map<string, number>();
+  const count = (call: string) => counts.set(call, (counts.get(call) ?? 0) + 1);
+  return {
+    counts,
+    cluster: {
+      list: (resource, query) => {
+        count(`list ${resource}`);
+        return cluster.list(resource, query);
+      },
+      watch: (resource, query: WatchQuery) => {
+        count(`watch ${resource}`);
+        return cluster.watch(resource, query);
+      },
+      read: (resource, key) => {
+        count(`get ${resource}`);
+        return cluster.read(resource, key);
+      },
+      create: (resource, object) => {
+        count(`create ${resource}`);
+        return cluster.create(resource, object);
+      },
+      replace: (resource, object, subresource) => {
+        count(`update ${resource}`);
+        return cluster.replace(resource, object, subresource);
+      },
+      patch: (resource, key, patch, subresource) => {
+        count(`patch ${resource}`);
+        return cluster.patch(resource, key, patch, subresource);
+      },
+      remove: (resource, key) => {
+        count(`delete ${resource}`);
+        return cluster.remove(resource, key);
+      },
+      podLog: (key, options) => {
+        count('get pods/log');
+        return cluster.podLog(key, options);
+      },
+    },
+  };
+}
+
+/** What a drill of so many nodes, all of which pass, asks of the API server. */
+async function asked(t: Test, rig: Rig, namespace: string, nodes: readonly string[]) {
+  await rig.cluster.create('namespaces', {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: namespace },
+  });
+  const { cluster, counts } = counting(rig.cluster);
+  const { rest } = await startCoordinator(t, rig, { namespace, cluster });
+  await rest.ask('GET', '/api/v1/nodes');
+  counts.clear();
+  const answer = await rest.drill({
+    name: 'counted',
+    fault: { name: 'conntrack-full' },
+    target: { selector: { names: nodes }, mode: 'all' },
+  });
+  t.match(answer, { verdict: 'pass' });
+  return new Map([...counts].filter(([call]) => !call.startsWith('watch') && !call.endsWith(' leases')));
+}
+
+t.test('what a drill asks of the API server grows with its targets by writes alone', async (t) => {
+  const few = ['a1', 'a2'];
+  const many = Array.from({ length: 8 }, (_, index) => `b${index}`);
+  const rig = await startRig(t, { rows: [...few, ...many].map((name) => cpuNode(name)) });
+  const small = await asked(t, rig, 'few', few);
+  const large = await asked(t, rig, 'many', many);
+  const perTarget = new Map(
+    [...large].map(([call, count]) => [call, (count - (small.get(call) ?? 0)) / (many.length - few.length)]),
+  );
+  const growing = [...perTarget].filter(([, count]) => count !== 0).toSorted();
+  for (const [call, count] of growing)
+    t.ok(count <= (mostPerTarget[call] ?? 0), `${call}: ${count} per target`);
+  t.equal(perTarget.get('create injections'), 1, 'and the count itself works');
+});
+
+/** What is done for each target of a drill that passes. What is read for all targets alike is not here. */
+const mostPerTarget: Readonly<Record<string, number>> = {
+  'create injections': 1,
+  // Baseline, receipt, verdict.
+  'update injections': 3,
+  // NMA's log, before the order.
+  'get pods/log': 1,
+  // The baseline, fresh from the API server.
+  'get nodes': 1,
+  'list events': 1,
+};
