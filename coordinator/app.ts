@@ -62,8 +62,7 @@ export type Coordinator = {
 export async function createCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
   const { cluster, view, agents, namespace, clock, log, rows = faults } = options;
   assertCatalogue(rows, notOffered);
-  let because: string | undefined = 'the first list of nodes has not come yet';
-  const readySoon = () => inTime(view.ready, () => because ?? 'not ready');
+  const readySoon = () => inTime(view.ready, () => view.missing() ?? 'not ready');
   const store = createKnownStore({ store: createStore(cluster, namespace), view, ready: readySoon });
   const collector = createCollector({ cluster, view, agents, clock });
   const watcher = createWatcher(view);
@@ -76,7 +75,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     formatError: formatProblem,
     ...(options.gate === undefined ? {} : { gate: options.gate }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
-    notReady: () => because,
+    notReady: view.missing,
   });
   const runnerMetrics = createRunnerMetrics(metrics, {
     faults: rows.map(({ name }) => name),
@@ -122,12 +121,6 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       await assertCrdsInstalled(cluster);
       await assertNamespaceExists(cluster, namespace);
       view.start(signal);
-      view.ready.then(
-        () => {
-          because = undefined;
-        },
-        () => undefined,
-      );
       const deps = {
         ...options,
         rows,

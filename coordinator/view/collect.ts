@@ -1,7 +1,9 @@
 import { parse } from 'yaml';
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
+import { heartbeatStaleMs } from '../../shared/nma-timing.ts';
 import type { Agents } from '../agents/port.ts';
+import { monitors } from '../catalogue/nma/conditions.ts';
 import { type FoundNmaVersion, findNmaVersion } from '../catalogue/nma/versions.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
 import {
@@ -10,12 +12,14 @@ import {
   type Facts,
   isUnread,
   type NmaFacts,
-  type NodeFacts,
   type PodFacts,
   type RepairFacts,
   type Unread,
 } from './facts.ts';
-import { conditionsOf, field, list, text, textMap } from './node.ts';
+import { conditionsOf, field, text, textMap } from './node.ts';
+import { imageOf, karpenterFacts, nodeFacts, podFacts, podImage, serviceAccountOf } from './object-facts.ts';
+import { projectNode } from './projections.ts';
+import { createSharedReads } from './shared-reads.ts';
 import type { View } from './view.ts';
 
 const logLines = 400;
@@ -51,10 +55,10 @@ export function createCollector(options: {
   readonly clock: Clock;
 }): Collector {
   const { cluster, view, agents, clock } = options;
-  const shared = createShared(clock, sharedForMs);
+  const shared = createSharedReads(clock, sharedForMs);
 
   async function collect(name: string, { drill, signal, log, pods }: Extent): Promise<Facts> {
-    const node = view.node(name);
+    const node = await freshNode(name);
     if (node === undefined)
       throw new Refusal('node_unknown', `there is no node "${name}"`, { field: 'node', value: name });
     const [nma, agent, doNotDisruptPods] = await Promise.all([
@@ -71,6 +75,17 @@ export function createCollector(options: {
       view: view.states(),
       ...(drill === undefined ? {} : { drill }),
     };
+  }
+
+  /**
+   * From the view, unless that would make a verdict rest on what it cannot see: its watch of nodes is broken, it knows no
+   * such node, or NMA's heartbeats look old, which is also how a node looks whose watch went silent.
+   */
+  async function freshNode(name: string): Promise<KubeObject | undefined> {
+    const known = view.node(name);
+    if (known !== undefined && view.isCurrent('nodes') && !hasOldHeartbeat(known, clock.now())) return known;
+    const found = await cluster.read('nodes', { name });
+    return found === undefined ? undefined : projectNode(found);
   }
 
   async function nmaFacts(node: KubeObject, isLogRead: boolean): Promise<NmaFacts> {
@@ -206,18 +221,13 @@ export function createCollector(options: {
   };
 }
 
-/** Reads that serve many targets at once: the same answer, and the same refusal for want of a right, for `forMs`. */
-function createShared(clock: Clock, forMs: number) {
-  const answers = new Map<string, { readonly until: number; readonly answer: Promise<unknown> }>();
-  return async <T>(key: string, read: () => Promise<T>): Promise<T> => {
-    const known = answers.get(key);
-    if (known !== undefined && known.until > clock.now()) return known.answer as Promise<T>;
-    const answer = read();
-    answers.set(key, { until: clock.now() + forMs, answer });
-    // What may pass is asked again by the next.
-    answer.catch(() => answers.delete(key));
-    return answer;
-  };
+/** The newest heartbeat of NMA's conditions, where it has one, is older than any that is still written. */
+function hasOldHeartbeat(node: KubeObject, now: number): boolean {
+  const times = conditionsOf(node)
+    .filter(({ type }) => monitors.some(({ conditionType }) => conditionType === type))
+    .map(({ lastHeartbeatTime }) => Date.parse(lastHeartbeatTime ?? ''))
+    .filter((time) => !Number.isNaN(time));
+  return times.length > 0 && now - Math.max(...times) > heartbeatStaleMs;
 }
 
 function disabledIn(yaml: string): readonly string[] {
@@ -239,88 +249,6 @@ function projectBare({ apiVersion, kind, metadata }: KubeObject): KubeObject {
 
 function unreadAs<K extends string>(key: K, unread: Unread | undefined): { readonly [key in K]?: Unread } {
   return (unread === undefined ? {} : { [key]: unread }) as { readonly [key in K]?: Unread };
-}
-
-function nodeFacts(node: KubeObject): NodeFacts {
-  const labels = node.metadata.labels ?? {};
-  return {
-    name: node.metadata.name,
-    uid: node.metadata.uid ?? '',
-    createdAt: node.metadata.creationTimestamp ?? '',
-    labels,
-    architecture: labels['kubernetes.io/arch'] ?? text(node, 'status', 'nodeInfo', 'architecture') ?? '',
-    instanceType: labels['node.kubernetes.io/instance-type'],
-    allocatableGpus: Number(text(node, 'status', 'allocatable', 'nvidia.com/gpu') ?? 0),
-    conditions: conditionsOf(node),
-    taints: list(node, 'spec', 'taints').map((taint) => {
-      const value = text(taint, 'value');
-      return {
-        key: text(taint, 'key') ?? '',
-        effect: text(taint, 'effect') ?? '',
-        ...(value === undefined ? {} : { value }),
-      };
-    }),
-  };
-}
-
-function podFacts(pod: KubeObject): PodFacts {
-  const [container] = list(pod, 'spec', 'containers');
-  const [status] = list(pod, 'status', 'containerStatuses');
-  const environment = list(container, 'env').map(
-    (entry) => [text(entry, 'name') ?? '', text(entry, 'value') ?? ''] as const,
-  );
-  return {
-    namespace: pod.metadata.namespace ?? '',
-    name: pod.metadata.name,
-    uid: pod.metadata.uid ?? '',
-    phase: text(pod, 'status', 'phase') ?? 'Unknown',
-    ready: list(pod, 'status', 'conditions').some(
-      (condition) => text(condition, 'type') === 'Ready' && text(condition, 'status') === 'True',
-    ),
-    startedAt: text(status, 'state', 'running', 'startedAt') ?? text(pod, 'status', 'startTime') ?? null,
-    restarts: Number(field(status, 'restartCount') ?? 0),
-    reason:
-      text(status, 'state', 'waiting', 'reason') ??
-      text(status, 'state', 'terminated', 'reason') ??
-      text(status, 'lastState', 'terminated', 'reason'),
-    image: podImage(pod),
-    serviceAccount: text(pod, 'spec', 'serviceAccountName') ?? 'default',
-    environment: Object.fromEntries(environment),
-    volumes: list(pod, 'spec', 'volumes').map((volume) => text(volume, 'name') ?? ''),
-  };
-}
-
-function podImage(pod: KubeObject): string {
-  return text(list(pod, 'spec', 'containers')[0], 'image') ?? '';
-}
-
-function imageOf(workload: KubeObject): string {
-  return text(list(workload, 'spec', 'template', 'spec', 'containers')[0], 'image') ?? '';
-}
-
-function serviceAccountOf(workload: KubeObject | undefined): string | undefined {
-  return workload === undefined
-    ? undefined
-    : text(workload, 'spec', 'template', 'spec', 'serviceAccountName');
-}
-
-/** Karpenter reads `--feature-gates` and FEATURE_GATES, both as `Name=true,…` (karpenter pkg/operator/options). */
-function karpenterFacts(deployment: KubeObject): NonNullable<RepairFacts['karpenter']> {
-  const [container] = list(deployment, 'spec', 'template', 'spec', 'containers');
-  const args = list(container, 'args').filter((arg): arg is string => typeof arg === 'string');
-  const argument = args
-    .map((arg) => /^--feature-gates[= ](.*)$/.exec(arg)?.[1])
-    .find((value) => value !== undefined);
-  const variable = list(container, 'env').find((entry) => text(entry, 'name') === 'FEATURE_GATES');
-  const gates = argument ?? (variable === undefined ? undefined : text(variable, 'value'));
-  const set = /(?:^|,)\s*NodeRepair=(true|false)/.exec(gates ?? '')?.[1];
-  return {
-    deployment: `${deployment.metadata.namespace ?? ''}/${deployment.metadata.name}`,
-    image: imageOf(deployment),
-    nodeRepairGate: set === undefined ? undefined : set === 'true',
-    evidence:
-      gates === undefined ? 'neither --feature-gates nor FEATURE_GATES is set' : `feature gates "${gates}"`,
-  };
 }
 
 /** Rights on the monitoring agent's namespace are given for one namespace; it may be in another. */

@@ -34,6 +34,8 @@ export type View = {
   stop(): Promise<void>;
   /** The first lists of all that a drill needs have come, and of the other kinds too or were refused. */
   readonly ready: Promise<void>;
+  /** What `ready` still waits for, with what the API server answered; undefined: nothing. */
+  missing(): string | undefined;
   /** Reduced, each with what `project` of its kind leaves. In no order. */
   all(kind: ViewKind): readonly KubeObject[];
   node(name: string): KubeObject | undefined;
@@ -46,8 +48,9 @@ export type View = {
   injectionsOn(node: string): readonly KubeObject[];
   peersOf(node: KubeObject): Peers;
   /**
-   * Why nothing is known of a kind, with the remedy; undefined: it is known. Throws `cluster_unreachable` where only
-   * the connection is missing, which may pass.
+   * Why a kind is not known, or no longer because its watch has been broken for more than 10 s, with the remedy;
+   * undefined: it is known. Throws `cluster_unreachable` where it was never listed for want of a connection alone,
+   * which may pass.
    */
   unread(kind: ViewKind): Unread | undefined;
   /** Gaps that have ended, oldest first. */
@@ -63,6 +66,9 @@ export type View = {
   learn(kind: 'experiments' | 'injections', object: KubeObject): void;
 };
 
+/** A watch that is opened again at once leaves gaps of milliseconds; what is older than this is not the present. */
+const longGapMs = 10_000;
+
 export type PodKind = 'agentPods' | 'nmaPods' | 'dcgmServerPods';
 
 export function createView(options: {
@@ -73,7 +79,7 @@ export function createView(options: {
   readonly random: () => number;
   readonly log: Log;
 }): View {
-  const { log } = options;
+  const { clock, log } = options;
   const listeners = new Map<ViewKind, Set<(change: Change) => void>>();
   const nodeOfPod = (pod: KubeObject) => text(pod, 'spec', 'nodeName');
   const whole = (object: KubeObject) => object;
@@ -123,7 +129,12 @@ export function createView(options: {
 
   function unread(kind: ViewKind): Unread | undefined {
     const refusal = reflectors[kind].unread();
-    if (refusal === undefined) return undefined;
+    if (refusal === undefined) {
+      const gap = reflectors[kind].blind();
+      if (gap === undefined || clock.now() - gap.since <= longGapMs) return undefined;
+      const since = isoFromMillis(gap.since);
+      return { unread: `${kinds[kind].shown} have not been seen since ${since}: ${gap.because}` };
+    }
     if (refusal.reason === 'cluster_unreachable') throw refusal;
     return unreadOf(kind, refusal);
   }
@@ -136,6 +147,18 @@ export function createView(options: {
       await Promise.all(every.map((reflector) => reflector.stop()));
     },
     ready,
+    missing() {
+      const waiting = viewKinds.filter((kind) => {
+        const isListed = reflectors[kind].statistics().lastSeenAt !== undefined;
+        return !isListed && (kinds[kind].isEssential || reflectors[kind].unread() === undefined);
+      });
+      if (waiting.length === 0) return undefined;
+      const shown = waiting.map((kind) => {
+        const refusal = reflectors[kind].unread();
+        return `${kinds[kind].shown}${refusal === undefined ? '' : ` (${refusal.message})`}`;
+      });
+      return `not listed so far: ${shown.join(', ')}`;
+    },
     all: (kind) => reflectors[kind].store.list(),
     node: (name) => reflectors.nodes.store.get({ name }),
     observe(name) {

@@ -48,7 +48,7 @@ export function measurePlanning(nodes: number): PlanningTimes {
 /** The whole of the planner's work for a drill of so many nodes, of which the first time counts: nobody drills to warm up. */
 export async function measurePlanner(
   count: number,
-): Promise<{ readonly planMs: number; readonly longestSliceMs: number }> {
+): Promise<{ readonly planMs: number; readonly processorMs: number; readonly longestSliceMs: number }> {
   const nodes = Array.from({ length: count }, (_, index) => projectNode(makeNode(index, 0)));
   const unasked = () => Promise.reject(new Error('no node is asked for'));
   const planner = createPlanner({
@@ -68,11 +68,13 @@ export async function measurePlanner(
   const delays = monitorEventLoopDelay({ resolution: 1 });
   delays.enable();
   const startedAt = performance.now();
+  const cpuBefore = process.cpuUsage();
   const { targets } = await planner.plan({ metadata: { name: 'bench' }, spec });
   const planMs = performance.now() - startedAt;
+  const { user, system } = process.cpuUsage(cpuBefore);
   delays.disable();
   if (targets.length !== count) throw new Error(`${targets.length} of ${count} nodes were planned`);
-  return { planMs, longestSliceMs: delays.max / 1e6 };
+  return { planMs, processorMs: (user + system) / 1e3, longestSliceMs: delays.max / 1e6 };
 }
 
 function makeCandidate(index: number): Candidate {

@@ -264,6 +264,12 @@ async function planningRows(): Promise<readonly Row[]> {
       target: { below: 1500 },
     },
     {
+      name: 'planner: processor time of that',
+      value: all.processorMs,
+      unit: 'ms',
+      note: 'with all threads of the process, and whatever else the machine does',
+    },
+    {
       name: 'planner: longest time without a turn for others',
       value: all.longestSliceMs,
       unit: 'ms',

@@ -1,53 +1,11 @@
-import t, { type Test } from 'tap';
-import { createClusterClient } from '../../../coordinator/cluster/client.ts';
-import { customResourceDefinitions } from '../../../coordinator/cluster/crds.ts';
-import type { Cluster, KubeObject } from '../../../coordinator/cluster/port.ts';
-import { type ApiServer, startApiServer } from '../../../coordinator/rehearsal/apiserver/server.ts';
+import t from 'tap';
+import type { KubeObject } from '../../../coordinator/cluster/port.ts';
 import { createStore } from '../../../coordinator/store/store.ts';
 import { createKnownStore } from '../../../coordinator/view/known-store.ts';
-import { createView, type View } from '../../../coordinator/view/view.ts';
-import { createRealClock } from '../../../shared/clock.ts';
-import { createSilentLog } from '../../../shared/log.ts';
 import { node } from '../../contract/cluster-objects.ts';
 import { refusal, until } from '../rig.ts';
+import { home, nmaLabels, pod, start } from './running.ts';
 
-const log = createSilentLog();
-const home = 'drills';
-
-type Running = { readonly server: ApiServer; readonly cluster: Cluster; readonly view: View };
-
-/** A view over a stand-in of its own; `before` runs when the definitions are there and the view is not started. */
-async function start(
-  t: Test,
-  before: (running: Running) => Promise<void> = async () => {},
-): Promise<Running> {
-  const clock = createRealClock();
-  const server = await startApiServer({ clock, log });
-  t.teardown(() => server.close());
-  const kubeconfig = { url: server.url };
-  const cluster = createClusterClient({ kubeconfig, userAgent: 'test', fieldManager: 'test', log });
-  for (const definition of customResourceDefinitions())
-    await cluster.create('customresourcedefinitions', definition);
-  for (const name of [home, 'nma'])
-    await cluster.create('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
-  const view = createView({ cluster, namespace: home, clock, random: () => 0, log });
-  const running = { server, cluster, view };
-  await before(running);
-  view.start(new AbortController().signal);
-  t.teardown(() => view.stop());
-  return running;
-}
-
-function pod(name: string, nodeName: string, labels: Readonly<Record<string, string>>): KubeObject {
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name, namespace: 'nma', labels },
-    spec: { nodeName, containers: [{ name: 'c', image: 'i:v1.6.4' }] },
-  };
-}
-
-const nmaLabels = { 'app.kubernetes.io/name': 'eks-node-monitoring-agent' };
 const pooled = (name: string, ready: 'True' | 'False', pool = 'gpu'): KubeObject => ({
   ...node(name),
   metadata: { name, labels: { 'karpenter.sh/nodepool': pool } },

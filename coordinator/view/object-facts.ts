@@ -1,0 +1,92 @@
+import type { KubeObject } from '../cluster/port.ts';
+import type { NodeFacts, PodFacts, RepairFacts } from './facts.ts';
+import { conditionsOf, field, list, text } from './node.ts';
+
+/** Objects of the cluster as the plain facts that rules judge. */
+
+/** Of a whole Node or of what the view keeps of it. */
+export function nodeFacts(node: KubeObject): NodeFacts {
+  const labels = node.metadata.labels ?? {};
+  return {
+    name: node.metadata.name,
+    uid: node.metadata.uid ?? '',
+    createdAt: node.metadata.creationTimestamp ?? '',
+    labels,
+    architecture: labels['kubernetes.io/arch'] ?? text(node, 'status', 'nodeInfo', 'architecture') ?? '',
+    instanceType: labels['node.kubernetes.io/instance-type'],
+    allocatableGpus: Number(text(node, 'status', 'allocatable', 'nvidia.com/gpu') ?? 0),
+    conditions: conditionsOf(node),
+    taints: list(node, 'spec', 'taints').map((taint) => {
+      const value = text(taint, 'value');
+      return {
+        key: text(taint, 'key') ?? '',
+        effect: text(taint, 'effect') ?? '',
+        ...(value === undefined ? {} : { value }),
+      };
+    }),
+  };
+}
+
+/** Of its first container, which is the only one of NMA and of dcgm-server. */
+export function podFacts(pod: KubeObject): PodFacts {
+  const [container] = list(pod, 'spec', 'containers');
+  const [status] = list(pod, 'status', 'containerStatuses');
+  const environment = list(container, 'env').map(
+    (entry) => [text(entry, 'name') ?? '', text(entry, 'value') ?? ''] as const,
+  );
+  return {
+    namespace: pod.metadata.namespace ?? '',
+    name: pod.metadata.name,
+    uid: pod.metadata.uid ?? '',
+    phase: text(pod, 'status', 'phase') ?? 'Unknown',
+    ready: list(pod, 'status', 'conditions').some(
+      (condition) => text(condition, 'type') === 'Ready' && text(condition, 'status') === 'True',
+    ),
+    startedAt: text(status, 'state', 'running', 'startedAt') ?? text(pod, 'status', 'startTime') ?? null,
+    restarts: Number(field(status, 'restartCount') ?? 0),
+    reason:
+      text(status, 'state', 'waiting', 'reason') ??
+      text(status, 'state', 'terminated', 'reason') ??
+      text(status, 'lastState', 'terminated', 'reason'),
+    image: podImage(pod),
+    serviceAccount: text(pod, 'spec', 'serviceAccountName') ?? 'default',
+    environment: Object.fromEntries(environment),
+    volumes: list(pod, 'spec', 'volumes').map((volume) => text(volume, 'name') ?? ''),
+  };
+}
+
+/** Image of the first container; empty where there is none. */
+export function podImage(pod: KubeObject): string {
+  return text(list(pod, 'spec', 'containers')[0], 'image') ?? '';
+}
+
+/** Image of the first container in a workload's template; empty where there is none. */
+export function imageOf(workload: KubeObject): string {
+  return text(list(workload, 'spec', 'template', 'spec', 'containers')[0], 'image') ?? '';
+}
+
+/** undefined: it runs as `default`, or there is no such workload. */
+export function serviceAccountOf(workload: KubeObject | undefined): string | undefined {
+  return workload === undefined
+    ? undefined
+    : text(workload, 'spec', 'template', 'spec', 'serviceAccountName');
+}
+
+/** Karpenter reads `--feature-gates` and FEATURE_GATES, both as `Name=true,…` (karpenter pkg/operator/options). */
+export function karpenterFacts(deployment: KubeObject): NonNullable<RepairFacts['karpenter']> {
+  const [container] = list(deployment, 'spec', 'template', 'spec', 'containers');
+  const args = list(container, 'args').filter((arg): arg is string => typeof arg === 'string');
+  const argument = args
+    .map((arg) => /^--feature-gates[= ](.*)$/.exec(arg)?.[1])
+    .find((value) => value !== undefined);
+  const variable = list(container, 'env').find((entry) => text(entry, 'name') === 'FEATURE_GATES');
+  const gates = argument ?? (variable === undefined ? undefined : text(variable, 'value'));
+  const set = /(?:^|,)\s*NodeRepair=(true|false)/.exec(gates ?? '')?.[1];
+  return {
+    deployment: `${deployment.metadata.namespace ?? ''}/${deployment.metadata.name}`,
+    image: imageOf(deployment),
+    nodeRepairGate: set === undefined ? undefined : set === 'true',
+    evidence:
+      gates === undefined ? 'neither --feature-gates nor FEATURE_GATES is set' : `feature gates "${gates}"`,
+  };
+}
