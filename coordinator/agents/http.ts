@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { createDeadline } from '../../shared/deadline.ts';
 import {
   isReason,
   messageFromUnknown,
@@ -44,18 +45,20 @@ export function createHttpAgents(options: {
       });
     }
     const headers = { 'content-type': 'application/json', 'xidrill-node': node, ...authorization(tokenFile) };
-    const limits = [AbortSignal.timeout(timeoutMs), ...(signal === undefined ? [] : [signal])];
+    const deadline = createDeadline(timeoutMs, signal);
     let answer: Answer;
     try {
       answer = await request(`${url}${servicePath}/${method}`, {
         method: 'POST',
         headers,
         body: JSON.stringify(body),
-        signal: AbortSignal.any(limits),
+        signal: deadline.signal,
       });
     } catch (thrown) {
       signal?.throwIfAborted();
       throw unreachable(node, url, thrown);
+    } finally {
+      deadline.release();
     }
     return answerFrom(node, url, answer);
   }
@@ -69,13 +72,16 @@ export function createHttpAgents(options: {
     stop: async (node, orderId, signal) =>
       (await call(node, 'StopInjection', { orderId }, signal)) as Receipt,
     async isUp(node) {
+      const deadline = createDeadline(healthMs);
       try {
         const url = await directory(node);
         if (url === undefined) return false;
-        const signal = AbortSignal.timeout(healthMs);
+        const { signal } = deadline;
         return (await request(`${url}/healthz`, { method: 'GET', signal })).status === 200;
       } catch {
         return false;
+      } finally {
+        deadline.release();
       }
     },
     inventory: async (node, signal) => (await call(node, 'GetInventory', {}, signal)) as Inventory,

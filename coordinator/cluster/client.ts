@@ -1,3 +1,4 @@
+import { createDeadline } from '../../shared/deadline.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type {
@@ -56,10 +57,9 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
 
   /** A 2xx answer; everything else is thrown. */
   async function exchange({ asked, signal: given, ...request }: Call): Promise<Answer> {
-    const timeout = AbortSignal.timeout(timeoutMs);
-    const signal = given === undefined ? timeout : AbortSignal.any([timeout, given]);
+    const deadline = createDeadline(timeoutMs, given);
     try {
-      const response = await transport.open({ ...request, signal });
+      const response = await transport.open({ ...request, signal: deadline.signal });
       const text = await textOf(response);
       const code = response.statusCode ?? 0;
       if (code < 200 || code > 299) throw refusalFromStatus(code, text, asked);
@@ -68,9 +68,11 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       return { code, text };
     } catch (thrown) {
       given?.throwIfAborted();
-      if (!timeout.aborted) throw unreachable(asked, thrown);
+      if (!deadline.hasPassed()) throw unreachable(asked, thrown);
       const message = `${asked}: no answer within ${timeoutMs} ms`;
       throw new Refusal('cluster_unreachable', message, { asked, timeoutMs });
+    } finally {
+      deadline.release();
     }
   }
 

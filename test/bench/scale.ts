@@ -72,7 +72,11 @@ const outcome = readConfig(
       help: 'longest wait for a drill',
     },
     plain: { kind: 'switch', help: 'agents over plain HTTP, not over mutual TLS as the chart installs them' },
-    'cpu-prof': { kind: 'text', value: 'DIR', help: 'writes a processor profile of the coordinator there' },
+    'node-flag': {
+      kind: 'list',
+      value: 'FLAG',
+      help: 'a flag of Node for the coordinator on top of its image’s, such as --node-flag=--cpu-prof',
+    },
     check: { kind: 'switch', help: 'exit 1 where a target is missed' },
     json: { kind: 'switch', help: 'print JSON instead of a table' },
   },
@@ -156,12 +160,10 @@ async function measured(): Promise<readonly Row[]> {
 
   const observer = await startObserver(cluster);
   running.push(observer);
-  const prof = config['cpu-prof'];
-  const flags = prof === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${prof}`];
   const coordinator = await startCoordinator(
     folder,
     ['--kubeconfig', coordinatorKubeconfig, ...(tls?.coordinatorArgs ?? [])],
-    flags,
+    config['node-flag'],
   );
   running.push(coordinator);
   lastWords = coordinator.errors;
@@ -174,6 +176,7 @@ async function measured(): Promise<readonly Row[]> {
     coordinator: coordinator.pid,
     'kube-apiserver': plane.apiserverPid ?? 0,
     etcd: plane.etcdPid,
+    'this bench': process.pid,
     'monitoring agents': nma.pid,
     ...Object.fromEntries(helpers.map(({ pid }, index) => [`agents ${index + 1}`, pid])),
   };

@@ -49,6 +49,12 @@ export function drillRows(drill: DrillMeasured): readonly Row[] {
     },
     { name: `${title}: event loop delay, p99`, value: loop.p99, unit: 'ms' },
     { name: `${title}: event loop delay, longest`, value: loop.max, unit: 'ms' },
+    {
+      name: `${title}: processor time, all`,
+      value: Object.values(cpu).reduce((sum, seconds) => sum + seconds, 0),
+      unit: 's',
+      note: 'half of it is what two processors need at least',
+    },
     ...Object.entries(cpu).map(
       ([process, seconds]): Row => ({
         name: `${title}: processor time, ${process}`,
