@@ -53,7 +53,7 @@ export type View = {
    * which may pass.
    */
   unread(kind: ViewKind): Unread | undefined;
-  /** Gaps that have ended, oldest first. */
+  /** Gaps that have ended, oldest first; last one that has been open for more than 10 s, which may have lost something. */
   gaps(kind: ViewKind): readonly Gap[];
   /** The gap that is open now, in milliseconds of the clock; whether anything is lost in it shows when it ends. */
   blind(kind: ViewKind): { readonly since: number; readonly because: string } | undefined;
@@ -127,11 +127,16 @@ export function createView(options: {
   // Who does not wait for it must not be killed by it.
   ready.catch(() => undefined);
 
+  function longGap(kind: ViewKind) {
+    const gap = reflectors[kind].blind();
+    return gap !== undefined && clock.now() - gap.since > longGapMs ? gap : undefined;
+  }
+
   function unread(kind: ViewKind): Unread | undefined {
     const refusal = reflectors[kind].unread();
     if (refusal === undefined) {
-      const gap = reflectors[kind].blind();
-      if (gap === undefined || clock.now() - gap.since <= longGapMs) return undefined;
+      const gap = longGap(kind);
+      if (gap === undefined) return undefined;
       const since = isoFromMillis(gap.since);
       return { unread: `${kinds[kind].shown} have not been seen since ${since}: ${gap.because}` };
     }
@@ -171,7 +176,12 @@ export function createView(options: {
     injectionsOn: onNode.of,
     peersOf: peers.of,
     unread,
-    gaps: (kind) => reflectors[kind].gaps,
+    gaps(kind) {
+      const { gaps } = reflectors[kind];
+      const open = longGap(kind);
+      if (open === undefined) return gaps;
+      return [...gaps, { from: open.since, until: clock.now(), because: open.because, lost: true }];
+    },
     blind: (kind) => reflectors[kind].blind(),
     isCurrent: (kind) => reflectors[kind].unread() === undefined && reflectors[kind].blind() === undefined,
     states: () =>

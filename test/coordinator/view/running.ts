@@ -21,8 +21,8 @@ export type Running = {
 export async function start(
   t: Test,
   before: (running: Running) => Promise<void> = async () => {},
+  clock: Clock = createRealClock(),
 ): Promise<Running> {
-  const clock = createRealClock();
   const server = await startApiServer({ clock, log });
   t.teardown(() => server.close());
   const kubeconfig = { url: server.url };
