@@ -32,14 +32,21 @@ const reasonOfCode: Readonly<Record<number, Reason>> = {
 };
 
 /**
+ * etcd takes no object beyond 1.5 MiB, and a client of it none beyond 2 MiB: kube-apiserver 1.34 hands both on as an
+ * internal error (measured), although they never pass.
+ */
+const tooLarge = /^etcdserver: request is too large|trying to send message larger than max/;
+
+/**
  * A refusal from an answer that is not 2xx, with the server's own words. Anything that is not in the table (429, 5xx,
  * a proxy's redirect) may pass, hence `cluster_unreachable`.
  */
 export function refusalFromStatus(code: number, text: string, asked: string): Refusal {
   const status = statusFromText(text);
   const exists = code === 409 && status?.reason === 'AlreadyExists';
-  const reason = exists ? 'object_exists' : (reasonOfCode[code] ?? 'cluster_unreachable');
   const reported = status?.message ?? text.trim().slice(0, 500);
+  const known = code === 500 && tooLarge.test(reported) ? 'object_invalid' : reasonOfCode[code];
+  const reason = exists ? 'object_exists' : (known ?? 'cluster_unreachable');
   const causes = status?.details?.causes ?? [];
   const field = causes[0]?.field;
   const retryAfterSeconds = status?.details?.retryAfterSeconds;

@@ -59,6 +59,38 @@ export async function clusterContract(t: Test, under: ClusterUnderTest): Promise
     );
   });
 
+  await t.test('labels and annotations are checked', async (t) => {
+    const rows: readonly (readonly [field: 'labels' | 'annotations', object, RegExp])[] = [
+      ['labels', { a: 'a b' }, /Invalid value: "a b": a valid label must be an empty string or consist of/],
+      ['labels', { a: 'a'.repeat(64) }, /must be no more than 63 characters/],
+      ['labels', { 'a b': '' }, /Invalid value: "a b": name part must consist of alphanumeric/],
+      ['labels', { ['a'.repeat(64)]: '' }, /name part must be no more than 63 characters/],
+      ['labels', { 'x.dev/': '' }, /name part must be non-empty/],
+      ['labels', { '/a': '' }, /prefix part must be non-empty/],
+      ['labels', { 'UP/a': '' }, /prefix part a lowercase RFC 1123 subdomain must/],
+      [
+        'labels',
+        { 'a/b/c': '' },
+        /a qualified name must consist of .* with an optional DNS subdomain prefix/,
+      ],
+      ['annotations', { 'a b': '' }, /name part must consist of/],
+      ['annotations', { a: 'x'.repeat(2 ** 18) }, /Too long: may not be more than 262144 bytes/],
+    ];
+    const marked = (more: object) =>
+      ({ ...configMap('marked'), metadata: { name: 'marked', namespace: 'default', ...more } }) as KubeObject;
+    for (const [field, value, text] of rows) {
+      const written = cluster.create('configmaps', marked({ [field]: value }));
+      const { details } = await refused(t, written, 'object_invalid', text);
+      t.equal(details.field, `metadata.${field}`);
+    }
+    const annotations = { 'UP/a': 'x'.repeat(2 ** 18 - 4) };
+    const labels = { 'x.dev/A_b.c-d': '', a: 'A_b.c-1' };
+    t.match((await cluster.create('configmaps', marked({ labels, annotations }))).metadata, {
+      labels,
+      annotations,
+    });
+  });
+
   await t.test('lists come in pages, whole and ordered, with kind and version on every item', async (t) => {
     const names = Array.from({ length: 520 }, (_, at) => `page-${String(at).padStart(3, '0')}`);
     for (let at = 0; at < names.length; at += 40) {
@@ -409,6 +441,15 @@ export async function clusterContract(t: Test, under: ClusterUnderTest): Promise
         /spec: Required value/,
       );
       t.equal(details.field, 'spec');
+    });
+
+    await t.test('what is too large to be stored is refused for good', async (t) => {
+      const sized = (bytes: number) =>
+        cluster.create('injections', injection(`large-${bytes}`, { anything: { text: 'x'.repeat(bytes) } }));
+      await sized(1_500_000);
+      await refused(t, sized(1_580_000), 'object_invalid', /HTTP 500, etcdserver: request is too large/);
+      await refused(t, sized(2_200_000), 'object_invalid', /HTTP 500, .*(too large|larger than max)/);
+      await refused(t, sized(3_150_000), 'object_invalid', /HTTP 413, Request entity too large: limit is/);
     });
 
     await t.test('unknown fields are dropped, free ones kept, defaults filled in', async (t) => {

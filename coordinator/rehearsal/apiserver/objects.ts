@@ -4,6 +4,7 @@ import type { KubeObject, ObjectKey } from '../../cluster/port.ts';
 import { builtInCauses, decoded } from './built-in-checks.ts';
 import { definitionCauses, establishedStatus } from './definitions.ts';
 import type { Kinds, ServedKind } from './kinds.ts';
+import { metadataCauses } from './metadata-checks.ts';
 import { prune } from './pruning.ts';
 import { validate } from './schema.ts';
 import { alreadyExists, badRequest, type Cause, conflict, invalid, notFound } from './status-error.ts';
@@ -114,6 +115,7 @@ export function createObjects(deps: {
     }
     const result = decoded(kind, object as KubeObject);
     const causes: readonly Cause[] = [
+      ...metadataCauses(result.metadata),
       ...(kind.schema === undefined ? [] : validate(kind.schema, result)),
       ...builtInCauses(kind, result),
       ...(kind.plural === 'customresourcedefinitions' ? definitionCauses(result) : []),

@@ -31,6 +31,8 @@ export type AuthorizationRequest = {
 export type AuthorizationAnswer = { readonly allowed: boolean; readonly user?: string };
 
 const bodyLimit = 3 * 2 ** 20;
+/** etcd's --max-request-bytes, 1.5 MiB by default. */
+const etcdLimit = 1.5 * 2 ** 20;
 
 /** undefined: not the path of a kind. */
 export function placeFromPath(pathname: string): Place | undefined {
@@ -99,6 +101,8 @@ export async function bodyOf(request: IncomingMessage): Promise<unknown> {
     }
     chunks.push(chunk as Buffer);
   }
+  // What etcd says of an object that is too large for it; it is stored much as it was sent.
+  if (size > etcdLimit) throw statusError(500, '', 'etcdserver: request is too large');
   const text = Buffer.concat(chunks).toString('utf8');
   if (text === '') return undefined;
   try {

@@ -4,8 +4,10 @@ import type { JsonObject, KubeObject, ObjectMeta } from '../../cluster/port.ts';
 import { apiVersionOf, type ServedKind } from './kinds.ts';
 import { badRequest, conflict, invalid } from './status-error.ts';
 
-const namePattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
-const nameHint =
+/** RFC 1123 subdomain. */
+export const namePattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+/** What the real server says of a name that is none. */
+export const nameHint =
   "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start " +
   "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is " +
   "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
