@@ -16,6 +16,7 @@ import { assertCatalogue } from './catalogue/validate.ts';
 import { assertCrdsInstalled, assertNamespaceExists } from './cluster/crds.ts';
 import type { Cluster } from './cluster/port.ts';
 import { rules } from './diagnosis/rules.ts';
+import { links as allLinks, type LinkRow } from './drill/links.ts';
 import { optInLabel, optInValue } from './plan/select.ts';
 import { registerExperimentRoutes } from './routes/experiments.ts';
 import { registerFaultRoutes } from './routes/faults.ts';
@@ -49,6 +50,8 @@ export type CoordinatorOptions = {
   readonly tls?: ServerTls;
   /** The catalogue, if it is another. */
   readonly rows?: readonly FaultRow[];
+  /** The links of the chain, if they are others. */
+  readonly links?: readonly LinkRow[];
   readonly log: Log;
 };
 
@@ -60,7 +63,7 @@ export type Coordinator = {
 
 /** The coordinator without its process: everything real comes in as an argument. */
 export async function createCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
-  const { cluster, view, agents, namespace, clock, log, rows = faults } = options;
+  const { cluster, view, agents, namespace, clock, log, rows = faults, links = allLinks } = options;
   assertCatalogue(rows, notOffered);
   const readySoon = () => inTime(view.ready, () => view.missing() ?? 'not ready');
   const store = createKnownStore({ store: createStore(cluster, namespace), view, ready: readySoon });
@@ -68,7 +71,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   const watcher = createWatcher(view);
   const feed = createExperimentFeed(view);
   const nodes = () => view.all('nodes');
-  const planner = createPlanner({ nodes, collector, store, rows });
+  const planner = createPlanner({ nodes, collector, store, rows, links });
 
   const { app, metrics } = createServer({
     log,
@@ -124,6 +127,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       const deps = {
         ...options,
         rows,
+        links,
         store,
         watcher,
         collector,

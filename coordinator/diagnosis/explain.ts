@@ -1,4 +1,5 @@
 import { causeOf, type ReasonVerdict, type Refusal } from '../../shared/errors.ts';
+import type { ChainLink } from '../store/experiment.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
 import { expectedType, gapsOf, hasReacted, injectedOn, seenInjection } from './drill.ts';
@@ -33,6 +34,9 @@ export type Diagnosis = { readonly explanation: Explanation; readonly verdict: R
 /** The links whose rules explain that NMA showed nothing; those of the others explain that nothing followed it. */
 const linksToDetection: readonly string[] = ['order', 'detection'];
 
+/** The link that was not reached, as it was planned. */
+export type MissedLink = Pick<ChainLink, 'link' | 'expected'>;
+
 /** Whether a rule is about a link up to NMA's reaction, not about one behind it. */
 export function isAboutReaction({ link }: Pick<Rule, 'link'>): boolean {
   return linksToDetection.includes(link);
@@ -42,16 +46,15 @@ export function isAboutReaction({ link }: Pick<Rule, 'link'>): boolean {
  * Why nothing happened: the first proven cause in the order of the rules, else the first likely one, else the open
  * question. Inconclusive as well where a part of the time was not watched: what came then is not known.
  */
-export function diagnose(facts: Facts, rules: readonly Rule[] = allRules): Diagnosis {
+export function diagnose(facts: Facts, rules: readonly Rule[] = allRules, missed?: MissedLink): Diagnosis {
   const judged = judgeAll(facts, rules);
-  const reacted = hasReacted(facts);
   const fitting = causesOf(judged).filter(
-    ({ rule, cause }) => isAboutReaction(rule) !== reacted && !cause.aside,
+    ({ rule, cause }) => isAskedFor(rule, facts, missed) && !cause.aside,
   );
   const first = fitting.find(({ cause }) => cause.certainty === 'proven') ?? fitting[0];
   const found: Diagnosis =
     first === undefined
-      ? { explanation: explainNothing(facts, judged), verdict: 'fail' }
+      ? { explanation: explainNothing(facts, judged, missed), verdict: 'fail' }
       : diagnosisOf(first, judged);
   return found.verdict === 'fail' && gapsOf(facts).length > 0 ? { ...found, verdict: 'inconclusive' } : found;
 }
@@ -172,7 +175,17 @@ function refutedOf(judged: readonly Judged[]): Explanation['refuted'] {
   );
 }
 
-function explainNothing(facts: Facts, judged: readonly Judged[]): Explanation {
+/** A link behind detection is explained by its own rules; the silence of NMA by those of everything up to it. */
+function isAskedFor(rule: Rule, facts: Facts, missed: MissedLink | undefined): boolean {
+  if (missed !== undefined && !isAboutReaction(missed)) return rule.link === missed.link;
+  return isAboutReaction(rule) !== hasReacted(facts);
+}
+
+function explainNothing(
+  facts: Facts,
+  judged: readonly Judged[],
+  expected: MissedLink | undefined,
+): Explanation {
   const refuted = refutedOf(judged);
   const open = judged.flatMap(({ rule, judgement }) =>
     judgement.is === 'unknown' ? [`${rule.code}: ${judgement.because}`] : [],
@@ -182,7 +195,12 @@ function explainNothing(facts: Facts, judged: readonly Judged[]): Explanation {
     unread.length === 0
       ? 'Everything that was asked for could be read.'
       : `Not decided: ${unread.join('; ')}.`;
-  const missing = hasReacted(facts) ? 'no repair' : 'no reaction';
+  const isLater = expected !== undefined && !isAboutReaction(expected);
+  const missing = isLater
+    ? `no ${expected.link} (${expected.expected})`
+    : hasReacted(facts)
+      ? 'no repair'
+      : 'no reaction';
   return {
     code: 'unexplained',
     summary: `There was ${missing}, and no known cause fits: ${judged.length} were checked, ${refuted.length} are ruled out. ${notRead}`,

@@ -1,5 +1,4 @@
 import type { Expectation } from '../store/expectation.ts';
-import type { Control } from '../store/experiment.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import type { Facts } from '../view/facts.ts';
 import { injectedOn, problemsOf, seenInjection, seenProblem, windowOf } from './drill.ts';
@@ -11,6 +10,13 @@ import { injectionInterrupted } from './rules/interrupted.ts';
 import { nodeReplaced, observationGap } from './rules/observation.ts';
 
 type Seen = { readonly source: string; readonly text: string };
+
+/** A harmless fault of a negative drill, and the event that it leads to where the detection path works. */
+export type Control = {
+  readonly when: 'before' | 'after';
+  readonly path: 'dcgm' | 'kernel-log';
+  readonly expectation: Expectation;
+};
 
 /** A control that was answered, as evidence. */
 export type AnsweredControl = {

@@ -2,6 +2,7 @@ import { findFault } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import type { Explanation } from '../store/explanation.ts';
 import type { Experiment, Injection } from '../store/store.ts';
+import { faultOf, receiptOf } from './chain.ts';
 import { injectionEvidence } from './gone.ts';
 
 const tellings = {
@@ -32,7 +33,7 @@ export function endedBy(
   const { at, rows, injection, trouble } = about;
   const { name } = experiment.metadata;
   const written = injection === undefined ? [] : injectionEvidence(injection);
-  const stage = stageOf(injection?.status, written.length > 0);
+  const stage = injection === undefined ? 'nothing' : stageOf(injection, written.length > 0);
   const cause =
     code === 'aborted'
       ? { source: `experiments/${name} spec.abort`, observed: 'true', at }
@@ -56,11 +57,16 @@ export function endedBy(
 }
 
 /** An order that is on its way may have been carried out; that of the fault counts for more than controls that were. */
-function stageOf(status: Injection['status'], isWritten: boolean): 'nothing' | 'ordering' | 'written' {
-  if (status?.phase === 'Injecting' && status.receipt === undefined) return 'ordering';
+function stageOf(injection: Injection, isWritten: boolean): 'nothing' | 'ordering' | 'written' {
+  const { spec, status } = injection;
+  const sent = (status?.links ?? []).filter(
+    ({ baseline, state }) => baseline !== undefined && state === 'waiting',
+  );
+  const isOrdering = (role: 'fault' | 'control') =>
+    sent.some(({ id }) => spec.chain.some((link) => link.id === id && link.role === role));
+  if (isOrdering('fault')) return 'ordering';
   if (isWritten) return 'written';
-  const isControlOut = status?.controls?.some(({ receipt }) => receipt === undefined);
-  return isControlOut === true ? 'ordering' : 'nothing';
+  return isOrdering('control') ? 'ordering' : 'nothing';
 }
 
 function remedyOf(
@@ -69,8 +75,9 @@ function remedyOf(
   rows: readonly FaultRow[],
 ): string {
   if (stage === 'nothing' || injection === undefined) return 'Nothing to undo.';
-  const { fault, node, order } = injection.spec;
-  const receipt = injection.status?.receipt;
+  const { fault, node } = injection.spec;
+  const { order } = faultOf(injection.spec);
+  const receipt = receiptOf(injection);
   const undo = `undo: ${findFault(fault, rows).undo}`;
   if (stage === 'ordering')
     return `Ask the agent of ${node} for the receipt of ${order.orderId} (GetReceipt); what it injected stays; ${undo}.`;

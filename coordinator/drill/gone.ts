@@ -1,6 +1,7 @@
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import type { Injection } from '../store/store.ts';
+import { faultOf } from './chain.ts';
 import { proofOf } from './timeline.ts';
 
 /** A node that went away, or that another one of its name replaced; `at` is when that was found. */
@@ -36,10 +37,10 @@ export function passOnGoneNode(
   what: { readonly text: string; readonly latencySeconds: number; readonly source: string },
 ): Explanation {
   const { spec, status } = injection;
-  const at = status?.timeline?.at(-1)?.at ?? status?.injectedAt ?? '';
+  const at = status?.timeline?.at(-1)?.at ?? '';
   return {
     code: 'reacted',
-    summary: `NMA reacted on node ${spec.node} after ${what.latencySeconds.toFixed(1)} s: ${spec.expectation.reason}. The node is gone since.`,
+    summary: `NMA reacted on node ${spec.node} after ${what.latencySeconds.toFixed(1)} s: ${faultOf(spec).expectation.reason}. The node is gone since.`,
     evidence: [...injectionEvidence(injection), { source: what.source, observed: what.text, at }],
     remedy: 'Nothing to do: the node is gone.',
     refuted: [],
@@ -49,8 +50,11 @@ export function passOnGoneNode(
 
 /** What was written, by the receipts' own read-back: the fault first, then the controls. */
 export function injectionEvidence({ spec, status }: Injection): readonly Evidence[] {
-  const receipts = [status?.receipt, ...(status?.controls ?? []).map(({ receipt }) => receipt)];
-  return receipts.flatMap((receipt) => (receipt === undefined ? [] : receiptEvidence(spec.node, receipt)));
+  const fault = faultOf(spec).orderLink.id;
+  const known = (status?.links ?? []).toSorted(
+    (left, right) => Number(right.id === fault) - Number(left.id === fault),
+  );
+  return known.flatMap(({ receipt }) => (receipt === undefined ? [] : receiptEvidence(spec.node, receipt)));
 }
 
 export function receiptEvidence(node: string, receipt: Receipt): readonly Evidence[] {

@@ -1,6 +1,4 @@
 import type {
-  Control,
-  ControlStatus,
   ExperimentSpec,
   ExperimentStatus,
   InjectionSpec,
@@ -22,18 +20,6 @@ export type ExperimentStep =
   | { readonly step: 'conclude'; readonly summary: Summary }
   | { readonly step: 'rest' };
 
-/** `Selected`: baseline and preflight come next. `Injecting`: the order may or may not have been given. */
-export type InjectionStep = 'prepare' | 'control' | 'inject' | 'verify' | 'rest';
-
-/** Where a negative drill goes next in a phase of controls; they are made one after the other. */
-export type ControlStep =
-  | { readonly step: 'observe'; readonly control: Control }
-  /** The order may or may not have been given. */
-  | { readonly step: 'order'; readonly control: Control; readonly made: ControlStatus }
-  | { readonly step: 'await'; readonly control: Control; readonly made: ControlStatus }
-  /** Each has been answered. */
-  | { readonly step: 'proceed' };
-
 export type InjectionState = {
   readonly name: string;
   readonly spec: InjectionSpec;
@@ -47,9 +33,7 @@ export function nextExperimentStep(
   now: number,
 ): ExperimentStep {
   if (isEnded(status)) return { step: 'rest' };
-  const open = injections
-    .filter((injection) => nextInjectionStep(injection.status) !== 'rest')
-    .map(({ name }) => name);
+  const open = injections.filter((injection) => !isConcluded(injection.status)).map(({ name }) => name);
   if (spec.abort === true) {
     if (open.length > 0) return { step: 'abort', injections: open };
     return { step: 'conclude', summary: abortedSummary(injections) };
@@ -68,35 +52,9 @@ export function nextExperimentStep(
   return { step: 'work', injections: open };
 }
 
-export function nextInjectionStep(status: InjectionStatus | undefined): InjectionStep {
-  switch (status?.phase) {
-    case undefined:
-    case 'Selected':
-      return 'prepare';
-    case 'ControlBefore':
-    case 'ControlAfter':
-      return 'control';
-    case 'Injecting':
-      return 'inject';
-    case 'Verifying':
-      return 'verify';
-    case 'Completed':
-      return 'rest';
-  }
-}
-
-export function nextControlStep(
-  { controls = [] }: Pick<InjectionSpec, 'controls'>,
-  status: Pick<InjectionStatus, 'phase' | 'controls'>,
-): ControlStep {
-  const when = status.phase === 'ControlBefore' ? 'before' : 'after';
-  for (const control of controls.filter((candidate) => candidate.when === when)) {
-    const made = status.controls?.find(({ orderId }) => orderId === control.order.orderId);
-    if (made === undefined) return { step: 'observe', control };
-    if (made.receipt === undefined) return { step: 'order', control, made };
-    if (made.seen === undefined) return { step: 'await', control, made };
-  }
-  return { step: 'proceed' };
+/** Whether nothing is left to do for an injection: its chain has come to its verdict. */
+export function isConcluded(status: Pick<InjectionStatus, 'phase'> | undefined): boolean {
+  return status?.phase === 'Completed';
 }
 
 export function isEnded(status: Pick<ExperimentStatus, 'phase'> | undefined): boolean {

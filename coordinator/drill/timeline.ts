@@ -1,7 +1,8 @@
 import { isoFromMillis } from '../../shared/clock.ts';
+import type { AgentOrder } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { TimelineEntry } from '../store/expectation.ts';
-import type { InjectionSpec } from '../store/experiment.ts';
+import { isSameSight } from '../store/timeline-entries.ts';
 
 /** A timeline is cut in the middle: what was ordered and injected stands at its beginning. */
 const keptFirst = 20;
@@ -25,7 +26,7 @@ export function shortened(timeline: readonly TimelineEntry[]): TimelineEntry[] {
 }
 
 export function orderEntries(
-  { node, order }: Pick<InjectionSpec, 'node' | 'order'>,
+  { node, order }: { readonly node: string; readonly order: AgentOrder },
   attempts: readonly Attempt[],
 ): readonly TimelineEntry[] {
   const source = `agent of ${node}`;
@@ -57,6 +58,15 @@ export function orderEntries(
           },
         ]),
   ];
+}
+
+/** The timeline with what proves a link; the watch's own entry for it gives way. */
+export function withMatch(
+  timeline: readonly TimelineEntry[],
+  proof: TimelineEntry,
+  match: boolean,
+): TimelineEntry[] {
+  return [...timeline.filter((entry) => !isSameSight(entry, proof)), { ...proof, match }];
 }
 
 export function receiptEntries(receipt: Receipt): readonly TimelineEntry[] {

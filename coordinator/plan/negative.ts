@@ -10,8 +10,9 @@ import { gpuConditionType, monitors } from '../catalogue/nma/conditions.ts';
 import type { NmaVersion } from '../catalogue/nma/versions.ts';
 import { reactionWindow } from '../catalogue/nma/windows.ts';
 import type { FaultRow } from '../catalogue/row.ts';
+import { renderExpectation } from '../drill/links.ts';
 import type { Expectation } from '../store/expectation.ts';
-import type { Control, ExpectationInput } from '../store/experiment.ts';
+import type { ChainLink, ExpectationInput } from '../store/experiment.ts';
 
 /** Longer than a healthy agent needs for a policy's condition (nma.md §2.3), with a slow API server. */
 const usualForSeconds = 60;
@@ -116,13 +117,31 @@ function mixed(name: string, value: unknown, what: string, remedy: string): Refu
  */
 export const controlXids: readonly number[] = [45, 92, 149];
 
-/** The controls of a negative drill: on each way that its order takes, one before it and one after it. */
-export function controlsFor(order: AgentOrder, nma: NmaVersion, marker: string): readonly Control[] {
+/** The controls of a negative drill: on each path that its order takes, one before it and one after it, two links each. */
+export function controlsFor(order: AgentOrder, nma: NmaVersion, marker: string): readonly ChainLink[] {
   return (['before', 'after'] as const).flatMap((when) =>
-    pathsOf(order).map((path) => {
+    pathsOf(order).flatMap((path) => {
       const orderId = `${order.orderId}-${when}-${path}`;
       const made = path === 'dcgm' ? engineControl(order, nma) : kernelControl(`${marker}${when[0]}`, nma);
-      return { when, path, order: { orderId, ...made.order }, expectation: made.expectation };
+      const id = `control-${when}-${path}`;
+      const about = { role: 'control', when, path } as const;
+      const { method } = made.order;
+      return [
+        {
+          ...about,
+          id: `${id}-order`,
+          link: 'order',
+          order: { orderId, ...made.order },
+          expected: `${method} ${orderId} is carried out`,
+        },
+        {
+          ...about,
+          id: `${id}-detection`,
+          link: 'detection',
+          expectation: made.expectation,
+          expected: renderExpectation(made.expectation),
+        },
+      ];
     }),
   );
 }
@@ -133,7 +152,7 @@ type MadeControl = {
 };
 
 /** What is written to a file or to the journal is read by the same process as the kernel log, through a watch of its own. */
-function pathsOf(order: AgentOrder): readonly Control['path'][] {
+function pathsOf(order: AgentOrder): readonly NonNullable<ChainLink['path']>[] {
   return surfacesOfOrder(order).map((surface) =>
     surface === 'dcgm' || surface === 'host-engine' ? 'dcgm' : 'kernel-log',
   );

@@ -6,10 +6,12 @@ import { faults } from '../catalogue/catalogue.ts';
 import { channelOf } from '../catalogue/channels.ts';
 import { findFault, resolveParameters } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
+import { links as allLinks, type LinkRow } from '../drill/links.ts';
 import { confidenceOf } from '../preview/confidence.ts';
 import { refusalsOf } from '../preview/refusals.ts';
 import { partsOf, plannedWrites, type WriteContext } from '../preview/writes.ts';
 import type { ExperimentSpec } from '../store/experiment.ts';
+import { createChain } from './chain.ts';
 import { addressOf, engineOf, gpuIdIn, gpuOf, judgingVersion, type TargetContext } from './context.ts';
 import { resolveExpectation } from './expectation.ts';
 import { controlsFor } from './negative.ts';
@@ -26,13 +28,24 @@ export type PlanInput = {
   readonly context: TargetContext;
   /** The catalogue, if it is another. */
   readonly rows?: readonly FaultRow[];
+  /** The rows of the chain's links, if they are others. */
+  readonly links?: readonly LinkRow[];
   /** true: where nothing is known to follow and nothing is said, it is planned as a negative drill, not refused. */
   readonly orNone?: boolean;
 };
 
 /** Pure: the same input gives the same plan. Refuses what cannot be injected or judged anywhere, naming the field. */
 export function planTarget(input: PlanInput): TargetPlan {
-  const { spec, node, orderId, marker, context: target, rows = faults, orNone = false } = input;
+  const {
+    spec,
+    node,
+    orderId,
+    marker,
+    context: target,
+    rows = faults,
+    links = allLinks,
+    orNone = false,
+  } = input;
   const row = findFault(spec.fault.name, rows);
   if (spec.target?.gpu?.pci !== undefined) parsePci(spec.target.gpu.pci, 'target.gpu.pci');
   const parameters = resolveParameters(row, spec.fault.parameters ?? {}, marker);
@@ -52,17 +65,20 @@ export function planTarget(input: PlanInput): TargetPlan {
     { ...work, row, reacting },
     { ...on, isEngineAssumed: surfacesOfOrder(order).includes('dcgm') && !engine?.version },
   );
+  const whole = { orderId, ...order };
+  const controls = expectation.kind === 'none' ? controlsFor(whole, nma, marker) : [];
+  const chain = createChain(links, { order: whole, expectation, asked, reacting }, controls);
   const parts = partsOf(order, writing);
   const reactions = plannedReactions(reacting, parts);
   const { gpu } = writing;
   const about = { node, row, order, parts, expectation, target, engine, engineVersion, gpu, gpuName };
   return {
     node,
-    order: { orderId, ...order },
+    order: whole,
     parameters: { ...parameters },
     writes: plannedWrites(parts, writing),
     expectation,
-    controls: expectation.kind === 'none' ? [...controlsFor({ orderId, ...order }, nma, marker)] : [],
+    chain: [...chain],
     reactions,
     latched: latchedBy(reactions, parts, writing),
     refusals: refusalsOf({

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { AgentOrder } from '../../shared/schemas/order.ts';
 import { Surface } from '../../shared/schemas/receipt.ts';
 import { Expectation } from '../store/expectation.ts';
-import { Control } from '../store/experiment.ts';
+import { ChainLink } from '../store/experiment.ts';
 
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T, description: string) =>
   Type.Union([schema, Type.Null()], { description });
@@ -85,8 +85,8 @@ export const TargetPlan = Type.Object(
     parameters: Type.Record(Type.String(), Type.Unknown()),
     writes: Type.Array(PlannedWrite, { description: 'in order' }),
     expectation: Expectation,
-    controls: Type.Array(Control, {
-      description: 'of a negative drill: what proves, before and after it, that its way is alive; else empty',
+    chain: Type.Array(ChainLink, {
+      description: 'the links of the drill, in the order in which they are carried out',
     }),
     reactions: Type.Array(PlannedReaction, { description: 'the expected one first' }),
     latched: Type.Array(Latched),

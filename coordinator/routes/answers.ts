@@ -1,4 +1,6 @@
 import Type, { type Static } from 'typebox';
+import { Receipt } from '../../shared/schemas/receipt.ts';
+import { faultOf, knownOf, plannedLinks } from '../drill/chain.ts';
 import { Latency, VerdictSchema } from '../store/expectation.ts';
 import {
   Counts,
@@ -6,7 +8,9 @@ import {
   type ExperimentStatus,
   InjectionSpec,
   InjectionStatus,
+  LinkStatus,
   NodeCause,
+  StoredRefusal,
   Target,
 } from '../store/experiment.ts';
 import { Explanation } from '../store/explanation.ts';
@@ -25,6 +29,7 @@ export const InjectionSummary = Type.Object({
   injected: InjectedSchema,
   cause: Type.Union([Type.String(), Type.Null()], { description: 'code of its explanation' }),
   latency: Type.Union([Latency, Type.Null()]),
+  links: Type.Array(LinkStatus, { description: 'how far each link of the chain came, in its order' }),
 });
 
 export const ExperimentAnswer = Type.Object(
@@ -54,12 +59,24 @@ export const ExperimentAnswer = Type.Object(
 );
 export type ExperimentAnswer = Static<typeof ExperimentAnswer>;
 
+/** What is stored, with the fault's own receipt or refusal where a script looks for it. */
+const AnsweredStatus = Type.Object(
+  {
+    ...InjectionStatus.properties,
+    receipt: Type.Optional(Receipt),
+    refusal: Type.Optional(StoredRefusal),
+  },
+  { additionalProperties: false },
+);
+
 export const InjectionAnswer = Type.Object(
   {
     name: Type.String(),
+    node: Type.String(),
     injected: InjectedSchema,
+    links: Type.Array(LinkStatus, { description: 'how far each link of the chain came, in its order' }),
     spec: InjectionSpec,
-    status: Type.Union([InjectionStatus, Type.Null()]),
+    status: Type.Union([AnsweredStatus, Type.Null()]),
   },
   { $id: 'Injection' },
 );
@@ -84,6 +101,7 @@ export function experimentAnswer(experiment: Experiment, injections: readonly In
       injected: injectedIn(injection),
       cause: injection.status?.explanation?.code ?? null,
       latency: injection.status?.latency ?? null,
+      links: linksOf(injection),
     })),
     fault: { name: spec.fault.name, parameters: { ...spec.fault.parameters } },
     ...(spec.target === undefined ? {} : { target: spec.target }),
@@ -99,12 +117,27 @@ export function experimentAnswer(experiment: Experiment, injections: readonly In
 }
 
 export function injectionAnswer(injection: Injection): InjectionAnswer {
+  const { metadata, spec, status } = injection;
+  const { receipt, refusal } = knownOf(injection, faultOf(spec).orderLink) ?? {};
   return {
-    name: injection.metadata.name,
+    name: metadata.name,
+    node: spec.node,
     injected: injectedIn(injection),
-    spec: injection.spec,
-    status: injection.status ?? null,
+    links: linksOf(injection),
+    spec,
+    status:
+      status === undefined
+        ? null
+        : {
+            ...status,
+            ...(receipt === undefined ? {} : { receipt }),
+            ...(refusal === undefined ? {} : { refusal }),
+          },
   };
+}
+
+function linksOf({ spec, status }: Injection): LinkStatus[] {
+  return status?.links ?? plannedLinks(spec.chain);
 }
 
 /** Nothing is ordered before the first status is written. */

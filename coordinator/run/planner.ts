@@ -4,7 +4,8 @@ import { engineNamed } from '../../shared/orders/call.ts';
 import { findFault } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import type { KubeObject } from '../cluster/port.ts';
-import { isEnded, nextInjectionStep } from '../drill/machine.ts';
+import type { LinkRow } from '../drill/links.ts';
+import { isConcluded, isEnded } from '../drill/machine.ts';
 import { contextFromFacts, contextFromLabels, type TargetContext } from '../plan/context.ts';
 import { restsOnAssumedEngine } from '../plan/expectation.ts';
 import { type PlanInput, planTarget } from '../plan/plan.ts';
@@ -47,6 +48,8 @@ export function createPlanner(deps: {
   readonly collector: Pick<Collector, 'facts' | 'basics' | 'nmaVersions'>;
   readonly store: Pick<Store, 'listInjections' | 'listExperiments'>;
   readonly rows: readonly FaultRow[];
+  /** The rows of the chain's links. */
+  readonly links: readonly LinkRow[];
 }): Planner {
   /** Nodes that another experiment works on, or has selected and not come to yet. */
   async function busyNodes(experiment: string): Promise<ReadonlyMap<string, string>> {
@@ -56,7 +59,7 @@ export function createPlanner(deps: {
     ]);
     const started = new Set(injections.map(({ spec }) => keyOf(spec.experiment, spec.node)));
     const open = injections
-      .filter(({ status }) => nextInjectionStep(status) !== 'rest')
+      .filter(({ status }) => !isConcluded(status))
       .map(({ spec }) => [spec.node, spec.experiment] as const);
     const awaited = experiments
       .filter(({ status }) => !isEnded(status))
@@ -70,7 +73,7 @@ export function createPlanner(deps: {
 
   function inputFor({ metadata, spec }: Asked, node: string): Omit<PlanInput, 'context'> {
     const orderId = orderIdOf(metadata.uid ?? metadata.name, node);
-    return { spec, node, orderId, marker: markerOf(orderId), rows: deps.rows };
+    return { spec, node, orderId, marker: markerOf(orderId), rows: deps.rows, links: deps.links };
   }
 
   /** Plans by what the API server shows: an experiment on a thousand nodes asks no agent for it. */
@@ -143,7 +146,7 @@ export function createPlanner(deps: {
       return inParallel(drafts, async ({ node, draft }) => {
         const planned =
           draft instanceof Refusal || isByEngine(draft) ? await byItsEngine(experiment, node, draft) : draft;
-        const { order, parameters, expectation, controls, confidence } = planned;
+        const { parameters, chain, confidence } = planned;
         return {
           experiment: experiment.metadata.name,
           node,
@@ -151,9 +154,7 @@ export function createPlanner(deps: {
           nodeUid: uids.get(node) ?? '',
           fault: experiment.spec.fault.name,
           parameters,
-          order,
-          expectation,
-          ...(controls.length === 0 ? {} : { controls }),
+          chain,
           confidence: renderConfidence(confidence),
         };
       });

@@ -1,21 +1,15 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
-import { scheduledMs } from '../../shared/orders/call.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import { explainRequest } from '../diagnosis/explain.ts';
+import { chainSeconds } from '../drill/chain.ts';
 import { endedBy } from '../drill/cut-short.ts';
 import { isEnded, nextExperimentStep } from '../drill/machine.ts';
 import type { ExperimentStatus } from '../store/experiment.ts';
 import { type Experiment, experimentFrom, type Injection } from '../store/store.ts';
 import type { View } from '../view/view.ts';
-import { controlsSeconds } from './controls.ts';
-import {
-  createInjectionDriver,
-  type DriverDeps,
-  type InjectionDriver,
-  type TellEnd,
-} from './injection-driver.ts';
-import { deadlineMillis, type ExperimentPlan, type Planner } from './planner.ts';
+import { createInjectionDriver, type DriverDeps, type InjectionDriver, type RenderEnd } from './driver.ts';
+import { deadlineMillis, type Planner } from './planner.ts';
 
 export type RunnerDeps = Omit<DriverDeps, 'onDetection'> & {
   readonly planner: Planner;
@@ -159,20 +153,21 @@ async function perform(
     }
     case 'abort':
       return inParallel(named(next.injections), async (injection) => {
-        const tell: TellEnd = (settled) => endedBy('aborted', experiment, { injection: settled, at, rows });
-        await driver.end(injection, 'aborted', tell, signal);
+        const render: RenderEnd = (settled) =>
+          endedBy('aborted', experiment, { injection: settled, at, rows });
+        await driver.end(injection, 'aborted', render, signal);
       });
     case 'expire':
       return inParallel(named(next.injections), async (injection) => {
         const trouble = driver.troubleWith(injection.metadata.name);
-        const tell: TellEnd = (settled) =>
+        const render: RenderEnd = (settled) =>
           endedBy('deadline-passed', experiment, {
             injection: settled,
             at,
             rows,
             ...(trouble && { trouble }),
           });
-        await driver.expire(injection, tell, signal);
+        await driver.expire(injection, render, signal);
       });
     case 'conclude': {
       const { verdict } = next.summary;
@@ -194,7 +189,7 @@ async function select(deps: RunnerDeps, experiment: Experiment): Promise<void> {
   const startedAt = clock.now();
   try {
     const plan = await planner.plan(experiment);
-    const longest = Math.max(...plan.targets.map(longestMs));
+    const longest = Math.max(...plan.targets.map(({ chain }) => chainSeconds(chain) * 1000));
     const { deadline } = experiment.spec;
     const allowed = deadline === undefined ? longest + deadlineMarginMs : deadlineMillis(deadline);
     await store.writeExperimentStatus(experiment, {
@@ -212,11 +207,6 @@ async function select(deps: RunnerDeps, experiment: Experiment): Promise<void> {
       deps.log.error({ err: thrown, experiment: experiment.metadata.name }, 'selection failed');
     await concludeRefused(deps, experiment, refusal, startedAt);
   }
-}
-
-/** Waiting alone: for the last part of the order, for what must follow, for the controls of a negative drill. */
-function longestMs({ order, expectation, controls }: ExperimentPlan['targets'][number]): number {
-  return scheduledMs(order) + (expectation.withinSeconds + controlsSeconds(controls)) * 1000;
 }
 
 /** A request that cannot be carried out ends with its reason: `kubectl apply` has no other way to answer. */

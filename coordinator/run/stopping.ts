@@ -5,6 +5,7 @@ import { lastingSeconds, scheduledMs } from '../../shared/orders/call.ts';
 import type { AgentOrder } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { Agents } from '../agents/port.ts';
+import { faultOf, knownOf, receiptOf, withLink } from '../drill/chain.ts';
 import { receiptEntries, timelineEntry } from '../drill/timeline.ts';
 import type { Injection } from '../store/store.ts';
 
@@ -34,8 +35,9 @@ export function createStopping(deps: {
 
   type Answer = { readonly receipt?: Receipt; readonly text: string };
 
-  async function stop({ spec, status }: Injection, signal: AbortSignal): Promise<Answer> {
-    const { node, order } = spec;
+  async function stop(injection: Injection, signal: AbortSignal): Promise<Answer> {
+    const { node } = injection.spec;
+    const { order } = faultOf(injection.spec);
     const what = `${order.method} ${order.orderId}`;
     const patience = clock.now() + patienceMs;
     for (;;) {
@@ -52,7 +54,7 @@ export function createStopping(deps: {
         if (refusal.reason === 'order_unknown')
           return { text: `nothing to stop: the agent knows no order ${order.orderId}` };
         if (!rowOf(refusal.reason).mayPass || clock.now() >= patience) {
-          const until = endOf(order, status?.receipt);
+          const until = endOf(order, receiptOf(injection));
           return { text: `${what} could not be stopped: ${refusal.message}; it ends by itself ${until}` };
         }
       }
@@ -66,20 +68,25 @@ export function createStopping(deps: {
       if (status === undefined || !isLasting(injection)) return injection;
       const { receipt, text } = await stop(injection, signal);
       lasting.delete(injection.metadata.name);
-      const known = status.receipt?.surfaces.length ?? 0;
+      const before = receiptOf(injection);
+      const known = before?.surfaces.length ?? 0;
       const timeline = [
         ...(status.timeline ?? []),
         ...(receipt === undefined ? [] : receiptEntries(receipt).slice(known)),
         timelineEntry(clock.now(), 'note', `agent of ${spec.node}`, text),
       ];
       // Whether the order was replayed is told by its own answer.
-      const replayed = status.receipt?.replayed ?? receipt?.replayed ?? false;
+      const replayed = before?.replayed ?? receipt?.replayed ?? false;
       return {
         ...injection,
         status: {
           ...status,
           timeline,
-          ...(receipt === undefined ? {} : { receipt: { ...receipt, replayed } }),
+          ...(receipt === undefined
+            ? {}
+            : {
+                links: withLink(injection, faultOf(spec).orderLink.id, { receipt: { ...receipt, replayed } }),
+              }),
         },
       };
     },
@@ -102,10 +109,13 @@ export function createStopping(deps: {
 }
 
 /** Its receipt says so; or it lasts if it has arrived, which is not known. */
-function isLasting({ spec, status }: Injection): boolean {
+function isLasting(injection: Injection): boolean {
+  const { spec, status } = injection;
   if (status?.phase === 'Completed') return false;
-  if (status?.receipt !== undefined) return status.receipt.state === 'running';
-  return status?.phase === 'Injecting' && mayLast(spec.order);
+  const receipt = receiptOf(injection);
+  if (receipt !== undefined) return receipt.state === 'running';
+  const { order, orderLink } = faultOf(spec);
+  return knownOf(injection, orderLink)?.baseline !== undefined && mayLast(order);
 }
 
 function mayLast(order: AgentOrder): boolean {

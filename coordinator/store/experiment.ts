@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { AgentOrder, GpuSelector } from '../../shared/schemas/order.ts';
 import { Receipt } from '../../shared/schemas/receipt.ts';
 import { EventRule, Expectation, Latency, TimelineEntry, VerdictSchema } from './expectation.ts';
-import { Explanation } from './explanation.ts';
+import { Evidence, Explanation } from './explanation.ts';
 import { InjectedSchema } from './injected.ts';
 
 /** RFC 1123 label, short enough for the names that are derived from it. */
@@ -81,6 +81,19 @@ export const ExpectationInput = Type.Object(
     ),
     for: Type.Optional(Duration),
     event: Type.Optional(EventRule),
+    // biome-ignore lint/suspicious/noThenProperty: the name is the contract's, and a schema is never awaited
+    then: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            link: Type.String({ minLength: 1, maxLength: 64, description: 'a link after detection' }),
+            within: Type.Optional(Duration),
+          },
+          { additionalProperties: false },
+        ),
+        { maxItems: 16, description: 'what must follow the detection, in the order of the chain' },
+      ),
+    ),
   },
   { additionalProperties: false },
 );
@@ -163,19 +176,39 @@ export const ExperimentStatus = Type.Object(
 export type ExperimentStatus = Static<typeof ExperimentStatus>;
 
 /**
- * A harmless fault whose event proves that the way is alive. A negative drill has one before the fault and one after it,
- * on each way that the fault takes.
+ * One link of a drill, as it was planned: what is ordered, or what must be seen and within which time. The rows of
+ * coordinator/drill/links.ts say what a link of that name does; a chain is carried out in its order.
  */
-export const Control = Type.Object(
+export const ChainLink = Type.Object(
   {
-    when: Type.Enum(['before', 'after']),
-    path: Type.Enum(['dcgm', 'kernel-log']),
-    order: AgentOrder,
-    expectation: Expectation,
+    id: Type.String({
+      description: 'unique in the chain: `order`, `detection`, `control-before-dcgm-order` …',
+    }),
+    link: Type.String({ description: 'name of its row: order, detection …' }),
+    role: Type.Enum(['fault', 'control'], {
+      description:
+        'control: a harmless fault of a negative drill, whose event proves that the detection path works',
+    }),
+    when: Type.Optional(
+      Type.Enum(['before', 'after'], { description: 'of a control: before or after the fault' }),
+    ),
+    path: Type.Optional(
+      Type.Enum(['dcgm', 'kernel-log'], { description: 'of a control: which path it verifies' }),
+    ),
+    order: Type.Optional(AgentOrder),
+    expectation: Type.Optional(Expectation),
+    withinSeconds: Type.Optional(
+      Type.Number({
+        minimum: 1,
+        maximum: 86400,
+        description: 'of a link after detection: how long to wait, from when the link before it was reached',
+      }),
+    ),
+    expected: Type.String({ description: 'what has to be seen, in words' }),
   },
   { additionalProperties: false },
 );
-export type Control = Static<typeof Control>;
+export type ChainLink = Static<typeof ChainLink>;
 
 export const InjectionSpec = Type.Object(
   {
@@ -184,18 +217,17 @@ export const InjectionSpec = Type.Object(
     nodeUid: Type.String(),
     fault: Type.String(),
     parameters: Type.Record(Type.String(), Type.Unknown()),
-    order: AgentOrder,
-    expectation: Expectation,
-    controls: Type.Optional(
-      Type.Array(Control, { description: 'of a negative drill, in the order in which they are made' }),
-    ),
+    chain: Type.Array(ChainLink, {
+      minItems: 2,
+      description: 'the links of the drill, in the order in which they are carried out',
+    }),
     confidence: Type.String({ description: 'how sure the expectation is, by what is known of the version' }),
   },
   { $id: 'InjectionSpec', additionalProperties: false },
 );
 export type InjectionSpec = Static<typeof InjectionSpec>;
 
-/** The two phases of controls are those of negative drills. */
+/** Where an injection stands, for people: its links say more. The two phases of controls are those of negative drills. */
 export const injectionPhases = [
   'Selected',
   'ControlBefore',
@@ -227,26 +259,51 @@ export const Baseline = Type.Object(
 );
 export type Baseline = Static<typeof Baseline>;
 
-const StoredRefusal = Type.Object({
+/** Why an agent refused an order, as it said it. */
+export const StoredRefusal = Type.Object({
   reason: Type.String(),
   message: Type.String(),
   details: Type.Record(Type.String(), Type.Unknown()),
 });
 
-/** How far a control came. With a baseline only, its order may or may not have been given. */
-const ControlStatus = Type.Object(
+export const linkStates = ['waiting', 'reached', 'missed', 'skipped', 'unknown'] as const;
+
+/**
+ * How far one link came. Of an order: with a baseline only, it may or may not have been sent.
+ * `missed`: its time is over; `skipped`: an earlier link ended the drill; `unknown`: it could not be seen.
+ */
+export const LinkStatus = Type.Object(
   {
-    orderId: Type.String(),
-    baseline: Baseline,
+    id: Type.String({ description: 'of the link in spec.chain' }),
+    link: Type.String(),
+    state: Type.Enum([...linkStates]),
+    expected: Type.String(),
+    baseline: Type.Optional(Baseline),
     receipt: Type.Optional(Receipt),
     refusal: Type.Optional(StoredRefusal),
-    orderedAt: Type.Optional(Type.String({ description: 'coordinator’s clock' })),
-    waitUntil: Type.Optional(Type.String()),
-    seen: Type.Optional(TimelineEntry),
+    since: Type.Optional(
+      Type.String({
+        description: 'from when its seconds count, on the coordinator’s clock; of an order: when it was sent',
+      }),
+    ),
+    dueAt: Type.Optional(
+      Type.String({ description: 'when the wait for it ends, on the coordinator’s clock' }),
+    ),
+    at: Type.Optional(Type.String({ description: 'RFC 3339: when it was reached, or found to be missed' })),
+    clock: Type.Optional(
+      Type.Enum(['node', 'api-server', 'coordinator'], { description: 'on which `at` was read' }),
+    ),
+    seconds: Type.Optional(
+      Type.Number({ description: 'from `since` until it was reached, on the coordinator’s clock' }),
+    ),
+    because: Type.Optional(Type.String({ description: 'what shows it, or why it was not reached' })),
+    seen: Type.Optional(Type.String({ description: 'how the coordinator came to see it' })),
+    entry: Type.Optional(TimelineEntry),
+    evidence: Type.Array(Evidence),
   },
   { additionalProperties: false },
 );
-export type ControlStatus = Static<typeof ControlStatus>;
+export type LinkStatus = Static<typeof LinkStatus>;
 
 export const InjectionStatus = Type.Object(
   {
@@ -254,12 +311,9 @@ export const InjectionStatus = Type.Object(
     verdict: Type.Optional(VerdictSchema),
     injected: Type.Optional(InjectedSchema),
     explanation: Type.Optional(Explanation),
-    baseline: Type.Optional(Baseline),
-    receipt: Type.Optional(Receipt),
-    refusal: Type.Optional(StoredRefusal),
-    controls: Type.Optional(Type.Array(ControlStatus)),
-    injectedAt: Type.Optional(Type.String({ description: "coordinator's clock: the receipt was here" })),
-    waitUntil: Type.Optional(Type.String()),
+    links: Type.Optional(
+      Type.Array(LinkStatus, { description: 'one for each link of spec.chain, in its order' }),
+    ),
     endedAt: Type.Optional(Type.String()),
     timeline: Type.Optional(Type.Array(TimelineEntry)),
     latency: Type.Optional(Latency),

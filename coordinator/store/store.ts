@@ -121,13 +121,9 @@ export function createStore(cluster: Cluster, namespace: string): Store {
   };
 }
 
-/** A drill that was cut short may have lost its only trace of an order: then what was known before it stands. */
-function injectedOf(status: InjectionStatus): Injected {
-  const { phase, receipt, refusal, controls = [], injected = 'none' } = status;
-  const isSent = receipt !== undefined || refusal !== undefined || phase === 'Injecting';
-  const orders = [...(isSent ? [status] : []), ...controls];
-  const before = phase === 'Completed' && !isSent ? injected : 'none';
-  return injectedByAny([before, ...orders.map(injectedByOrder)]);
+/** Of every order that was sent or is about to be: what its answer says. */
+function injectedOf({ links = [] }: InjectionStatus): Injected {
+  return injectedByAny(links.filter(({ baseline }) => baseline !== undefined).map(injectedByOrder));
 }
 
 function typeOf(kind: 'Experiment' | 'Injection') {

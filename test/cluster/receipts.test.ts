@@ -12,6 +12,7 @@ import { installStub, startEngine } from '../agent/dcgm/stub.ts';
 import { startAgent } from '../agent/process.ts';
 import { temporaryFolder } from '../agent/rig.ts';
 import { established } from '../contract/cluster.ts';
+import { linkStatus, simpleChain } from '../coordinator/chained.ts';
 import { startControlPlane } from './controlplane/start.ts';
 
 /**
@@ -127,15 +128,20 @@ let injection = await store.createInjection(experiment, {
   nodeUid: 'u',
   fault: 'xid',
   parameters: {},
-  order: { orderId: 'o', method: 'WriteKernelMessage', body: { text } },
-  expectation: { kind: 'event', type: 'T', reason: 'R', withinSeconds: 1 },
+  chain: simpleChain(
+    { orderId: 'o', method: 'WriteKernelMessage', body: { text } },
+    { kind: 'event', type: 'T', reason: 'R', withinSeconds: 1 },
+  ),
   confidence: '',
 });
 
 /** The stored receipt, as another reader sees it. */
 async function stored(receipt: Receipt): Promise<Receipt | undefined> {
-  injection = await store.writeInjectionStatus(injection, { phase: 'Verifying', receipt });
-  return (await store.readInjection(injection.metadata.name))?.status?.receipt;
+  injection = await store.writeInjectionStatus(injection, {
+    phase: 'Verifying',
+    links: [linkStatus('order', 'reached', { receipt })],
+  });
+  return (await store.readInjection(injection.metadata.name))?.status?.links?.[0]?.receipt;
 }
 
 for (const [at, { method, body, state, surfaces }] of rows.entries())
@@ -162,6 +168,9 @@ t.test('a refusal', async (t) => {
     message: String(body.message),
     details: { ...body.details },
   };
-  injection = await store.writeInjectionStatus(injection, { phase: 'Verifying', refusal });
-  t.strictSame((await store.readInjection(injection.metadata.name))?.status?.refusal, refusal);
+  injection = await store.writeInjectionStatus(injection, {
+    phase: 'Injecting',
+    links: [linkStatus('order', 'missed', { refusal })],
+  });
+  t.strictSame((await store.readInjection(injection.metadata.name))?.status?.links?.[0]?.refusal, refusal);
 });

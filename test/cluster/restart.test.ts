@@ -48,7 +48,7 @@ for (const [index, point] of points.entries()) {
       t.equal(answer.verdict, 'pass', JSON.stringify(answer.explanation));
       const injections = await injectionsAt(second.url, name);
       t.equal(injections.length, 1, 'one injection');
-      const body = injections[0]?.spec.order.body ?? {};
+      const body = injections[0]?.spec.chain[0]?.order?.body ?? {};
       const text = 'text' in body ? String(body.text) : '';
       t.equal(recordsWith(text), 1, 'one record in the real kernel log');
       await second.kill();

@@ -12,6 +12,7 @@ import type { InjectionSpec } from '../../../coordinator/store/experiment.ts';
 import { createStore } from '../../../coordinator/store/store.ts';
 import { createRealClock } from '../../../shared/clock.ts';
 import type { Receipt } from '../../../shared/schemas/receipt.ts';
+import { linkStatus, simpleChain } from '../chained.ts';
 import { log, refusal } from '../rig.ts';
 
 /** Every schema below, with its path; map values and items are schemas, properties are names. */
@@ -208,8 +209,10 @@ t.test('a receipt is kept whole, with its nulls', async (t) => {
     nodeUid: 'u',
     fault: 'xid',
     parameters: {},
-    order: { orderId: 'o', method: 'InjectXid', body: { gpu: { index: 0 }, xid: 79, surfaces: ['dcgm'] } },
-    expectation: { kind: 'condition', type: 'T', reason: 'R', withinSeconds: 1 },
+    chain: simpleChain(
+      { orderId: 'o', method: 'InjectXid', body: { gpu: { index: 0 }, xid: 79, surfaces: ['dcgm'] } },
+      { kind: 'condition', type: 'T', reason: 'R', withinSeconds: 1 },
+    ),
     confidence: '',
   };
   const injection = await store.createInjection(experiment, spec);
@@ -248,21 +251,25 @@ t.test('a receipt is kept whole, with its nulls', async (t) => {
   };
   await store.writeInjectionStatus(injection, {
     phase: 'Verifying',
-    receipt,
-    baseline: {
-      at: '2026-01-01T00:00:00Z',
-      events: {},
-      condition: {
-        type: 'T',
-        status: 'True',
-        reason: '',
-        message: '',
-        lastHeartbeatTime: null,
-        lastTransitionTime: null,
-      },
-    },
+    links: [
+      linkStatus('order', 'reached', {
+        receipt,
+        baseline: {
+          at: '2026-01-01T00:00:00Z',
+          events: {},
+          condition: {
+            type: 'T',
+            status: 'True',
+            reason: '',
+            message: '',
+            lastHeartbeatTime: null,
+            lastTransitionTime: null,
+          },
+        },
+      }),
+    ],
   });
   const read = await store.readInjection(injection.metadata.name);
-  t.strictSame(read?.status?.receipt, receipt);
-  t.match(read?.status?.baseline?.condition, { lastHeartbeatTime: null });
+  t.strictSame(read?.status?.links?.[0]?.receipt, receipt);
+  t.match(read?.status?.links?.[0]?.baseline?.condition, { lastHeartbeatTime: null });
 });

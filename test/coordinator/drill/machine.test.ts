@@ -1,15 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
-import {
-  type InjectionState,
-  nextControlStep,
-  nextExperimentStep,
-  nextInjectionStep,
-} from '../../../coordinator/drill/machine.ts';
+import { type InjectionState, isConcluded, nextExperimentStep } from '../../../coordinator/drill/machine.ts';
 import { type Verdict, verdicts } from '../../../coordinator/store/expectation.ts';
 import {
-  type Control,
-  type ControlStatus,
   type ExperimentSpec,
   type ExperimentStatus,
   experimentPhases,
@@ -17,7 +10,7 @@ import {
   injectionPhases,
 } from '../../../coordinator/store/experiment.ts';
 import type { Explanation } from '../../../coordinator/store/explanation.ts';
-import { receipt } from '../diagnosis/builder.ts';
+import { simpleChain } from '../chained.ts';
 
 const spec: ExperimentSpec = { fault: { name: 'conntrack-full' } };
 const now = Date.parse('2026-01-01T00:10:00Z');
@@ -40,8 +33,10 @@ const state = (node: string, status?: InjectionStatus): InjectionState => ({
     nodeUid: `uid-${node}`,
     fault: 'conntrack-full',
     parameters: {},
-    order: { orderId: `o-${node}`, method: 'WriteKernelMessage', body: { text: 'x' } },
-    expectation: { kind: 'event', type: 'KernelReady', reason: 'X', withinSeconds: 5 },
+    chain: simpleChain(
+      { orderId: `o-${node}`, method: 'WriteKernelMessage', body: { text: 'x' } },
+      { kind: 'event', type: 'KernelReady', reason: 'X', withinSeconds: 5 },
+    ),
     confidence: '',
   },
   status,
@@ -126,66 +121,9 @@ t.test('the worst node decides, the slowest gives the latency', async (t) => {
   t.equal(conclude()?.verdict, 'error', 'no node at all is no pass');
 });
 
-t.test('each phase of an injection has its step', async (t) => {
-  t.equal(nextInjectionStep(undefined), 'prepare');
-  const steps = {
-    Selected: 'prepare',
-    ControlBefore: 'control',
-    Injecting: 'inject',
-    Verifying: 'verify',
-    ControlAfter: 'control',
-    Completed: 'rest',
-  } as const;
-  for (const phase of injectionPhases) t.equal(nextInjectionStep({ phase }), steps[phase]);
-});
-
-t.test('the controls of a negative drill, one after the other', async (t) => {
-  const at = '2026-01-01T00:00:00.000Z';
-  const control = (when: 'before' | 'after', path: 'dcgm' | 'kernel-log'): Control => ({
-    when,
-    path,
-    order: { orderId: `o-${when}-${path}`, method: 'WriteKernelMessage', body: { text: 'x' } },
-    expectation: { kind: 'event', type: 'KernelReady', reason: 'AppBlocked', withinSeconds: 35 },
-  });
-  const controls = [
-    control('before', 'dcgm'),
-    control('before', 'kernel-log'),
-    control('after', 'dcgm'),
-    control('after', 'kernel-log'),
-  ];
-  const begun = (orderId: string): ControlStatus => ({ orderId, baseline: { at, events: {} } });
-  const written = (orderId: string): ControlStatus => ({ ...begun(orderId), receipt: receipt([]) });
-  const answered = (orderId: string): ControlStatus => ({
-    ...written(orderId),
-    seen: { at, clock: 'node', kind: 'event', source: 's', text: 'x', match: false },
-  });
-  const both = [answered('o-before-dcgm'), answered('o-before-kernel-log')];
-  type Phase = 'ControlBefore' | 'ControlAfter';
-  const rows: readonly (readonly [
-    Phase,
-    readonly ControlStatus[] | undefined,
-    string,
-    string | undefined,
-  ])[] = [
-    ['ControlBefore', undefined, 'observe', 'o-before-dcgm'],
-    ['ControlBefore', [begun('o-before-dcgm')], 'order', 'o-before-dcgm'],
-    ['ControlBefore', [written('o-before-dcgm')], 'await', 'o-before-dcgm'],
-    ['ControlBefore', [answered('o-before-dcgm')], 'observe', 'o-before-kernel-log'],
-    ['ControlBefore', both, 'proceed', undefined],
-    ['ControlAfter', both, 'observe', 'o-after-dcgm'],
-    ['ControlAfter', [...both, written('o-after-dcgm')], 'await', 'o-after-dcgm'],
-    [
-      'ControlAfter',
-      [...both, answered('o-after-dcgm'), answered('o-after-kernel-log')],
-      'proceed',
-      undefined,
-    ],
-  ];
-  for (const [phase, made, step, orderId] of rows) {
-    const next = nextControlStep({ controls }, { phase, ...(made && { controls: [...made] }) });
-    t.equal(next.step, step, `${phase}, ${made?.length ?? 0} made: ${step}`);
-    t.equal('control' in next ? next.control.order.orderId : undefined, orderId);
-  }
+t.test('an injection is left alone once it is completed', async (t) => {
+  t.notOk(isConcluded(undefined));
+  for (const phase of injectionPhases) t.equal(isConcluded({ phase }), phase === 'Completed', phase);
 });
 
 /** What the runner makes of a step, without any cluster. */

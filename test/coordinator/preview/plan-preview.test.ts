@@ -1,6 +1,7 @@
 import t from 'tap';
 import { faults } from '../../../coordinator/catalogue/catalogue.ts';
 import { findNmaVersion } from '../../../coordinator/catalogue/nma/versions.ts';
+import { links } from '../../../coordinator/drill/links.ts';
 import { optInLabel, optInValue } from '../../../coordinator/plan/select.ts';
 import { previewTarget } from '../../../coordinator/preview/preview.ts';
 import { createPlanner } from '../../../coordinator/run/planner.ts';
@@ -93,6 +94,7 @@ function planner(count: number, read: (node: string) => Promise<Facts>, nma = '1
     },
     store: { listInjections: async () => [], listExperiments: async () => [] },
     rows: faults,
+    links,
   });
 }
 
@@ -134,7 +136,7 @@ t.test('a drill of a health check is planned by the engine that the node has', a
   ] as const;
   for (const [name, read] of rows) {
     const [spec] = await planner(1, read).injections(experiment, ['n0']);
-    t.match(spec?.expectation.reason, /^DCGMHealthCode/, name);
+    t.match(spec?.chain[1]?.expectation?.reason, /^DCGMHealthCode/, name);
     t.match(
       spec?.confidence,
       name === 'unread' ? /engine is not known/ : /^(high|medium): version 1\.7\.2/,
@@ -165,7 +167,7 @@ t.test('the engine that the request names judges, not that of the chart', async 
     const { targets } = await chart.plan(request);
     t.match(targets, [{ expectation: { reason: /^DCGMHealthCode/, via: 'health-check' } }]);
     const [spec] = await chart.injections(request as never, ['n0']);
-    t.match(spec?.expectation.reason, /^DCGMHealthCode/);
+    t.match(spec?.chain[1]?.expectation?.reason, /^DCGMHealthCode/);
     t.notMatch(spec?.confidence, /4\.5\.2/);
     const [previewed] = (await chart.preview(request)).targets;
     t.match(previewed?.expectation.reason, /^DCGMHealthCode/);

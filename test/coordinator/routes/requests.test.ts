@@ -232,7 +232,10 @@ t.test('one cluster, every kind of request', async (t) => {
     t.match(plan.targets[0], {
       order: { method: 'WriteKernelMessage' },
       writes: [{ surface: 'kernel-log', where: '/dev/kmsg', what: /^<3>nf_conntrack/ }],
-      controls: [],
+      chain: [
+        { id: 'order', role: 'fault' },
+        { id: 'detection', role: 'fault' },
+      ],
       expectation: { kind: 'event', reason: 'ConntrackExceededKernel' },
       confidence: { level: 'high', because: [/1\.6\.4/] },
       risk: String,
@@ -251,9 +254,13 @@ t.test('one cluster, every kind of request', async (t) => {
       targets: [
         {
           expectation: { kind: 'none', reason: 'NvidiaXID43Warning', event: 'required', withinSeconds: 90 },
-          controls: [
-            { when: 'before', path: 'dcgm', order: { body: { xid: 45 } } },
-            { when: 'after', path: 'dcgm', expectation: { reason: 'NvidiaXID45Warning' } },
+          chain: [
+            { id: 'control-before-dcgm-order', role: 'control', order: { body: { xid: 45 } } },
+            { id: 'control-before-dcgm-detection', when: 'before', path: 'dcgm' },
+            { id: 'order', role: 'fault' },
+            { id: 'detection', expected: /the event NvidiaXID43Warning and no change of .* for 90 s/ },
+            { id: 'control-after-dcgm-order' },
+            { id: 'control-after-dcgm-detection', expectation: { reason: 'NvidiaXID45Warning' } },
           ],
         },
       ],
@@ -305,7 +312,7 @@ t.test('one cluster, every kind of request', async (t) => {
     });
     const [injection] = await rest.injections('plain');
     t.match(injection, {
-      spec: { node: 'cpu', order: { method: 'WriteKernelMessage' } },
+      spec: { node: 'cpu', chain: [{ order: { method: 'WriteKernelMessage' } }] },
       status: {
         phase: 'Completed',
         receipt: { state: 'ended', surfaces: [{ outcome: 'injected', readBack: { sequence: Number } }] },

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Agents } from '../../../coordinator/agents/port.ts';
-import { slotWaitMs } from '../../../coordinator/run/ordering.ts';
+import { slotWaitMs } from '../../../coordinator/run/dispatch.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import type { Receipt, SurfaceResult } from '../../../shared/schemas/receipt.ts';
 import { gpuNode, httpAgents, only, type Rig, startCoordinator, startRig, until } from '../rig.ts';
@@ -53,7 +53,7 @@ t.test('the host engine takes one alert of a kind in a while', async (t) => {
     t.ok(notes.length > 0, 'that it waited is told');
     t.match(notes, [{ kind: 'note', source: 'agent of ahead', text: /XID alert.*nothing was written/ }]);
     t.ok(
-      Date.parse(status?.baseline?.at ?? '') > Date.parse(notes[0]?.at ?? ''),
+      Date.parse(status?.links?.[0]?.baseline?.at ?? '') > Date.parse(notes[0]?.at ?? ''),
       'compared with what was then',
     );
     t.match(status?.receipt, { replayed: false, surfaces: [{ outcome: 'injected' }] });

@@ -18,7 +18,7 @@ t.test('each fault on a healthy cluster, and again', async (t) => {
         answer,
         {
           verdict: 'pass',
-          latency: { clock: 'coordinator', from: 'order given to the agent' },
+          latency: { clock: 'coordinator', from: 'order sent to the agent' },
           explanation: {
             code: 'reacted',
             evidence: [{ source: /receipt/ }, { observed: new RegExp(reason) }],
@@ -61,7 +61,10 @@ t.test('each fault on a healthy cluster, and again', async (t) => {
     });
     const [injection] = await rest.injections('fatal');
     t.match(injection?.status, {
-      baseline: { condition: { status: 'True' } },
+      links: [
+        { id: 'order', state: 'reached', baseline: { condition: { status: 'True' } } },
+        { id: 'detection', state: 'reached', seconds: Number, evidence: [{ observed: /NvidiaXID79Error/ }] },
+      ],
       receipt: {
         surfaces: [
           { surface: 'dcgm', engine: { podUid: String }, readBack: { after: { watchers: Number } } },

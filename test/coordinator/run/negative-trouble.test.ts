@@ -88,7 +88,7 @@ t.test('negative drills in a cluster that is not quiet', async (t) => {
     await until(
       t,
       'that is written down',
-      async () => (await statusOf('early'))?.controls?.[0]?.receipt !== undefined,
+      async () => (await statusOf('early'))?.links?.[0]?.receipt !== undefined,
     );
     await rest.ask('POST', '/api/v1/experiments/early/abort');
     t.match(await rest.ended('early'), {

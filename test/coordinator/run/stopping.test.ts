@@ -7,6 +7,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import type { OrderBody } from '../../../shared/schemas/order.ts';
 import type { Receipt, Sustained } from '../../../shared/schemas/receipt.ts';
+import { linkStatus, simpleChain } from '../chained.ts';
 import { dcgmResult, receipt } from '../diagnosis/builder.ts';
 import { log } from '../rig.ts';
 
@@ -40,12 +41,14 @@ function injection(
       nodeUid: 'u',
       fault: 'xid',
       parameters: {},
-      order: {
-        orderId: 'o-1',
-        method: 'InjectDcgmField',
-        body: { gpu: { index: 0 }, field: 230, value: 79, ...over },
-      },
-      expectation: { kind: 'event', type: 'T', reason: 'R', withinSeconds: 5 },
+      chain: simpleChain(
+        {
+          orderId: 'o-1',
+          method: 'InjectDcgmField',
+          body: { gpu: { index: 0 }, field: 230, value: 79, ...over },
+        },
+        { kind: 'event', type: 'T', reason: 'R', withinSeconds: 5 },
+      ),
       confidence: '',
     },
     status,
@@ -85,10 +88,15 @@ function stoppingWith(answer: () => Receipt | Refusal) {
   return { calls, stopping: createStopping({ agents, clock: jumpingClock(), log }) };
 }
 
+const ordered = (receipt: Receipt) => [linkStatus('order', 'reached', { receipt })];
 const verifying: InjectionStatus = {
   phase: 'Verifying',
-  receipt: lasting(undefined, 'running'),
+  links: ordered(lasting(undefined, 'running')),
   timeline: [],
+};
+const sent: InjectionStatus = {
+  phase: 'Injecting',
+  links: [linkStatus('order', 'waiting', { baseline: { at: until, events: {} } })],
 };
 const signal = new AbortController().signal;
 
@@ -133,21 +141,15 @@ t.test('what lasts is ended, and how that went is told', async (t) => {
     ],
     [
       'the order never came',
-      injection({ phase: 'Injecting' }, { forSeconds: 60 }),
+      injection(sent, { forSeconds: 60 }),
       new Refusal('order_unknown', 'no such order'),
       /^nothing to stop: the agent knows no order o-1$/,
       undefined,
     ],
-    [
-      'the order came unseen',
-      injection({ phase: 'Injecting' }, { forSeconds: 60 }),
-      ended,
-      /^stopped/,
-      'ended',
-    ],
+    ['the order came unseen', injection(sent, { forSeconds: 60 }), ended, /^stopped/, 'ended'],
     [
       'and it cannot be asked',
-      injection({ phase: 'Injecting' }, { forSeconds: 60 }),
+      injection(sent, { forSeconds: 60 }),
       new Refusal('disarmed', 'no'),
       /it ends by itself 60 s after it was accepted, if it was/,
       undefined,
@@ -158,15 +160,15 @@ t.test('what lasts is ended, and how that went is told', async (t) => {
     const { status } = await stopping.settle(given, signal);
     t.strictSame(calls, ['a o-1'], name);
     t.match(status?.timeline?.at(-1), { kind: 'note', source: 'agent of a', text }, name);
-    t.equal(status?.receipt?.state, state, name);
+    t.equal(status?.links?.[0]?.receipt?.state, state, name);
   }
 });
 
 t.test('where nothing lasts nobody is asked', async (t) => {
   const rows: readonly (readonly [string, Injection])[] = [
     ['nothing yet', injection(undefined, { forSeconds: 60 })],
-    ['ended', injection({ phase: 'Verifying', receipt: lasting('deadline') }, { forSeconds: 60 })],
-    ['written once', injection({ phase: 'Injecting' })],
+    ['ended', injection({ phase: 'Verifying', links: ordered(lasting('deadline')) }, { forSeconds: 60 })],
+    ['written once', injection(sent)],
     ['completed', injection({ ...verifying, phase: 'Completed' })],
     ['a control', injection({ phase: 'ControlBefore' }, { forSeconds: 60 })],
   ];
@@ -184,7 +186,10 @@ t.test('an agent that does not answer is asked again, and not for ever', async (
     left -= 1;
     return left >= 0 ? gone : lasting('stopped');
   });
-  t.match((await later.stopping.settle(injection(verifying), signal)).status?.receipt?.state, 'ended');
+  t.match(
+    (await later.stopping.settle(injection(verifying), signal)).status?.links?.[0]?.receipt?.state,
+    'ended',
+  );
   t.equal(later.calls.length, 3);
   const never = stoppingWith(() => gone);
   const { status } = await never.stopping.settle(injection(verifying), signal);

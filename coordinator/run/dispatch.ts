@@ -1,10 +1,10 @@
 import type { Clock } from '../../shared/clock.ts';
 import { Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import type { AgentOrder } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { Agents } from '../agents/port.ts';
 import type { Attempt } from '../drill/timeline.ts';
-import type { InjectionSpec } from '../store/experiment.ts';
 
 /** How long an agent that does not answer is asked again; the same order id makes that safe. */
 const agentPatienceMs = 30_000;
@@ -19,20 +19,20 @@ const longestSlotWaitMs = 60_000;
 /** Where it does not say how long: a whole slot (agent/dcgm/alert-slots.ts). */
 const usualSlotWaitMs = 6_000;
 
-export type Ordering = {
+export type Dispatch = {
   /** Gives the order until the agent answers; every try is added to `attempts`. */
-  give(
-    target: Pick<InjectionSpec, 'node' | 'order'>,
+  send(
+    target: { readonly node: string; readonly order: AgentOrder },
     attempts: Attempt[],
     signal: AbortSignal,
   ): Promise<Receipt>;
 };
 
-export function createOrdering(deps: {
+export function createDispatch(deps: {
   readonly agents: Agents;
   readonly clock: Clock;
   readonly log: Log;
-}): Ordering {
+}): Dispatch {
   const { agents, clock, log } = deps;
 
   /** Aborts with `signal`, a moment later where only the experiment ends: what was injected has to be told. */
@@ -60,7 +60,7 @@ export function createOrdering(deps: {
   }
 
   return {
-    async give({ node, order }, attempts, signal) {
+    async send({ node, order }, attempts, signal) {
       const patience = clock.now() + agentPatienceMs;
       for (;;) {
         signal.throwIfAborted();
@@ -85,7 +85,7 @@ export function createOrdering(deps: {
 }
 
 /**
- * How long to wait before the same order is given again: the host engine would have dropped its alert, and the agent
+ * How long to wait before the same order is sent again: the host engine would have dropped its alert, and the agent
  * wrote nothing. Undefined: another refusal, or one of an order that was begun, whose receipt stands for ever.
  */
 export function slotWaitMs(refusal: Refusal): number | undefined {

@@ -1,0 +1,182 @@
+import { type Clock, isoFromMillis } from '../../shared/clock.ts';
+import { eventNamespace } from '../catalogue/nma/conditions.ts';
+import type { Cluster } from '../cluster/port.ts';
+import { knownOf, orderBefore, othersOf, type Settled } from '../drill/chain.ts';
+import type { Finding, LinkPast, LinkRow, SeenNode } from '../drill/links.ts';
+import type { TimelineEntry } from '../store/expectation.ts';
+import type { Baseline, ChainLink } from '../store/experiment.ts';
+import type { Injection } from '../store/store.ts';
+import { gapEntry } from '../store/timeline-entries.ts';
+import { conditionsOf, nodeEventFrom } from '../view/node.ts';
+import type { Seen, Watcher } from '../view/watcher.ts';
+
+/** A link that is looked for, with what it is compared with. `key` tells one baseline from another. */
+export type Expected = {
+  readonly key: string;
+  readonly row: LinkRow;
+  readonly link: ChainLink;
+  readonly past: Omit<LinkPast, 'isDue'>;
+};
+
+/** What came since the last commit, for the timeline; `commit` once it is stored. */
+export type News = { readonly entries: readonly TimelineEntry[]; readonly commit: () => void };
+
+/** Observes one node from before its first order on, so that nothing is missed while a receipt is on its way. */
+export type Observer = {
+  /** When it began to observe, milliseconds of the coordinator's clock. */
+  readonly since: number;
+  /** Looks for these links at every change on the node, and keeps the first finding of each. */
+  expect(expected: readonly Expected[]): void;
+  /** What was seen since `from`, and for which times nothing could be. */
+  news(from: number): News;
+  /** Until the link is settled, or its time is over; undefined: the node is gone and there is nothing to wait for. */
+  settle(expected: Expected, dueAt: number, signal: AbortSignal): Promise<Settled | undefined>;
+  isGone(): boolean;
+  close(): void;
+};
+
+export type Observers = {
+  of(injection: Injection): Observer;
+  /** Fresh from the API server, not from a watch that may lag: what is missed here would count as a reaction later. */
+  observeNow(target: { readonly node: string; readonly nodeUid: string }): Promise<SeenNode>;
+  /** Whether a link has come to its end by now, by the API server's own word. */
+  lookOnce(injection: Injection, expected: Expected): Promise<Settled | undefined>;
+};
+
+const foundAtTheEnd = 'found by reading the API server at the end';
+
+export function createObservers(deps: {
+  readonly cluster: Cluster;
+  readonly watcher: Watcher;
+  readonly clock: Clock;
+}): Observers {
+  const { cluster, watcher, clock } = deps;
+
+  async function observeNow({ node: name, nodeUid }: { node: string; nodeUid: string }): Promise<SeenNode> {
+    const [node, events] = await Promise.all([
+      cluster.read('nodes', { name }),
+      cluster.list('events', {
+        namespace: eventNamespace,
+        fieldSelector: `involvedObject.kind=Node,involvedObject.name=${name}`,
+      }),
+    ]);
+    return {
+      isGone: node?.metadata.uid !== nodeUid,
+      conditions: node === undefined ? [] : conditionsOf(node),
+      events: events.items.map(nodeEventFrom),
+    };
+  }
+
+  async function lookOnce({ spec }: Injection, { row, link, past }: Expected): Promise<Settled | undefined> {
+    const finding = row.find(link, await observeNow(spec), { ...past, isDue: false });
+    return finding && { finding, at: clock.now(), how: foundAtTheEnd };
+  }
+
+  function of(injection: Injection): Observer {
+    const { spec } = injection;
+    const seen: Seen[] = [];
+    const found = new Map<string, Settled>();
+    const since = clock.now();
+    let expected: readonly Expected[] = [];
+    let wake: () => void = () => undefined;
+    let committed = 0;
+    let committedAt = Number.NEGATIVE_INFINITY;
+    const isGone = () => watcher.node(spec.node)?.metadata.uid !== spec.nodeUid;
+
+    function look(at: number, how: string): void {
+      for (const { key, row, link, past } of expected) {
+        if (found.has(key)) continue;
+        const now = { ...watcher.observe(spec.node), isGone: isGone() };
+        const finding = row.find(link, now, { ...past, isDue: false });
+        if (finding !== undefined) found.set(key, { finding, at, how });
+      }
+    }
+
+    const unsubscribe = watcher.subscribe(spec.node, (news) => {
+      seen.push(news);
+      look(news.at, 'seen in a watch');
+      wake();
+    });
+
+    return {
+      since,
+      isGone,
+      close: unsubscribe,
+      expect(next) {
+        expected = next;
+        const kept = new Set(next.map(({ key }) => key));
+        // What was found by another baseline does not count any more.
+        for (const key of found.keys()) if (!kept.has(key)) found.delete(key);
+      },
+      news(from) {
+        const upTo = seen.length;
+        const now = clock.now();
+        const isFirst = committedAt === Number.NEGATIVE_INFINITY;
+        return {
+          entries: [
+            ...(isFirst ? unobserved(from, since) : []),
+            ...seen
+              .slice(committed)
+              .filter(({ at }) => at >= from)
+              .map(({ entry }) => entry),
+            ...watcher.gapsSince(Math.max(from, committedAt)),
+          ],
+          commit: () => {
+            committed = upTo;
+            committedAt = now;
+          },
+        };
+      },
+      async settle(one, dueAt, signal) {
+        look(clock.now(), 'found when the coordinator looked');
+        const over = new AbortController();
+        const isOver = () => {
+          if (found.has(one.key) || (one.row.endsWithNode && isGone())) over.abort();
+        };
+        wake = isOver;
+        isOver();
+        try {
+          await clock.sleep(dueAt - clock.now(), AbortSignal.any([signal, over.signal]));
+        } catch (thrown) {
+          if (!over.signal.aborted) throw thrown;
+        } finally {
+          wake = () => undefined;
+        }
+        const settled = found.get(one.key);
+        if (settled !== undefined) return settled;
+        // A watch may be silent or behind without knowing it, so that the last word is the API server's own.
+        const now = await observeNow(spec);
+        const late = one.row.find(one.link, now, { ...one.past, isDue: false });
+        if (late !== undefined) return { finding: late, at: clock.now(), how: foundAtTheEnd };
+        if (one.row.endsWithNode && (now.isGone || isGone())) return undefined;
+        const last: Finding = one.row.find(one.link, now, { ...one.past, isDue: true }) ?? {
+          state: 'missed',
+        };
+        return { finding: last, at: clock.now(), how: `not seen until ${isoFromMillis(dueAt)}` };
+      },
+    };
+  }
+
+  return { of, observeNow, lookOnce };
+}
+
+/** A link of an injection as it is looked for; undefined where its order has no baseline yet. */
+export function expectedOf(injection: Injection, link: ChainLink, row: LinkRow): Expected | undefined {
+  const { chain } = injection.spec;
+  const sent = orderBefore(chain, link.id);
+  const baseline: Baseline | undefined = knownOf(injection, sent)?.baseline;
+  if (baseline === undefined) return undefined;
+  return {
+    key: `${link.id} ${baseline.at}`,
+    row,
+    link,
+    past: { baseline, others: othersOf(chain, link.id) },
+  };
+}
+
+/** From the order until this coordinator began to observe, when another one had sent the order. */
+function unobserved(from: number, since: number): readonly TimelineEntry[] {
+  if (since <= from) return [];
+  const because = 'the coordinator was started again';
+  return [gapEntry({ from, until: since, lost: true, because }, 'coordinator')];
+}
