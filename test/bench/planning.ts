@@ -2,6 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { faults } from '../../coordinator/catalogue/catalogue.ts';
 import { findNmaVersion } from '../../coordinator/catalogue/nma/versions.ts';
 import { exampleParameters, resolveParameters } from '../../coordinator/catalogue/parameters.ts';
+import { links } from '../../coordinator/drill/links.ts';
 import { planTarget } from '../../coordinator/plan/plan.ts';
 import { type Candidate, optInLabel, optInValue, selectNodes } from '../../coordinator/plan/select.ts';
 import { createPlanner } from '../../coordinator/run/planner.ts';
@@ -60,6 +61,7 @@ export async function measurePlanner(
     },
     store: { listInjections: async () => [], listExperiments: async () => [] },
     rows: faults,
+    links,
   });
   const spec: ExperimentSpec = {
     fault: { name: 'xid', parameters: { xid: 109 } },
