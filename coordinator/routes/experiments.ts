@@ -53,15 +53,6 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
     return experimentAnswer(experiment, await store.listInjections(experiment.metadata.name));
   }
 
-  async function mustRead(name: string): Promise<Experiment> {
-    const found = await store.readExperiment(name);
-    if (found !== undefined) return found;
-    throw new Refusal('experiment_unknown', `no experiment "${name}" in namespace ${store.namespace}`, {
-      field: 'name',
-      value: name,
-    });
-  }
-
   /** Holds the answer until the experiment has ended, for as long as the caller prefers to wait. */
   async function respond(
     reply: FastifyReply,
@@ -79,7 +70,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
       await feed.waitForEnd({ name, uid: experiment.metadata.uid }, limits);
       // An hour may have gone by.
       await reply.request.admit();
-      latest = await mustRead(name);
+      latest = await store.requireExperiment(name);
     }
     void reply.header('location', `/api/v1/experiments/${name}`);
     const status = created && !isEnded(latest.status) ? 202 : 200;
@@ -151,7 +142,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
     } catch (thrown) {
       if (!(thrown instanceof Refusal) || thrown.reason !== 'object_exists') throw thrown;
       if (key === undefined) throw nameTaken(name);
-      const winner = await mustRead(name);
+      const winner = await store.requireExperiment(name);
       if (!isOfKey(winner, key)) throw nameTaken(name);
       assertSameRequest(winner, key, body);
       return winner;
@@ -194,7 +185,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
     },
     async (request, reply) => {
       const waitSeconds = waitPreference(request.headers.prefer);
-      return respond(reply, await mustRead(request.params.name), waitSeconds, false);
+      return respond(reply, await store.requireExperiment(request.params.name), waitSeconds, false);
     },
   );
 
@@ -210,7 +201,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
       },
     },
     async (request) => {
-      const experiment = await mustRead(request.params.name);
+      const experiment = await store.requireExperiment(request.params.name);
       const injections = await store.listInjections(experiment.metadata.name);
       return { items: injections.map(injectionAnswer) };
     },
@@ -231,7 +222,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
       },
     },
     async (request, reply) => {
-      const experiment = await mustRead(request.params.name);
+      const experiment = await store.requireExperiment(request.params.name);
       const gone = new AbortController();
       reply.raw.on('close', () => gone.abort());
       untilRefused(request, gone.signal, (refusal) => gone.abort(refusal));
@@ -254,7 +245,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
       },
     },
     async (request, reply) => {
-      const experiment = await mustRead(request.params.name);
+      const experiment = await store.requireExperiment(request.params.name);
       if (isEnded(experiment.status)) {
         if (experiment.spec.abort === true) return respond(reply, experiment, undefined, false);
         throw new Refusal(

@@ -25,6 +25,8 @@ export const experimentLabel = 'xidrill.dev/experiment';
 export type Store = {
   readonly namespace: string;
   readExperiment(name: string): Promise<Experiment | undefined>;
+  /** Refuses with `experiment_unknown` where there is none. */
+  requireExperiment(name: string): Promise<Experiment>;
   listExperiments(): Promise<readonly Experiment[]>;
   createExperiment(
     name: string,
@@ -43,7 +45,7 @@ export type Store = {
 export function createStore(cluster: Cluster, namespace: string): Store {
   const key = (name: string) => ({ name, namespace });
 
-  async function mustRead(name: string): Promise<Experiment> {
+  async function requireExperiment(name: string): Promise<Experiment> {
     const found = await cluster.read('experiments', key(name));
     if (found !== undefined) return experimentFrom(found);
     throw new Refusal('experiment_unknown', `no experiment "${name}" in namespace ${namespace}`, {
@@ -54,6 +56,7 @@ export function createStore(cluster: Cluster, namespace: string): Store {
 
   return {
     namespace,
+    requireExperiment,
     async readExperiment(name) {
       const found = await cluster.read('experiments', key(name));
       return found === undefined ? undefined : experimentFrom(found);
@@ -70,7 +73,7 @@ export function createStore(cluster: Cluster, namespace: string): Store {
       return experimentFrom(await cluster.create('experiments', object));
     },
     async abortExperiment(name) {
-      await mustRead(name);
+      await requireExperiment(name);
       return experimentFrom(await cluster.patch('experiments', key(name), { spec: { abort: true } }));
     },
     async writeExperimentStatus({ metadata, spec }, status) {

@@ -11,8 +11,8 @@ import type {
   Reach,
 } from '../schemas/order.ts';
 import { logFiles, longestSustainSeconds } from '../schemas/order.ts';
+import type { XidOrder, XidStep } from '../xid/checks.ts';
 import { refuseWithoutKernelLog } from '../xid/checks.ts';
-import type { XidOrder, XidStep } from '../xid/order.ts';
 import { xidRecords } from '../xid/records.ts';
 import { sxidRecords } from '../xid/sxid.ts';
 import type { ScriptContext } from './context.ts';

@@ -1,7 +1,13 @@
 import { Refusal } from '../errors.ts';
+import type { InjectCascade, InjectXid } from '../schemas/order.ts';
 import { firstDriverWith, generationOf, isFrom, parseDriverVersion } from './driver.ts';
 import { isNvlink5 } from './nvlink.ts';
-import type { XidOrder, XidStep } from './order.ts';
+
+/** What is asked for about one Xid. */
+export type XidStep = Omit<InjectCascade['steps'][number], 'afterSeconds'>;
+
+/** What is asked for about all Xids of an order. */
+export type XidOrder = Pick<InjectXid, 'driver' | 'mig' | 'companions'>;
 
 /** A part of the line that only some Xids, some drivers or some other parts go with. */
 type Check = {

@@ -1,11 +1,11 @@
 import { Refusal } from '../errors.ts';
 import type { ScriptContext } from '../orders/context.ts';
 import { type PciAddress, pciToSysfs, pciToXid } from '../pci.ts';
+import type { XidOrder, XidStep } from './checks.ts';
 import { refuseWhatNoDriverPrints } from './checks.ts';
 import { firstDriverWith, isFrom, parseDriverVersion } from './driver.ts';
 import { renderXidLine } from './line.ts';
 import { isNvlink5, nvlinkText } from './nvlink.ts';
-import type { XidOrder, XidStep } from './order.ts';
 import { recoveryText } from './recovery.ts';
 import { textOf } from './texts.ts';
 

@@ -16,7 +16,7 @@ import { createSilentLog, type Log } from '../../shared/log.ts';
 import type { GpuFacts } from '../../shared/schemas/inventory.ts';
 import { logFiles } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
-import { createManualClock } from '../coordinator/catalogue/nma/manual-clock.ts';
+import { createManualClock } from '../manual-clock.ts';
 
 export const service = '/xidrill.agent.v1.AgentService';
 

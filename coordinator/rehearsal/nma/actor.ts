@@ -11,9 +11,8 @@ import { type Credentials, credentialFailure } from './credentials.ts';
 import { createEventRecorder } from './events.ts';
 import { createNodeExporter } from './exporter.ts';
 import type { FileTail } from './file-tail.ts';
-import type { Finding } from './finding.ts';
 import { runNvidiaMonitor } from './nvidia.ts';
-import { observeLogs } from './observers.ts';
+import { type Finding, observeLogs } from './observers.ts';
 import { createPodLog, type PodLog } from './pod-log.ts';
 import { everyTick } from './ticks.ts';
 

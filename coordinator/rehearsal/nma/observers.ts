@@ -5,12 +5,15 @@ import type { KmsgRecord } from '../../../shared/kmsg-record.ts';
 import { matchKernelRules } from '../../catalogue/nma/kernel-rules.ts';
 import { createLogReader } from '../../catalogue/nma/log-reader.ts';
 import { type LogSource, logRules } from '../../catalogue/nma/log-rules.ts';
+import type { Reaction } from '../../catalogue/nma/reactions.ts';
 import type { NmaVersion } from '../../catalogue/nma/versions.ts';
 import { journalEntryOf } from '../../catalogue/readers/journald.ts';
 import type { PluginName } from '../../store/expectation.ts';
 import type { FileTail } from './file-tail.ts';
-import type { Finding } from './finding.ts';
 import type { PodLog } from './pod-log.ts';
+
+/** A finding of a monitor; up to `minOccurrences` earlier ones of the reason have no effect. */
+export type Finding = Reaction & { readonly minOccurrences?: number };
 
 /** What the log observers follow, and where their findings go. */
 export type ObserverDeps = {

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { createHostEngine } from '../../../coordinator/rehearsal/host-engine/engine.ts';
 import { findField } from '../../../shared/dcgm-fields/find.ts';
-import { createManualClock } from '../../coordinator/catalogue/nma/manual-clock.ts';
+import { createManualClock } from '../../manual-clock.ts';
 import { gpus } from '../rig.ts';
 import { dcgmOver } from './simulated.ts';
 

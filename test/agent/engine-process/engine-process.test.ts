@@ -5,7 +5,7 @@ import { createFakeEngineProcesses } from '../../../agent/engine-process/fake.ts
 import { createEngineProcesses } from '../../../agent/engine-process/signals.ts';
 import { createHostEngine } from '../../../coordinator/rehearsal/host-engine/engine.ts';
 import { engineProcessContract } from '../../contract/engine-process.ts';
-import { createManualClock } from '../../coordinator/catalogue/nma/manual-clock.ts';
+import { createManualClock } from '../../manual-clock.ts';
 
 t.test('the contract, on simulated engines', (t) =>
   engineProcessContract(t, () => {

@@ -7,7 +7,7 @@ import { interruptedReceipt } from '../../../agent/injection/receipts.ts';
 import { createFakeKernelLog } from '../../../agent/kernel-log/fake.ts';
 import type { KernelLog } from '../../../agent/kernel-log/port.ts';
 import type { Receipt } from '../../../shared/schemas/receipt.ts';
-import { createManualClock } from '../../coordinator/catalogue/nma/manual-clock.ts';
+import { createManualClock } from '../../manual-clock.ts';
 import { startRig, temporaryFolder } from '../rig.ts';
 
 const order = { orderId: 'o1', text: 'a text' };

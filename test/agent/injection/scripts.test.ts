@@ -7,7 +7,7 @@ import type { JournalLine } from '../../../agent/injection/journal.ts';
 import { refreshUntilEnd } from '../../../agent/injection/refresh.ts';
 import { logFiles } from '../../../shared/schemas/order.ts';
 import { Receipt } from '../../../shared/schemas/receipt.ts';
-import { createManualClock } from '../../coordinator/catalogue/nma/manual-clock.ts';
+import { createManualClock } from '../../manual-clock.ts';
 import { startRig, temporaryFolder } from '../rig.ts';
 
 type Rig = Awaited<ReturnType<typeof startRig>>;

@@ -7,7 +7,7 @@ import t from 'tap';
 import { createDeviceKernelLog } from '../../../agent/kernel-log/device.ts';
 import { createFakeKernelLog } from '../../../agent/kernel-log/fake.ts';
 import { kernelLogContract } from '../../contract/kernel-log.ts';
-import { createManualClock } from '../../coordinator/catalogue/nma/manual-clock.ts';
+import { createManualClock } from '../../manual-clock.ts';
 import { temporaryFolder } from '../rig.ts';
 import { watchKernelLog, whyNoKernelLog } from './device.ts';
 

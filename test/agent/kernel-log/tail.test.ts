@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import t from 'tap';
 import { createFakeKernelLog } from '../../../agent/kernel-log/fake.ts';
 import type { KernelLog } from '../../../agent/kernel-log/port.ts';
-import { createManualClock } from '../../coordinator/catalogue/nma/manual-clock.ts';
+import { createManualClock } from '../../manual-clock.ts';
 import { service, startRig } from '../rig.ts';
 
 /** A rig on a real socket: the stream of a simulated request ends only as a whole. */

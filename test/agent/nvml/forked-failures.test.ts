@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { createForkedNvml } from '../../../agent/nvml/forked.ts';
 import { createSilentLog } from '../../../shared/log.ts';
-import { createManualClock } from './manual-clock.ts';
+import { createManualClock } from '../../manual-clock.ts';
 import { because, children, start } from './rig.ts';
 import { noCompiler } from './stub/build.ts';
 
@@ -19,7 +19,7 @@ t.test('a stub library that fails', { skip: noCompiler }, async (t) => {
       stub.fault(`${name} -1 18`);
       t.match(because(await nvml.list()), `${name} answered NVML_ERROR_LIB_RM_VERSION_MISMATCH: `);
       stub.fault();
-      clock.advance(1_000);
+      clock.jump(1_000);
       const again = await nvml.list();
       t.equal(again.available && again.gpus.length, 2, 'and with it again there is');
     });
@@ -32,7 +32,7 @@ t.test('a stub library that fails', { skip: noCompiler }, async (t) => {
     stub.fault('nvmlDeviceGetTemperature 1 hang');
     const pending = nvml.list();
     await stub.hanging();
-    clock.advance(5_000);
+    clock.jump(5_000);
     t.equal(
       because(await pending),
       'NVML did not answer within 5000 ms (in nvmlDeviceGetTemperature of GPU 1); its child was killed',
@@ -43,7 +43,7 @@ t.test('a stub library that fails', { skip: noCompiler }, async (t) => {
       'during the back-off',
     );
     stub.fault();
-    clock.advance(1_000);
+    clock.jump(1_000);
     t.equal((await nvml.list()).available, true);
     t.notOk(children().includes(hanging ?? -1), 'the child that hung is gone');
     t.equal(children().length, 1);
@@ -67,7 +67,7 @@ t.test('a stub library that fails', { skip: noCompiler }, async (t) => {
       'the NVML child crashed with SIGSEGV (in nvmlDeviceGetPciInfo_v3 of GPU 0)',
     );
     stub.fault();
-    clock.advance(1_000);
+    clock.jump(1_000);
     t.equal((await nvml.list()).available, true);
   });
 
@@ -83,7 +83,7 @@ t.test('a stub library that fails', { skip: noCompiler }, async (t) => {
     for (const seconds of [1, 2, 4, 8, 10, 10]) {
       t.notMatch(because(await nvml.list()), /not asked again/);
       t.match(because(await nvml.list()), new RegExp(`not asked again for ${seconds} s$`));
-      clock.advance(seconds * 1_000);
+      clock.jump(seconds * 1_000);
     }
     stub.fault();
     t.equal((await nvml.list()).available, true);
@@ -113,9 +113,9 @@ t.test('a library that is missing is looked for again after a while only', async
   const first = because(await nvml.list());
   t.match(first, /^libnot-there\.so\.9 cannot be loaded \(.*No such file/);
   t.match(first, /NVIDIA_DRIVER_CAPABILITIES=utility/, 'and what would help');
-  clock.advance(4_999);
+  clock.jump(4_999);
   t.equal(because(await nvml.list()), `${first}; not asked again for 1 s`);
-  clock.advance(1);
+  clock.jump(1);
   t.equal(because(await nvml.list()), first, 'asked again');
 });
 
@@ -178,13 +178,13 @@ t.test('a child that does not end when asked to is killed', async (t) => {
   const odd = 'the NVML child failed unexpectedly: odd';
   t.equal(because(await nvml.list()), odd, 'an answer with the wrong id is not for us');
   const [first] = children();
-  clock.advance(1_000);
+  clock.jump(1_000);
   const second = nvml.list();
-  clock.advance(1_000);
+  clock.jump(1_000);
   t.equal(because(await second), odd);
   t.notOk(children().includes(first ?? -1), 'before another one was started');
   const closing = nvml.close();
-  clock.advance(1_000);
+  clock.jump(1_000);
   await closing;
   t.same(children(), []);
 });
@@ -196,12 +196,12 @@ t.test('no child is started beside one that does not end', async (t) => {
   t.teardown(() => process.kill(holder, 'SIGKILL'));
   async function waitOut<T>(pending: Promise<T>): Promise<T> {
     for (let second = 0; second < 2; second += 1) {
-      clock.advance(1_000);
+      clock.jump(1_000);
       await new Promise(setImmediate);
     }
     return pending;
   }
-  clock.advance(1_000);
+  clock.jump(1_000);
   t.match(
     because(await waitOut(nvml.list())),
     /\(pid \d+\) was killed and does not end, .* no other is started/,

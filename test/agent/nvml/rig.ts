@@ -4,7 +4,7 @@ import { createForkedNvml, type ForkedNvmlOptions } from '../../../agent/nvml/fo
 import type { Nvml } from '../../../agent/nvml/port.ts';
 import type { NvmlAnswer } from '../../../shared/gpu-identity.ts';
 import { createSilentLog } from '../../../shared/log.ts';
-import { createManualClock, type ManualClock } from './manual-clock.ts';
+import { createManualClock, type ManualClock } from '../../manual-clock.ts';
 import { buildStubLibrary, type StubLibrary } from './stub/build.ts';
 
 export type Rig = { readonly nvml: Nvml; readonly clock: ManualClock; readonly stub: StubLibrary };

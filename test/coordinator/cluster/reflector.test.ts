@@ -7,7 +7,7 @@ import { type ApiServer, startApiServer } from '../../../coordinator/rehearsal/a
 import { createRealClock } from '../../../shared/clock.ts';
 import { createSilentLog } from '../../../shared/log.ts';
 import { node } from '../../contract/cluster-objects.ts';
-import { createManualClock } from './manual-clock.ts';
+import { createManualClock } from '../../manual-clock.ts';
 
 const startAt = Date.parse('2026-01-02T03:04:05Z');
 
@@ -195,7 +195,7 @@ t.test('a server that is down is asked ever more rarely, and found again', async
 
 t.test('after a cut it goes on where it was: nothing is lost, and it says what came late', async (t) => {
   const { server, client, journal, clock, reflector } = await running(t);
-  clock.advance(20_000);
+  clock.jump(20_000);
   server.faults.cutWatches();
   await journal.until('failed cluster_unreachable');
   await client.create('nodes', node('meanwhile'));
@@ -214,7 +214,7 @@ t.test(
     const { server, client, journal, clock, reflector } = await running(t);
     for (const name of ['stays', 'changes', 'goes', 'returns']) await client.create('nodes', node(name));
     await journal.until('added returns');
-    clock.advance(10_000);
+    clock.jump(10_000);
     server.faults.cutWatches();
     await journal.until('failed cluster_unreachable');
     await client.create('nodes', node('comes'));
@@ -300,7 +300,7 @@ t.test('a watch that ends in time is opened again at once, from the last bookmar
     object: { kind: 'Node', apiVersion: 'v1', metadata: { resourceVersion: '5' } },
   };
   server.faults.sendToWatches(`${JSON.stringify(bookmark)}\n`);
-  clock.advance(119_000);
+  clock.jump(119_000);
   server.faults.endWatches();
   await journal.until('open', 2);
   t.match(server.requests.at(-1)?.url, /resourceVersion=5&/);
@@ -347,7 +347,7 @@ t.test('stopping', async (t) => {
     reflector.start();
     await journal.until('failed cluster_unreachable');
     await reflector.stop();
-    clock.advance(3_600_000);
+    clock.jump(3_600_000);
     t.match(await reflector.ready.catch((thrown: unknown) => thrown), { reason: 'shutting_down' });
     await client.read('nodes', { name: 'x' });
     t.strictSame(

@@ -3,7 +3,7 @@ import { createFakeDcgmi, createFakeEngineFinder } from '../../../coordinator/re
 import { createHostEngine } from '../../../coordinator/rehearsal/host-engine/engine.ts';
 import { dcgmiContract } from '../../contract/dcgmi.ts';
 import { engineFinderContract } from '../../contract/engine-finder.ts';
-import { createManualClock } from '../catalogue/nma/manual-clock.ts';
+import { createManualClock } from '../../manual-clock.ts';
 
 const gpus = [
   {

@@ -5,7 +5,7 @@ import {
   type HostEngineOptions,
 } from '../../../coordinator/rehearsal/host-engine/engine.ts';
 import type { HealthSystem } from '../../../coordinator/rehearsal/host-engine/health.ts';
-import { createManualClock } from '../catalogue/nma/manual-clock.ts';
+import { createManualClock } from '../../manual-clock.ts';
 
 const gpus = [
   { id: 0, name: 'NVIDIA H100', pci: '00000000:01:00.0', uuid: 'GPU-0', nvlink: true },

@@ -1,8 +1,8 @@
 import t from 'tap';
 import { reactionWindow } from '../../../coordinator/catalogue/nma/windows.ts';
 import { createHostEngine } from '../../../coordinator/rehearsal/host-engine/engine.ts';
+import { createManualClock } from '../../manual-clock.ts';
 import { drill } from '../catalogue/nma/drill.ts';
-import { createManualClock } from '../catalogue/nma/manual-clock.ts';
 
 t.test('it starts with every condition True, written at the first report tick', async (t) => {
   const { clock, cluster, gpu, said } = drill(t);

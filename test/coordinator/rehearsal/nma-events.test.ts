@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { Finding } from '../../../coordinator/rehearsal/nma/finding.ts';
+import type { Finding } from '../../../coordinator/rehearsal/nma/observers.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import { drill } from '../catalogue/nma/drill.ts';
 

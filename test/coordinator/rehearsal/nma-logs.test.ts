@@ -6,8 +6,8 @@ import { createFileTail, type FileTail } from '../../../coordinator/rehearsal/nm
 import { createRealClock } from '../../../shared/clock.ts';
 import { createSilentLog } from '../../../shared/log.ts';
 import { logFiles } from '../../../shared/schemas/order.ts';
+import { createManualClock } from '../../manual-clock.ts';
 import { drill } from '../catalogue/nma/drill.ts';
-import { createManualClock } from '../catalogue/nma/manual-clock.ts';
 
 const podStuck =
   '"Pod still has one or more containers in the non-exited state and will not be removed from desired state" pod="default/x"';

@@ -12,7 +12,7 @@ import { createNma } from '../../../coordinator/rehearsal/nma/actor.ts';
 import { createRealClock } from '../../../shared/clock.ts';
 import { createSilentLog } from '../../../shared/log.ts';
 import { logFiles } from '../../../shared/schemas/order.ts';
-import { createManualClock } from '../catalogue/nma/manual-clock.ts';
+import { createManualClock } from '../../manual-clock.ts';
 import type { Condition } from '../catalogue/nma/memory-cluster.ts';
 
 const log = createSilentLog();

@@ -4,7 +4,7 @@ import { startApiServer } from '../../../coordinator/rehearsal/apiserver/server.
 import { holdLease } from '../../../coordinator/run/lease.ts';
 import { field, text } from '../../../coordinator/view/node.ts';
 import type { Clock } from '../../../shared/clock.ts';
-import { createManualClock } from '../cluster/manual-clock.ts';
+import { createManualClock } from '../../manual-clock.ts';
 import { log, until } from '../rig.ts';
 
 async function serve(t: Test) {
@@ -60,7 +60,7 @@ async function serve(t: Test) {
   async function pass(seconds: number): Promise<void> {
     for (let left = seconds; left > 0; left -= 1) {
       await until(t, 'everybody sleeps', () => awake.size === 0);
-      clock.advance(1000);
+      clock.jump(1000);
       await new Promise((resolve) => setImmediate(resolve));
     }
     await until(t, 'everybody sleeps', () => awake.size === 0);

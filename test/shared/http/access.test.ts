@@ -9,7 +9,7 @@ import { untilRefused } from '../../../shared/http/admission.ts';
 import { type Access, createClusterGate, type Gate } from '../../../shared/http/gate.ts';
 import type { Log } from '../../../shared/log.ts';
 import { service, startRig } from '../../agent/rig.ts';
-import { createManualClock } from '../../coordinator/catalogue/nma/manual-clock.ts';
+import { createManualClock } from '../../manual-clock.ts';
 import { registeredRoutes } from './routes.ts';
 
 const node = 'n1';

@@ -3,7 +3,7 @@ import { findNmaVersion } from '../../../../coordinator/catalogue/nma/versions.t
 import { createHostEngine } from '../../../../coordinator/rehearsal/host-engine/engine.ts';
 import { createNma, type NmaOptions } from '../../../../coordinator/rehearsal/nma/actor.ts';
 import { createSilentLog } from '../../../../shared/log.ts';
-import { createManualClock } from './manual-clock.ts';
+import { createManualClock } from '../../../manual-clock.ts';
 import { createMemoryCluster } from './memory-cluster.ts';
 
 type Test = { teardown(handler: () => unknown): void };

@@ -1,4 +1,4 @@
-import type { XidOrder, XidStep } from '../../../../shared/xid/order.ts';
+import type { XidOrder, XidStep } from '../../../../shared/xid/checks.ts';
 
 /** What a test orders to get a line; `pci` as in the line, driver and GPU as the agent would find them. */
 export type SampleOrder = {
