@@ -161,12 +161,10 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
     },
     async () => {
       const [experiments, injections] = await Promise.all([store.listExperiments(), store.listInjections()]);
+      const ofExperiment = Map.groupBy(injections, ({ spec }) => spec.experiment);
       return {
         items: experiments.map((experiment) =>
-          experimentAnswer(
-            experiment,
-            injections.filter(({ spec }) => spec.experiment === experiment.metadata.name),
-          ),
+          experimentAnswer(experiment, ofExperiment.get(experiment.metadata.name) ?? []),
         ),
       };
     },

@@ -3,8 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parser as promql } from '@prometheus-io/lezer-promql';
 import t from 'tap';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { valueRows, withTables } from '../../charts/readme.ts';
+import { customResourceDefinitions } from '../../coordinator/cluster/crds.ts';
 import { root } from '../suite.ts';
 import { chart } from './helm.ts';
 
@@ -16,6 +17,9 @@ t.test('the definitions are those of the programs', async (t) => {
     encoding: 'utf8',
   });
   t.ok(printed === read('crds/crds.yaml'), remedy);
+  // kubectl and helm read YAML 1.1, where a bare `yes` is a boolean.
+  const read11 = parseAllDocuments(printed, { version: '1.1' }).map((document) => document.toJS());
+  t.strictSame(read11, JSON.parse(JSON.stringify(customResourceDefinitions())));
 });
 
 t.test('the page has the values and rights of this chart', async (t) => {
