@@ -34,19 +34,25 @@ import { createKnownStore } from './view/known-store.ts';
 import type { View } from './view/view.ts';
 import { createWatcher } from './view/watcher.ts';
 
+/** A coordinator without its process: everything real comes in as an argument. */
 export type CoordinatorOptions = {
   readonly cluster: Cluster;
   /** Not started so far, over the same cluster and namespace: `run` starts and stops it. */
   readonly view: View;
   readonly agents: Agents;
+  /** Where its Experiments, Injections and Lease are. */
   readonly namespace: string;
+  /** In the Lease; another replica has another one. */
   readonly identity: string;
+  /** Without renewal for this long another replica takes over. */
   readonly leaseSeconds: number;
   readonly clock: Clock;
   readonly random: () => number;
+  /** Makes the name of an Experiment that comes without one. */
   readonly newName: () => string;
   /** Who is let in; absent: everybody who can connect. */
   readonly gate?: Gate;
+  /** Certificate and key; absent: plain HTTP. */
   readonly tls?: ServerTls;
   /** The catalogue, if it is another. */
   readonly rows?: readonly FaultRow[];
@@ -55,6 +61,7 @@ export type CoordinatorOptions = {
   readonly log: Log;
 };
 
+/** The REST server, not yet listening, and the loop behind it. */
 export type Coordinator = {
   readonly app: FastifyInstance;
   /** Watches and works until the signal is aborted; rejects with `crds_missing` where there is nothing to work on. */

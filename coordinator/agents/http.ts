@@ -23,6 +23,7 @@ const timeoutMs = 60_000;
 /** A scrape must not wait longer for a node that hangs. */
 const healthMs = 2_000;
 
+/** Agents over HTTP. Throws `tls_unusable` or an error of the token file at once, not with the first order. */
 export function createHttpAgents(options: {
   readonly directory: AgentDirectory;
   /** Read at each call: the kubelet renews what it mounts. */
@@ -32,7 +33,7 @@ export function createHttpAgents(options: {
 }): Agents {
   const { directory, tokenFile } = options;
   const request = createAgentTransport(options.tls);
-  // What cannot be read is said at the start, not with the first order.
+  // What cannot be read fails at the start, not with the first order.
   authorization(tokenFile);
 
   async function call(node: string, method: string, body: object, signal?: AbortSignal): Promise<unknown> {

@@ -7,17 +7,18 @@ export interface Agents {
   /** Where the node's agent is, or undefined: none is known. */
   find(node: string): Promise<string | undefined>;
   /**
-   * Gives an order; the same order id again gives the same receipt. Refuses with the agent's own reason, with
+   * Sends an order; the same order id again gives the same receipt. Refuses with the agent's own reason, with
    * `agent_unknown`, or with `agent_unreachable` where it is not known whether the order arrived.
    */
   order(node: string, order: AgentOrder, signal?: AbortSignal): Promise<Receipt>;
   /** What became of an order. Refuses with `order_unknown`, or as `order` does. */
   receipt(node: string, orderId: string, signal?: AbortSignal): Promise<Receipt>;
   /**
-   * Ends what lasts of an order, and answers with its receipt. Refuses with `nothing_to_stop` where it has ended before,
+   * Ends the sustained parts of an order, and answers with its receipt. Refuses with `nothing_to_stop` where it has ended before,
    * with `order_unknown`, or as `order` does.
    */
   stop(node: string, orderId: string, signal?: AbortSignal): Promise<Receipt>;
+  /** Everything the agent knows of its node. Refuses as `order` does. */
   inventory(node: string, signal?: AbortSignal): Promise<Inventory>;
   /** Whether the node's agent answers at all. Never throws. */
   isUp(node: string): Promise<boolean>;

@@ -5,14 +5,15 @@ import { messageFromUnknown } from '../../shared/errors.ts';
 import { certificateFaults } from '../../shared/http/certificate-faults.ts';
 import { followFiles, readAuthorities, readTlsPair, type TlsFiles } from '../../shared/http/tls.ts';
 
+/** How agents at https addresses are checked, and what is shown to them. */
 export type AgentTls = {
-  /** The only authority that is believed; read again when it changes. */
+  /** The only authority that is trusted; read again when it changes. */
   readonly caFile: string;
-  /** The name in the agents’ certificate: they are reached by address, and one certificate serves them all. */
+  /** The name in the agents’ certificate: they are reached by address, and one certificate is for all of them. */
   readonly serverName: string;
   /** What this side shows to agents that ask for a certificate. */
   readonly client?: TlsFiles;
-  /** Hears why renewed files are not used; those before them go on. */
+  /** Called with the reason why renewed files are not used; the previous ones stay in use. */
   readonly onProblem?: (because: string) => void;
 };
 
@@ -23,13 +24,14 @@ type Sent = {
   readonly signal: AbortSignal;
 };
 
+/** What came back, whatever its status. */
 export type Answer = { readonly status: number; readonly text: string };
 
 /**
  * How long an unused connection to an agent stays open: preflight, order and what follows come within seconds of each
  * other, and each open connection over TLS is about 60 KiB of this process.
  */
-const kept = { keepAlive: true, timeout: 5_000 } as const;
+const keptOpen = { keepAlive: true, timeout: 5_000 } as const;
 
 /** A receipt with everything in it stays far below. */
 const longestAnswer = 8 * 1024 * 1024;
@@ -40,7 +42,7 @@ const longestAnswer = 8 * 1024 * 1024;
  */
 export function createAgentTransport(tls: AgentTls | undefined) {
   const pool = tls === undefined ? () => ({}) : createPool(tls);
-  // What cannot be read is said at the start, not with the first request.
+  // What cannot be read fails at the start, not with the first request.
   pool();
   /** Until when the certificate of a connection is good; asked at the handshake, as Node forgets it on kept ones. */
   const ends = new WeakMap<TLSSocket, number>();
@@ -87,7 +89,7 @@ function createPool({ caFile, serverName, client, onProblem = () => undefined }:
       // One for all connections: without it Node parses the files again for each, and each keeps what it made of them.
       const secureContext = createSecureContext({ ca, ...pair });
       // A resumed session is not asked again whether its certificate is of today.
-      const agent = new https.Agent({ ...kept, maxCachedSessions: 0, secureContext });
+      const agent = new https.Agent({ ...keptOpen, maxCachedSessions: 0, secureContext });
       return { agent, servername: serverName };
     },
     onProblem,
@@ -109,6 +111,7 @@ async function readAll(response: IncomingMessage): Promise<Answer> {
   return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') };
 }
 
+/** Why a connection or a request failed. */
 export type Trouble = {
   /** In words that say which side to look at. */
   readonly because: string;
@@ -122,24 +125,24 @@ export type Trouble = {
 export function troubleOf(thrown: unknown): Trouble {
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
   const message = messageFromUnknown(thrown);
-  const told = (meaning: string, isAboutTls: boolean, isUnsent: boolean): Trouble => ({
+  const trouble = (meaning: string, isAboutTls: boolean, isUnsent: boolean): Trouble => ({
     because: `${meaning} (${code}: ${message})`,
     isAboutTls,
     isUnsent,
   });
   const fault = certificateFaults[code];
-  if (fault !== undefined) return told(`its certificate ${fault}`, true, true);
+  if (fault !== undefined) return trouble(`its certificate ${fault}`, true, true);
   if (/^(EPROTO|ERR_SSL_)/.test(code)) {
     const isAlert = /\balert\b/.test(message);
-    return told(isAlert ? 'it ended the TLS handshake' : 'it speaks no TLS there', true, true);
+    return trouble(isAlert ? 'it ended the TLS handshake' : 'it speaks no TLS there', true, true);
   }
   const meaning = meanings[code];
   if (meaning === undefined) return { because: message, isAboutTls: false, isUnsent: false };
-  return told(meaning, false, code === 'ECONNREFUSED');
+  return trouble(meaning, false, code === 'ECONNREFUSED');
 }
 
 const meanings: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'nobody listens there',
+  ECONNREFUSED: 'connection refused: nothing listens there',
   ECONNRESET:
     'it ended the connection without an answer: it has died, or is served over TLS and called without',
   ABORT_ERR: 'none came in time',

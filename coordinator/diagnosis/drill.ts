@@ -51,6 +51,7 @@ function problemOf(facts: Facts, method: string, result: SurfaceResult): Problem
   };
 }
 
+/** What was refused or failed, as evidence. */
 export function seenProblem(problem: Problem): Evidence {
   const { source, reason, message, at } = problem;
   return { source, observed: `${reason}: ${message}`, at };
@@ -83,6 +84,7 @@ export function injectedAt(drill: DrillFacts | undefined): string | undefined {
     .at(-1);
 }
 
+/** What the receipt of one surface proves, as evidence. */
 export function seenInjection(facts: Facts, result: SurfaceResult): Evidence {
   const { readBack, written = '(not said)' } = result;
   const at = result.at ?? facts.drill?.receipt?.acceptedAt ?? facts.at;
@@ -98,6 +100,7 @@ export function seenInjection(facts: Facts, result: SurfaceResult): Evidence {
   return { source, observed, at };
 }
 
+/** The first record that was read back from the kernel log; undefined: none was. */
 export function kernelReadBack(drill: DrillFacts | undefined): KernelLogReadBack | undefined {
   return injectedOn(drill)
     .map((result) => result.readBack)
@@ -143,6 +146,7 @@ export function hasReacted(facts: Facts): boolean {
   return reactionEntry(facts) !== undefined;
 }
 
+/** The timeline entry that is the expected reaction; undefined: it was not seen. */
 export function reactionEntry({ drill }: Facts): TimelineEntry | undefined {
   return drill?.timeline.find(({ kind, match }) => match && (kind === 'event' || kind === 'condition'));
 }

@@ -20,6 +20,7 @@ export function seenCondition(facts: Facts, condition: NodeCondition, field?: ke
   return seen(facts, path, `${status}, ${reason}: ${message}; since ${lastTransitionTime ?? 'not given'}`);
 }
 
+/** A condition's heartbeat with its age, as evidence. */
 export function seenHeartbeat(facts: Facts, condition: NodeCondition): Evidence {
   const { observed, ...rest } = seenCondition(facts, condition, 'lastHeartbeatTime');
   const age = ageSeconds(facts.at, condition.lastHeartbeatTime);
@@ -29,10 +30,12 @@ export function seenHeartbeat(facts: Facts, condition: NodeCondition): Evidence 
   };
 }
 
+/** Where evidence about a pod comes from. */
 export function podSource(pod: PodFacts): string {
   return `pods/${pod.namespace}/${pod.name}`;
 }
 
+/** Phase, readiness, restarts and start in one line. */
 export function renderPod(pod: PodFacts): string {
   const why = pod.reason === undefined ? '' : `, ${pod.reason}`;
   const ready = pod.ready ? 'Ready' : 'not Ready';
@@ -45,11 +48,13 @@ export function seenInLog(facts: Facts, pattern: RegExp): Evidence | undefined {
   return line === undefined ? undefined : seen(facts, logSource(facts), line.slice(0, 400));
 }
 
+/** The last line of NMA's log that matches; undefined: none does, or the log was not read. */
 export function logLine(facts: Facts, pattern: RegExp): string | undefined {
   const { log } = facts.nma;
   return isUnread(log) ? undefined : log.findLast((line) => pattern.test(line));
 }
 
+/** Where evidence from NMA's log comes from. */
 export function logSource({ nma }: Facts): string {
   return nma.pod === undefined ? 'log of NMA' : `log ${nma.pod.namespace}/${nma.pod.name}`;
 }
@@ -61,6 +66,7 @@ export function millis(time: string | null | undefined): number | undefined {
   return Number.isNaN(value) ? undefined : value;
 }
 
+/** Whole seconds between two times of RFC 3339; undefined where one is missing or no time. */
 export function ageSeconds(now: string | undefined, then: string | null | undefined): number | undefined {
   const [from, to] = [millis(then), millis(now)];
   return from === undefined || to === undefined ? undefined : Math.round((to - from) / 1000);
@@ -75,6 +81,7 @@ export function renderAge(seconds: number): string {
   return rest === 0 ? `${minutes} min` : `${minutes} min ${rest} s`;
 }
 
+/** What is there, in order. */
 export function present<T>(...items: readonly (T | undefined)[]): T[] {
   return items.filter((item) => item !== undefined);
 }

@@ -11,6 +11,7 @@ import { rules as allRules } from './rules.ts';
 type Judged = { readonly rule: Rule; readonly judgement: Judgement };
 type Found = { readonly rule: Rule; readonly cause: Cause };
 
+/** One cause, judged before anything is injected. */
 export type PreflightCheck = {
   readonly code: string;
   readonly title: string;
@@ -22,6 +23,7 @@ export type PreflightCheck = {
   readonly blocks: boolean;
 };
 
+/** All checks of a node, in the order of the links. */
 export type Preflight = {
   /** Set where the drill's reaction cannot appear: then nothing is to be injected. */
   readonly blocking: Diagnosis | undefined;

@@ -27,6 +27,7 @@ export type Writing =
     }
   | { readonly state: 'absent' };
 
+/** Whether NMA writes conditions on this node now. */
 export function writingOf(facts: Facts): Writing {
   const newest = newestOf(facts, managedTypes);
   if (newest === undefined) return { state: 'absent' };
@@ -44,6 +45,7 @@ export function managedConditions({ node }: Facts): readonly NodeCondition[] {
   return node.conditions.filter(({ type }) => managedTypes.has(type));
 }
 
+/** The node's condition of that type; undefined: it has none. */
 export function conditionOf({ node }: Facts, type: string): NodeCondition | undefined {
   return node.conditions.find((condition) => condition.type === type);
 }

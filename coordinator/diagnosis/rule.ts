@@ -18,6 +18,7 @@ export type Rule = {
   readonly judge: (facts: Facts) => Judgement;
 };
 
+/** A broken link, with its proof and what to do. */
 export type Cause = {
   readonly is: 'cause';
   /** likely: everything that was read fits, but something that could contradict it was not to be read. */
@@ -33,12 +34,17 @@ export type Cause = {
   readonly aside: boolean;
 };
 
+/**
+ * What a rule makes of the facts. `unknown`: something that decides it could not be read; `irrelevant`: it has no
+ * bearing here.
+ */
 export type Judgement =
   | Cause
   | { readonly is: 'refuted'; readonly because: string }
   | { readonly is: 'unknown'; readonly because: string }
   | { readonly is: 'irrelevant' };
 
+/** A cause that blocks nothing and is no side finding, unless `cause` says otherwise. */
 export function proven(cause: Finding): Cause {
   return { is: 'cause', certainty: 'proven', blocks: false, aside: false, ...cause };
 }
@@ -48,14 +54,17 @@ export function likely(cause: Omit<Finding, 'blocks'>): Cause {
   return { is: 'cause', certainty: 'likely', blocks: false, aside: false, ...cause };
 }
 
+/** `because` is the evidence that rules the cause out. */
 export function refuted(because: string): Judgement {
   return { is: 'refuted', because };
 }
 
+/** `because` is what could not be read. */
 export function unknown(because: string): Judgement {
   return { is: 'unknown', because };
 }
 
+/** Neither a cause nor ruled out: the question does not arise. */
 export const irrelevant: Judgement = { is: 'irrelevant' };
 
 type Finding = Pick<Cause, 'summary' | 'evidence' | 'remedy'> &

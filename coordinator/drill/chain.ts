@@ -38,6 +38,7 @@ export function nextLink(rows: readonly LinkRow[], { spec, status }: Chained): N
   return 'conclude';
 }
 
+/** The row of a stored link. Refuses with `internal` where a newer coordinator planned one that this one lacks. */
 export function rowOf(rows: readonly LinkRow[], { link, id }: Pick<ChainLink, 'link' | 'id'>): LinkRow {
   const row = rows.find(({ name }) => name === link);
   if (row !== undefined) return row;

@@ -57,6 +57,7 @@ export function injectionEvidence({ spec, status }: Injection): readonly Evidenc
   return known.flatMap(({ receipt }) => (receipt === undefined ? [] : receiptEvidence(spec.node, receipt)));
 }
 
+/** What was written and read back, surface by surface. */
 export function receiptEvidence(node: string, receipt: Receipt): readonly Evidence[] {
   return receipt.surfaces
     .filter(({ outcome }) => outcome === 'injected')

@@ -10,6 +10,7 @@ export type Observation = {
   readonly events: readonly NodeEvent[];
 };
 
+/** The reaction as it was seen, and what tells it from the baseline. */
 export type Match = { readonly entry: TimelineEntry; readonly source: string; readonly how: string };
 
 /** What to remember before the injection: a reaction is what differs from it. */
@@ -83,6 +84,7 @@ function findCondition(expectation: Expectation, baseline: Baseline, seen: Obser
   return how === undefined ? undefined : conditionMatch(now, baseline, how);
 }
 
+/** A condition as the expected reaction; `how`: what tells it from the baseline. */
 export function conditionMatch(now: NodeCondition, { at }: Baseline, how: string): Match {
   return {
     entry: {

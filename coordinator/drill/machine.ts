@@ -20,12 +20,14 @@ export type ExperimentStep =
   | { readonly step: 'conclude'; readonly summary: Summary }
   | { readonly step: 'rest' };
 
+/** One injection as it is stored. */
 export type InjectionState = {
   readonly name: string;
   readonly spec: InjectionSpec;
   readonly status: InjectionStatus | undefined;
 };
 
+/** What an experiment needs next; pure. `now` in ms of the coordinator's clock. */
 export function nextExperimentStep(
   spec: ExperimentSpec,
   status: ExperimentStatus | undefined,
@@ -57,6 +59,7 @@ export function isConcluded(status: Pick<InjectionStatus, 'phase'> | undefined):
   return status?.phase === 'Completed';
 }
 
+/** Whether the experiment has its verdict. */
 export function isEnded(status: Pick<ExperimentStatus, 'phase'> | undefined): boolean {
   return status?.phase === 'Completed' || status?.phase === 'Aborted';
 }

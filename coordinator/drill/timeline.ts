@@ -11,6 +11,7 @@ const keptLast = 180;
 /** One try to give an order, by the coordinator's clock. */
 export type Attempt = { readonly at: number; readonly failed?: string };
 
+/** An entry on the coordinator's clock; `at` in ms. */
 export function timelineEntry(
   at: number,
   kind: TimelineEntry['kind'],
@@ -20,11 +21,13 @@ export function timelineEntry(
   return { at: isoFromMillis(at), clock: 'coordinator', kind, source, text, match: false };
 }
 
+/** The first and the last entries where there are too many to store. */
 export function shortened(timeline: readonly TimelineEntry[]): TimelineEntry[] {
   if (timeline.length <= keptFirst + keptLast) return [...timeline];
   return [...timeline.slice(0, keptFirst), ...timeline.slice(-keptLast)];
 }
 
+/** How the order was sent: the first failure and the last attempt. */
 export function orderEntries(
   { node, order }: { readonly node: string; readonly order: AgentOrder },
   attempts: readonly Attempt[],
@@ -69,6 +72,7 @@ export function withMatch(
   return [...timeline.filter((entry) => !isSameSight(entry, proof)), { ...proof, match }];
 }
 
+/** What the agent did, on the node's clock. */
 export function receiptEntries(receipt: Receipt): readonly TimelineEntry[] {
   return receipt.surfaces.map((surface) => ({
     at: surface.at ?? receipt.acceptedAt,
@@ -88,6 +92,7 @@ export function receiptEntries(receipt: Receipt): readonly TimelineEntry[] {
   }));
 }
 
+/** What was read back on one surface, in one line. */
 export function proofOf(surface: Receipt['surfaces'][number]): string {
   const proof = surface.readBack;
   if (proof === undefined) return surface.written ?? '';

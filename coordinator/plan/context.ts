@@ -25,6 +25,7 @@ export type TargetContext = {
   readonly inventoryUnread?: string;
 };
 
+/** The facts of a node, reduced to what a plan depends on. */
 export function contextFromFacts({ node, nma, agent }: Facts): TargetContext {
   return {
     ...(node.architecture === '' ? {} : { architecture: node.architecture }),
@@ -65,12 +66,15 @@ export function engineOf({ inventory }: TargetContext, asked: EngineAsked): Host
   return inventory && found(() => chooseEngine(inventory.engines, asked.selector, asked.force));
 }
 
+/** Which engine the request names, and whether it may be one without a listener. */
 export type EngineAsked = { readonly selector: EngineSelector | undefined; readonly force: boolean };
 
+/** The GPU that is meant; undefined: not found, or the inventory is not known. */
 export function gpuOf({ inventory }: TargetContext, selector: GpuSelector): GpuIdentity | undefined {
   return inventory && found(() => identifyIn(inventory, selector));
 }
 
+/** The engine's number of the GPU; undefined: it does not list it. */
 export function gpuIdIn(engine: HostEngineFacts, gpu: GpuIdentity): number | undefined {
   return found(() => gpuIdFor(engine, namesOf(gpu)));
 }
@@ -81,6 +85,7 @@ export function identifyIn(inventory: Inventory, selector: GpuSelector): GpuIden
   return identifyGpu(selector, nvml, nvml.available ? [] : inventory.engines);
 }
 
+/** What NVML answered when the inventory was read. */
 export function nvmlAnswerOf({ capabilities, driverVersion, gpus }: Inventory): NvmlAnswer {
   const nvml = capabilities.find(({ name }) => name === 'nvml');
   if (nvml?.available !== false) return { available: true, driverVersion: driverVersion ?? '', gpus };

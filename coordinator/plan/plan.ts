@@ -18,6 +18,7 @@ import { controlsFor } from './negative.ts';
 import { latchedBy, plannedReactions } from './reactions.ts';
 import type { TargetPlan } from './schema.ts';
 
+/** What one node's plan is made of. */
 export type PlanInput = {
   readonly spec: ExperimentSpec;
   readonly node: string;

@@ -52,6 +52,7 @@ function plannedReaction(found: ChannelReaction, earlier: readonly ChannelReacti
   };
 }
 
+/** When a reaction can be seen, counted from the acceptance of the order. */
 export function windowOf({ via, reaction, afterMs }: ChannelReaction): Window {
   const { bestMs, typicalMs, worstMs } = reactionWindow(via, reaction.appearsAs);
   return {

@@ -35,6 +35,7 @@ export const PlannedWrite = Type.Object({
 });
 export type PlannedWrite = Static<typeof PlannedWrite>;
 
+/** When a reaction can be seen, for a healthy NMA. */
 export const Window = Type.Object(
   { bestSeconds: Type.Number(), typicalSeconds: Type.Number(), worstSeconds: Type.Number() },
   { description: 'from the acceptance of the order to the API server, for a healthy monitoring agent' },
@@ -54,6 +55,7 @@ export const PlannedReaction = Type.Object({
 });
 export type PlannedReaction = Static<typeof PlannedReaction>;
 
+/** What stays after the drill, and until when. */
 export const Latched = Type.Object({
   what: Type.String({ description: 'what stays when the drill is over' }),
   until: Type.String(),
@@ -71,6 +73,7 @@ export const PlannedRefusal = Type.Object({
 });
 export type PlannedRefusal = Static<typeof PlannedRefusal>;
 
+/** How sure the expectation is, and why. */
 export const Confidence = Type.Object({
   level: Type.Enum(['high', 'medium', 'low']),
   because: Type.Array(Type.String()),

@@ -15,6 +15,7 @@ export type Candidate = {
   readonly busyWith?: string;
 };
 
+/** Which nodes are drilled and why the others are not. The same seed chooses the same nodes. */
 export type Selection = {
   readonly seed: number;
   readonly chosen: readonly Candidate[];
@@ -24,6 +25,7 @@ export type Selection = {
 
 /** Nodes opt in: nothing is ever written on a node that does not carry this label. */
 export const optInLabel = 'xidrill.dev/drill';
+/** Value of the label xidrill.dev/drill. */
 export const optInValue = 'allowed';
 
 /**

@@ -4,6 +4,7 @@ import { judgingVersion, type TargetContext } from '../plan/context.ts';
 import type { Reading } from '../plan/schema.ts';
 import type { PluginName } from '../store/expectation.ts';
 
+/** What is known of the node's versions and GPU. */
 export type ReaderContext = {
   readonly target: TargetContext;
   /** The engine that is written to; undefined: unknown. */
@@ -14,6 +15,7 @@ export type ReaderContext = {
   readonly gpuName: string | undefined;
 };
 
+/** Which consumer and which of its plugins would react, and whether it needs a host engine for that. */
 export type Gate = { readonly consumer: string; readonly plugin: PluginName; readonly needsEngine: boolean };
 
 /** `otherwise`, unless something keeps NMA from looking. */
@@ -40,6 +42,7 @@ function isGatedOnArm(target: TargetContext): boolean {
   return target.architecture === 'arm64' && target.isAuto !== true && judgingVersion(target).row.arm64Gate;
 }
 
+/** `NMA 1.6.4`, or which version judges in its place. */
 export function nmaName({ target }: ReaderContext): string {
   const { row, exact } = judgingVersion(target);
   return exact ? `NMA ${row.version}` : `NMA, judged as ${row.version}`;

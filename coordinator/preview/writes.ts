@@ -17,12 +17,15 @@ import { dcgmReaders } from './engine-readers.ts';
 import type { ReaderContext } from './monitor-gate.ts';
 import { readersOfPart } from './readers.ts';
 
+/** What decides how each part of an order is written. */
 export type WriteContext = ReaderContext & {
   readonly gpu: GpuIdentity | undefined;
   /** As the caller named it, where the inventory does not know it. */
   readonly givenPci: PciAddress | undefined;
+  /** undefined: unknown, the text is that of the last known driver. */
   readonly driverVersion: string | undefined;
   readonly engine: HostEngineFacts | undefined;
+  /** The engine's number of the GPU; undefined: unknown. */
   readonly gpuId: number | undefined;
 };
 
@@ -49,6 +52,7 @@ export function withoutStandIn(text: string): string {
     .replaceAll(standIn.uuid, '(UUID of the GPU)');
 }
 
+/** Every write of an order in the order of time. */
 export function plannedWrites(parts: readonly Part[], context: WriteContext): PlannedWrite[] {
   return parts
     .flatMap((part) => (part.surface === 'dcgm' ? dcgmWrites(part, context) : [plainWrite(part, context)]))

@@ -32,6 +32,7 @@ export const InjectionSummary = Type.Object({
   links: Type.Array(LinkStatus, { description: 'how far each link of the chain came, in its order' }),
 });
 
+/** An experiment as REST answers it. */
 export const ExperimentAnswer = Type.Object(
   {
     name: Type.String(),
@@ -69,6 +70,7 @@ const AnsweredStatus = Type.Object(
   { additionalProperties: false },
 );
 
+/** One injection as REST answers it. */
 export const InjectionAnswer = Type.Object(
   {
     name: Type.String(),
@@ -82,6 +84,7 @@ export const InjectionAnswer = Type.Object(
 );
 export type InjectionAnswer = Static<typeof InjectionAnswer>;
 
+/** The stored experiment and its injections in the shape of REST. */
 export function experimentAnswer(experiment: Experiment, injections: readonly Injection[]): ExperimentAnswer {
   const { metadata, spec } = experiment;
   const status: Partial<Static<typeof ExperimentStatus>> = experiment.status ?? {};
@@ -116,6 +119,7 @@ export function experimentAnswer(experiment: Experiment, injections: readonly In
   };
 }
 
+/** The stored injection in the shape of REST. */
 export function injectionAnswer(injection: Injection): InjectionAnswer {
   const { metadata, spec, status } = injection;
   const { receipt, refusal } = knownOf(injection, faultOf(spec).orderLink) ?? {};

@@ -14,6 +14,7 @@ import { TargetPreviewAnswer } from './faults.ts';
 import type { ExperimentFeed } from './feed.ts';
 import { ObjectName } from './names.ts';
 
+/** What the routes of experiments read and write through. */
 export type ExperimentRouteDeps = {
   readonly store: Store;
   readonly planner: Planner;
@@ -34,6 +35,7 @@ const asItIs = () => JSON.stringify;
 
 const Name = Type.Object({ name: ObjectName(63) }, { additionalProperties: false });
 
+/** The answer of a dry run: what each target would get, and why other nodes are left out. */
 export const PlanAnswer = Type.Object(
   {
     dryRun: Type.Literal('All'),
@@ -44,6 +46,7 @@ export const PlanAnswer = Type.Object(
   { $id: 'Plan' },
 );
 
+/** Adds `/api/v1/experiments` and all below it. */
 export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentRouteDeps): void {
   const { store, planner, feed } = deps;
   const rule = { resource: 'experiments', namespace: store.namespace };

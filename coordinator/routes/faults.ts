@@ -12,6 +12,7 @@ import { ObjectName } from './names.ts';
 
 const Loose = Type.Record(Type.String(), Type.Unknown());
 
+/** One target of a dry run, or the preview of one fault on one node. */
 export const TargetPreviewAnswer = Type.Object(
   {
     ...TargetPlan.properties,
@@ -48,6 +49,7 @@ const FaultAnswer = Type.Intersect(
   { $id: 'Fault' },
 );
 
+/** Adds `/api/v1/faults` and `/api/v1/faults/NAME`. */
 export function registerFaultRoutes(
   app: FastifyInstance,
   deps: {

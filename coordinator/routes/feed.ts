@@ -19,6 +19,7 @@ type News = { readonly kind: 'experiment' | 'injection'; readonly change: Change
 /** Between two of them a proxy may take the stream for dead. */
 const keepAliveMs = 15_000;
 
+/** Passes on the view's changes of experiments and injections, to those who follow one experiment. */
 export function createExperimentFeed(view: View): ExperimentFeed {
   const listeners = new Map<string, Set<(news: News) => void>>();
 

@@ -12,6 +12,7 @@ import { ObjectName } from './names.ts';
 
 const Loose = Type.Record(Type.String(), Type.Unknown());
 
+/** Adds `/api/v1/nodes` and the preflight of one node. */
 export function registerNodeRoutes(
   app: FastifyInstance,
   deps: {

@@ -24,6 +24,7 @@ export type Conclusions = {
   gone(injection: Injection): Promise<Injection>;
 };
 
+/** Ends injections: judges, explains and stores the verdict. */
 export function createConclusions(deps: {
   readonly store: Store;
   readonly collector: Collector;

@@ -19,6 +19,7 @@ const longestSlotWaitMs = 60_000;
 /** Where it does not say how long: a whole slot (agent/dcgm/alert-slots.ts). */
 const usualSlotWaitMs = 6_000;
 
+/** How an order reaches its agent. */
 export type Dispatch = {
   /** Gives the order until the agent answers; every try is added to `attempts`. */
   send(
@@ -28,6 +29,7 @@ export type Dispatch = {
   ): Promise<Receipt>;
 };
 
+/** Sends an order again while it is not known whether it arrived: its id keeps it from being carried out twice. */
 export function createDispatch(deps: {
   readonly agents: Agents;
   readonly clock: Clock;

@@ -43,6 +43,7 @@ import { createDispatch, isToRepeat, slotWaitMs } from './dispatch.ts';
 import { createObservers, expectedOf, type Observer } from './observer.ts';
 import { createStopping } from './stopping.ts';
 
+/** What an injection is driven with. */
 export type DriverDeps = {
   readonly store: Store;
   readonly cluster: Cluster;
@@ -53,6 +54,7 @@ export type DriverDeps = {
   readonly log: Log;
   /** The rows of the chain's links. */
   readonly links: readonly LinkRow[];
+  /** Called with the fault's name and the seconds until the reaction was seen. */
   readonly onDetection: (fault: string, seconds: number) => void;
 };
 
@@ -63,6 +65,7 @@ const scriptMarginMs = 2_000;
 /** Renders the end of an injection that is cut short, from what came of ending what was sustained. */
 export type RenderEnd = (settled: Injection) => Explanation;
 
+/** Takes injections through their chain; everything it needs to go on after a restart is in the stored object. */
 export type InjectionDriver = {
   /** Takes one injection from where it stands to its verdict. Throws what the signal was aborted with. */
   drive(injection: Injection, signal: AbortSignal): Promise<void>;

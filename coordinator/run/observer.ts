@@ -35,6 +35,7 @@ export type Observer = {
   close(): void;
 };
 
+/** How links are observed on the nodes of injections. Observing never writes. */
 export type Observers = {
   of(injection: Injection): Observer;
   /** Fresh from the API server, not from a watch that may lag: what is missed here would count as a reaction later. */
@@ -45,6 +46,7 @@ export type Observers = {
 
 const foundAtTheEnd = 'found by reading the API server at the end';
 
+/** Over the watcher, with a fresh read where a watch may lag. */
 export function createObservers(deps: {
   readonly cluster: Cluster;
   readonly watcher: Watcher;

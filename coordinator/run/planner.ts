@@ -26,6 +26,7 @@ import type { Collector } from '../view/collect.ts';
 import { hasGpu, isReady } from '../view/node.ts';
 import { inSlices } from './slices.ts';
 
+/** The targets of an experiment, and why the other nodes were left out. */
 export type ExperimentPlan<Target = TargetPlan> = {
   readonly seed: number;
   readonly targets: readonly Target[];
@@ -43,6 +44,7 @@ export type Planner = {
   injections(experiment: Experiment, nodes: readonly string[]): Promise<readonly InjectionSpec[]>;
 };
 
+/** Selects nodes and plans each; `rows` and `links` are the catalogue and the chain. */
 export function createPlanner(deps: {
   readonly nodes: () => readonly KubeObject[];
   readonly collector: Pick<Collector, 'facts' | 'basics' | 'nmaVersions'>;
@@ -227,6 +229,7 @@ function assertName(name: string): void {
 const longestName = 52;
 const longestDeadlineMs = 24 * 3_600_000;
 
+/** The deadline in ms. Refuses with `deadline_invalid` outside 1 s to 24 h. */
 export function deadlineMillis(text: string): number {
   const milliseconds = parseDuration(text, 'deadline');
   if (milliseconds >= 1000 && milliseconds <= longestDeadlineMs) return milliseconds;

@@ -11,6 +11,7 @@ import type { View } from '../view/view.ts';
 import { createInjectionDriver, type DriverDeps, type InjectionDriver, type RenderEnd } from './driver.ts';
 import { deadlineMillis, type Planner } from './planner.ts';
 
+/** What experiments are run with. */
 export type RunnerDeps = Omit<DriverDeps, 'onDetection'> & {
   readonly planner: Planner;
   readonly rows: readonly FaultRow[];
@@ -24,6 +25,7 @@ type Work = RunnerDeps & {
   readonly inTurn: (work: () => Promise<void>) => Promise<void>;
 };
 
+/** What is counted; no node and no name of a run is passed. */
 export type RunnerMetrics = {
   ended(fault: string, verdict: string, cause: string): void;
   detected(fault: string, seconds: number): void;

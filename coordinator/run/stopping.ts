@@ -13,6 +13,7 @@ import type { Injection } from '../store/store.ts';
 const patienceMs = 10_000;
 const pauseMs = 2_000;
 
+/** Ends what an agent still sustains when an injection is over. */
 export type Stopping = {
   /**
    * Ends what lasts of an injection and takes its last receipt; the timeline says what came of that. Where nothing lasts
@@ -25,6 +26,7 @@ export type Stopping = {
   abandon(experiment: string, signal: AbortSignal): Promise<void>;
 };
 
+/** Over the agents; remembers in memory what is sustained. */
 export function createStopping(deps: {
   readonly agents: Agents;
   readonly clock: Clock;

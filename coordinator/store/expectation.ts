@@ -14,6 +14,7 @@ export const pluginNames = [
   'nvidia',
   'neuron',
 ] as const;
+/** The key of a monitor in NMA's own configuration file (`monitors.<plugin>.enabled`). */
 export type PluginName = (typeof pluginNames)[number];
 
 /**
@@ -32,6 +33,7 @@ export const vias = [
   'engine-loss',
   'engine-pause',
 ] as const;
+/** How NMA gets to know of a fault. */
 export type Via = (typeof vias)[number];
 
 /** The ways that need the host engine: the others do without it. */
@@ -76,8 +78,11 @@ export const Expectation = Type.Object(
 );
 export type Expectation = Static<typeof Expectation>;
 
+/** Of an experiment and of an injection. */
 export const verdicts = ['pass', 'fail', 'inconclusive', 'error', 'aborted'] as const;
+/** One of `verdicts`. */
 export type Verdict = (typeof verdicts)[number];
+/** For stored objects and answers. */
 export const VerdictSchema = Type.Enum([...verdicts]);
 
 /** On which clock an entry's time was read; latencies are only taken between two times of one clock. */
@@ -156,6 +161,7 @@ export const TimelineEntry = Type.Object(
 );
 export type TimelineEntry = Static<typeof TimelineEntry>;
 
+/** How long the reaction took, on one clock. */
 export const Latency = Type.Object(
   {
     seconds: Type.Number(),

@@ -13,6 +13,7 @@ export const ExperimentName = Type.String({
   description: 'made if absent',
 });
 
+/** A span of time as people write it. */
 export const Duration = Type.String({
   // No look-ahead: the API server reads it with Go's RE2.
   pattern: '^((\\d+(\\.\\d+)?(ms|s|m|h))+|PT(\\d+H)?(\\d+M)?(\\d+(\\.\\d+)?S)?)$',
@@ -20,8 +21,10 @@ export const Duration = Type.String({
   description: 'Go (90s, 1m30s) or ISO 8601 (PT90S)',
 });
 
+/** How many of the selected nodes are drilled. */
 export const targetModes = ['one', 'all', 'fixed', 'fixed-percent', 'random-max-percent'] as const;
 
+/** Which nodes are drilled. */
 export const Target = Type.Object(
   {
     selector: Type.Optional(
@@ -129,6 +132,7 @@ export const ExperimentSpec = Type.Object(
 );
 export type ExperimentSpec = Static<typeof ExperimentSpec>;
 
+/** `Aborted` and `Completed` are final. */
 export const experimentPhases = ['Pending', 'Running', 'Completed', 'Aborted'] as const;
 
 /** Nodes by verdict. */
@@ -148,6 +152,7 @@ export const NodeCause = Type.Object(
   { additionalProperties: false },
 );
 
+/** What came of an experiment so far. */
 export const ExperimentStatus = Type.Object(
   {
     phase: Type.Enum([...experimentPhases]),
@@ -210,6 +215,7 @@ export const ChainLink = Type.Object(
 );
 export type ChainLink = Static<typeof ChainLink>;
 
+/** What happens on one target: fixed when it is planned. */
 export const InjectionSpec = Type.Object(
   {
     experiment: Type.String(),
@@ -266,6 +272,7 @@ export const StoredRefusal = Type.Object({
   details: Type.Record(Type.String(), Type.Unknown()),
 });
 
+/** `waiting` is not decided yet; `skipped` was not looked for. */
 export const linkStates = ['waiting', 'reached', 'missed', 'skipped', 'unknown'] as const;
 
 /**
@@ -305,6 +312,7 @@ export const LinkStatus = Type.Object(
 );
 export type LinkStatus = Static<typeof LinkStatus>;
 
+/** What came of one target so far. */
 export const InjectionStatus = Type.Object(
   {
     phase: Type.Enum([...injectionPhases]),

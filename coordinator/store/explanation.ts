@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 
+/** One observation: what stood where, and when. */
 export const Evidence = Type.Object(
   {
     source: Type.String({

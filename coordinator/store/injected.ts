@@ -4,7 +4,9 @@ import type { Receipt } from '../../shared/schemas/receipt.ts';
 
 /** Whether a drill wrote anything to its node, from the weakest to the strongest answer. */
 export const injectedAnswers = ['none', 'perhaps', 'yes'] as const;
+/** Whether anything was injected: `no`, `perhaps`, `yes`. */
 export type Injected = (typeof injectedAnswers)[number];
+/** For stored objects and answers. */
 export const InjectedSchema = Type.Enum([...injectedAnswers], {
   description:
     'whether anything was injected, controls included; yes: read back; perhaps: an order was sent and nothing shows what became of it',

@@ -4,18 +4,21 @@ import type { Cluster, KubeObject, ObjectMeta } from '../cluster/port.ts';
 import type { ExperimentSpec, ExperimentStatus, InjectionSpec, InjectionStatus } from './experiment.ts';
 import { type Injected, injectedByAny, injectedByOrder } from './injected.ts';
 
+/** The custom resource, typed; status is undefined until the runner has taken it up. */
 export type Experiment = {
   readonly metadata: ObjectMeta;
   readonly spec: ExperimentSpec;
   readonly status: ExperimentStatus | undefined;
 };
 
+/** The custom resource of one target, typed. */
 export type Injection = {
   readonly metadata: ObjectMeta;
   readonly spec: InjectionSpec;
   readonly status: InjectionStatus | undefined;
 };
 
+/** On each injection: the name of its experiment. */
 export const experimentLabel = 'xidrill.dev/experiment';
 
 /**
@@ -42,6 +45,7 @@ export type Store = {
   writeInjectionStatus(injection: Injection, status: InjectionStatus): Promise<Injection>;
 };
 
+/** Our custom resources in one namespace, over the cluster. Errors are those of the cluster port. */
 export function createStore(cluster: Cluster, namespace: string): Store {
   const key = (name: string) => ({ name, namespace });
 
@@ -149,10 +153,12 @@ export function markerOf(orderId: string): string {
   return number.toString(36).padStart(6, '0').slice(-6);
 }
 
+/** The first hex digits of the text's SHA-256. */
 export function shortHash(text: string, length: number): string {
   return createHash('sha256').update(text).digest('hex').slice(0, length);
 }
 
+/** The object as an Experiment; the API server has checked it against the definition. */
 export function experimentFrom(object: KubeObject): Experiment {
   return {
     metadata: object.metadata,
@@ -161,6 +167,7 @@ export function experimentFrom(object: KubeObject): Experiment {
   };
 }
 
+/** The object as an Injection; the API server has checked it against the definition. */
 export function injectionFrom(object: KubeObject): Injection {
   return {
     metadata: object.metadata,

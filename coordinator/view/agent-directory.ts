@@ -66,6 +66,7 @@ export function checkAgentEntry(entry: string): string | undefined {
     : undefined;
 }
 
+/** Node and URL of `NODE=URL`; undefined: it is not of that form. */
 export function parseAgentEntry(entry: string): readonly [string, string] | undefined {
   const match = /^([^=\s]+)=(https?:\/\/[^\s/]+)\/?$/.exec(entry);
   return match?.[1] === undefined || match[2] === undefined ? undefined : [match[1], match[2]];

@@ -48,6 +48,7 @@ type Extent = {
   readonly pods: boolean;
 };
 
+/** Facts from the view; what the view does not hold is read once for all that ask at the same time. */
 export function createCollector(options: {
   readonly cluster: Cluster;
   readonly view: View;

@@ -23,8 +23,10 @@ export type Facts = {
   readonly drill?: DrillFacts;
 };
 
+/** Why something could not be read, and what would help: no fact about it may be concluded. */
 export type Unread = { readonly unread: string; readonly remedy?: string };
 
+/** The Node as rules need it. */
 export type NodeFacts = {
   readonly name: string;
   readonly uid: string;
@@ -38,6 +40,7 @@ export type NodeFacts = {
   readonly taints: readonly { readonly key: string; readonly value?: string; readonly effect: string }[];
 };
 
+/** A pod as rules need it; `environment` is that of its first container. */
 export type PodFacts = {
   readonly namespace: string;
   readonly name: string;
@@ -54,6 +57,7 @@ export type PodFacts = {
   readonly volumes: readonly string[];
 };
 
+/** All that is known of NMA on a node. */
 export type NmaFacts = {
   readonly daemonSet:
     | {
@@ -95,6 +99,7 @@ export type NmaFacts = {
   };
 };
 
+/** All that is known of our agent on a node. */
 export type AgentFacts = {
   /** `undefined`: no agent is known for the node. */
   readonly url: string | undefined;
@@ -103,6 +108,7 @@ export type AgentFacts = {
   readonly directory?: Unread;
 };
 
+/** What decides whether and how the node would be repaired. */
 export type RepairFacts = {
   /** EKS managed node group, from the node's label. */
   readonly nodeGroup: string | undefined;
@@ -125,6 +131,7 @@ export type RepairFacts = {
   readonly doNotDisruptPods: readonly string[] | Unread;
 };
 
+/** A drill as rules need it: what was planned, what was injected and what was seen. */
 export type DrillFacts = {
   readonly fault: string;
   /** What the agent is to do, or was. */
@@ -155,6 +162,7 @@ export type DrillFacts = {
   readonly waitedUntil: string | undefined;
 };
 
+/** Whether there is a reason instead of a fact. */
 export function isUnread(value: object | undefined): value is Unread {
   return value !== undefined && 'unread' in value;
 }

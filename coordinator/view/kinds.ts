@@ -10,8 +10,10 @@ const karpenterSelector = 'app.kubernetes.io/name=karpenter';
 /** The labels of the agent's pods; the chart sets them. */
 export const agentSelector = 'app.kubernetes.io/name=xidrill,app.kubernetes.io/component=agent';
 
+/** A kind that the view keeps, and how much of each object. */
 export type KindRow = {
   readonly resource: ResourceName;
+  /** Reduces an object on arrival. */
   readonly project: (object: KubeObject) => KubeObject;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
@@ -103,8 +105,10 @@ export const kinds = {
   },
 } as const satisfies Record<string, KindRow>;
 
+/** A row of `kinds`; pods have one for each role. */
 export type ViewKind = keyof typeof kinds;
 
+/** In the order in which their reflectors start. */
 export const viewKinds = Object.keys(kinds) as readonly ViewKind[];
 
 /** What list and watch of a kind ask for. */

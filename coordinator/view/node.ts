@@ -4,22 +4,26 @@ import type { KubeObject } from '../cluster/port.ts';
 
 type Loose = Readonly<Record<string, unknown>>;
 
+/** The value below an object by its path; undefined where any part is missing. */
 export function field(object: unknown, ...path: readonly string[]): unknown {
   let at: unknown = object;
   for (const key of path) at = at !== null && typeof at === 'object' ? (at as Loose)[key] : undefined;
   return at;
 }
 
+/** A string below an object; undefined: none. */
 export function text(object: unknown, ...path: readonly string[]): string | undefined {
   const value = field(object, ...path);
   return typeof value === 'string' ? value : undefined;
 }
 
+/** A list below an object; empty: none. */
 export function list(object: unknown, ...path: readonly string[]): readonly unknown[] {
   const value = field(object, ...path);
   return Array.isArray(value) ? value : [];
 }
 
+/** The strings of a map below an object; empty: none. */
 export function textMap(object: unknown, ...path: readonly string[]): Readonly<Record<string, string>> {
   const value = field(object, ...path);
   if (value === null || typeof value !== 'object') return {};
@@ -28,6 +32,7 @@ export function textMap(object: unknown, ...path: readonly string[]): Readonly<R
   );
 }
 
+/** A condition of a Node; times as they stand there, RFC 3339. */
 export type NodeCondition = {
   readonly type: string;
   readonly status: string;
@@ -38,6 +43,7 @@ export type NodeCondition = {
   readonly lastTransitionTime: string | null;
 };
 
+/** All conditions of a Node. */
 export function conditionsOf(node: KubeObject): readonly NodeCondition[] {
   return list(node, 'status', 'conditions').map((condition) => ({
     type: text(condition, 'type') ?? '',
@@ -49,6 +55,7 @@ export function conditionsOf(node: KubeObject): readonly NodeCondition[] {
   }));
 }
 
+/** Whether the kubelet reports the Node as Ready. */
 export function isReady(node: KubeObject): boolean {
   return conditionsOf(node).some(({ type, status }) => type === 'Ready' && status === 'True');
 }

@@ -21,6 +21,7 @@ const repairConditionTypes: ReadonlySet<string> = new Set([
 
 type Group = { readonly names: Set<string>; readonly unhealthy: Set<string> };
 
+/** Counts of healthy and unhealthy nodes of each pool, kept current by the view's changes. */
 export function createPeerCounts(): PeerCounts {
   const groups = new Map<string, Group>();
 

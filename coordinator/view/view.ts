@@ -69,8 +69,10 @@ export type View = {
 /** A watch that is opened again at once leaves gaps of milliseconds; what is older than this is not the present. */
 const longGapMs = 10_000;
 
+/** The kinds of the view that are pods. */
 export type PodKind = 'agentPods' | 'nmaPods' | 'dcgmServerPods';
 
+/** The live view over a cluster, not started yet. */
 export function createView(options: {
   readonly cluster: Cluster;
   /** Where experiments, injections and the agents' pods are. */

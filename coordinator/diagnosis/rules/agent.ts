@@ -4,6 +4,7 @@ import { capital, seen } from '../evidence.ts';
 import { withoutInventory } from '../inventory.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted, unknown } from '../rule.ts';
 
+/** No pod and no `--agent` entry for the node, or the agent of another node at its address. */
 export const agentUnknown: Rule = {
   code: 'agent-unknown',
   title: 'No agent runs on the node',
@@ -60,6 +61,7 @@ export const agentUnreachable: Rule = {
   },
 };
 
+/** The agent runs without `--arm`. */
 export const agentDisarmed: Rule = {
   code: 'agent-disarmed',
   title: 'The agent is disarmed',

@@ -127,6 +127,7 @@ function serverRemedy(facts: Facts): string {
   );
 }
 
+/** NMA reported DCGMError, or its engine was restarted since the injection. */
 export const engineLost: Rule = {
   code: 'engine-lost',
   title: 'NMA has lost its host engine',

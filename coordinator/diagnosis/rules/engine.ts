@@ -45,6 +45,7 @@ export const wrongEngine: Rule = {
   },
 };
 
+/** No host engine of the node has NMA as its client. */
 export const nobodyListens: Rule = {
   code: 'nobody-listens',
   title: 'NMA listens on no host engine of the node',

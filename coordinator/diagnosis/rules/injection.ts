@@ -26,6 +26,7 @@ const others: readonly Rule[] = [
   injectionInterrupted,
 ];
 
+/** It was tried, and no read-back proves it. */
 export const injectionNotProven: Rule = {
   code: 'injection-not-proven',
   title: 'The injection was tried and did not come back',
@@ -45,6 +46,7 @@ export const injectionNotProven: Rule = {
   },
 };
 
+/** The agent refused for a reason that no other rule explains. */
 export const injectionRefused: Rule = {
   code: 'injection-refused',
   title: 'The agent refused the injection',

@@ -125,6 +125,7 @@ function runningRemedy(facts: Facts, pod: PodFacts | undefined): string {
   );
 }
 
+/** Neither a DaemonSet nor a pod of NMA was found. */
 export const nmaNotInstalled: Rule = {
   code: 'nma-not-installed',
   title: 'NMA is not installed in the cluster',

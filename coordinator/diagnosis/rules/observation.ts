@@ -30,6 +30,7 @@ export const observationGap: Rule = {
   },
 };
 
+/** The drill ended before the worst case of the reaction's window. */
 export const waitTooShort: Rule = {
   code: 'wait-too-short',
   title: 'The drill did not wait as long as the reaction may take',

@@ -18,6 +18,7 @@ function repairRule(code: BlockCode, title: string, remedy: (facts: Facts) => st
   };
 }
 
+/** Feature gate NodeRepair (karpenter.md); off by default. */
 export const karpenterGateOff = repairRule(
   'karpenter-gate-off',
   'Karpenter’s NodeRepair gate is off',
@@ -26,6 +27,7 @@ export const karpenterGateOff = repairRule(
     '(--feature-gates NodeRepair=true). A condition that is False already then counts from its transition: the node may be deleted at once.',
 );
 
+/** What AWS documents per reason (repair/actions.ts). */
 export const repairNoAction = repairRule(
   'repair-no-action',
   'The controller takes no action for this reason',
@@ -33,6 +35,7 @@ export const repairNoAction = repairRule(
     'Drill a reason that leads to an action (Xid 79: replace), or set it in nodeRepairConfigOverrides of the node group.',
 );
 
+/** The share or number of unhealthy nodes above which a controller waits. */
 export const repairThreshold = repairRule(
   'repair-threshold',
   'Too many nodes are unhealthy for a repair',

@@ -17,6 +17,7 @@ export const eventInsteadOfCondition: Rule = {
   judge: (facts) => judgeKind(facts, 'condition', 'event'),
 };
 
+/** The event that was expected is a condition in this version. */
 export const conditionInsteadOfEvent: Rule = {
   code: 'condition-instead-of-event',
   title: 'This NMA version sets the condition for the fault and sends no event',
@@ -107,6 +108,7 @@ function mentions(facts: Facts, { event, condition }: TimelineEntry): boolean {
   return names.some((name) => name !== '' && text.includes(name));
 }
 
+/** A timeline entry as evidence, with the clock of its time. */
 export function seenEntry(entry: TimelineEntry): Evidence {
   return { source: `${entry.source} (${entry.clock} clock)`, observed: entry.text, at: entry.at };
 }

@@ -85,5 +85,5 @@ t.test('what speaks no TLS, or does not listen, is told as such', async (t) => {
   t.match(await failure(`https://127.0.0.1:${port}`), /speaks no TLS/);
   plain.close();
   plain.closeAllConnections();
-  t.match(await failure(`https://127.0.0.1:${port}`), /nobody listens/);
+  t.match(await failure(`https://127.0.0.1:${port}`), /nothing listens there/);
 });

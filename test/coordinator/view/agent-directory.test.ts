@@ -96,7 +96,7 @@ t.test('nobody there', async (t) => {
     agentsAt('http://127.0.0.1:1').inventory('n'),
     refusal({
       reason: 'agent_unreachable',
-      message: /no answer .*: nobody listens there/,
+      message: /no answer .*: connection refused: nothing listens there/,
       details: { remedy: String },
     }),
   );
