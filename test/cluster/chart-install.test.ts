@@ -46,7 +46,7 @@ async function stories(helm: Helm): Promise<void> {
       details: { reason: 'disarmed', remedy: /agent\.armed=true/ },
     });
     const { spec } = await read('-n', namespace, 'injection', injectionName('disarmed', node));
-    const ordered = at(spec, 'order.body.text');
+    const ordered = at(spec, 'chain.0.order.body.text');
     t.type(ordered, 'string');
     for (const refused of [text, String(ordered)])
       t.equal(recordsWith(refused), 0, `nothing was written to the real kernel log: ${refused}`);

@@ -93,7 +93,7 @@ async function upgrades(helm: Helm): Promise<void> {
     t.equal(ended.injections.length, 1, 'one injection');
     const order = at(
       (await read('-n', namespace, 'injection', injectionName(name, node))).spec,
-      'order.body.text',
+      'chain.0.order.body.text',
     );
     t.equal(recordsWith(String(order)), 1, 'one record in the real kernel log');
     for (const program of [agent, coordinator, nma]) await program.kill();

@@ -30,7 +30,7 @@ t.test('a task-blocked drill passes on the event in the real API server', async 
   const listed = await rig.plane.kubectl(['-n', namespace, 'get', 'experiments,injections']);
   t.match(
     listed.stdout,
-    /blocked +task-blocked +Completed +pass +reacted/,
+    /blocked +task-blocked +Completed +pass +yes +reacted/,
     'kubectl shows fault, phase, verdict and cause',
   );
   t.match(listed.stdout, /blocked-\w+ +blocked +drilled +task-blocked +Completed +pass/);
