@@ -5,6 +5,7 @@ import { type Discovery, parseDiscovery } from './codecs/discovery.ts';
 import { parseFieldGroups } from './codecs/field-groups.ts';
 import { refusalFromRun } from './codecs/injection.ts';
 import { parseIntrospection } from './codecs/introspection.ts';
+import { renderExit } from './codecs/return-codes.ts';
 import { parseVersions } from './codecs/versions.ts';
 import type { Dcgmi } from './port.ts';
 
@@ -45,7 +46,8 @@ export async function describeEngine(
   // Where another process holds the address, its answers would be taken for this one's.
   const discovery =
     path === null || engine.foreign === true ? undefined : await attempt('GPUs', ask.discovery);
-  problems.push(...(discovery?.problems ?? []));
+  const { gpus = [], problems: unclear = [], ...beside } = discovery ?? {};
+  problems.push(...unclear);
   // An engine that does not answer this one would keep the others waiting in vain.
   const answers = discovery !== undefined;
   const [version, nma] = answers
@@ -65,8 +67,9 @@ export async function describeEngine(
     listening: engine.listening,
     version: version ?? null,
     dcgmi: path,
-    gpus: [...(discovery?.gpus ?? [])],
-    nma: nma ?? { listening: false, evidence: 'not known: the engine could not be asked' },
+    gpus: [...gpus],
+    ...beside,
+    nma: nma ?? { listening: false, evidence: 'not known: the engine could not be asked', answered: false },
     problems,
   };
 }
@@ -77,8 +80,13 @@ function questionsTo(engine: EngineProcess, dcgmi: Dcgmi, signal: AbortSignal | 
   return {
     async discovery(): Promise<Discovery> {
       const done = await run(['discovery', '-l'], discoveryMs);
-      if (done.exitCode !== 0) throw refusalFromRun(done, 'could not list the GPUs');
-      return parseDiscovery(done.output);
+      const found = parseDiscovery(done.output);
+      if (done.exitCode === 0) return found;
+      // A table stands behind the error where a later one failed: with the NvSwitch module on the deny list dcgmi prints
+      // all GPUs and ends with -33 (KempnerInstitute/kempnerpulse#15; DCGM dcgmi/Query.cpp).
+      const refusal = refusalFromRun(done, 'could not list the GPUs');
+      if (found.gpus.length === 0 && found.unreadableGpus === undefined) throw refusal;
+      return { ...found, problems: [`the list ended with ${renderExit(done.exitCode)}`, ...found.problems] };
     },
     async version(): Promise<string | null> {
       return parseVersions((await run(['-v'], questionMs)).output).engine;
@@ -109,6 +117,7 @@ function questionsTo(engine: EngineProcess, dcgmi: Dcgmi, signal: AbortSignal | 
       return {
         listening: group !== undefined || seen !== undefined,
         evidence: `${groupText}; watchers: ${watcherText}`,
+        answered: true,
       };
     },
   };

@@ -2,7 +2,10 @@ import type { NvmlAnswer } from '../../shared/gpu-identity.ts';
 import { isSamePci, type PciAddress, parsePci, pciToNvml } from '../../shared/pci.ts';
 import type { GpuFacts, GpuIdentities, HostEngineFacts } from '../../shared/schemas/inventory.ts';
 
-type Engine = Pick<HostEngineFacts, 'pid' | 'gpus' | 'problems'>;
+type Engine = Pick<
+  HostEngineFacts,
+  'pid' | 'gpus' | 'unreadableGpus' | 'inactiveGpus' | 'gpuListIncomplete' | 'problems'
+>;
 type EngineGpu = HostEngineFacts['gpus'][number];
 type NvmlGpu = Pick<GpuFacts, 'index' | 'uuid' | 'pci' | 'minor' | 'notes'>;
 
@@ -20,7 +23,7 @@ export function joinGpus(
   const drafts: Draft[] = nvml.available ? nvml.gpus.map(draftOf) : [];
   for (const engine of engines) {
     for (const gpu of engine.gpus) addToDrafts(drafts, gpu, engine.pid, nvml.available);
-    if (!couldNotSay(engine)) noteMissing(drafts, engine.pid);
+    if (!couldNotSay(engine)) noteMissing(drafts, engine);
   }
   return drafts.map(({ problems, ...identity }) => ({
     ...identity,
@@ -67,17 +70,26 @@ function problemsOfUnmatched(
   return isNvmlThere ? [`NVML does not list it; ${its}`] : [];
 }
 
-/** An engine that lists no GPU and says that it could not be asked lacks none. */
-function couldNotSay({ gpus, problems }: Engine): boolean {
-  return gpus.length === 0 && problems.length > 0;
+/** An engine that lists no GPU and says that it could not be asked lacks none; nor does one whose list was cut off. */
+function couldNotSay({ gpus, unreadableGpus, problems, gpuListIncomplete }: Engine): boolean {
+  if (gpuListIncomplete !== undefined) return true;
+  return gpus.length === 0 && unreadableGpus === undefined && problems.length > 0;
 }
 
-function noteMissing(drafts: readonly Draft[], enginePid: number): void {
+function noteMissing(drafts: readonly Draft[], engine: Engine): void {
   for (const draft of drafts) {
     const isNamed = draft.uuid !== '' || draft.pci !== '';
-    if (isNamed && !draft.dcgm.some((entry) => entry.enginePid === enginePid))
-      draft.problems.push(`host engine ${enginePid} does not list it`);
+    if (isNamed && !draft.dcgm.some((entry) => entry.enginePid === engine.pid))
+      draft.problems.push(`host engine ${engine.pid} ${howItIsMissing(engine)}`);
   }
+}
+
+/** Which of the unreadable ones it is cannot be known: a DCGM id is a position. */
+function howItIsMissing({ unreadableGpus = [], inactiveGpus }: Engine): string {
+  const unread = unreadableGpus.map(({ id, because }) => `GPU ${id} (${because})`);
+  if (unread.length > 0) return `does not list it, but cannot read ${unread.join(', ')}`;
+  if (inactiveGpus !== undefined) return `does not list it among its active GPUs: ${inactiveGpus}`;
+  return 'does not list it';
 }
 
 function contradictionOf(draft: Draft, gpu: EngineGpu): string | undefined {

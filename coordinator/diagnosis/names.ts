@@ -33,3 +33,9 @@ export function restartAllNma(facts: Facts): string {
 export function restartPod(pod: PodFacts | undefined, otherwise: string): string {
   return pod === undefined ? otherwise : `kubectl -n ${pod.namespace} delete pod ${pod.name}`;
 }
+
+/** The start of a command in the host engine's container; a word in capitals stands for a pod that is not known. */
+export function dcgmServerShell(facts: Facts): string {
+  const { pod } = facts.nma.dcgmServer;
+  return `kubectl -n ${pod?.namespace ?? nmaNamespace(facts)} exec ${pod?.name ?? 'DCGM-SERVER-POD'} --`;
+}

@@ -49,12 +49,16 @@ function chooseListened(engines: readonly HostEngineFacts[], force: boolean): Ho
   const [single, other] = engines;
   if (force && single !== undefined && other === undefined) return single;
   if (force) throw refuse('engine_ambiguous', 'no host engine has a listener; name one to force it', engines);
-  if (engines.every(({ gpus, version }) => gpus.length === 0 && version === null)) throw unasked(engines);
+  if (engines.every(couldNotBeAsked)) throw unasked(engines);
   throw refuse(
     'nobody_listens',
     'the node monitoring agent is connected to no host engine of this node',
     engines,
   );
+}
+
+function couldNotBeAsked({ gpus, version, nma }: HostEngineFacts): boolean {
+  return nma.answered !== true && gpus.length === 0 && version === null;
 }
 
 /** Where no engine could be asked, listeners are not known: that is another finding than that there is none. */
@@ -92,8 +96,10 @@ export function gpuIdFor(engine: HostEngineFacts, gpu: GpuNames): number {
   const found = engine.gpus.find(
     (candidate) =>
       (gpu.uuid !== undefined || pci !== undefined) &&
-      (gpu.uuid === undefined || candidate.uuid.toLowerCase() === gpu.uuid.toLowerCase()) &&
-      (pci === undefined || isAt(candidate.pci, pci)),
+      // An engine may know only one of the two; that one then decides.
+      (candidate.uuid !== '' || candidate.pci !== '') &&
+      (gpu.uuid === undefined || isUnknown(candidate.uuid, pci) || isUuid(candidate.uuid, gpu.uuid)) &&
+      (pci === undefined || isUnknown(candidate.pci, gpu.uuid) || isAt(candidate.pci, pci)),
   );
   if (found !== undefined) return found.id;
   throw gpuMissing(engine, [gpu.uuid, gpu.pci].filter((text) => text !== undefined).join(' at '));
@@ -102,8 +108,11 @@ export function gpuIdFor(engine: HostEngineFacts, gpu: GpuNames): number {
 /** Refusal `gpu_not_in_engine`: the engine lists no such GPU. `asked`: the GPU as the request names it. */
 export function gpuMissing(engine: HostEngineFacts, asked: string): Refusal {
   const known = engine.gpus.map((gpu) => `${gpu.id}: ${gpu.uuid} ${gpu.pci}`);
-  const list = known.length === 0 ? 'no GPU at all' : known.join('; ');
-  const message = `the host engine with pid ${engine.pid} does not know GPU ${asked}; it has ${list}`;
+  const list = known.length === 0 ? 'no GPU that it can name' : known.join('; ');
+  const unread = (engine.unreadableGpus ?? []).map(
+    ({ id, because }) => `; it cannot read GPU ${id}: ${because}`,
+  );
+  const message = `the host engine with pid ${engine.pid} does not know GPU ${asked}; it has ${list}${unread.join('')}`;
   return new Refusal('gpu_not_in_engine', message, {
     field: 'gpu',
     value: asked,
@@ -112,6 +121,15 @@ export function gpuMissing(engine: HostEngineFacts, asked: string): Refusal {
     remedy:
       'see why the GPU is not in its container (NVIDIA_VISIBLE_DEVICES), or whether it was lost; a missing GPU is a finding itself',
   });
+}
+
+/** Nothing that the engine knows, while there is something else to find the GPU by. */
+function isUnknown(known: string, other: PciAddress | string | undefined): boolean {
+  return known === '' && other !== undefined;
+}
+
+function isUuid(left: string, right: string): boolean {
+  return left.toLowerCase() === right.toLowerCase();
 }
 
 function isAt(text: string, pci: PciAddress): boolean {

@@ -51,6 +51,31 @@ export const GpuFacts = Type.Object(
 );
 export type GpuFacts = Static<typeof GpuFacts>;
 
+/**
+ * What an engine reports of its GPUs beside those that it can name. Optional, because an older agent leaves them out.
+ */
+const discoveredGpus = {
+  unreadableGpus: Type.Optional(
+    Type.Array(
+      Type.Object({
+        id: Type.Integer({ description: "the engine's own number" }),
+        because: Type.String({ description: "dcgmi's words in place of the GPU" }),
+        lost: Type.Boolean({ description: 'DCGM answers that the GPU is lost (DCGM_ST_GPU_IS_LOST)' }),
+      }),
+      { description: 'GPUs that the engine counts but can neither address nor name' },
+    ),
+  ),
+  inactiveGpus: Type.Optional(
+    Type.String({ description: "dcgmi's note that the engine knows further GPUs, which are not active" }),
+  ),
+  gpuListIncomplete: Type.Optional(
+    Type.String({ description: 'why the list of GPUs may lack some; absent: it was read to its end' }),
+  ),
+};
+const DiscoveredGpus = Type.Object(discoveredGpus);
+/** What `dcgmi discovery -l` shows beside the GPUs that it names. */
+export type DiscoveredGpus = Static<typeof DiscoveredGpus>;
+
 /** A process that holds a DCGM host engine, found through /proc. */
 export const HostEngineFacts = Type.Object(
   {
@@ -67,11 +92,18 @@ export const HostEngineFacts = Type.Object(
     dcgmi: Type.Union([Type.String(), Type.Null()], { description: 'the client used for it' }),
     gpus: Type.Array(
       Type.Object({ id: Type.Integer(), name: Type.String(), pci: Type.String(), uuid: Type.String() }),
+      { description: 'those with an address or a UUID; what the engine does not know of one is empty' },
     ),
+    ...discoveredGpus,
     nma: Type.Object(
       {
         listening: Type.Boolean({ description: 'the monitoring agent watches this engine now' }),
         evidence: Type.String({ description: 'field group and watchers that show it' }),
+        answered: Type.Optional(
+          Type.Boolean({
+            description: 'the engine was asked and answered; absent: an older agent, not known',
+          }),
+        ),
       },
       { description: 'dcgm.md 1.9: field group `watch` {112,856,857,170,174}, watchers on 856' },
     ),

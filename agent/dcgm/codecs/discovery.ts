@@ -1,67 +1,138 @@
+import { parsePci } from '../../../shared/pci.ts';
+import type { DiscoveredGpus } from '../../../shared/schemas/inventory.ts';
+import { readGpuTable, type TableGpu } from './gpu-table.ts';
+
 /** A GPU as `dcgmi discovery -l` lists it; `id` is this engine's own number. */
 export type EngineGpu = {
   readonly id: number;
+  /** Empty: the engine does not know it. */
   readonly name: string;
-  /** As NVML spells it: `00000000:3B:00.0`. */
+  /** As NVML spells it: `00000000:3B:00.0`. Empty: the engine does not know it. */
   readonly pci: string;
+  /** Empty: the engine does not know it. */
   readonly uuid: string;
 };
 
-/** The table of `dcgmi discovery -l`; `problems` are lines that were not understood. */
-export type Discovery = {
+/** What `dcgmi discovery -l` printed about GPUs. */
+export type Discovery = DiscoveredGpus & {
+  /** Those that can be told from others: by PCI address, UUID or both. */
   readonly gpus: readonly EngineGpu[];
+  /** What was not understood or does not fit together, with dcgmi's own words. */
   readonly problems: readonly string[];
 };
 
 /** What the engine prints for a text that it cannot read from the driver any more. */
 const blank = '<<<NULL>>>';
 
+/** Before DCGM's own answer in an error row. */
+const returnLabel = 'Return: ';
+
+/** What dcgmi prints for DCGM_ST_GPU_IS_LOST (dcgm_structs.h, errorString). */
+const lostText = 'GPU is lost';
+
 /**
- * Reads `dcgmi discovery -l`. GPUs whose name, address and UUID are blank are left out and named as a problem: such
- * an engine stopped talking to the driver (it does so after a kernel-log line with Xid 119) until it is restarted.
+ * Reads `dcgmi discovery -l`. A GPU is kept with whatever identifies it; one with neither address nor UUID is in
+ * `unreadableGpus` with the words that stand in its place. An engine that prints blanks for every GPU stopped reading
+ * the driver (it does so after a kernel-log line with Xid 119) until it is restarted.
  */
 export function parseDiscovery(output: string): Discovery {
   const summary = /^(\d+) GPUs? found/m.exec(output);
-  if (summary === null) return { gpus: [], problems: ['the list of GPUs has an unknown shape'] };
-  const gpus = parseTable(output);
-  const blinded = gpus.filter((gpu) => [gpu.name, gpu.pci, gpu.uuid].includes(blank));
-  const problems: string[] = [];
-  if (blinded.length > 0) {
-    const ids = blinded.map((gpu) => gpu.id).join(', ');
+  if (summary === null) {
+    const because = `the list of GPUs has an unknown shape: ${quote(firstLine(output))}`;
+    return { gpus: [], problems: [because], gpuListIncomplete: because };
+  }
+  const table = readGpuTable(output);
+  const problems = [...table.problems];
+  const count = Number(summary[1]);
+  const incomplete: string[] = [];
+  if (table.gpus.length !== count) {
+    const because = `the engine counts ${count} GPUs and lists ${table.gpus.length}`;
+    problems.push(because);
+    if (table.gpus.length < count) incomplete.push(because);
+  }
+  const gpus: EngineGpu[] = [];
+  const unreadable: NonNullable<Discovery['unreadableGpus']> = [];
+  for (const row of table.gpus) {
+    const gpu = identityOf(row, problems);
+    if (gpu.pci !== '' || gpu.uuid !== '') gpus.push(gpu);
+    else unreadable.push({ id: row.id, because: whyUnreadable(row), lost: row.errors.some(saysLost) });
+  }
+  problems.push(...sharedIdentities(gpus));
+  const isBlind = table.gpus.length > 0 && table.gpus.every(isBlank);
+  if (isBlind) {
+    const ids = table.gpus.map(({ id }) => id).join(', ');
     problems.push(
       `the engine answers ${blank} for GPU ${ids}: it no longer reads the driver until it is restarted ` +
         '(a kernel-log line with Xid 119 does this)',
     );
   }
-  if (gpus.length !== Number(summary[1])) {
-    problems.push(`the engine counts ${summary[1]} GPUs and lists ${gpus.length}`);
-  }
-  return { gpus: gpus.filter((gpu) => !blinded.includes(gpu)), problems };
+  return {
+    gpus,
+    problems,
+    ...(unreadable.length === 0 ? {} : { unreadableGpus: unreadable }),
+    ...(table.inactive === undefined ? {} : { inactiveGpus: table.inactive }),
+    ...(incomplete.length === 0 ? {} : { gpuListIncomplete: incomplete.join('; ') }),
+  };
 }
 
-function parseTable(output: string): EngineGpu[] {
-  const gpus: { id: number; name: string; pci: string; uuid: string }[] = [];
-  let isGpuTable = false;
-  for (const line of output.split('\n')) {
-    const [, left, right] = /^\|([^|]*)\|(.*)\|\s*$/.exec(line)?.map((cell) => cell.trim()) ?? [];
-    if (left === undefined || right === undefined) continue;
-    // The CPU table has the same two columns.
-    if (right === 'Device Information') isGpuTable = left === 'GPU ID';
-    else if (isGpuTable) readRow(gpus, left, right);
-  }
-  return gpus;
+function identityOf(row: TableGpu, problems: string[]): EngineGpu {
+  const known = (label: string, isValid: (text: string) => boolean) => {
+    const text = row.members.get(label);
+    if (text === undefined || text === blank || text === '') return '';
+    if (isValid(text)) return text;
+    problems.push(`GPU ${row.id}: its ${label} ${quote(text)} is none`);
+    return '';
+  };
+  return {
+    id: row.id,
+    name: known('Name', () => true),
+    pci: known('PCI Bus ID', isPci),
+    uuid: known('Device UUID', (text) => /^GPU-\S+$/.test(text)),
+  };
 }
 
-function readRow(
-  gpus: { id: number; name: string; pci: string; uuid: string }[],
-  left: string,
-  right: string,
-): void {
-  if (/^\d+$/.test(left)) gpus.push({ id: Number(left), name: '', pci: '', uuid: '' });
-  const gpu = gpus.at(-1);
-  const [, label, value] = /^(Name|PCI Bus ID|Device UUID): *(.*)$/.exec(right) ?? [];
-  if (gpu === undefined || value === undefined) return;
-  if (label === 'Name') gpu.name = value;
-  if (label === 'PCI Bus ID') gpu.pci = value;
-  if (label === 'Device UUID') gpu.uuid = value;
+function isBlank({ members }: TableGpu): boolean {
+  return ['Name', 'PCI Bus ID', 'Device UUID'].every((label) => members.get(label) === blank);
+}
+
+function whyUnreadable({ errors, members }: TableGpu): string {
+  const returned = errors.find((text) => text.startsWith(returnLabel));
+  const others = errors.filter((text) => text !== returned).join(' ');
+  if (returned !== undefined) {
+    const answer = returned.slice(returnLabel.length).trim();
+    return others === '' ? answer : `${answer} (${others})`;
+  }
+  if (others !== '') return others;
+  if (members.size === 0) return 'the output holds nothing about it';
+  return [...members].map(([label, text]) => `${label}: ${text}`).join(', ');
+}
+
+function saysLost(text: string): boolean {
+  return text.includes(lostText);
+}
+
+/** Two numbers for one GPU: the output was mixed up, or the engine is. */
+function sharedIdentities(gpus: readonly EngineGpu[]): string[] {
+  return (['pci', 'uuid'] as const).flatMap((key) => {
+    const known = gpus.filter((gpu) => gpu[key] !== '');
+    const twice = known.filter((gpu, index) => known.findIndex((other) => other[key] === gpu[key]) < index);
+    return twice.map((gpu) => `GPU ${gpu.id}: another GPU of the list has ${gpu[key]} too`);
+  });
+}
+
+function isPci(text: string): boolean {
+  try {
+    parsePci(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function firstLine(output: string): string {
+  return output.split('\n').find((line) => line.trim() !== '') ?? '';
+}
+
+function quote(text: string): string {
+  return text.trim() === '' ? 'no text' : JSON.stringify(text.trim().slice(0, 200));
 }

@@ -5,9 +5,9 @@ import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import { asideFromEngine, injectedAt, isAboutGpus, isForEngine, problemsOf, seenProblem } from '../drill.ts';
 import { millis, podSource, present, renderPod, seen, seenCondition, seenInLog } from '../evidence.ts';
-import { engineOfNma, withoutInventory } from '../inventory.ts';
+import { engineOfNma, unreadRemedy, unreadText, withoutInventory } from '../inventory.ts';
 import { conditionOf, runningPod } from '../liveness.ts';
-import { nmaNamespace, restartPod } from '../names.ts';
+import { dcgmServerShell, nmaNamespace, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 const lostReason = 'DCGMError';
@@ -191,16 +191,37 @@ export const engineWithoutGpus: Rule = {
     if (engine === undefined || inventory.gpus.length === 0) return irrelevant;
     if (engine.gpus.length > 0)
       return refuted(`the engine with pid ${engine.pid} has ${engine.gpus.length} GPUs`);
+    const source = `agent ${facts.node.name} GetInventory`;
+    const listed = seen(facts, `${source} gpus`, inventory.gpus.map(({ uuid }) => uuid).join(', '));
+    if (engine.unreadableGpus !== undefined)
+      return proven({
+        summary: unreadText(engine),
+        evidence: [
+          ...engine.unreadableGpus.map(({ id, because }) =>
+            seen(facts, `${source} engines[pid ${engine.pid}].unreadableGpus`, `GPU ${id}: ${because}`),
+          ),
+          ...engine.problems.map((problem) =>
+            seen(facts, `${source} engines[pid ${engine.pid}].problems`, problem),
+          ),
+          listed,
+        ],
+        remedy: unreadRemedy(facts, engine),
+      });
+    if (engine.inactiveGpus !== undefined)
+      return proven({
+        summary: `The host engine with pid ${engine.pid} has no active GPU; it knows GPUs that are not active.`,
+        evidence: [
+          seen(facts, `${source} engines[pid ${engine.pid}].inactiveGpus`, engine.inactiveGpus),
+          listed,
+        ],
+        remedy: `See which GPUs are not active, and in what state they are: ${dcgmServerShell(facts)} dcgmi discovery -l -a.`,
+      });
     if (engine.problems.length > 0)
       return unknown(`the engine’s GPUs could not be listed: ${engine.problems.join('; ')}`);
-    const source = `agent ${facts.node.name} GetInventory`;
     return likely({
       summary: `The host engine with pid ${engine.pid} sees no GPU, while NVML sees ${inventory.gpus.length}: its container was started without the NVIDIA runtime.`,
-      evidence: [
-        seen(facts, `${source} engines[pid ${engine.pid}].gpus`, '0'),
-        seen(facts, `${source} gpus`, inventory.gpus.map(({ uuid }) => uuid).join(', ')),
-      ],
-      remedy: `Give dcgm-server the NVIDIA runtime class, then check: kubectl -n ${nmaNamespace(facts)} exec ${facts.nma.dcgmServer.pod?.name ?? 'DCGM-SERVER-POD'} -- dcgmi discovery -l.`,
+      evidence: [seen(facts, `${source} engines[pid ${engine.pid}].gpus`, '0'), listed],
+      remedy: `Give dcgm-server the NVIDIA runtime class, then check: ${dcgmServerShell(facts)} dcgmi discovery -l.`,
     });
   },
 };

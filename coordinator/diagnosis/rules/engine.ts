@@ -21,6 +21,8 @@ import { irrelevant, type Judgement, proven, type Rule, refuted, unknown } from 
 type Engine = Pick<HostEngineFacts, 'pid' | 'podUid' | 'address'> & {
   readonly listened: boolean;
   readonly proof: string;
+  /** The engine was asked who listens and answered; undefined: an older agent does not say. */
+  readonly answered: boolean | undefined;
   readonly problems: readonly string[];
 };
 
@@ -76,7 +78,7 @@ function listenedTarget(facts: Facts): Judgement {
   const engines = enginesOf(facts);
   if (engines === undefined) return unknown('the host engines of the node could not be listed');
   const right = engines.find(({ listened }) => listened);
-  const open = engines.flatMap(({ problems }) => problems);
+  const open = engines.flatMap(({ answered, problems }) => (answered === true ? [] : problems));
   if (right === undefined && open.length > 0)
     return unknown(`whether NMA listens could not be found out: ${open.join('; ')}`);
   return right === undefined
@@ -118,9 +120,9 @@ function deafTarget(facts: Facts): DeafTarget | undefined {
   return { asked, engines, evidence: [] };
 }
 
-/** An engine that could not be asked may be NMA's all the same. */
-function isSurelyDeaf({ listened, problems }: Engine): boolean {
-  return !listened && problems.length === 0;
+/** An engine that could not be asked may be NMA's all the same; one that has trouble with a GPU only was asked. */
+function isSurelyDeaf({ listened, answered, problems }: Engine): boolean {
+  return !listened && (answered ?? problems.length === 0);
 }
 
 function askedEngine(facts: Facts, engines: readonly Engine[]): Engine | undefined {
@@ -143,6 +145,7 @@ function enginesOf({ agent }: Facts): readonly Engine[] | undefined {
     address,
     listened: nma.listening,
     proof: nma.evidence,
+    answered: nma.answered,
     problems,
   }));
 }
@@ -157,6 +160,7 @@ function enginesOfRefusal({ details }: Problem): readonly Engine[] | undefined {
     address: String(engine.address ?? 'an unknown address'),
     listened: engine.listened === true,
     proof: String(engine.evidence ?? 'no evidence given'),
+    answered: undefined,
     problems: [],
   }));
 }

@@ -1,13 +1,16 @@
 import type { GpuIdentities, HostEngineFacts, Inventory } from '../../../shared/schemas/inventory.ts';
-import { isUnread } from '../../view/facts.ts';
+import type { Evidence } from '../../store/explanation.ts';
+import { type Facts, isUnread } from '../../view/facts.ts';
 import { isAboutGpus } from '../drill.ts';
-import { seen } from '../evidence.ts';
-import { engineOfNma, withoutInventory } from '../inventory.ts';
+import { present, seen } from '../evidence.ts';
+import { engineOfNma, unreadRemedy, unreadText, withoutInventory } from '../inventory.ts';
+import { dcgmServerShell } from '../names.ts';
 import { irrelevant, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 /**
- * NVML and NMA's host engine list different GPUs: one has fallen off the bus, or the engine was started before the
- * driver knew it. What is injected for such a GPU has nowhere to go; for another one it is a finding besides.
+ * NVML and NMA's host engine do not have the same GPUs: one has fallen off the bus, the engine cannot read it or counts
+ * it as not active, or the engine was started before the driver knew it. What is injected for such a GPU has nowhere to
+ * go; for another one it is a finding besides.
  */
 export const gpuMissing: Rule = {
   code: 'gpu-missing',
@@ -22,35 +25,67 @@ export const gpuMissing: Rule = {
     // An engine without any GPU is a cause of its own.
     if (engine === undefined || engine.gpus.length === 0) return irrelevant;
     const nvml = inventory.capabilities.find(({ name }) => name === 'nvml');
-    if (nvml?.available === false)
-      return unknown(`NVML does not answer: ${nvml.because ?? 'it does not say why'}`);
-    const missing = inventory.identities.filter((gpu) => isMissing(gpu, engine));
+    const isNvmlThere = nvml?.available !== false;
+    const missing = isNvmlThere ? inventory.identities.filter((gpu) => isMissing(gpu, engine)) : [];
+    const { unreadableGpus: unread = [], inactiveGpus: inactive, gpuListIncomplete: incomplete } = engine;
     const counts = `NVML lists ${inventory.gpus.length}, the host engine with pid ${engine.pid} ${engine.gpus.length}`;
-    if (missing.length === 0) return refuted(`${counts} GPUs, and they are the same`);
+    if (missing.length === 0 && unread.length === 0 && inactive === undefined) {
+      if (!isNvmlThere) return unknown(`NVML does not answer: ${nvml?.because ?? 'no reason given'}`);
+      if (incomplete !== undefined)
+        return unknown(`the list of the host engine with pid ${engine.pid} may lack some: ${incomplete}`);
+      return refuted(`${counts} GPUs, and they are the same`);
+    }
     const source = `agent ${facts.node.name} GetInventory`;
+    const engineSource = `${source} engines[pid ${engine.pid}]`;
     return proven({
-      summary: `${counts} GPUs, and not the same: ${missing.map(describe).join('. ')}.`,
-      evidence: [
-        seen(facts, `${source} gpus`, listOf(inventory)),
-        seen(
-          facts,
-          `${source} engines[pid ${engine.pid}].gpus`,
-          engine.gpus.map(({ uuid }) => uuid).join(', '),
+      summary: present(
+        unread.length === 0 ? undefined : unreadText(engine),
+        inactive === undefined
+          ? undefined
+          : `The host engine with pid ${engine.pid} lists ${engine.gpus.length} active GPUs and knows others that are not active.`,
+        missing.length === 0
+          ? undefined
+          : `${counts} GPUs, and not the same: ${missing.map(describe).join('. ')}.`,
+      ).join(' '),
+      evidence: present<Evidence>(
+        isNvmlThere ? seen(facts, `${source} gpus`, listOf(inventory)) : undefined,
+        seen(facts, `${engineSource}.gpus`, engine.gpus.map(({ uuid, pci }) => uuid || pci).join(', ')),
+        ...unread.map(({ id, because }) =>
+          seen(facts, `${engineSource}.unreadableGpus`, `GPU ${id}: ${because}`),
         ),
+        inactive === undefined ? undefined : seen(facts, `${engineSource}.inactiveGpus`, inactive),
         ...missing.map((gpu) => seen(facts, `${source} identities`, describe(gpu))),
-      ],
-      remedy:
-        'A GPU that NVML lacks has fallen off the bus or is bound to another driver: read the kernel log (TailKernelLog, ' +
-        'match NVRM), then replace the node. One that the engine lacks comes back when its pod is started again.',
+      ),
+      remedy: remedyFor(facts, engine, missing),
       aside: !isRefusedForIt(facts.drill?.refusal?.reason),
     });
   },
 };
 
+/** A list that was cut off lacks nothing for certain. */
 function isMissing({ uuid, pci, nvmlIndex, dcgm }: GpuIdentities, engine: HostEngineFacts): boolean {
   const isLost = uuid === '' && pci === '';
   const isListed = dcgm.some(({ enginePid }) => enginePid === engine.pid);
-  return isLost || isListed !== (nvmlIndex !== null);
+  if (isLost) return true;
+  return isListed ? nvmlIndex === null : nvmlIndex !== null && engine.gpuListIncomplete === undefined;
+}
+
+function remedyFor(facts: Facts, engine: HostEngineFacts, missing: readonly GpuIdentities[]): string {
+  const { unreadableGpus: unread = [], inactiveGpus: inactive } = engine;
+  const lacked = missing.some(({ nvmlIndex }) => nvmlIndex === null);
+  const lacking = missing.some(({ nvmlIndex }) => nvmlIndex !== null);
+  return present(
+    unread.length === 0 ? undefined : unreadRemedy(facts, engine),
+    inactive === undefined
+      ? undefined
+      : `See which GPUs are not active, and in what state they are: ${dcgmServerShell(facts)} dcgmi discovery -l -a.`,
+    lacked
+      ? 'A GPU that NVML lacks has fallen off the bus or is bound to another driver: read the kernel log (TailKernelLog, match NVRM), then replace the node.'
+      : undefined,
+    lacking && unread.length === 0 && inactive === undefined
+      ? 'A GPU that the engine lacks comes back when its pod is started again.'
+      : undefined,
+  ).join(' ');
 }
 
 function describe({ uuid, pci, problem }: GpuIdentities): string {

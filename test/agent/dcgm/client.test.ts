@@ -187,6 +187,21 @@ t.test('a blinded engine is said to be one', async (t) => {
   t.match(await dcgm.list(), [{ gpus: { length: 2 }, problems: [] }], '200 KB behind the table do no harm');
 });
 
+t.test('F5: a list that ends with an error code keeps the GPUs that stood in it', async (t) => {
+  const { dcgm, stub } = await setUp(t);
+  await stub.configure({ mode: 'denylist' });
+  t.match(await dcgm.list(), [
+    {
+      gpus: { length: 2 },
+      nma: { answered: true },
+      problems: [
+        'the list ended with DCGM_ST_MODULE_NOT_LOADED (-33)',
+        'Error: Cannot get NvSwitch list from remote node. Return: This request is serviced by a module of DCGM that is not currently loaded',
+      ],
+    },
+  ]);
+});
+
 t.test('an aborted order says so and leaves the slot as it was', async (t) => {
   const { dcgm, engine } = await setUp(t);
   const reason = new Error('shutting down');

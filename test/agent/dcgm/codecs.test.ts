@@ -95,6 +95,71 @@ t.test('discovery', async (t) => {
   t.match(parseDiscovery('Segmentation fault'), { problems: ['the list of GPUs has an unknown shape'] });
 });
 
+t.test('F5: what cannot be read is named, and the rest is kept', async (t) => {
+  const second = (rows: string) => table(`${healthy.split('\n').slice(4, 8).join('\n')}\n${rows}`);
+  const row = (id: string, text: string) => `| ${id.padEnd(6)} | ${text.padEnd(68)} |\n`;
+  const whole = parseDiscovery(healthy).gpus;
+
+  // (b), as in NVIDIA/DCGM#229.
+  const nameless = parseDiscovery(
+    second(
+      row('1', 'Name: <<<NULL>>>') +
+        row('', 'PCI Bus ID: 00000000:04:00.0') +
+        row('', 'Device UUID: GPU-00000000-feed-beef-cafe-000000000001'),
+    ),
+  );
+  t.same(nameless, { gpus: [whole[0], { ...whole[1], name: '' }], problems: [] });
+
+  // (c), the rows of DCGM dcgmi/Query.cpp.
+  const lost = parseDiscovery(
+    second(row('1', 'Error: Cannot get device attributes for GPU.') + row('', 'Return: GPU is lost')),
+  );
+  t.same(lost, {
+    gpus: [whole[0]],
+    problems: [],
+    unreadableGpus: [
+      { id: 1, because: 'GPU is lost (Error: Cannot get device attributes for GPU.)', lost: true },
+    ],
+  });
+
+  // (d)
+  const note = 'Use -a flag to show all GPUs, including those that are not active.';
+  t.match(parseDiscovery(healthy.replace('(Active).', `(Active).\n${note}`)), {
+    gpus: whole,
+    problems: [],
+    inactiveGpus: note,
+  });
+
+  // A later dcgmi with a column and a member more.
+  const later = healthy
+    .replace(/^(\| GPU ID.*|\| [01 ] .*)$/gm, '$1 Active |')
+    .replace(/^(\| 1 .*)$/m, '$1\n|        | Serial Number: 1650522003820 | Active |');
+  t.same(parseDiscovery(later), { gpus: whole, problems: [] });
+
+  // One blank GPU beside a healthy one is no sign of an Xid 119, which blinds the engine for all.
+  const one = parseDiscovery(
+    second(
+      row('1', 'Name: <<<NULL>>>') + row('', 'PCI Bus ID: <<<NULL>>>') + row('', 'Device UUID: <<<NULL>>>'),
+    ),
+  );
+  t.match(one, {
+    gpus: [whole[0]],
+    problems: [],
+    unreadableGpus: [{ id: 1, because: /<<<NULL>>>/, lost: false }],
+  });
+
+  const cut = parseDiscovery(healthy.slice(0, healthy.indexOf('| 1 ')));
+  t.same(cut, {
+    gpus: [whole[0]],
+    problems: ['the engine counts 2 GPUs and lists 1'],
+    gpuListIncomplete: 'the engine counts 2 GPUs and lists 1',
+  });
+  t.match(parseDiscovery(healthy.replace('Device UUID: GPU-00000000-feed-beef-cafe-000000000001', 'ERR!')), {
+    gpus: [{}, { pci: '00000000:04:00.0', uuid: '' }],
+    problems: [/not understood: .*ERR!/],
+  });
+});
+
 t.test('injection', async (t) => {
   const refused = 'Error: Unable to inject info. Return: Bad parameter passed to function\n';
   const unreachable =

@@ -37,7 +37,7 @@ export type StubEngine = {
   readonly pid: number;
   readonly port: number;
   readonly process: ChildProcess;
-  /** Sets `version`, `mode` (ok, hang, die, lying, blinded, flood) or `gpus`. */
+  /** Sets `version`, `mode` (ok, hang, die, lying, blinded, denylist, flood) or `gpus`. */
   configure(set: Record<string, unknown>): Promise<void>;
   /** Connects or disconnects a node monitoring agent. */
   nma(connected: boolean): Promise<void>;

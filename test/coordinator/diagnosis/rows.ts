@@ -1,5 +1,6 @@
 import type { DrillFacts, Facts } from '../../../coordinator/view/facts.ts';
 import { parseCall } from '../../../shared/orders/call.ts';
+import type { Inventory } from '../../../shared/schemas/inventory.ts';
 import type { EngineSelector, MethodCall } from '../../../shared/schemas/order.ts';
 import type { SurfaceResult, Sustained } from '../../../shared/schemas/receipt.ts';
 import {
@@ -41,6 +42,7 @@ export type Said =
 
 export type RuleRow = readonly [code: string, name: string, said: Said, facts: Facts, text?: RegExp];
 
+const [gpuFacts] = inventory().gpus as [Inventory['gpus'][number]];
 const annotated = {
   namespace: 'kube-system',
   name: 'eks-node-monitoring-agent',
@@ -1305,6 +1307,90 @@ export const ruleRows: readonly RuleRow[] = [
       },
     }),
     /no library/,
+  ],
+  // F5 of field-cases.md: what dcgmi prints in place of a GPU, and that its list may be a part only.
+  [
+    'gpu-missing',
+    'F5 (c): the engine cannot read a GPU',
+    'proven aside',
+    facts({
+      agent: {
+        inventory: inventory({
+          engines: [engine({ unreadableGpus: [{ id: 1, because: 'GPU is lost', lost: true }] })],
+        }),
+      },
+    }),
+    /cannot read GPU 1: GPU is lost\./,
+  ],
+  [
+    'gpu-missing',
+    'F5 (d): more GPUs than the active ones',
+    'proven aside',
+    facts({ agent: { inventory: inventory({ engines: [engine({ inactiveGpus: 'Use -a flag' })] }) } }),
+    /lists 1 active GPUs and knows others that are not active/,
+  ],
+  [
+    'gpu-missing',
+    'F5: a list that was cut off lacks nothing for certain',
+    'unknown',
+    facts({
+      agent: {
+        inventory: inventory({
+          gpus: [0, 1].map((index) => ({
+            ...gpuFacts,
+            index,
+            uuid: `GPU-${index + 1}`,
+            pci: `00000000:3${index}:00.0`,
+          })),
+          engines: [
+            engine({
+              gpus: [{ id: 0, name: '', pci: '00000000:30:00.0', uuid: 'GPU-1' }],
+              gpuListIncomplete: 'the engine counts 2 GPUs and lists 1',
+            }),
+          ],
+        }),
+      },
+    }),
+    /may lack some: the engine counts 2 GPUs and lists 1/,
+  ],
+  [
+    'engine-without-gpus',
+    'F5: it can read none of its GPUs',
+    'proven',
+    facts({
+      agent: {
+        inventory: inventory({
+          engines: [engine({ gpus: [], unreadableGpus: [{ id: 0, because: 'GPU is lost', lost: true }] })],
+        }),
+      },
+    }),
+    /cannot read GPU 0: GPU is lost\./,
+  ],
+  [
+    'engine-without-gpus',
+    'F5: none is active',
+    'proven',
+    facts({
+      agent: { inventory: inventory({ engines: [engine({ gpus: [], inactiveGpus: 'Use -a flag' })] }) },
+    }),
+    /has no active GPU/,
+  ],
+  [
+    'nobody-listens',
+    'F5: an engine that has trouble with a GPU was asked all the same',
+    'proven',
+    facts({
+      agent: {
+        inventory: inventory({
+          engines: [
+            engine({
+              nma: { listening: false, evidence: 'no field group "watch"', answered: true },
+              problems: ['the list ended with DCGM_ST_MODULE_NOT_LOADED (-33)'],
+            }),
+          ],
+        }),
+      },
+    }),
   ],
   ['gpu-missing', 'no inventory', 'unknown', facts({ agent: { inventory: unread } })],
   ['gpu-missing', 'a drill without GPU', 'irrelevant', facts({ drill: silentLockup() })],

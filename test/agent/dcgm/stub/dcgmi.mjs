@@ -62,6 +62,12 @@ async function discovery() {
       row('', `Device UUID: ${show(gpu.uuid)}`) +
       rule,
   );
+  const head = `${gpus.length} GPUs found (Active).\n${table('GPU ID', body.join(''))}`;
+  // As in KempnerInstitute/kempnerpulse#15: the NvSwitch module is on the engine's deny list.
+  if (mode === 'denylist') {
+    const answer = 'This request is serviced by a module of DCGM that is not currently loaded';
+    return end(223, `${head}Error: Cannot get NvSwitch list from remote node. Return: ${answer}\n`);
+  }
   const flood = mode === 'flood' ? 'x'.repeat(99).concat('\n').repeat(2048) : '';
   end(
     0,
