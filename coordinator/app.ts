@@ -13,24 +13,25 @@ import type { Agents } from './agents/port.ts';
 import { faults, notOffered } from './catalogue/catalogue.ts';
 import type { FaultRow } from './catalogue/row.ts';
 import { assertCatalogue } from './catalogue/validate.ts';
-import { assertCrdsInstalled, assertNamespaceExists } from './cluster/crds.ts';
+import { holdLease } from './cluster/lease.ts';
 import type { Cluster } from './cluster/port.ts';
 import { rules } from './diagnosis/rules.ts';
 import { links as allLinks, type LinkRow } from './drill/links.ts';
-import { optInLabel, optInValue } from './plan/select.ts';
 import { registerExperimentRoutes } from './routes/experiments.ts';
 import { registerFaultRoutes } from './routes/faults.ts';
 import { createExperimentFeed } from './routes/feed.ts';
 import { registerNodeRoutes } from './routes/nodes.ts';
 import { completed } from './routes/openapi.ts';
 import { formatProblem } from './routes/problem.ts';
-import { holdLease } from './run/lease.ts';
 import { createRunnerMetrics } from './run/metrics.ts';
 import { createPlanner } from './run/planner.ts';
 import { runExperiments } from './run/runner.ts';
+import { assertCrdsInstalled, assertNamespaceExists } from './store/crds.ts';
 import { createStore } from './store/store.ts';
 import { createCollector } from './view/collect.ts';
 import { createKnownStore } from './view/known-store.ts';
+import { optInLabel, optInValue } from './view/node.ts';
+import { createReadNode } from './view/read-node.ts';
 import type { View } from './view/view.ts';
 import { createWatcher } from './view/watcher.ts';
 
@@ -137,6 +138,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
         links,
         store,
         watcher,
+        readNode: createReadNode(cluster),
         collector,
         planner,
         metrics: runnerMetrics,

@@ -1,11 +1,11 @@
 import { fieldTickMs, firstTickJitter, healthTickMs } from '../../shared/nma-timing.ts';
-import type { Expectation, Via } from '../store/expectation.ts';
 import type { ChannelReaction, ChannelWork } from './channels/channel.ts';
 import { dcgmField, dcgmValue } from './channels/dcgm.ts';
 import { engineLoss } from './channels/engine-loss.ts';
 import { kernelMessage } from './channels/kernel-message.ts';
 import { journal, logFile } from './channels/logs.ts';
 import { cascade, sxid, xid } from './channels/xid.ts';
+import type { Expectation, Via } from './expectation.ts';
 import { reactionWindow } from './nma/windows.ts';
 import type { Channel } from './row.ts';
 

@@ -1,11 +1,11 @@
 import type { Surface } from '../../shared/schemas/receipt.ts';
-import { type DocumentedRepair, documentedRepair } from '../repair/documented.ts';
 import type { ChannelReaction } from './channels/channel.ts';
 import { xidReactions } from './channels/xid.ts';
 import { channelOf, expectationOf } from './channels.ts';
 import { type NmaVersion, nmaVersions } from './nma/versions.ts';
 import { reactionWindow } from './nma/windows.ts';
 import { exampleParameters, type Parameters, resolveParameters } from './parameters.ts';
+import { type DocumentedRepair, documentedRepair } from './repair/documented.ts';
 import type { FaultRow } from './row.ts';
 
 /** A row, and what a healthy cluster does about it in each version of the monitoring agent. */

@@ -1,5 +1,4 @@
 import { compareVersions } from '../../shared/compare-versions.ts';
-import type { DocumentedRepair } from '../repair/documented.ts';
 import {
   describeFault,
   describeXids,
@@ -9,6 +8,7 @@ import {
 } from './describe.ts';
 import { gpuConditionType } from './nma/conditions.ts';
 import { type NmaVersion, nmaVersions } from './nma/versions.ts';
+import type { DocumentedRepair } from './repair/documented.ts';
 import type { FaultRow, NotOfferedRow, ParameterRow } from './row.ts';
 
 /** Versions that are known from their own source or release notes: an account says too little for reactions. */

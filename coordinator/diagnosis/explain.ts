@@ -1,4 +1,4 @@
-import { causeOf, type ReasonVerdict, type Refusal } from '../../shared/errors.ts';
+import type { ReasonVerdict } from '../../shared/errors.ts';
 import type { ChainLink } from '../store/experiment.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
@@ -120,22 +120,6 @@ function withReaction(facts: Facts, what: { readonly text: string; readonly sour
     match: true,
   } as const;
   return { ...facts, drill: { ...drill, timeline: [...drill.timeline, entry] } };
-}
-
-/** A request that the coordinator itself refuses: no order was sent. REST and `kubectl apply` answer the same. */
-export function explainRequest(
-  refusal: Refusal,
-  seenAt: { readonly source: string; readonly at: string },
-): Explanation {
-  const { reason, message, details } = refusal;
-  return {
-    code: causeOf(reason),
-    summary: `Refused, nothing was injected: ${message}.`.replace(/\.\.$/, '.'),
-    evidence: [{ source: seenAt.source, observed: `${reason}: ${message}`, at: seenAt.at }],
-    remedy: details.remedy ?? 'Correct what the message names, then drill again.',
-    refuted: [],
-    alsoFound: [],
-  };
 }
 
 function judgeAll(facts: Facts, rules: readonly Rule[]): readonly Judged[] {

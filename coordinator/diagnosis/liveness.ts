@@ -1,7 +1,7 @@
 import { heartbeatStaleMs } from '../../shared/nma-timing.ts';
 import { eventSource, monitors } from '../catalogue/nma/conditions.ts';
 import { restartWindow } from '../catalogue/nma/windows.ts';
-import type { TimelineEntry } from '../store/expectation.ts';
+import type { TimelineEntry } from '../store/timeline.ts';
 import type { Facts, PodFacts } from '../view/facts.ts';
 import type { NodeCondition } from '../view/node.ts';
 import { injectedAt, isAfterInjection } from './drill.ts';

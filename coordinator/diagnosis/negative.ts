@@ -1,4 +1,4 @@
-import type { Expectation } from '../store/expectation.ts';
+import type { Expectation } from '../catalogue/expectation.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import type { Facts } from '../view/facts.ts';
 import { injectedOn, problemsOf, seenInjection, seenProblem, windowOf } from './drill.ts';

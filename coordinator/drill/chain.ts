@@ -3,7 +3,7 @@ import { Refusal } from '../../shared/errors.ts';
 import { scheduledMs } from '../../shared/orders/call.ts';
 import type { AgentOrder } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
-import type { Expectation } from '../store/expectation.ts';
+import type { Expectation } from '../catalogue/expectation.ts';
 import type { Baseline, ChainLink, InjectionSpec, InjectionStatus, LinkStatus } from '../store/experiment.ts';
 import type { Finding, LinkRow } from './links.ts';
 

@@ -11,10 +11,10 @@ import {
 } from '../diagnosis/negative.ts';
 import type { Rule } from '../diagnosis/rule.ts';
 import { rules as allRules } from '../diagnosis/rules.ts';
-import type { TimelineEntry, Verdict } from '../store/expectation.ts';
 import type { ChainLink } from '../store/experiment.ts';
 import type { Explanation } from '../store/explanation.ts';
 import type { Injection } from '../store/store.ts';
+import type { TimelineEntry, Verdict } from '../store/timeline.ts';
 import type { DrillFacts, Facts } from '../view/facts.ts';
 import { faultOf, isNegative, knownOf, orderBefore } from './chain.ts';
 import { nodeGone, passOnGoneNode, receiptEvidence } from './gone.ts';

@@ -1,3 +1,4 @@
+import { causeOf, type Refusal } from '../../shared/errors.ts';
 import { findFault } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import type { Explanation } from '../store/explanation.ts';
@@ -51,6 +52,22 @@ export function endedBy(
       ...(trouble === undefined ? [] : [{ source: 'last failure', observed: trouble, at }]),
     ],
     remedy: remedyOf(stage, injection, rows),
+    refuted: [],
+    alsoFound: [],
+  };
+}
+
+/** A request that the coordinator itself refuses: no order was sent. REST and `kubectl apply` answer the same. */
+export function explainRequest(
+  refusal: Refusal,
+  seenAt: { readonly source: string; readonly at: string },
+): Explanation {
+  const { reason, message, details } = refusal;
+  return {
+    code: causeOf(reason),
+    summary: `Refused, nothing was injected: ${message}.`.replace(/\.\.$/, '.'),
+    evidence: [{ source: seenAt.source, observed: `${reason}: ${message}`, at: seenAt.at }],
+    remedy: details.remedy ?? 'Correct what the message names, then drill again.',
     refuted: [],
     alsoFound: [],
   };

@@ -1,14 +1,9 @@
+import type { Expectation } from '../catalogue/expectation.ts';
 import { combinedPrefix } from '../catalogue/nma/conditions.ts';
-import type { Expectation, TimelineEntry } from '../store/expectation.ts';
 import type { Baseline } from '../store/experiment.ts';
-import { conditionEntry, eventEntry } from '../store/timeline-entries.ts';
-import type { NodeCondition, NodeEvent } from '../view/node.ts';
-
-/** What a node looks like now, as far as a reaction can show there. */
-export type Observation = {
-  readonly conditions: readonly NodeCondition[];
-  readonly events: readonly NodeEvent[];
-};
+import type { TimelineEntry } from '../store/timeline.ts';
+import type { NodeCondition, NodeEvent, Observation } from '../view/node.ts';
+import { conditionEntry, eventEntry } from '../view/timeline-entries.ts';
 
 /** The reaction as it was seen, and what tells it from the baseline. */
 export type Match = { readonly entry: TimelineEntry; readonly source: string; readonly how: string };

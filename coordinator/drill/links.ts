@@ -1,9 +1,10 @@
 import type { AgentOrder } from '../../shared/schemas/order.ts';
 import type { ChannelReaction } from '../catalogue/channels/channel.ts';
 import { expectationOf } from '../catalogue/channels.ts';
-import type { Expectation } from '../store/expectation.ts';
+import type { Expectation } from '../catalogue/expectation.ts';
 import type { Baseline, ChainLink, ExpectationInput, InjectionStatus } from '../store/experiment.ts';
-import { findReaction, type Match, type Observation } from './judge.ts';
+import type { Observation, SeenNode } from '../view/node.ts';
+import { findReaction, type Match } from './judge.ts';
 import { judgeNone } from './none.ts';
 
 /** What a link's row may look at when the chain of one node is planned. */
@@ -16,9 +17,6 @@ export type LinkPlanInput = {
   /** Everything that a healthy monitoring agent shows for this order, the expected reaction first. */
   readonly reacting: readonly ChannelReaction[];
 };
-
-/** One node as it is seen while a link is awaited. `isGone`: there is no such node, or another one of its name. */
-export type SeenNode = Observation & { readonly isGone: boolean };
 
 /** What a link is judged by, beside what is seen now. */
 export type LinkPast = {

@@ -1,6 +1,7 @@
-import type { Expectation } from '../store/expectation.ts';
+import type { Expectation } from '../catalogue/expectation.ts';
 import type { Baseline } from '../store/experiment.ts';
-import { conditionMatch, findEvent, isExpectedText, type Match, type Observation } from './judge.ts';
+import type { Observation } from '../view/node.ts';
+import { conditionMatch, findEvent, isExpectedText, type Match } from './judge.ts';
 
 /** What a negative drill sees: `violated` is a reaction that must not be there. */
 export type NoneJudgement =

@@ -1,7 +1,7 @@
-import type { Verdict } from '../store/expectation.ts';
 import type { ExperimentStatus, InjectionStatus } from '../store/experiment.ts';
 import type { Explanation } from '../store/explanation.ts';
 import { injectedByAny } from '../store/injected.ts';
+import type { Verdict } from '../store/timeline.ts';
 
 /** How an experiment ended, from the ends of its injections. */
 export type Summary = Required<Pick<ExperimentStatus, 'verdict' | 'counts' | 'injected' | 'causes'>> &

@@ -2,11 +2,11 @@ import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { ChannelReaction, Work as ChannelWork, ReactsOn } from '../catalogue/channels/channel.ts';
 import { channelOf, expectationOf } from '../catalogue/channels.ts';
+import type { Expectation } from '../catalogue/expectation.ts';
 import { onlyPluginOf } from '../catalogue/nma/conditions.ts';
 import { detectionOf } from '../catalogue/nma/known-reasons.ts';
 import { nmaVersions } from '../catalogue/nma/versions.ts';
 import type { FaultRow } from '../catalogue/row.ts';
-import type { Expectation } from '../store/expectation.ts';
 import type { ExpectationInput } from '../store/experiment.ts';
 import { negativeExpectation } from './negative.ts';
 

@@ -6,12 +6,12 @@ import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
 import type { AgentOrder, GpuSelector, MethodCall } from '../../shared/schemas/order.ts';
 import type { ChannelReaction } from '../catalogue/channels/channel.ts';
 import { channelOf, expectationOf } from '../catalogue/channels.ts';
+import type { Expectation } from '../catalogue/expectation.ts';
 import { gpuConditionType, monitors } from '../catalogue/nma/conditions.ts';
 import type { NmaVersion } from '../catalogue/nma/versions.ts';
 import { reactionWindow } from '../catalogue/nma/windows.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import { renderExpectation } from '../drill/links.ts';
-import type { Expectation } from '../store/expectation.ts';
 import type { ChainLink, ExpectationInput } from '../store/experiment.ts';
 
 /** Longer than a healthy agent needs for a policy's condition (nma.md §2.3), with a slow API server. */

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { AgentOrder } from '../../shared/schemas/order.ts';
 import { Surface } from '../../shared/schemas/receipt.ts';
-import { Expectation } from '../store/expectation.ts';
+import { Expectation } from '../catalogue/expectation.ts';
 import { ChainLink } from '../store/experiment.ts';
 
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T, description: string) =>

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Refusal } from '../../shared/errors.ts';
 import type { Target } from '../store/experiment.ts';
+import { optInLabel, optInValue } from '../view/node.ts';
 
 /** What selection needs to know of a node. */
 export type Candidate = {
@@ -22,11 +23,6 @@ export type Selection = {
   /** Every other node, with the reason. */
   readonly skipped: readonly { readonly node: string; readonly because: string }[];
 };
-
-/** Nodes opt in: nothing is ever written on a node that does not carry this label. */
-export const optInLabel = 'xidrill.dev/drill';
-/** Value of the label xidrill.dev/drill. */
-export const optInValue = 'allowed';
 
 /**
  * Picks the target nodes. The same nodes, target and seed give the same choice, in any order of `nodes`: each node is

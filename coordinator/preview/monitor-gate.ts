@@ -1,8 +1,8 @@
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
+import type { PluginName } from '../catalogue/expectation.ts';
 import { isNeuronInstance } from '../catalogue/nma/conditions.ts';
 import { judgingVersion, type TargetContext } from '../plan/context.ts';
 import type { Reading } from '../plan/schema.ts';
-import type { PluginName } from '../store/expectation.ts';
 
 /** What is known of the node's versions and GPU. */
 export type ReaderContext = {

@@ -9,10 +9,10 @@ import { type Part, recordOf } from '../../shared/orders/script.ts';
 import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
 import type { GpuSelector, MethodCall } from '../../shared/schemas/order.ts';
 import { assertKernelLogRisk, mayHoldXid, xidFieldOf } from '../../shared/xid/guard.ts';
+import { type Expectation, engineVias } from '../catalogue/expectation.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import { identifyIn, judgingVersion, nvmlAnswerOf, type TargetContext } from '../plan/context.ts';
 import type { PlannedRefusal } from '../plan/schema.ts';
-import { type Expectation, engineVias } from '../store/expectation.ts';
 import { nmaGate } from './monitor-gate.ts';
 import { withoutStandIn } from './writes.ts';
 

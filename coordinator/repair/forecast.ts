@@ -1,5 +1,3 @@
-import type { Evidence } from '../store/explanation.ts';
-import { type Facts, isUnread } from '../view/facts.ts';
 import {
   type ConditionRow,
   conditionRows,
@@ -7,7 +5,9 @@ import {
   managedGroupLimits,
   type RepairAction,
   reasonRows,
-} from './actions.ts';
+} from '../catalogue/repair/actions.ts';
+import type { Evidence } from '../store/explanation.ts';
+import { type Facts, isUnread } from '../view/facts.ts';
 
 /** Who would repair the node. A managed node group's repair is opt-in, that of Auto Mode is always on. */
 export type RepairController = 'EKS managed node group auto repair' | 'EKS Auto Mode' | 'Karpenter';

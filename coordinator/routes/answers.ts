@@ -1,7 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { Receipt } from '../../shared/schemas/receipt.ts';
 import { faultOf, knownOf, plannedLinks } from '../drill/chain.ts';
-import { Latency, VerdictSchema } from '../store/expectation.ts';
 import {
   Counts,
   ExpectationInput,
@@ -16,6 +15,7 @@ import {
 import { Explanation } from '../store/explanation.ts';
 import { type Injected, InjectedSchema, injectedByAny } from '../store/injected.ts';
 import type { Experiment, Injection } from '../store/store.ts';
+import { Latency, VerdictSchema } from '../store/timeline.ts';
 
 const optionalVerdict = Type.Union([VerdictSchema, Type.Null()], { description: 'null: not ended' });
 const optionalExplanation = Type.Union([Explanation, Type.Null()], { description: 'null: not ended' });

@@ -4,7 +4,7 @@ import { canonicalJson } from '../../shared/canonical-json.ts';
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal, rowOf } from '../../shared/errors.ts';
 import { untilRefused } from '../../shared/http/admission.ts';
-import { explainRequest } from '../diagnosis/explain.ts';
+import { explainRequest } from '../drill/cut-short.ts';
 import { isEnded } from '../drill/machine.ts';
 import type { Planner } from '../run/planner.ts';
 import { ExperimentRequest, type ExperimentSpec } from '../store/experiment.ts';

@@ -2,11 +2,10 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { Agents } from '../agents/port.ts';
 import { preflight } from '../diagnosis/explain.ts';
-import { optInLabel, optInValue } from '../plan/select.ts';
 import { forecastRepair } from '../repair/forecast.ts';
 import { Explanation } from '../store/explanation.ts';
 import type { Collector } from '../view/collect.ts';
-import { conditionsOf, isReady } from '../view/node.ts';
+import { conditionsOf, isReady, optInLabel, optInValue } from '../view/node.ts';
 import type { View } from '../view/view.ts';
 import { ObjectName } from './names.ts';
 

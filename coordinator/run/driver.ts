@@ -4,7 +4,6 @@ import type { Log } from '../../shared/log.ts';
 import { scheduledMs } from '../../shared/orders/call.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { Agents } from '../agents/port.ts';
-import type { Cluster } from '../cluster/port.ts';
 import {
   faultOf,
   isNegative,
@@ -32,11 +31,12 @@ import {
   timelineEntry,
   withMatch,
 } from '../drill/timeline.ts';
-import type { TimelineEntry, Verdict } from '../store/expectation.ts';
 import type { InjectionStatus, LinkStatus } from '../store/experiment.ts';
 import type { Explanation } from '../store/explanation.ts';
 import type { Injection, Store } from '../store/store.ts';
+import type { TimelineEntry, Verdict } from '../store/timeline.ts';
 import type { Collector } from '../view/collect.ts';
+import type { ReadNode } from '../view/read-node.ts';
 import type { Watcher } from '../view/watcher.ts';
 import { createConclusions } from './conclusion.ts';
 import { createDispatch, isToRepeat, slotWaitMs } from './dispatch.ts';
@@ -46,7 +46,8 @@ import { createStopping } from './stopping.ts';
 /** What an injection is driven with. */
 export type DriverDeps = {
   readonly store: Store;
-  readonly cluster: Cluster;
+  /** Reads one node from the API server. */
+  readonly readNode: ReadNode;
   readonly watcher: Watcher;
   readonly agents: Agents;
   readonly collector: Collector;

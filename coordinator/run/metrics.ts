@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { Verdict } from '../store/expectation.ts';
+import type { Verdict } from '../store/timeline.ts';
 import type { RunnerMetrics } from './runner.ts';
 
 /** The verdicts of the alert XidrillDrillsFail. */

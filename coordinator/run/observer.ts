@@ -1,13 +1,11 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
-import { eventNamespace } from '../catalogue/nma/conditions.ts';
-import type { Cluster } from '../cluster/port.ts';
 import { knownOf, orderBefore, othersOf, type Settled } from '../drill/chain.ts';
-import type { Finding, LinkPast, LinkRow, SeenNode } from '../drill/links.ts';
-import type { TimelineEntry } from '../store/expectation.ts';
+import type { Finding, LinkPast, LinkRow } from '../drill/links.ts';
 import type { Baseline, ChainLink } from '../store/experiment.ts';
 import type { Injection } from '../store/store.ts';
-import { gapEntry } from '../store/timeline-entries.ts';
-import { conditionsOf, nodeEventFrom } from '../view/node.ts';
+import type { TimelineEntry } from '../store/timeline.ts';
+import type { ReadNode } from '../view/read-node.ts';
+import { gapEntry } from '../view/timeline-entries.ts';
 import type { Seen, Watcher } from '../view/watcher.ts';
 
 /** A link that is looked for, with what it is compared with. `key` tells one baseline from another. */
@@ -39,7 +37,7 @@ export type Observer = {
 export type Observers = {
   of(injection: Injection): Observer;
   /** Fresh from the API server, not from a watch that may lag: what is missed here would count as a reaction later. */
-  observeNow(target: { readonly node: string; readonly nodeUid: string }): Promise<SeenNode>;
+  readonly observeNow: ReadNode;
   /** Whether a link has come to its end by now, by the API server's own word. */
   lookOnce(injection: Injection, expected: Expected): Promise<Settled | undefined>;
 };
@@ -48,26 +46,12 @@ const foundAtTheEnd = 'found by reading the API server at the end';
 
 /** Over the watcher, with a fresh read where a watch may lag. */
 export function createObservers(deps: {
-  readonly cluster: Cluster;
+  /** Reads one node from the API server. */
+  readonly readNode: ReadNode;
   readonly watcher: Watcher;
   readonly clock: Clock;
 }): Observers {
-  const { cluster, watcher, clock } = deps;
-
-  async function observeNow({ node: name, nodeUid }: { node: string; nodeUid: string }): Promise<SeenNode> {
-    const [node, events] = await Promise.all([
-      cluster.read('nodes', { name }),
-      cluster.list('events', {
-        namespace: eventNamespace,
-        fieldSelector: `involvedObject.kind=Node,involvedObject.name=${name}`,
-      }),
-    ]);
-    return {
-      isGone: node?.metadata.uid !== nodeUid,
-      conditions: node === undefined ? [] : conditionsOf(node),
-      events: events.items.map(nodeEventFrom),
-    };
-  }
+  const { readNode: observeNow, watcher, clock } = deps;
 
   async function lookOnce({ spec }: Injection, { row, link, past }: Expected): Promise<Settled | undefined> {
     const finding = row.find(link, await observeNow(spec), { ...past, isDue: false });

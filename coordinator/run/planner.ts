@@ -10,20 +10,12 @@ import { contextFromFacts, contextFromLabels, type TargetContext } from '../plan
 import { restsOnAssumedEngine } from '../plan/expectation.ts';
 import { type PlanInput, planTarget } from '../plan/plan.ts';
 import type { Confidence, TargetPlan } from '../plan/schema.ts';
-import {
-  byName,
-  type Candidate,
-  optInLabel,
-  optInValue,
-  type Selection,
-  seedFromName,
-  selectNodes,
-} from '../plan/select.ts';
+import { byName, type Candidate, type Selection, seedFromName, selectNodes } from '../plan/select.ts';
 import { previewTarget, type TargetPreview } from '../preview/preview.ts';
 import type { InjectionSpec } from '../store/experiment.ts';
 import { type Experiment, markerOf, orderIdOf, type Store } from '../store/store.ts';
 import type { Collector } from '../view/collect.ts';
-import { hasGpu, isReady } from '../view/node.ts';
+import { hasGpu, isReady, optInLabel, optInValue } from '../view/node.ts';
 import { inSlices } from './slices.ts';
 
 /** The targets of an experiment, and why the other nodes were left out. */

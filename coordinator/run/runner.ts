@@ -1,9 +1,8 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
 import type { FaultRow } from '../catalogue/row.ts';
-import { explainRequest } from '../diagnosis/explain.ts';
 import { chainSeconds } from '../drill/chain.ts';
-import { endedBy } from '../drill/cut-short.ts';
+import { endedBy, explainRequest } from '../drill/cut-short.ts';
 import { isEnded, nextExperimentStep } from '../drill/machine.ts';
 import type { ExperimentStatus } from '../store/experiment.ts';
 import { type Experiment, experimentFrom, type Injection } from '../store/store.ts';

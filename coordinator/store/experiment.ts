@@ -1,9 +1,10 @@
 import Type, { type Static } from 'typebox';
 import { AgentOrder, GpuSelector } from '../../shared/schemas/order.ts';
 import { Receipt } from '../../shared/schemas/receipt.ts';
-import { EventRule, Expectation, Latency, TimelineEntry, VerdictSchema } from './expectation.ts';
+import { EventRule, Expectation } from '../catalogue/expectation.ts';
 import { Evidence, Explanation } from './explanation.ts';
 import { InjectedSchema } from './injected.ts';
+import { Latency, TimelineEntry, VerdictSchema } from './timeline.ts';
 
 /** RFC 1123 label, short enough for the names that are derived from it. */
 export const ExperimentName = Type.String({

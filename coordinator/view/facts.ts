@@ -1,8 +1,9 @@
 import type { Inventory } from '../../shared/schemas/inventory.ts';
 import type { MethodCall } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
+import type { Expectation } from '../catalogue/expectation.ts';
 import type { NmaVersion } from '../catalogue/nma/versions.ts';
-import type { Expectation, TimelineEntry } from '../store/expectation.ts';
+import type { TimelineEntry } from '../store/timeline.ts';
 import type { NodeCondition } from './node.ts';
 import type { KindState } from './view.ts';
 

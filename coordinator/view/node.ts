@@ -55,6 +55,11 @@ export function conditionsOf(node: KubeObject): readonly NodeCondition[] {
   }));
 }
 
+/** Nodes opt in: nothing is ever written on a node that does not carry this label. */
+export const optInLabel = 'xidrill.dev/drill';
+/** Value of the label xidrill.dev/drill. */
+export const optInValue = 'allowed';
+
 /** Whether the kubelet reports the Node as Ready. */
 export function isReady(node: KubeObject): boolean {
   return conditionsOf(node).some(({ type, status }) => type === 'Ready' && status === 'True');
@@ -86,6 +91,15 @@ export type NodeEvent = {
   readonly firstTimestamp: string | null;
   readonly lastTimestamp: string | null;
 };
+
+/** What a node looks like now, as far as a reaction can show there. */
+export type Observation = {
+  readonly conditions: readonly NodeCondition[];
+  readonly events: readonly NodeEvent[];
+};
+
+/** A node as a drill that began on it sees it. `isGone`: there is no such node, or another one of its name. */
+export type SeenNode = Observation & { readonly isGone: boolean };
 
 /** Both event shapes: `count` and timestamps of core/v1, `series` of events.k8s.io. */
 export function nodeEventFrom(event: KubeObject): NodeEvent {

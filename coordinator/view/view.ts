@@ -4,11 +4,11 @@ import type { Log } from '../../shared/log.ts';
 import type { Change } from '../cluster/object-cache.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
 import { createReflector, type Gap, type Reflector } from '../cluster/reflector.ts';
-import type { Observation } from '../drill/judge.ts';
 import { experimentLabel } from '../store/store.ts';
 import type { Unread } from './facts.ts';
 import { createIndex } from './indexes.ts';
 import { type KindRow, kinds, queryOf, type ViewKind, viewKinds } from './kinds.ts';
+import type { Observation } from './node.ts';
 import { conditionsOf, nodeEventFrom, text } from './node.ts';
 import { createPeerCounts, type Peers } from './peers.ts';
 

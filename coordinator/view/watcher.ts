@@ -1,10 +1,10 @@
 import { isoFromMillis } from '../../shared/clock.ts';
 import type { Change } from '../cluster/object-cache.ts';
 import type { KubeObject } from '../cluster/port.ts';
-import type { Observation } from '../drill/judge.ts';
-import type { TimelineEntry } from '../store/expectation.ts';
-import { conditionEntry, eventEntry, gapEntry } from '../store/timeline-entries.ts';
+import type { TimelineEntry } from '../store/timeline.ts';
+import type { Observation } from './node.ts';
 import { conditionsOf, type NodeEvent, nodeEventFrom } from './node.ts';
+import { conditionEntry, eventEntry, gapEntry } from './timeline-entries.ts';
 import type { View } from './view.ts';
 
 /** Reports what changes on nodes and among their events, and never acts. What could not be seen is reported too. */

@@ -5,7 +5,7 @@ import { parser as promql } from '@prometheus-io/lezer-promql';
 import t from 'tap';
 import { parse, parseAllDocuments } from 'yaml';
 import { valueRows, withTables } from '../../charts/readme.ts';
-import { customResourceDefinitions } from '../../coordinator/cluster/crds.ts';
+import { customResourceDefinitions } from '../../coordinator/store/crds.ts';
 import { root } from '../suite.ts';
 import { chart } from './helm.ts';
 
@@ -13,7 +13,7 @@ const read = (path: string) => readFileSync(join(chart, path), 'utf8');
 const remedy = 'run npm run chart';
 
 t.test('the definitions are those of the programs', async (t) => {
-  const printed = execFileSync(process.execPath, [join(root, 'coordinator/cluster/print-crds.ts')], {
+  const printed = execFileSync(process.execPath, [join(root, 'coordinator/store/print-crds.ts')], {
     encoding: 'utf8',
   });
   t.ok(printed === read('crds/crds.yaml'), remedy);

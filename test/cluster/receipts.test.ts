@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import t from 'tap';
 import { Errors } from 'typebox/value';
 import { createClusterClient } from '../../coordinator/cluster/client.ts';
-import { customResourceDefinitions } from '../../coordinator/cluster/crds.ts';
+import { customResourceDefinitions } from '../../coordinator/store/crds.ts';
 import { createStore } from '../../coordinator/store/store.ts';
 import { createSilentLog } from '../../shared/log.ts';
 import { logFiles, type OrderMethod } from '../../shared/schemas/order.ts';

@@ -48,7 +48,7 @@ export async function startRig(t: Test, node: string): Promise<Rig> {
 
   // As the README says it: npm run -s crds | kubectl apply -f -
   const { stdout: definitions } = await run(process.execPath, [
-    join(root, 'coordinator/cluster/print-crds.ts'),
+    join(root, 'coordinator/store/print-crds.ts'),
   ]);
   await kubectl(['apply', '-f', '-'], definitions);
   await kubectl([

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import type { Test } from 'tap';
-import { customResourceDefinitions } from '../../coordinator/cluster/crds.ts';
 import type { Cluster, KubeObject } from '../../coordinator/cluster/port.ts';
+import { customResourceDefinitions } from '../../coordinator/store/crds.ts';
 import {
   ExperimentSpec,
   ExperimentStatus,

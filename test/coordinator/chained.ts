@@ -1,5 +1,5 @@
+import type { Expectation } from '../../coordinator/catalogue/expectation.ts';
 import { links as rows } from '../../coordinator/drill/links.ts';
-import type { Expectation } from '../../coordinator/store/expectation.ts';
 import type { InjectionSpec, LinkStatus } from '../../coordinator/store/experiment.ts';
 import type { AgentOrder } from '../../shared/schemas/order.ts';
 

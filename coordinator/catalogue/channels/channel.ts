@@ -6,7 +6,7 @@ import { scriptOf } from '../../../shared/orders/script.ts';
 import { parsePci } from '../../../shared/pci.ts';
 import type { GpuSelector, MethodCall, OrderMethod } from '../../../shared/schemas/order.ts';
 import type { Surface } from '../../../shared/schemas/receipt.ts';
-import type { PluginName, Via } from '../../store/expectation.ts';
+import type { PluginName, Via } from '../expectation.ts';
 import type { Reaction } from '../nma/reactions.ts';
 import type { NmaVersion } from '../nma/versions.ts';
 import type { Parameters } from '../parameters.ts';

@@ -1,4 +1,4 @@
-import type { PluginName } from '../../store/expectation.ts';
+import type { PluginName } from '../expectation.ts';
 import type { NmaVersion } from './versions.ts';
 
 /** The conditions that NMA writes on Nodes; the kubelet's own are not among them. */

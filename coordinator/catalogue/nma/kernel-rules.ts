@@ -1,5 +1,5 @@
 import { compareVersions } from '../../../shared/compare-versions.ts';
-import type { PluginName } from '../../store/expectation.ts';
+import type { PluginName } from '../expectation.ts';
 import type { ConditionType } from './conditions.ts';
 import { type Reaction, reaction, type Severity } from './reactions.ts';
 import type { NmaVersion } from './versions.ts';

@@ -1,5 +1,5 @@
 import { healthCodeNames } from '../../../shared/dcgm-fields/health-codes.ts';
-import type { PluginName, Via } from '../../store/expectation.ts';
+import type { PluginName, Via } from '../expectation.ts';
 import { monitors } from './conditions.ts';
 import { kernelRules } from './kernel-rules.ts';
 import { logRules } from './log-rules.ts';

@@ -1,6 +1,6 @@
 import { compareVersions } from '../../../shared/compare-versions.ts';
 import { logFiles } from '../../../shared/schemas/order.ts';
-import type { PluginName } from '../../store/expectation.ts';
+import type { PluginName } from '../expectation.ts';
 import type { ConditionType } from './conditions.ts';
 import { quoted } from './kernel-rules.ts';
 import { type Reaction, reaction, type Severity } from './reactions.ts';

@@ -1,4 +1,4 @@
-import type { Via } from '../../store/expectation.ts';
+import type { Via } from '../expectation.ts';
 
 const second = 1000;
 

@@ -1,3 +1,4 @@
+import type { PluginName } from '../../catalogue/expectation.ts';
 import {
   gpuConditionType,
   isNeuronInstance,
@@ -5,7 +6,6 @@ import {
   onlyPluginOf,
 } from '../../catalogue/nma/conditions.ts';
 import { detectionOf } from '../../catalogue/nma/known-reasons.ts';
-import type { PluginName } from '../../store/expectation.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import type { NodeCondition } from '../../view/node.ts';

@@ -1,4 +1,4 @@
-import { conditionRows } from '../../repair/actions.ts';
+import { conditionRows } from '../../catalogue/repair/actions.ts';
 import { type BlockCode, forecastRepair, type RepairForecast } from '../../repair/forecast.ts';
 import type { Facts } from '../../view/facts.ts';
 import { expectedType, reactionEntry } from '../drill.ts';

@@ -1,7 +1,7 @@
 import { eventAggregateLimit, eventBurst } from '../../../shared/nma-timing.ts';
 import { combinedPrefix } from '../../catalogue/nma/conditions.ts';
-import type { TimelineEntry } from '../../store/expectation.ts';
 import type { Evidence } from '../../store/explanation.ts';
+import type { TimelineEntry } from '../../store/timeline.ts';
 import type { Facts } from '../../view/facts.ts';
 import { isSilent, usualReaction, xidOf } from '../drill.ts';
 import { present, seen, seenInLog } from '../evidence.ts';

@@ -1,4 +1,4 @@
-import { isReadAlike } from '../../cluster/structural-schema.ts';
+import { isReadAlike } from '../../store/structural-schema.ts';
 import type { Schema } from './schema.ts';
 import type { Cause } from './status-error.ts';
 

@@ -2,13 +2,13 @@ import type { KernelLog, TailEntry } from '../../../agent/kernel-log/port.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import { messageFromUnknown } from '../../../shared/errors.ts';
 import type { KmsgRecord } from '../../../shared/kmsg-record.ts';
+import type { PluginName } from '../../catalogue/expectation.ts';
 import { matchKernelRules } from '../../catalogue/nma/kernel-rules.ts';
 import { createLogReader } from '../../catalogue/nma/log-reader.ts';
 import { type LogSource, logRules } from '../../catalogue/nma/log-rules.ts';
 import type { Reaction } from '../../catalogue/nma/reactions.ts';
 import type { NmaVersion } from '../../catalogue/nma/versions.ts';
 import { journalEntryOf } from '../../catalogue/readers/journald.ts';
-import type { PluginName } from '../../store/expectation.ts';
 import type { FileTail } from './file-tail.ts';
 import type { PodLog } from './pod-log.ts';
 

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createClusterClient } from '../../../coordinator/cluster/client.ts';
-import { customResourceDefinitions } from '../../../coordinator/cluster/crds.ts';
 import type { Cluster, KubeObject } from '../../../coordinator/cluster/port.ts';
 import {
   daemonSetObject,
@@ -12,6 +11,7 @@ import {
   nmaLabels,
   nmaName,
 } from '../../../coordinator/rehearsal/objects.ts';
+import { customResourceDefinitions } from '../../../coordinator/store/crds.ts';
 import { createSilentLog } from '../../../shared/log.ts';
 import { type ControlPlane, kubeconfig, startControlPlane } from '../../cluster/controlplane/start.ts';
 import { type AuditedRequest, auditPolicy, createAuditReader } from './audit.ts';

@@ -1,6 +1,5 @@
 import { findNmaVersion } from '../../../coordinator/catalogue/nma/versions.ts';
 import type { KubeObject } from '../../../coordinator/cluster/port.ts';
-import { optInLabel, optInValue } from '../../../coordinator/plan/select.ts';
 import {
   dcgmServerLabels,
   type NodeRow,
@@ -13,6 +12,7 @@ import {
   podStatus,
 } from '../../../coordinator/rehearsal/objects.ts';
 import { agentSelector } from '../../../coordinator/view/kinds.ts';
+import { optInLabel, optInValue } from '../../../coordinator/view/node.ts';
 
 /** The namespace of the coordinator and of the agents' pods, as the chart's README names it. */
 export const namespace = 'xidrill';

@@ -2,7 +2,7 @@ import { joinGpus } from '../../../agent/inventory/gpu-join.ts';
 import { detectionOf } from '../../../coordinator/catalogue/nma/known-reasons.ts';
 import { findNmaVersion } from '../../../coordinator/catalogue/nma/versions.ts';
 import { planTarget } from '../../../coordinator/plan/plan.ts';
-import type { TimelineEntry } from '../../../coordinator/store/expectation.ts';
+import type { TimelineEntry } from '../../../coordinator/store/timeline.ts';
 import type { DrillFacts, Facts, PodFacts } from '../../../coordinator/view/facts.ts';
 import type { NodeCondition } from '../../../coordinator/view/node.ts';
 import { parseCall } from '../../../shared/orders/call.ts';

@@ -1,10 +1,11 @@
 import t from 'tap';
 import { Compile } from 'typebox/compile';
 import { findNmaVersion } from '../../../coordinator/catalogue/nma/versions.ts';
-import { explain, explainPass, explainRequest, preflight } from '../../../coordinator/diagnosis/explain.ts';
+import { explain, explainPass, preflight } from '../../../coordinator/diagnosis/explain.ts';
 import { explainQuiet } from '../../../coordinator/diagnosis/negative.ts';
 import type { Cause, Rule } from '../../../coordinator/diagnosis/rule.ts';
 import { irrelevant, likely, proven, refuted, unknown } from '../../../coordinator/diagnosis/rule.ts';
+import { explainRequest } from '../../../coordinator/drill/cut-short.ts';
 import { planTarget } from '../../../coordinator/plan/plan.ts';
 import { Explanation } from '../../../coordinator/store/explanation.ts';
 import { type Reason, Refusal } from '../../../shared/errors.ts';

@@ -2,7 +2,7 @@ import t from 'tap';
 import { diagnose, preflight } from '../../../coordinator/diagnosis/explain.ts';
 import type { Cause, Rule } from '../../../coordinator/diagnosis/rule.ts';
 import { rules } from '../../../coordinator/diagnosis/rules.ts';
-import type { TimelineEntry } from '../../../coordinator/store/expectation.ts';
+import type { TimelineEntry } from '../../../coordinator/store/timeline.ts';
 import type { Reason, ReasonVerdict } from '../../../shared/errors.ts';
 import { dcgmResult, facts, kernelResult, planned, receipt, silentLockup } from './builder.ts';
 

@@ -1,9 +1,9 @@
 import t from 'tap';
+import type { Expectation } from '../../../coordinator/catalogue/expectation.ts';
 import { combinedPrefix } from '../../../coordinator/catalogue/nma/conditions.ts';
-import { baselineOf, findReaction, type Observation } from '../../../coordinator/drill/judge.ts';
+import { baselineOf, findReaction } from '../../../coordinator/drill/judge.ts';
 import { judgeNone } from '../../../coordinator/drill/none.ts';
-import type { Expectation } from '../../../coordinator/store/expectation.ts';
-import type { NodeCondition, NodeEvent } from '../../../coordinator/view/node.ts';
+import type { NodeCondition, NodeEvent, Observation } from '../../../coordinator/view/node.ts';
 
 const at = '2026-01-01T00:00:00.000Z';
 const event = (more: Partial<NodeEvent> = {}): NodeEvent => ({

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { type InjectionState, isConcluded, nextExperimentStep } from '../../../coordinator/drill/machine.ts';
-import { type Verdict, verdicts } from '../../../coordinator/store/expectation.ts';
 import {
   type ExperimentSpec,
   type ExperimentStatus,
@@ -10,6 +9,7 @@ import {
   injectionPhases,
 } from '../../../coordinator/store/experiment.ts';
 import type { Explanation } from '../../../coordinator/store/explanation.ts';
+import { type Verdict, verdicts } from '../../../coordinator/store/timeline.ts';
 import { simpleChain } from '../chained.ts';
 
 const spec: ExperimentSpec = { fault: { name: 'conntrack-full' } };

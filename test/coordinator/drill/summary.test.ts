@@ -1,7 +1,7 @@
 import t from 'tap';
 import { abortedSummary, type SummedInjection, summarize } from '../../../coordinator/drill/summary.ts';
-import type { Verdict } from '../../../coordinator/store/expectation.ts';
 import type { Injected } from '../../../coordinator/store/injected.ts';
+import type { Verdict } from '../../../coordinator/store/timeline.ts';
 
 function ended(node: string, verdict: Verdict, code: string, injected: Injected = 'yes'): SummedInjection {
   const explanation = {

@@ -2,11 +2,11 @@ import t from 'tap';
 import { faults } from '../../../coordinator/catalogue/catalogue.ts';
 import { findNmaVersion } from '../../../coordinator/catalogue/nma/versions.ts';
 import { links } from '../../../coordinator/drill/links.ts';
-import { optInLabel, optInValue } from '../../../coordinator/plan/select.ts';
 import { previewTarget } from '../../../coordinator/preview/preview.ts';
 import { createPlanner } from '../../../coordinator/run/planner.ts';
 import type { ExperimentSpec } from '../../../coordinator/store/experiment.ts';
 import type { Facts } from '../../../coordinator/view/facts.ts';
+import { optInLabel, optInValue } from '../../../coordinator/view/node.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import {
   type Change,

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { monitors } from '../../../coordinator/catalogue/nma/conditions.ts';
-import { conditionRows, reasonRows } from '../../../coordinator/repair/actions.ts';
+import { conditionRows, reasonRows } from '../../../coordinator/catalogue/repair/actions.ts';
 import { forecastRepair, type RepairForecast } from '../../../coordinator/repair/forecast.ts';
 import { before, type Change, facts, planned, silentLockup, withCondition } from '../diagnosis/builder.ts';
 

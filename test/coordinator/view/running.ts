@@ -1,8 +1,8 @@
 import type { Test } from 'tap';
 import { createClusterClient } from '../../../coordinator/cluster/client.ts';
-import { customResourceDefinitions } from '../../../coordinator/cluster/crds.ts';
 import type { Cluster, KubeObject } from '../../../coordinator/cluster/port.ts';
 import { type ApiServer, startApiServer } from '../../../coordinator/rehearsal/apiserver/server.ts';
+import { customResourceDefinitions } from '../../../coordinator/store/crds.ts';
 import { createView, type View } from '../../../coordinator/view/view.ts';
 import { type Clock, createRealClock } from '../../../shared/clock.ts';
 import { createSilentLog } from '../../../shared/log.ts';

@@ -1,10 +1,10 @@
 import { createFakeHostFiles } from '../../../../agent/host-files/fake.ts';
+import type { Expectation } from '../../../../coordinator/catalogue/expectation.ts';
 import { findNmaVersion } from '../../../../coordinator/catalogue/nma/versions.ts';
-import { baselineOf, findReaction, type Observation } from '../../../../coordinator/drill/judge.ts';
+import { baselineOf, findReaction } from '../../../../coordinator/drill/judge.ts';
 import { planTarget } from '../../../../coordinator/plan/plan.ts';
 import type { NmaOptions } from '../../../../coordinator/rehearsal/nma/actor.ts';
-import type { Expectation } from '../../../../coordinator/store/expectation.ts';
-import { conditionsOf, nodeEventFrom } from '../../../../coordinator/view/node.ts';
+import { conditionsOf, nodeEventFrom, type Observation } from '../../../../coordinator/view/node.ts';
 import { isoFromMillis } from '../../../../shared/clock.ts';
 import { fieldById } from '../../../../shared/dcgm-fields/find.ts';
 import { type Part, scriptOf } from '../../../../shared/orders/script.ts';

@@ -1,6 +1,6 @@
 import { isoFromMillis } from '../../shared/clock.ts';
-import type { NodeCondition, NodeEvent } from '../view/node.ts';
-import type { TimelineEntry } from './expectation.ts';
+import type { TimelineEntry } from '../store/timeline.ts';
+import type { NodeCondition, NodeEvent } from './node.ts';
 
 /** Timeline entries made of their facts; the sentence is rendered here and read by nobody but people. */
 

@@ -1,15 +1,15 @@
 import t, { type Test } from 'tap';
 import Type from 'typebox';
 import { createClusterClient } from '../../../coordinator/cluster/client.ts';
+import { startApiServer } from '../../../coordinator/rehearsal/apiserver/server.ts';
 import {
   assertCrdsInstalled,
   assertNamespaceExists,
   customResourceDefinitions,
-} from '../../../coordinator/cluster/crds.ts';
-import { structuralFrom } from '../../../coordinator/cluster/structural-schema.ts';
-import { startApiServer } from '../../../coordinator/rehearsal/apiserver/server.ts';
+} from '../../../coordinator/store/crds.ts';
 import type { InjectionSpec } from '../../../coordinator/store/experiment.ts';
 import { createStore } from '../../../coordinator/store/store.ts';
+import { structuralFrom } from '../../../coordinator/store/structural-schema.ts';
 import { createRealClock } from '../../../shared/clock.ts';
 import type { Receipt } from '../../../shared/schemas/receipt.ts';
 import { linkStatus, simpleChain } from '../chained.ts';

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap';
 import { createClusterClient } from '../../../coordinator/cluster/client.ts';
+import { holdLease } from '../../../coordinator/cluster/lease.ts';
 import { startApiServer } from '../../../coordinator/rehearsal/apiserver/server.ts';
-import { holdLease } from '../../../coordinator/run/lease.ts';
 import { field, text } from '../../../coordinator/view/node.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import { createManualClock } from '../../manual-clock.ts';

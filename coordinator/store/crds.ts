@@ -1,6 +1,6 @@
 import { Refusal } from '../../shared/errors.ts';
-import { ExperimentSpec, ExperimentStatus, InjectionSpec, InjectionStatus } from '../store/experiment.ts';
-import type { Cluster, KubeObject } from './port.ts';
+import type { Cluster, KubeObject } from '../cluster/port.ts';
+import { ExperimentSpec, ExperimentStatus, InjectionSpec, InjectionStatus } from './experiment.ts';
 import { structuralFrom } from './structural-schema.ts';
 
 const group = 'xidrill.dev';

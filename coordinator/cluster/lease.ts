@@ -1,8 +1,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import type { Cluster, KubeObject } from '../cluster/port.ts';
-import { field, text } from '../view/node.ts';
+import type { Cluster, KubeObject } from './port.ts';
 
 /**
  * One coordinator works at a time; the others answer REST from the same objects and wait. The rules are those of
@@ -82,9 +81,9 @@ async function tryAcquire(options: LeaseOptions): Promise<boolean> {
       await cluster.create('leases', leaseObject(options, undefined));
       return true;
     }
-    const holder = text(found, 'spec', 'holderIdentity') ?? '';
-    const renewed = Date.parse(text(found, 'spec', 'renewTime') ?? '');
-    const runsFor = Number(field(found, 'spec', 'leaseDurationSeconds') ?? 0) * 1000;
+    const { holderIdentity: holder = '', renewTime = '', leaseDurationSeconds = 0 } = leaseOf(found);
+    const renewed = Date.parse(renewTime);
+    const runsFor = leaseDurationSeconds * 1000;
     const isFree = holder === '' || Number.isNaN(renewed) || clock.now() >= renewed + runsFor;
     if (holder !== identity && !isFree) return false;
     await cluster.replace('leases', leaseObject(options, found));
@@ -102,7 +101,7 @@ async function tryAcquire(options: LeaseOptions): Promise<boolean> {
 async function release(options: LeaseOptions): Promise<void> {
   try {
     const found = await options.cluster.read('leases', { namespace: options.namespace, name: leaseName });
-    if (found === undefined || text(found, 'spec', 'holderIdentity') !== options.identity) return;
+    if (found === undefined || leaseOf(found).holderIdentity !== options.identity) return;
     await options.cluster.replace('leases', leaseObject({ ...options, identity: '' }, found));
   } catch (thrown) {
     options.log.warn({ err: thrown }, 'lease not released; it runs out by itself');
@@ -111,7 +110,7 @@ async function release(options: LeaseOptions): Promise<void> {
 
 function leaseObject(options: LeaseOptions, found: KubeObject | undefined): KubeObject {
   const now = microTime(options.clock.now());
-  const sameHolder = found !== undefined && text(found, 'spec', 'holderIdentity') === options.identity;
+  const before = found === undefined ? {} : leaseOf(found);
   return {
     apiVersion: 'coordination.k8s.io/v1',
     kind: 'Lease',
@@ -119,10 +118,22 @@ function leaseObject(options: LeaseOptions, found: KubeObject | undefined): Kube
     spec: {
       holderIdentity: options.identity,
       leaseDurationSeconds: Math.max(1, Math.round(options.seconds)),
-      acquireTime: sameHolder ? text(found, 'spec', 'acquireTime') : now,
+      acquireTime: before.holderIdentity === options.identity ? before.acquireTime : now,
       renewTime: now,
     },
   };
+}
+
+/** `spec` of coordination.k8s.io/v1 Lease; the API server validates it, and every member may be absent. */
+type LeaseSpec = {
+  readonly holderIdentity?: string;
+  readonly renewTime?: string;
+  readonly leaseDurationSeconds?: number;
+  readonly acquireTime?: string;
+};
+
+function leaseOf({ spec }: KubeObject): LeaseSpec {
+  return (spec ?? {}) as LeaseSpec;
 }
 
 /** MicroTime has six digits behind the point; a real server answers anything else with 400. */
