@@ -48,12 +48,12 @@ export type View = {
   injectionsOn(node: string): readonly KubeObject[];
   peersOf(node: KubeObject): Peers;
   /**
-   * Why a kind is not known, or no longer because its watch has been broken for more than 10 s, with the remedy;
+   * Why a kind is not known, or no longer because its watch has been broken for more than a minute, with the remedy;
    * undefined: it is known. Throws `cluster_unreachable` where it was never listed for want of a connection alone,
    * which may pass.
    */
   unread(kind: ViewKind): Unread | undefined;
-  /** Gaps that have ended, oldest first; last one that has been open for more than 10 s, which may have lost something. */
+  /** Gaps that have ended, oldest first; last one that has been open for more than a minute, which may have lost something. */
   gaps(kind: ViewKind): readonly Gap[];
   /** The gap that is open now, in milliseconds of the clock; whether anything is lost in it shows when it ends. */
   blind(kind: ViewKind): { readonly since: number; readonly because: string } | undefined;
@@ -66,8 +66,8 @@ export type View = {
   learn(kind: 'experiments' | 'injections', object: KubeObject): void;
 };
 
-/** A watch that is opened again at once leaves gaps of milliseconds; what is older than this is not the present. */
-const longGapMs = 10_000;
+/** Twice the longest pause before a watch is tried again: what is older than this is not the present. */
+const longGapMs = 60_000;
 
 /** The kinds of the view that are pods. */
 export type PodKind = 'agentPods' | 'nmaPods' | 'dcgmServerPods';
