@@ -44,7 +44,7 @@ export async function startProgram(
   const ended = endOf(child);
   const stop = async () => {
     child.kill('SIGTERM');
-    const late = setTimeout(() => child.kill('SIGKILL'), 5_000);
+    const late = setTimeout(() => child.kill('SIGKILL'), 20_000);
     await ended;
     clearTimeout(late);
   };

@@ -3,6 +3,7 @@ import type { Row } from '../rows.ts';
 import { eventLoopDelay } from './coordinator.ts';
 import type { DrillDeps } from './drill.ts';
 import { namespace } from './objects.ts';
+import { cpuSeconds } from './processes.ts';
 
 const name = 'bench-selection';
 /** How long the selection may take before the bench gives up. */
@@ -13,11 +14,12 @@ const patienceMs = 120_000;
  * before the selected nodes are stored. The experiment is deleted as soon as they are.
  */
 export async function measureSelection(
-  deps: Pick<DrillDeps, 'url' | 'observer'> & { readonly cluster: Cluster; readonly nodes: number },
+  deps: Pick<DrillDeps, 'url' | 'observer' | 'pids'> & { readonly cluster: Cluster; readonly nodes: number },
 ): Promise<readonly Row[]> {
-  const { url, observer, cluster, nodes } = deps;
+  const { url, observer, cluster, nodes, pids } = deps;
   await eventLoopDelay(url);
   observer.begin(name);
+  const cpuBefore = cpuSeconds(pids.coordinator);
   const startedAt = performance.now();
   const response = await fetch(`${url}/api/v1/experiments`, {
     method: 'POST',
@@ -32,6 +34,7 @@ export async function measureSelection(
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   const selectedAt = observer.observed().selectedAt ?? Number.NaN;
+  const cpu = cpuSeconds(pids.coordinator) - cpuBefore;
   await cluster.remove('experiments', { namespace, name });
   const loop = await eventLoopDelay(url);
   const title = `selection and plan of ${nodes} nodes`;
@@ -43,6 +46,7 @@ export async function measureSelection(
       unit: 'ms',
       ...(nodes === 5000 && { target: { below: 1500 } }),
     },
+    { name: `${title}: processor time, coordinator`, value: cpu, unit: 's' },
     {
       name: `${title}: event loop delay, longest`,
       value: loop.max,
