@@ -139,7 +139,7 @@ async function perform(
     case 'select':
       return deps.inTurn(() => select(deps, experiment));
     case 'create':
-      return create(deps, experiment, next.nodes);
+      return create(deps, experiment, next.nodes, signal);
     case 'work': {
       const over = new AbortController();
       const deadline = deadlineSignal(clock, experiment, over.signal);
@@ -235,9 +235,16 @@ async function concludeRefused(
   deps.metrics.ended(experiment.spec.fault.name, verdict, explanation.code);
 }
 
-async function create(deps: RunnerDeps, experiment: Experiment, nodes: readonly string[]): Promise<void> {
+async function create(
+  deps: RunnerDeps,
+  experiment: Experiment,
+  nodes: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
   const specs = await deps.planner.injections(experiment, nodes);
   await inParallel(specs, async (spec) => {
+    // Thousands of objects take longer than a pod is given to stop.
+    signal.throwIfAborted();
     await deps.store.createInjection(experiment, spec);
   });
 }
