@@ -14,6 +14,8 @@ export type GpuIdentity = {
   readonly pci?: PciAddress;
   readonly uuid?: string;
   readonly name?: string;
+  /** NVML's index; undefined: NVML does not answer. */
+  readonly index?: number;
   readonly driverVersion?: string;
   /** What a reader of the receipt should know about how the GPU was found. */
   readonly notes: readonly string[];
@@ -39,6 +41,7 @@ export function identifyGpu(
       pci: parsePci(found.pci),
       uuid: found.uuid,
       ...(found.name === undefined || found.name === '' ? {} : { name: found.name }),
+      ...(found.index === undefined ? {} : { index: found.index }),
       ...(nvml.available ? { driverVersion: nvml.driverVersion } : {}),
       notes: nvml.available ? [] : [`GPU taken from a host engine's list: ${nvml.because}`],
     };

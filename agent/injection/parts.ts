@@ -91,12 +91,13 @@ export async function identify(
   return identifyGpu(selector, answer, answer.available ? [] : await dcgm.list());
 }
 
-function contextOf({ pci, uuid, name, driverVersion }: GpuIdentity) {
+function contextOf({ pci, uuid, name, index, driverVersion }: GpuIdentity) {
   return {
     gpu: {
       ...(pci === undefined ? {} : { pci }),
       ...(uuid === undefined ? {} : { uuid }),
       ...(name === undefined ? {} : { name }),
+      ...(index === undefined ? {} : { index }),
     },
     ...(driverVersion === undefined ? {} : { driverVersion }),
   };

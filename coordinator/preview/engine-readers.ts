@@ -36,6 +36,18 @@ function baseline(context: ReaderContext): Reading[] {
   ];
 }
 
+/**
+ * Both register for Xid events with NVML, which only the driver raises (NVIDIA/k8s-device-plugin internal/rm/health.go;
+ * the DRA driver's kubelet plugin, device health): nothing that is injected reaches them.
+ */
+export const onNvmlEvents: readonly Reading[] = ['NVIDIA device plugin', 'NVIDIA DRA driver'].map(
+  (consumer) => ({
+    consumer,
+    accepted: false,
+    because: 'takes Xids from NVML events, which only the driver raises; an injected fault never reaches it',
+  }),
+);
+
 /** None of them is a client of this engine's cache. */
 const notOnTheEngine: readonly Reading[] = [
   ...['gpud', 'Meta gcm', 'node-problem-detector'].map((consumer) => ({
@@ -49,6 +61,7 @@ const notOnTheEngine: readonly Reading[] = [
     because:
       'its log monitor reads the journal; whether another part of it asks this host engine is not known',
   },
+  ...onNvmlEvents,
 ];
 
 function policyReader(field: FieldRow, value: string, context: ReaderContext): Reading {

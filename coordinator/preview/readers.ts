@@ -5,7 +5,7 @@ import { journalEntryOf } from '../catalogue/readers/journald.ts';
 import { judgeLine, type ReaderVerdict } from '../catalogue/readers/xid-lines.ts';
 import { judgingVersion } from '../plan/context.ts';
 import type { Reading } from '../plan/schema.ts';
-import { nmaOnEngineLoss } from './engine-readers.ts';
+import { nmaOnEngineLoss, onNvmlEvents } from './engine-readers.ts';
 import { gated, nmaName, type ReaderContext } from './monitor-gate.ts';
 
 /** Who takes one write, and who does not, with the reason. Pure. */
@@ -32,6 +32,7 @@ function kernelLogReaders(text: string, context: ReaderContext): Reading[] {
     ...readings,
     ...(isDetectorTold ? [] : [problemDetector]),
     journald(text),
+    ...(isXid(text) ? onNvmlEvents : []),
   ];
 }
 

@@ -37,6 +37,7 @@ export function partsOf(order: MethodCall, context: WriteContext): readonly Part
       pci: gpu?.pci ?? givenPci ?? standIn.pci,
       uuid: gpu?.uuid ?? standIn.uuid,
       ...(gpu?.name === undefined ? {} : { name: gpu.name }),
+      ...(gpu?.index === undefined ? {} : { index: gpu.index }),
     },
     ...(driverVersion === undefined ? {} : { driverVersion }),
   });

@@ -17,7 +17,15 @@ import {
   type Unread,
 } from './facts.ts';
 import { conditionsOf, field, text, textMap } from './node.ts';
-import { imageOf, karpenterFacts, nodeFacts, podFacts, podImage, serviceAccountOf } from './object-facts.ts';
+import {
+  imageOf,
+  karpenterFacts,
+  nodeFacts,
+  podFacts,
+  podImage,
+  serviceAccountOf,
+  tolerationsOf,
+} from './object-facts.ts';
 import { projectNode } from './projections.ts';
 import { createSharedReads } from './shared-reads.ts';
 import type { View } from './view.ts';
@@ -93,6 +101,7 @@ export function createCollector(options: {
     const { name } = node.metadata;
     const [daemonSet] = view.all('nmaDaemonSets');
     const found = view.podsOf('nmaPods', name)[0];
+    const [dcgmDaemonSet] = view.all('dcgmServerDaemonSets');
     const dcgmPod = view.podsOf('dcgmServerPods', name)[0];
     const pod = found === undefined ? undefined : podFacts(found);
     const namespace = pod?.namespace ?? daemonSet?.metadata.namespace;
@@ -126,7 +135,8 @@ export function createCollector(options: {
         ...unreadAs('dcgmServer', view.unread('dcgmServerPods') ?? view.unread('dcgmServerDaemonSets')),
       },
       dcgmServer: {
-        daemonSet: view.all('dcgmServerDaemonSets').length > 0,
+        daemonSet: dcgmDaemonSet !== undefined,
+        ...(dcgmDaemonSet === undefined ? {} : { tolerations: tolerationsOf(dcgmDaemonSet) }),
         pod: dcgmPod === undefined ? undefined : podFacts(dcgmPod),
       },
     };

@@ -41,6 +41,14 @@ export type NodeFacts = {
   readonly taints: readonly { readonly key: string; readonly value?: string; readonly effect: string }[];
 };
 
+/** A toleration of a pod template; what is absent there is empty, and the operator `Equal`. */
+export type Toleration = {
+  readonly key: string;
+  readonly operator: string;
+  readonly value: string;
+  readonly effect: string;
+};
+
 /** A pod as rules need it; `environment` is that of its first container. */
 export type PodFacts = {
   readonly namespace: string;
@@ -96,6 +104,8 @@ export type NmaFacts = {
   };
   readonly dcgmServer: {
     readonly daemonSet: boolean;
+    /** Of the DaemonSet's pods; undefined: not read. */
+    readonly tolerations?: readonly Toleration[];
     readonly pod: PodFacts | undefined;
   };
 };

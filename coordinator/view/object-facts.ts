@@ -1,5 +1,5 @@
 import type { KubeObject } from '../cluster/port.ts';
-import type { NodeFacts, PodFacts, RepairFacts } from './facts.ts';
+import type { NodeFacts, PodFacts, RepairFacts, Toleration } from './facts.ts';
 import { conditionsOf, field, list, text } from './node.ts';
 
 /** Objects of the cluster as the plain facts that rules judge. */
@@ -63,6 +63,16 @@ export function podImage(pod: KubeObject): string {
 /** Image of the first container in a workload's template; empty where there is none. */
 export function imageOf(workload: KubeObject): string {
   return text(list(workload, 'spec', 'template', 'spec', 'containers')[0], 'image') ?? '';
+}
+
+/** Of a workload's pods; what a toleration leaves out is what Kubernetes takes for it. */
+export function tolerationsOf(workload: KubeObject): readonly Toleration[] {
+  return list(workload, 'spec', 'template', 'spec', 'tolerations').map((toleration) => ({
+    key: text(toleration, 'key') ?? '',
+    operator: text(toleration, 'operator') ?? 'Equal',
+    value: text(toleration, 'value') ?? '',
+    effect: text(toleration, 'effect') ?? '',
+  }));
 }
 
 /** undefined: it runs as `default`, or there is no such workload. */

@@ -93,6 +93,7 @@ export function projectWorkload(workload: KubeObject): KubeObject {
           serviceAccountName: field(workload, ...template, 'serviceAccountName'),
           nodeSelector: textMap(workload, ...template, 'nodeSelector'),
           containers: list(workload, ...template, 'containers').map(projectContainer),
+          tolerations: list(workload, ...template, 'tolerations'),
         }),
       },
     },

@@ -7,6 +7,8 @@ export type ScriptContext = {
     readonly uuid?: string;
     /** As NVML reports it: some texts differ by GPU generation. */
     readonly name?: string;
+    /** NVML's index, which some texts hold; undefined: unknown. */
+    readonly index?: number;
   };
   /** As NVML reports it; undefined: unknown, the newest known shape is taken. */
   readonly driverVersion?: string;

@@ -30,7 +30,7 @@ export function xidRecords(step: XidStep, order: XidOrder, context: ScriptContex
     xid: step.xid,
     ...(step.process === undefined ? {} : { process: step.process }),
     ...(order.mig === undefined ? {} : { mig: order.mig }),
-    text: stepText(step, driverVersion, context.gpu?.name),
+    text: stepText(step, driverVersion, context.gpu ?? {}),
     ...(driverVersion === undefined ? {} : { driverVersion }),
   });
   if (order.companions === undefined || order.companions === false) return [line];
@@ -42,7 +42,11 @@ export function xidRecords(step: XidStep, order: XidOrder, context: ScriptContex
   ];
 }
 
-function stepText(step: XidStep, driverVersion: string | undefined, gpuName: string | undefined): string {
+function stepText(
+  step: XidStep,
+  driverVersion: string | undefined,
+  gpu: NonNullable<ScriptContext['gpu']>,
+): string {
   const driver = parseDriverVersion(driverVersion);
   const suffix = step.previousXid === undefined ? '' : ` caused by previous Xid ${step.previousXid}`;
   return `${step.detail ?? ownText()}${suffix}`;
@@ -52,7 +56,7 @@ function stepText(step: XidStep, driverVersion: string | undefined, gpuName: str
     if (isNvlink5(xid)) return isFrom(driver, firstDriverWith.nvlink) ? nvlinkText(xid, step.nvlink) : '';
     if (xid === 154)
       return isFrom(driver, firstDriverWith.recoveryAction) ? recoveryText(step.recoveryAction) : '';
-    return textOf(xid, driver, gpuName);
+    return textOf(xid, driver, gpu);
   }
 }
 

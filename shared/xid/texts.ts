@@ -16,6 +16,7 @@ type TextRow = {
   readonly below?: string;
   /** Absent: all. */
   readonly gpu?: Generation;
+  /** `{gpu}` stands for the GPU's own number. */
   readonly text: string;
 };
 
@@ -61,11 +62,44 @@ export const textRows: readonly TextRow[] = [
   {
     xid: 119,
     from: '590',
-    text: 'Timeout after 6s of waiting for RPC response from GPU0 GSP! Expected function 76 (GSP_RM_CONTROL) sequence 412 (0x20802a02 0x8).',
+    text: 'Timeout after 6s of waiting for RPC response from GPU{gpu} GSP! Expected function 76 (GSP_RM_CONTROL) sequence 412 (0x20802a02 0x8).',
+  },
+  // kernel_gsp.c, _kgspLogXid119 and its forerunners: 515.43.04 names the function only, 525 numbers it, 535.104.05 says
+  // which GSP, 535.129.03 which GPU; 550.54.14 adds how long it waited.
+  {
+    xid: 119,
+    from: '550',
+    text: 'Timeout after 6s of waiting for RPC response from GPU{gpu} GSP! Expected function 76 (GSP_RM_CONTROL) (0x90cc0301 0xc).',
   },
   {
     xid: 119,
-    text: 'Timeout after 6s of waiting for RPC response from GPU0 GSP! Expected function 76 (GSP_RM_CONTROL) (0x90cc0301 0xc).',
+    from: '535.129.03',
+    text: 'Timeout waiting for RPC from GPU{gpu} GSP! Expected function 76 (GSP_RM_CONTROL) (0x90cc0301 0xc).',
+  },
+  {
+    xid: 119,
+    from: '535',
+    text: 'Timeout waiting for RPC from GSP{gpu}! Expected function 76 (GSP_RM_CONTROL) (0x90cc0301 0xc).',
+  },
+  {
+    xid: 119,
+    from: '525',
+    text: 'Timeout waiting for RPC from GSP! Expected function 76 (GSP_RM_CONTROL) (0x90cc0301 0xc).',
+  },
+  {
+    xid: 119,
+    text: 'Timeout waiting for RPC from GSP! Expected function GSP_RM_CONTROL (0x90cc0301 0xc).',
+  },
+  // Seen on 570 and 575 (NVIDIA/open-gpu-kernel-modules#829, #1214).
+  {
+    xid: 120,
+    from: '570',
+    text: 'GSP task exception: load access page fault (cause:0xd) @ pc:0x1374464, partition:4#0, task:3',
+  },
+  // kernel_gsp_tu102.c of R515, kgspHealthCheck. Between 525 and 565 it was not looked up: the nearest known text.
+  {
+    xid: 120,
+    text: 'GSP Error: Task 1 raised error code 0x5 for reason 0x0 at 0x63d0000 (0 more errors skipped)',
   },
   {
     xid: 136,
@@ -84,14 +118,21 @@ export const textRows: readonly TextRow[] = [
   { xid: 172, text: 'GSP-RISCV, Uncorrectable SRAM error' },
 ];
 
-/** Empty where none is known. */
-export function textOf(xid: number, driver: DriverVersion, gpuName: string | undefined): string {
+/** The GPU that the text is about. */
+type AboutGpu = {
+  readonly name?: string | undefined;
+  /** The driver counts its GPUs as NVML does; undefined: unknown, the first one. */
+  readonly index?: number | undefined;
+};
+
+/** What the driver prints behind the number; empty where no text is known. */
+export function textOf(xid: number, driver: DriverVersion, gpu: AboutGpu): string {
   const row = textRows.find(
     (row) =>
       row.xid === xid &&
       (row.from === undefined || isFrom(driver, row.from)) &&
       (row.below === undefined || !isFrom(driver, row.below)) &&
-      (row.gpu === undefined || row.gpu === generationOf(gpuName ?? '')),
+      (row.gpu === undefined || row.gpu === generationOf(gpu.name ?? '')),
   );
-  return row?.text ?? '';
+  return row?.text.replace('{gpu}', String(gpu.index ?? 0)) ?? '';
 }

@@ -13,13 +13,20 @@ import { type SampleOrder, sxidSamples, xidSamples } from '../coordinator/catalo
 const uuid = 'GPU-11111111-2222-3333-4444-555555555555';
 const newest = '590.48.01';
 
-function recordsOf(order: SampleOrder & { readonly companions?: XidOrder['companions'] }): readonly string[] {
-  const { pci, driver, gpuName, mig, step, companions } = order;
+function recordsOf(
+  order: SampleOrder & { readonly companions?: XidOrder['companions']; readonly index?: number },
+): readonly string[] {
+  const { pci, driver, gpuName, index, mig, step, companions } = order;
   return xidRecords(
     step,
     { ...(mig === undefined ? {} : { mig }), ...(companions === undefined ? {} : { companions }) },
     {
-      gpu: { pci: parsePci(pci), uuid, ...(gpuName === undefined ? {} : { name: gpuName }) },
+      gpu: {
+        pci: parsePci(pci),
+        uuid,
+        ...(gpuName === undefined ? {} : { name: gpuName }),
+        ...(index === undefined ? {} : { index }),
+      },
       ...(driver === undefined ? {} : { driverVersion: driver }),
     },
   );
@@ -78,6 +85,57 @@ t.test('the shape is that of the driver', (t) => {
     [`NVRM: Xid (PCI:0000:3b:00): 79, ${unknown}GPU has fallen off the bus.`],
     'the driver of the order wins',
   );
+  t.end();
+});
+
+t.test('F13: the texts of Xid 119 and 120 are the driver’s own, with the GPU’s own number', (t) => {
+  const process = { pid: 2357, name: 'nv-hostengine' };
+  const rows: readonly (readonly [driver: string, xid: number, text: string])[] = [
+    [
+      '515.43.04',
+      119,
+      'Timeout waiting for RPC from GSP! Expected function GSP_RM_CONTROL (0x90cc0301 0xc).',
+    ],
+    [
+      '525.60.13',
+      119,
+      'Timeout waiting for RPC from GSP! Expected function 76 (GSP_RM_CONTROL) (0x90cc0301 0xc).',
+    ],
+    [
+      '535.104.05',
+      119,
+      'Timeout waiting for RPC from GSP3! Expected function 76 (GSP_RM_CONTROL) (0x90cc0301 0xc).',
+    ],
+    [
+      '535.129.03',
+      119,
+      'Timeout waiting for RPC from GPU3 GSP! Expected function 76 (GSP_RM_CONTROL) (0x90cc0301 0xc).',
+    ],
+    [
+      '550.54.14',
+      119,
+      'Timeout after 6s of waiting for RPC response from GPU3 GSP! Expected function 76 (GSP_RM_CONTROL) (0x90cc0301 0xc).',
+    ],
+    [
+      newest,
+      119,
+      'Timeout after 6s of waiting for RPC response from GPU3 GSP! Expected function 76 (GSP_RM_CONTROL) sequence 412 (0x20802a02 0x8).',
+    ],
+    [
+      '515.43.04',
+      120,
+      'GSP Error: Task 1 raised error code 0x5 for reason 0x0 at 0x63d0000 (0 more errors skipped)',
+    ],
+    [
+      '575.51.02',
+      120,
+      'GSP task exception: load access page fault (cause:0xd) @ pc:0x1374464, partition:4#0, task:3',
+    ],
+  ];
+  for (const [driver, xid, text] of rows)
+    t.same(recordsOf({ pci: '07:00.0', driver, index: 3, step: { xid, process } }), [
+      `NVRM: Xid (PCI:0000:07:00): ${xid}, pid=2357, name=nv-hostengine, ${text}`,
+    ]);
   t.end();
 });
 

@@ -1,8 +1,8 @@
 import { policiesListenMaxMs } from '../../../shared/nma-timing.ts';
-import { gpuConditionType } from '../../catalogue/nma/conditions.ts';
+import { eventSource, gpuConditionType } from '../../catalogue/nma/conditions.ts';
 import { firstWith } from '../../catalogue/nma/versions.ts';
 import type { Evidence } from '../../store/explanation.ts';
-import { type Facts, isUnread } from '../../view/facts.ts';
+import { type Facts, isUnread, type Toleration } from '../../view/facts.ts';
 import { asideFromEngine, injectedAt, isAboutGpus, isForEngine, problemsOf, seenProblem } from '../drill.ts';
 import { millis, podSource, present, renderPod, seen, seenCondition, seenInLog } from '../evidence.ts';
 import { engineOfNma, unreadRemedy, unreadText, withoutInventory } from '../inventory.ts';
@@ -99,14 +99,16 @@ function placement(facts: Facts): readonly Evidence[] {
   );
 }
 
-function whyAbsent({ node, nma }: Facts): string {
+function whyAbsent(facts: Facts): string {
+  const { node, nma } = facts;
   if (!nma.dcgmServer.daemonSet)
     return 'The cluster has no DaemonSet dcgm-server at all (dcgmAgent.enabled=false?).';
-  const taints = node.taints.filter(({ effect }) => effect !== 'PreferNoSchedule');
+  const taints = untolerated(facts);
+  const isRead = nma.dcgmServer.tolerations !== undefined;
   const reasons = present(
     taints.length === 0
       ? undefined
-      : `it tolerates no taint, and the node has ${taints.map(({ key }) => key).join(', ')}`,
+      : `${isRead ? 'it does not' : 'by default it does not'} tolerate the taint ${taints.map(({ key }) => key).join(', ')} of the node`,
     node.architecture === 'arm64' && nma.version?.row.arm64Gate === true
       ? `its affinity is amd64 only before v${firstWith((row) => !row.arm64Gate)}`
       : undefined,
@@ -115,13 +117,44 @@ function whyAbsent({ node, nma }: Facts): string {
   return `Why it may be left out: ${reasons.join('; ')}.`;
 }
 
+type Taint = Facts['node']['taints'][number];
+
+/** Taints that keep the DaemonSet's pod off the node; what its template tolerates is not known where it was not read. */
+function untolerated({ node, nma }: Facts): readonly Taint[] {
+  const { tolerations = [] } = nma.dcgmServer;
+  return node.taints.filter(
+    (taint) =>
+      taint.effect !== 'PreferNoSchedule' &&
+      !tolerations.some((toleration) => isTolerated(taint, toleration)),
+  );
+}
+
+/** As the scheduler does it (k8s.io/api/core/v1, Toleration.ToleratesTaint): no key, no effect and `Exists` match all. */
+function isTolerated(taint: Taint, { key, operator, value, effect }: Toleration): boolean {
+  if (effect !== '' && effect !== taint.effect) return false;
+  if (key === '') return operator === 'Exists';
+  return key === taint.key && (operator === 'Exists' || value === (taint.value ?? ''));
+}
+
+/** The chart's value, which the add-on takes among its configuration values. */
+function tolerationRemedy(taints: readonly Taint[]): string {
+  const tolerations = taints.map(({ key, effect }) => ({ key, operator: 'Exists', effect }));
+  const values = JSON.stringify({ dcgmAgent: { tolerations } });
+  return (
+    `Let it run there: dcgmAgent.tolerations of the add-on's configuration values (the same name in the Helm values): ` +
+    `aws eks update-addon --cluster-name CLUSTER --addon-name ${eventSource} --configuration-values '${values}'.`
+  );
+}
+
 function serverRemedy(facts: Facts): string {
   const { pod, daemonSet } = facts.nma.dcgmServer;
   const namespace = nmaNamespace(facts);
   if (pod !== undefined) return `See why: kubectl -n ${pod.namespace} describe pod ${pod.name}.`;
   if (!daemonSet)
     return 'Enable it (Helm value dcgmAgent.enabled=true), or name another engine with nodeAgent.dcgmAddress.';
+  const taints = untolerated(facts);
   return (
+    (taints.length === 0 ? '' : `${tolerationRemedy(taints)} `) +
     `Compare affinity and tolerations with the node: kubectl -n ${namespace} get daemonset dcgm-server -o yaml; ` +
     `kubectl describe node ${facts.node.name}.`
   );

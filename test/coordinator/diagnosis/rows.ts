@@ -43,6 +43,7 @@ export type Said =
 export type RuleRow = readonly [code: string, name: string, said: Said, facts: Facts, text?: RegExp];
 
 const [gpuFacts] = inventory().gpus as [Inventory['gpus'][number]];
+const spotOnly = { key: 'spot', operator: 'Equal', value: 'true', effect: 'NoSchedule' };
 const annotated = {
   namespace: 'kube-system',
   name: 'eks-node-monitoring-agent',
@@ -1084,7 +1085,41 @@ export const ruleRows: readonly RuleRow[] = [
       agent: { inventory: unread },
       nma: { dcgmServer: { daemonSet: true, pod: undefined } },
     }),
-    /tolerates no taint, and the node has nvidia\.com\/gpu/,
+    /by default it does not tolerate the taint nvidia\.com\/gpu of the node/,
+  ],
+  [
+    'dcgm-server-missing',
+    'F14: its DaemonSet tolerates another taint only',
+    'proven',
+    facts({
+      node: {
+        conditions: withCondition('AcceleratedHardwareReady', { status: 'False', reason: 'DCGMError' }),
+        taints: [{ key: 'nvidia.com/gpu', effect: 'NoSchedule' }],
+      },
+      agent: { inventory: unread },
+      nma: { dcgmServer: { daemonSet: true, tolerations: [spotOnly], pod: undefined } },
+    }),
+    /it does not tolerate the taint nvidia\.com\/gpu/,
+  ],
+  [
+    'dcgm-server-missing',
+    'F14: its DaemonSet tolerates all taints',
+    'proven',
+    facts({
+      node: {
+        conditions: withCondition('AcceleratedHardwareReady', { status: 'False', reason: 'DCGMError' }),
+        taints: [{ key: 'nvidia.com/gpu', effect: 'NoSchedule' }],
+      },
+      agent: { inventory: unread },
+      nma: {
+        dcgmServer: {
+          daemonSet: true,
+          tolerations: [{ key: '', operator: 'Exists', value: '', effect: '' }],
+          pod: undefined,
+        },
+      },
+    }),
+    /Why it may be left out: its affinity/,
   ],
   [
     'dcgm-server-missing',

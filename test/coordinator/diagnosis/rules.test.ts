@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { Judgement } from '../../../coordinator/diagnosis/rule.ts';
 import { rules } from '../../../coordinator/diagnosis/rules.ts';
+import type { Facts } from '../../../coordinator/view/facts.ts';
 import { facts, planned } from './builder.ts';
 import { ruleRows, type Said } from './rows.ts';
 
@@ -41,6 +42,28 @@ t.test('what each rule says', async (t) => {
       `${code}, ${name}: no raw value`,
     );
   }
+});
+
+t.test('F14: the remedy for an untolerated taint names the add-on’s value', async (t) => {
+  const taints = [{ key: 'nvidia.com/gpu', effect: 'NoSchedule' }];
+  const remedyWith = (tolerations: NonNullable<Facts['nma']['dcgmServer']['tolerations']>) => {
+    const given = facts({
+      node: { taints },
+      agent: { inventory: { unread: 'no answer' } },
+      nma: { dcgmServer: { daemonSet: true, tolerations, pod: undefined } },
+    });
+    const judgement = rules.find(({ code }) => code === 'dcgm-server-missing')?.judge(given);
+    return judgement?.is === 'cause' ? judgement.remedy : '';
+  };
+  t.match(remedyWith([]), 'dcgmAgent.tolerations of the add-on');
+  t.match(
+    remedyWith([]),
+    '{"dcgmAgent":{"tolerations":[{"key":"nvidia.com/gpu","operator":"Exists","effect":"NoSchedule"}]}}',
+  );
+  const exists = { key: 'nvidia.com/gpu', operator: 'Exists', value: '', effect: '' };
+  t.notMatch(remedyWith([exists]), 'dcgmAgent.tolerations');
+  t.match(remedyWith([{ ...exists, effect: 'NoExecute' }]), 'dcgmAgent.tolerations');
+  t.match(remedyWith([{ ...exists, operator: 'Equal', value: 'yes' }]), 'dcgmAgent.tolerations');
 });
 
 t.test('every rule has rows: a cause and its refutation', async (t) => {

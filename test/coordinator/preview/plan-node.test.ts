@@ -188,6 +188,9 @@ t.test('who reads each write', async (t) => {
   t.match(line.get('Meta gcm'), { accepted: true });
   t.match(line.get('DCGM’s host engine'), { accepted: true, because: /reports to no one/ });
   t.match(line.get('NVSentinel'), { accepted: false, because: /journald cuts "NVRM:"/ });
+  // F13: both take Xids from NVML events.
+  for (const consumer of ['NVIDIA device plugin', 'NVIDIA DRA driver'])
+    t.match(line.get(consumer), { accepted: false, because: /NVML events/ }, consumer);
   t.match(line.get('node-problem-detector'), { accepted: false });
   t.match(line.get('journald'), { accepted: true, because: /SYSLOG_IDENTIFIER=NVRM/ });
   t.equal(
