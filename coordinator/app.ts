@@ -92,11 +92,14 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     faults: rows.map(({ name }) => name),
     causes: [...rules.map(({ code }) => code), 'unexplained'],
   });
-  registerAgentsUp(metrics, agents, () =>
-    nodes()
-      .filter(({ metadata }) => metadata.labels?.[optInLabel] === optInValue)
-      .map(({ metadata }) => metadata.name),
-  );
+  registerAgentsUp(metrics, {
+    agents,
+    clock,
+    nodes: () =>
+      nodes()
+        .filter(({ metadata }) => metadata.labels?.[optInLabel] === optInValue)
+        .map(({ metadata }) => metadata.name),
+  });
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
