@@ -19,17 +19,26 @@ export function baselineOf(expectation: Expectation, seen: Observation, at: stri
 }
 
 /**
- * The expected reaction, or undefined while it is not there. Compared with the baseline and never with clocks: node and
- * coordinator may disagree about the time, and the agent's own stamps are whole seconds.
+ * The expected reaction, or undefined while it is not there. Compared with the baseline and never with the coordinator's
+ * clock: node and coordinator may disagree about the time. `orderedAt`: when the agent accepted the order, by the node's
+ * clock, which is also that of NMA's stamps (whole seconds): what is older is no reaction, also where the baseline was
+ * taken from a watch that lagged behind.
  */
 export function findReaction(
   expectation: Expectation,
   baseline: Baseline,
   seen: Observation,
+  orderedAt?: string,
 ): Match | undefined {
   return expectation.kind === 'event'
-    ? findEvent(expectation, baseline, seen)
-    : findCondition(expectation, baseline, seen);
+    ? findEvent(expectation, baseline, seen, orderedAt)
+    : findCondition(expectation, baseline, seen, orderedAt);
+}
+
+/** Whether a stamp of whole seconds lies before the second in which the order was accepted; false where either is unknown. */
+function isOlder(stamp: string | null, orderedAt: string | undefined): boolean {
+  const [seconds, ordered] = [Date.parse(stamp ?? ''), Date.parse(orderedAt ?? '')];
+  return seconds < Math.floor(ordered / 1000) * 1000;
 }
 
 /** An event that is new, or has come once more, since the baseline. */
@@ -37,10 +46,12 @@ export function findEvent(
   expectation: Expectation,
   baseline: Baseline,
   seen: Observation,
+  orderedAt?: string,
 ): Match | undefined {
   const event = eventsOf(expectation, seen).find(
     (candidate) =>
       candidate.count > (baseline.events[candidate.uid] ?? 0) &&
+      !isOlder(candidate.lastTimestamp, orderedAt) &&
       isExpectedText(expectation, candidate.message),
   );
   if (event === undefined) return undefined;
@@ -72,9 +83,15 @@ function eventsOf(expectation: Expectation, seen: Observation): readonly NodeEve
   return seen.events.filter(({ reason }) => reason === expectation.type);
 }
 
-function findCondition(expectation: Expectation, baseline: Baseline, seen: Observation): Match | undefined {
+function findCondition(
+  expectation: Expectation,
+  baseline: Baseline,
+  seen: Observation,
+  orderedAt: string | undefined,
+): Match | undefined {
   const now = seen.conditions.find(({ type }) => type === expectation.type);
   if (now === undefined || now.status !== 'False') return undefined;
+  if (baseline.condition?.status !== 'False' && isOlder(now.lastTransitionTime, orderedAt)) return undefined;
   const how = conditionChange(expectation, baseline, now);
   return how === undefined ? undefined : conditionMatch(now, baseline, how);
 }

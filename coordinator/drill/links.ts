@@ -22,6 +22,8 @@ export type LinkPlanInput = {
 export type LinkPast = {
   /** What stood on the node before the order that the link belongs to. */
   readonly baseline: Baseline;
+  /** When the agent accepted the order, RFC 3339, the node's clock; undefined: its answer is not here yet. */
+  readonly orderedAt?: string | undefined;
   /** The time to wait is over: what is not there now is missed. */
   readonly isDue: boolean;
   /** What the other orders of this drill lead to: none of it is the fault's. */
@@ -84,11 +86,11 @@ export const detection: LinkRow = {
       expectation: expected,
       expected: renderExpectation(expected),
     })),
-  find({ expectation, role }, seen, { baseline, isDue, others }) {
+  find({ expectation, role }, seen, { baseline, orderedAt, isDue, others }) {
     if (expectation === undefined) return { state: 'missed' };
     const node = withoutForeign(seen);
     if (expectation.kind !== 'none' || role === 'control') {
-      const match = findReaction(expectation, baseline, node);
+      const match = findReaction(expectation, baseline, node, orderedAt);
       if (match !== undefined) return { state: 'reached', match };
       return isDue ? { state: 'missed' } : undefined;
     }

@@ -143,7 +143,7 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     signal: AbortSignal,
   ): Promise<Injection> {
     const { spec } = injection;
-    const seen = await observers.observeNow(spec);
+    const seen = await observers.observeBefore(spec);
     if (seen.isGone) return conclusions.gone(injection);
     const at = isoFromMillis(clock.now());
     const { expectation } =
@@ -321,7 +321,7 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
   ): Promise<Injection | 'gone'> {
     const { chain } = injection.spec;
     const ended = await stopping.settle(injection, signal);
-    const seen = await observers.observeNow(ended.spec);
+    const seen = await observers.observeBefore(ended.spec);
     if (seen.isGone) return 'gone';
     const follows = chain.find(
       (link) => link.expectation !== undefined && orderBefore(chain, link.id).id === next.link.id,

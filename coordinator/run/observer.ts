@@ -36,7 +36,9 @@ export type Observer = {
 /** How links are observed on the nodes of injections. Observing never writes. */
 export type Observers = {
   of(injection: Injection): Observer;
-  /** Fresh from the API server, not from a watch that may lag: what is missed here would count as a reaction later. */
+  /** What stands on a node before an order: from the view, or fresh from the API server where the view cannot see. */
+  readonly observeBefore: ReadNode;
+  /** Fresh from the API server. */
   readonly observeNow: ReadNode;
   /** Whether a link has come to its end by now, by the API server's own word. */
   lookOnce(injection: Injection, expected: Expected): Promise<Settled | undefined>;
@@ -52,6 +54,13 @@ export function createObservers(deps: {
   readonly clock: Clock;
 }): Observers {
   const { readNode: observeNow, watcher, clock } = deps;
+
+  const observeBefore: ReadNode = async (target) => {
+    const { node, nodeUid } = target;
+    const known = watcher.node(node);
+    if (known?.metadata.uid !== nodeUid || !watcher.isCurrent()) return observeNow(target);
+    return { ...watcher.observe(node), isGone: false };
+  };
 
   async function lookOnce({ spec }: Injection, { row, link, past }: Expected): Promise<Settled | undefined> {
     const finding = row.find(link, await observeNow(spec), { ...past, isDue: false });
@@ -69,12 +78,16 @@ export function createObservers(deps: {
     let committedAt = Number.NEGATIVE_INFINITY;
     const isGone = () => watcher.node(spec.node)?.metadata.uid !== spec.nodeUid;
 
+    function findNow({ row, link, past }: Expected): Finding | undefined {
+      const now = { ...watcher.observe(spec.node), isGone: isGone() };
+      return row.find(link, now, { ...past, isDue: false });
+    }
+
     function look(at: number, how: string): void {
-      for (const { key, row, link, past } of expected) {
-        if (found.has(key)) continue;
-        const now = { ...watcher.observe(spec.node), isGone: isGone() };
-        const finding = row.find(link, now, { ...past, isDue: false });
-        if (finding !== undefined) found.set(key, { finding, at, how });
+      for (const one of expected) {
+        if (found.has(one.key)) continue;
+        const finding = findNow(one);
+        if (finding !== undefined) found.set(one.key, { finding, at, how });
       }
     }
 
@@ -90,9 +103,14 @@ export function createObservers(deps: {
       close: unsubscribe,
       expect(next) {
         expected = next;
-        const kept = new Set(next.map(({ key }) => key));
-        // What was found by another baseline does not count any more.
-        for (const key of found.keys()) if (!kept.has(key)) found.delete(key);
+        const before = new Map(found);
+        found.clear();
+        // What was found by another baseline does not count any more, nor what proves to be older than the order.
+        for (const one of next) {
+          const known = before.get(one.key);
+          const finding = known && findNow(one);
+          if (known !== undefined && finding !== undefined) found.set(one.key, { ...known, finding });
+        }
       },
       news(from) {
         const upTo = seen.length;
@@ -143,20 +161,21 @@ export function createObservers(deps: {
     };
   }
 
-  return { of, observeNow, lookOnce };
+  return { of, observeBefore, observeNow, lookOnce };
 }
 
 /** A link of an injection as it is looked for; undefined where its order has no baseline yet. */
 export function expectedOf(injection: Injection, link: ChainLink, row: LinkRow): Expected | undefined {
   const { chain } = injection.spec;
   const sent = orderBefore(chain, link.id);
-  const baseline: Baseline | undefined = knownOf(injection, sent)?.baseline;
+  const known = knownOf(injection, sent);
+  const baseline: Baseline | undefined = known?.baseline;
   if (baseline === undefined) return undefined;
   return {
     key: `${link.id} ${baseline.at}`,
     row,
     link,
-    past: { baseline, others: othersOf(chain, link.id) },
+    past: { baseline, orderedAt: known?.receipt?.acceptedAt, others: othersOf(chain, link.id) },
   };
 }
 

@@ -11,6 +11,8 @@ import type { View } from './view.ts';
 export type Watcher = {
   node(name: string): KubeObject | undefined;
   observe(node: string): Observation;
+  /** Whether nodes and their events are being watched at this moment, without a gap. */
+  isCurrent(): boolean;
   /** Calls back after each change that concerns the node; returns the way to stop that. */
   subscribe(node: string, listener: (seen: Seen) => void): () => void;
   /** Times since `from` in which changes may have been missed for good, or came late. */
@@ -40,6 +42,7 @@ export function createWatcher(view: View): Watcher {
   return {
     node: view.node,
     observe: view.observe,
+    isCurrent: () => view.isCurrent('nodes') && view.isCurrent('events'),
     subscribe(node, listener) {
       const own = listeners.get(node) ?? new Set();
       listeners.set(node, own.add(listener));
