@@ -64,12 +64,8 @@ export function orderEntries(
 }
 
 /** The timeline with what proves a link; the watch's own entry for it gives way. */
-export function withMatch(
-  timeline: readonly TimelineEntry[],
-  proof: TimelineEntry,
-  match: boolean,
-): TimelineEntry[] {
-  return [...timeline.filter((entry) => !isSameSight(entry, proof)), { ...proof, match }];
+export function withMatch(timeline: readonly TimelineEntry[], proof: TimelineEntry): TimelineEntry[] {
+  return [...timeline.filter((entry) => !isSameSight(entry, proof)), proof];
 }
 
 /** What the agent did, on the node's clock. */

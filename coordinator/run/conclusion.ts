@@ -75,7 +75,7 @@ export function createConclusions(deps: {
         phase: 'Verifying',
         ...status,
         links: withFinding(injection, detectionLink.id, late),
-        timeline: withMatch(status?.timeline ?? [], late.finding.match.entry, true),
+        timeline: withMatch(status?.timeline ?? [], late.finding.match.entry),
       },
     };
   }

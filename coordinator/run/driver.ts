@@ -1,48 +1,26 @@
-import { type Clock, isoFromMillis } from '../../shared/clock.ts';
-import { messageFromUnknown, Refusal, refusalFromUnknown } from '../../shared/errors.ts';
+import type { Clock } from '../../shared/clock.ts';
+import { messageFromUnknown, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import { scheduledMs } from '../../shared/orders/call.ts';
-import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { Agents } from '../agents/port.ts';
-import {
-  faultOf,
-  isNegative,
-  knownOf,
-  nextLink,
-  type OpenLink,
-  orderBefore,
-  phaseOf,
-  receiptOf,
-  type Settled,
-  withBaseline,
-  withFinding,
-  withoutBaseline,
-  withReceipt,
-  withRefusal,
-} from '../drill/chain.ts';
+import { nextLink, phaseOf, withFinding } from '../drill/chain.ts';
 import { blockedBefore, drillFacts, type Verdicted } from '../drill/conclude.ts';
-import { baselineOf } from '../drill/judge.ts';
 import type { LinkRow } from '../drill/links.ts';
-import {
-  type Attempt,
-  orderEntries,
-  receiptEntries,
-  shortened,
-  timelineEntry,
-  withMatch,
-} from '../drill/timeline.ts';
-import type { InjectionStatus, LinkStatus } from '../store/experiment.ts';
+import { timelineEntry } from '../drill/timeline.ts';
+import type { Verdict } from '../store/timeline.ts';
 import type { Explanation } from '../store/explanation.ts';
 import type { Injection, Store } from '../store/store.ts';
-import type { TimelineEntry, Verdict } from '../store/timeline.ts';
 import type { Collector } from '../view/collect.ts';
 import type { ReadNode } from '../view/read-node.ts';
 import type { Watcher } from '../view/watcher.ts';
 import { createConclusions } from './conclusion.ts';
-import { createDispatch, isToRepeat, slotWaitMs } from './dispatch.ts';
+import { createDispatch } from './dispatch.ts';
 import { createObservers, expectedOf, type Observer } from './observer.ts';
+import { createSendStep } from './send.ts';
+import { changed, expectAll, type Step, statusOf, withSeen } from './step.ts';
 import { createStopping } from './stopping.ts';
+import { createWatchStep, withProof } from './watch.ts';
 
+/** What an injection is driven with. */
 /** What an injection is driven with. */
 export type DriverDeps = {
   readonly store: Store;
@@ -60,8 +38,6 @@ export type DriverDeps = {
 };
 
 const retryPauseMs = 1_000;
-/** After the last part of an order is due: the agent writes it down, and its clock is not ours. */
-const scriptMarginMs = 2_000;
 
 /** Renders the end of an injection that is cut short, from what came of ending what was sustained. */
 export type RenderEnd = (settled: Injection) => Explanation;
@@ -84,10 +60,13 @@ export type InjectionDriver = {
 export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
   const { store, collector, clock, log, links } = deps;
   const troubles = new Map<string, string>();
-  const dispatch = createDispatch(deps);
   const observers = createObservers(deps);
   const stopping = createStopping(deps);
   const conclusions = createConclusions({ ...deps, stopping, observers });
+  const stepDeps = { ...deps, observers, conclusions };
+  const onTrouble = (name: string, because: string) => troubles.set(name, because);
+  const send = createSendStep({ ...stepDeps, dispatch: createDispatch(deps), onTrouble });
+  const watch = createWatchStep({ ...stepDeps, stopping });
 
   async function drive(start: Injection, signal: AbortSignal): Promise<void> {
     const { name } = start.metadata;
@@ -122,43 +101,30 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
   /** One step of the chain: a baseline, an order, a wait, or the verdict. */
   async function advance(injection: Injection, observer: Observer, signal: AbortSignal): Promise<Injection> {
     const next = nextLink(links, injection);
-    log.debug(
-      { injection: injection.metadata.name, link: next === 'conclude' ? next : next.link.id },
-      'step',
-    );
+    const { name } = injection.metadata;
+    log.debug({ injection: name, link: next === 'conclude' ? next : next.link.id }, 'step');
     if (next === 'conclude') return conclusions.conclude(injection, [], signal);
-    if (next.row.by === 'watch') return watch(injection, next, observer, signal);
-    if (next.known?.baseline === undefined) return prepare(injection, next, observer, signal);
-    return send(injection, next, observer, signal);
+    const step: Step = { injection, open: next, observer, signal };
+    if (next.row.by === 'watch') return watch(step);
+    return next.known?.baseline === undefined ? prepare(step) : send(step);
   }
 
   /**
    * What stands on the node before an order. Before the first one also the preflight: what keeps the chain from being
    * reached for sure is a verdict before anything is written.
    */
-  async function prepare(
-    injection: Injection,
-    open: OpenLink,
-    observer: Observer,
-    signal: AbortSignal,
-  ): Promise<Injection> {
+  async function prepare({ injection, open, observer, signal }: Step): Promise<Injection> {
     const { spec } = injection;
     const seen = await observers.observeBefore(spec);
     if (seen.isGone) return conclusions.gone(injection);
-    const at = isoFromMillis(clock.now());
-    const { expectation } =
-      spec.chain.find(
-        (link) => link.expectation !== undefined && orderBefore(spec.chain, link.id).id === open.link.id,
-      ) ?? faultOf(spec).detectionLink;
-    const baseline = baselineOf(expectation ?? faultOf(spec).expectation, seen, at);
-    const prepared = changed(injection, { links: withBaseline(injection, open.link.id, baseline) });
+    const prepared = withSeen(injection, open, seen, clock.now());
     if (spec.chain[0]?.id === open.link.id) {
       const facts = await collector.facts(spec.node, drillFacts(prepared), signal);
       signal.throwIfAborted();
       const blocked = blockedBefore(prepared, facts);
       if (blocked !== undefined) return blockedEnd(injection, blocked);
     }
-    expectAll(prepared, open, observer);
+    expectAll(links, prepared, open.link.id, observer);
     return store.writeInjectionStatus(injection, { ...statusOf(prepared), phase: phaseOf(open) });
   }
 
@@ -169,172 +135,6 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
       timelineEntry(clock.now(), 'note', 'preflight', note),
     ];
     return conclusions.end(changed(injection, { phase: 'Selected', timeline }), verdict, explanation);
-  }
-
-  /** From now on every link that follows from this order is looked for, so that nothing is missed. */
-  function expectAll(injection: Injection, { link }: OpenLink, observer: Observer): void {
-    const { chain } = injection.spec;
-    observer.expect(
-      chain.flatMap((other) => {
-        const row = links.find(({ name }) => name === other.link);
-        if (row?.by !== 'watch' || orderBefore(chain, other.id).id !== link.id) return [];
-        return expectedOf(injection, other, row) ?? [];
-      }),
-    );
-  }
-
-  async function send(
-    injection: Injection,
-    open: OpenLink,
-    observer: Observer,
-    signal: AbortSignal,
-  ): Promise<Injection> {
-    const { spec, status } = injection;
-    const { link } = open;
-    const { order } = orderBefore(spec.chain, link.id);
-    const target = { node: spec.node, order };
-    const attempts: Attempt[] = [];
-    expectAll(injection, open, observer);
-    let receipt: Receipt;
-    try {
-      receipt = await dispatch.send(target, attempts, signal);
-    } catch (thrown) {
-      if (!(thrown instanceof Refusal)) throw thrown;
-      const waitMs = slotWaitMs(thrown);
-      if (waitMs !== undefined) return waitForSlot(injection, open, thrown, waitMs, signal);
-      if (isToRepeat(thrown)) throw thrown;
-      signal.throwIfAborted();
-      return refused(injection, open, thrown, attempts, signal);
-    }
-    const sentAt = attempts.at(-1)?.at ?? clock.now();
-    const entries = named(open, [...orderEntries(target, attempts), ...receiptEntries(receipt)]);
-    const sent = changed(injection, {
-      links: withReceipt(injection, link.id, { receipt, sentAt, now: clock.now() }),
-      timeline: [...(status?.timeline ?? []), ...entries],
-    });
-    const next = nextLink(links, sent);
-    const phase = next === 'conclude' ? phaseOf(open) : phaseOf(next);
-    return store.writeInjectionStatus(injection, { ...statusOf(sent), phase });
-  }
-
-  async function refused(
-    injection: Injection,
-    open: OpenLink,
-    refusal: Refusal,
-    attempts: readonly Attempt[],
-    signal: AbortSignal,
-  ): Promise<Injection> {
-    const { spec, status } = injection;
-    // The receipt has a place of its own.
-    const { receipt: inDetails, ...details } = refusal.details;
-    const receipt = inDetails as Receipt | undefined;
-    const { order } = orderBefore(spec.chain, open.link.id);
-    const recent = named(open, [
-      ...orderEntries({ node: spec.node, order }, attempts),
-      timelineEntry(clock.now(), 'note', `agent of ${spec.node}`, `${refusal.reason}: ${refusal.message}`),
-    ]);
-    const stored = { reason: refusal.reason, message: refusal.message, details };
-    const ended = changed(injection, {
-      links: withRefusal(injection, open.link.id, stored, receipt, clock.now()),
-      timeline: [...(status?.timeline ?? []), ...recent],
-    });
-    return conclusions.conclude(ended, recent, signal);
-  }
-
-  /** Nothing was written: after the wait the same order is sent again, with a baseline of then. */
-  async function waitForSlot(
-    injection: Injection,
-    open: OpenLink,
-    refusal: Refusal,
-    waitMs: number,
-    signal: AbortSignal,
-  ): Promise<Injection> {
-    const { metadata, spec, status } = injection;
-    const text = `${refusal.reason}: ${refusal.message}; nothing was written, the same order is sent again`;
-    const note = timelineEntry(clock.now(), 'note', `agent of ${spec.node}`, text);
-    const again = await store.writeInjectionStatus(injection, {
-      ...statusOf(injection),
-      links: withoutBaseline(injection, open.link.id),
-      timeline: shortened([...(status?.timeline ?? []), note]),
-    });
-    // Should the deadline pass meanwhile, this is what kept it.
-    troubles.set(metadata.name, refusal.message);
-    log.info({ injection: metadata.name, waitMs }, 'waiting for the host engine to take another alert');
-    await clock.sleep(waitMs, signal);
-    return again;
-  }
-
-  async function watch(
-    injection: Injection,
-    open: OpenLink,
-    observer: Observer,
-    signal: AbortSignal,
-  ): Promise<Injection> {
-    const { spec, status } = injection;
-    const { link, row, known } = open;
-    const expected = expectedOf(injection, link, row);
-    if (expected === undefined)
-      throw new Refusal('internal', `link ${link.id} is awaited without a baseline`);
-    expectAll(injection, { ...open, link: orderBefore(spec.chain, link.id) }, observer);
-    const since = Date.parse(known?.since ?? expected.past.baseline.at);
-    const settled = await observer.settle(
-      expected,
-      Date.parse(known?.dueAt ?? expected.past.baseline.at),
-      signal,
-    );
-    const news = observer.news(since);
-    const recent = newsOf(open, settled, news.entries);
-    const settledLinks =
-      settled === undefined ? (status?.links ?? []) : withFinding(injection, link.id, settled);
-    const timeline =
-      settled?.finding.match === undefined || link.role === 'control'
-        ? [...(status?.timeline ?? []), ...recent]
-        : withMatch(
-            [...(status?.timeline ?? []), ...recent],
-            settled.finding.match.entry,
-            isProof(open, settled),
-          );
-    const after = changed(injection, { links: lost(settledLinks, open, settled), timeline });
-    // A reaction to the first part of a script does not cut off the rest of it.
-    if (!isNegative(spec) && receiptOf(injection)?.state === 'running' && settled !== undefined)
-      await clock.sleep(endOfScript(injection) - clock.now(), signal);
-    const next = nextLink(links, after);
-    if (next === 'conclude') return conclusions.conclude(after, recent, signal);
-    const written =
-      next.row.by === 'send'
-        ? await withNextBaseline(after, next, signal)
-        : changed(after, { phase: phaseOf(next) });
-    if (written === 'gone') return conclusions.conclude(after, recent, signal);
-    const stored = await store.writeInjectionStatus(injection, {
-      ...statusOf(written),
-      timeline: shortened(written.status?.timeline ?? []),
-    });
-    if (link.role === 'fault') news.commit();
-    return stored;
-  }
-
-  /** What is sustained is ended before the next order, which needs the path for itself; then comes its baseline. */
-  async function withNextBaseline(
-    injection: Injection,
-    next: OpenLink,
-    signal: AbortSignal,
-  ): Promise<Injection | 'gone'> {
-    const { chain } = injection.spec;
-    const ended = await stopping.settle(injection, signal);
-    const seen = await observers.observeBefore(ended.spec);
-    if (seen.isGone) return 'gone';
-    const follows = chain.find(
-      (link) => link.expectation !== undefined && orderBefore(chain, link.id).id === next.link.id,
-    );
-    const expectation = follows?.expectation ?? faultOf(ended.spec).expectation;
-    const baseline = baselineOf(expectation, seen, isoFromMillis(clock.now()));
-    return changed(ended, { phase: phaseOf(next), links: withBaseline(ended, next.link.id, baseline) });
-  }
-
-  function endOfScript(injection: Injection): number {
-    const { order, orderLink } = faultOf(injection.spec);
-    const { since } = knownOf(injection, orderLink) ?? {};
-    return Date.parse(since ?? isoFromMillis(clock.now())) + scheduledMs(order) + scriptMarginMs;
   }
 
   async function end(
@@ -358,10 +158,7 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     if (settled === undefined) return end(injection, 'error', render, signal);
     const after = changed(injection, {
       links: withFinding(injection, next.link.id, settled),
-      timeline:
-        settled.finding.match === undefined
-          ? (injection.status?.timeline ?? [])
-          : withMatch(injection.status?.timeline ?? [], settled.finding.match.entry, isProof(next, settled)),
+      timeline: withProof(injection.status?.timeline ?? [], settled),
     });
     // What stands behind it has no time left.
     if (nextLink(links, after) !== 'conclude') return end(after, 'error', render, signal);
@@ -371,45 +168,4 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
   }
 
   return { drive, end, expire, abandon: stopping.abandon, troubleWith: (name) => troubles.get(name) };
-}
-
-/** The injection with changes to its status that are not stored yet. */
-function changed(injection: Injection, change: Partial<InjectionStatus>): Injection {
-  return { ...injection, status: { ...statusOf(injection), ...change } };
-}
-
-/** The status as it stands, to be written with changes. */
-function statusOf({ status }: Injection): InjectionStatus {
-  return { ...status, phase: status?.phase ?? 'Selected' };
-}
-
-/** A control's entries say that they are. */
-function named({ link }: OpenLink, entries: readonly TimelineEntry[]): readonly TimelineEntry[] {
-  if (link.role === 'fault') return entries;
-  return entries.map((entry) => ({ ...entry, text: `control ${link.when}: ${entry.text}` }));
-}
-
-/** What the timeline gains by a wait: all that was seen; of a control that was answered, its answer alone. */
-function newsOf(
-  open: OpenLink,
-  settled: Settled | undefined,
-  entries: readonly TimelineEntry[],
-): readonly TimelineEntry[] {
-  const match = settled?.finding.match;
-  if (open.link.role !== 'control' || settled?.finding.state !== 'reached' || match === undefined)
-    return entries;
-  return named(open, [{ ...match.entry, match: false }]);
-}
-
-/** A match of the fault's own: the reaction that was expected, or that must not come. */
-function isProof({ link }: OpenLink, { finding }: Settled): boolean {
-  return link.expectation?.kind !== 'none' || finding.state === 'missed' || finding.match !== undefined;
-}
-
-/** The node went away while the link was awaited: it is not known what would have come. */
-function lost(known: readonly LinkStatus[], { link }: OpenLink, settled: Settled | undefined): LinkStatus[] {
-  if (settled !== undefined) return [...known];
-  return known.map((one) =>
-    one.id === link.id ? { ...one, state: 'unknown', because: 'the node is gone' } : one,
-  );
 }
