@@ -15,7 +15,8 @@ import type { FaultRow } from './catalogue/row.ts';
 import { assertCatalogue } from './catalogue/validate.ts';
 import { holdLease } from './cluster/lease.ts';
 import type { Cluster } from './cluster/port.ts';
-import { rules } from './diagnosis/rules.ts';
+import type { Rule } from './diagnosis/rule.ts';
+import { rules as allRules } from './diagnosis/rules.ts';
 import { links as allLinks, type LinkRow } from './drill/links.ts';
 import { registerExperimentRoutes } from './routes/experiments.ts';
 import { registerFaultRoutes } from './routes/faults.ts';
@@ -59,6 +60,8 @@ export type CoordinatorOptions = {
   readonly rows?: readonly FaultRow[];
   /** The links of the chain, if they are others. */
   readonly links?: readonly LinkRow[];
+  /** The causes that explain a drill, if they are others. */
+  readonly rules?: readonly Rule[];
   readonly log: Log;
 };
 
@@ -71,7 +74,17 @@ export type Coordinator = {
 
 /** The coordinator without its process: everything real comes in as an argument. */
 export async function createCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
-  const { cluster, view, agents, namespace, clock, log, rows = faults, links = allLinks } = options;
+  const {
+    cluster,
+    view,
+    agents,
+    namespace,
+    clock,
+    log,
+    rows = faults,
+    links = allLinks,
+    rules = allRules,
+  } = options;
   assertCatalogue(rows, notOffered);
   const readySoon = () => inTime(view.ready, () => view.missing() ?? 'not ready');
   const store = createKnownStore({ store: createStore(cluster, namespace), view, ready: readySoon });
@@ -139,6 +152,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
         ...options,
         rows,
         links,
+        rules,
         store,
         watcher,
         readNode: createReadNode(cluster),

@@ -250,7 +250,7 @@ function checkOf(rule: Rule, judgement: Judgement): PreflightCheck[] {
 }
 
 /** Below ten seconds the fraction matters. */
-function renderLatency(seconds: number): string {
+export function renderLatency(seconds: number): string {
   if (seconds < 0.05) return 'less than 0.1 s';
   return `${seconds < 10 ? Number(seconds.toFixed(1)) : Math.round(seconds)} s`;
 }

@@ -1,5 +1,5 @@
 import { isReason, rowOf } from '../../shared/errors.ts';
-import { diagnose, explainPass, preflight } from '../diagnosis/explain.ts';
+import { diagnose, explainPass, preflight, renderLatency } from '../diagnosis/explain.ts';
 import {
   type AnsweredControl,
   explainBrokenWay,
@@ -10,7 +10,6 @@ import {
   explainViolation,
 } from '../diagnosis/negative.ts';
 import type { Rule } from '../diagnosis/rule.ts';
-import { rules as allRules } from '../diagnosis/rules.ts';
 import type { ChainLink } from '../store/experiment.ts';
 import type { Explanation } from '../store/explanation.ts';
 import type { Injection } from '../store/store.ts';
@@ -31,7 +30,8 @@ export type Ended = {
   readonly recent: readonly TimelineEntry[];
   /** RFC 3339, coordinator's clock. */
   readonly at: string;
-  readonly rules?: readonly Rule[];
+  /** The causes that explain a drill. */
+  readonly rules: readonly Rule[];
 };
 
 /** The verdict on one node: that of the first link which was not reached; where all were, what the drill proved. Pure. */
@@ -51,7 +51,7 @@ export function concludeDrill(ended: Ended): Verdicted {
 export function blockedBefore(
   injection: Injection,
   facts: Facts,
-  rules: readonly Rule[] = allRules,
+  rules: readonly Rule[],
 ): Verdicted | undefined {
   if (isNegative(injection.spec)) return brokenPath(injection, facts, rules);
   const { blocking } = preflight({ ...facts, drill: drillFacts(injection) }, rules);
@@ -103,7 +103,7 @@ function onGoneNode(injection: Injection, missed: ChainLink | undefined, at: str
 
 /** The explanation of a link that was not reached. */
 function unreached(ended: Ended, facts: Facts, missed: ChainLink): Verdicted {
-  const { injection, recent, rules = allRules } = ended;
+  const { injection, recent, rules } = ended;
   const known = knownOf(injection, missed);
   if (missed.role === 'control') {
     // A control is a drill of its own: what explains that it had no answer explains why the path is not verified.
@@ -136,13 +136,13 @@ function unreached(ended: Ended, facts: Facts, missed: ChainLink): Verdicted {
 }
 
 /** Every link was reached. */
-function proved({ injection, rules = allRules }: Ended, facts: Facts): Verdicted {
+function proved({ injection, rules }: Ended, facts: Facts): Verdicted {
   const drill = drillFacts(injection);
   const own = { ...facts, drill };
   if (!isNegative(injection.spec)) {
     const { match, seconds, because, source } = firstReaction(injection);
     const what = { text: `${match?.text ?? ''}; ${because}`, latencySeconds: seconds, source };
-    return { verdict: 'pass', explanation: explainPass(own, what, rules) };
+    return { verdict: 'pass', explanation: withFurther(injection, explainPass(own, what, rules)) };
   }
   // The fault's own event is no reaction here that would end the search for doubts.
   const doubt = explainDoubt({ ...facts, drill: { ...drill, timeline: unmatched(drill) } });
@@ -152,6 +152,25 @@ function proved({ injection, rules = allRules }: Ended, facts: Facts): Verdicted
     return { verdict: 'inconclusive', explanation: explainBrokenWay(blocking.explanation, 'after') };
   const { entry } = knownOf(injection, faultOf(injection.spec).detectionLink) ?? {};
   return { verdict: 'pass', explanation: explainQuiet(own, answeredControls(injection), entry) };
+}
+
+/** What was reached behind the first reaction: each with its time and what shows it. */
+function withFurther(injection: Injection, explanation: Explanation): Explanation {
+  const { spec } = injection;
+  const { orderLink, detectionLink } = faultOf(spec);
+  const further = spec.chain.flatMap((link) => {
+    if (link.role === 'control' || link.id === orderLink.id || link.id === detectionLink.id) return [];
+    return knownOf(injection, link) ?? [];
+  });
+  if (further.length === 0) return explanation;
+  const reached = further.map(
+    ({ id, expected, seconds = 0 }) => `${id} (${expected}) after ${renderLatency(seconds)}`,
+  );
+  return {
+    ...explanation,
+    summary: `${explanation.summary} Also reached: ${reached.join('; ')}.`,
+    evidence: [...explanation.evidence, ...further.flatMap(({ evidence }) => evidence)],
+  };
 }
 
 /** Why no silence on this node would prove anything; undefined where the detection paths look sound. */

@@ -1,5 +1,6 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
+import type { Rule } from '../diagnosis/rule.ts';
 import { closedLinks, faultOf, isNegative, knownOf, rowOf, withFinding } from '../drill/chain.ts';
 import { concludeDrill, drillFacts } from '../drill/conclude.ts';
 import { nodeGone } from '../drill/gone.ts';
@@ -32,6 +33,7 @@ export function createConclusions(deps: {
   readonly observers: Observers;
   readonly clock: Clock;
   readonly links: readonly LinkRow[];
+  readonly rules: readonly Rule[];
   readonly onDetection: (fault: string, seconds: number) => void;
 }): Conclusions {
   const { store, collector, stopping, clock } = deps;
@@ -88,7 +90,7 @@ export function createConclusions(deps: {
     const injection = await lookAgain(await stopping.settle(start, signal));
     const facts = await factsOf(injection, signal);
     const at = isoFromMillis(clock.now());
-    const { verdict, explanation } = concludeDrill({ injection, facts, recent, at });
+    const { verdict, explanation } = concludeDrill({ injection, facts, recent, at, rules: deps.rules });
     const first = knownOf(injection, faultOf(injection.spec).detectionLink);
     const isDetected = verdict === 'pass' && !isNegative(injection.spec) && first?.seconds !== undefined;
     const ended = await end(isDetected ? withLatency(injection) : injection, verdict, explanation);

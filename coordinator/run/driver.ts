@@ -2,6 +2,7 @@ import type { Clock } from '../../shared/clock.ts';
 import { messageFromUnknown, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Agents } from '../agents/port.ts';
+import type { Rule } from '../diagnosis/rule.ts';
 import { nextLink, phaseOf, withFinding } from '../drill/chain.ts';
 import { blockedBefore, drillFacts, type Verdicted } from '../drill/conclude.ts';
 import type { LinkRow } from '../drill/links.ts';
@@ -33,6 +34,8 @@ export type DriverDeps = {
   readonly log: Log;
   /** The rows of the chain's links. */
   readonly links: readonly LinkRow[];
+  /** The causes that explain a drill. */
+  readonly rules: readonly Rule[];
   /** Called with the fault's name and the seconds until the reaction was seen. */
   readonly onDetection: (fault: string, seconds: number) => void;
 };
@@ -121,7 +124,7 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     if (spec.chain[0]?.id === open.link.id) {
       const facts = await collector.facts(spec.node, drillFacts(prepared), signal);
       signal.throwIfAborted();
-      const blocked = blockedBefore(prepared, facts);
+      const blocked = blockedBefore(prepared, facts, deps.rules);
       if (blocked !== undefined) return blockedEnd(injection, blocked);
     }
     expectAll(links, prepared, open.link.id, observer);

@@ -2,10 +2,11 @@ import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
 import { faultOf, type OpenLink, orderBefore, withBaseline } from '../drill/chain.ts';
 import { baselineOf } from '../drill/judge.ts';
-import type { LinkRow, SeenNode } from '../drill/links.ts';
+import type { LinkRow } from '../drill/links.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
 import type { InjectionStatus } from '../store/experiment.ts';
 import type { Injection, Store } from '../store/store.ts';
+import type { SeenNode } from '../view/node.ts';
 import type { Conclusions } from './conclusion.ts';
 import { expectedOf, type Observer, type Observers } from './observer.ts';
 

@@ -96,6 +96,8 @@ export type NodeEvent = {
 export type Observation = {
   readonly conditions: readonly NodeCondition[];
   readonly events: readonly NodeEvent[];
+  /** The Node object, whole or as the view keeps it: taints, boot id, uid; absent: there is none. */
+  readonly node?: KubeObject;
 };
 
 /** A node as a drill that began on it sees it. `isGone`: there is no such node, or another one of its name. */

@@ -19,6 +19,7 @@ export function createReadNode(cluster: Pick<Cluster, 'read' | 'list'>): ReadNod
       isGone: node?.metadata.uid !== nodeUid,
       conditions: node === undefined ? [] : conditionsOf(node),
       events: events.items.map(nodeEventFrom),
+      ...(node === undefined ? {} : { node }),
     };
   };
 }

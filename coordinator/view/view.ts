@@ -170,7 +170,8 @@ export function createView(options: {
     node: (name) => reflectors.nodes.store.get({ name }),
     observe(name) {
       const node = reflectors.nodes.store.get({ name });
-      return { conditions: node === undefined ? [] : conditionsOf(node), events: events.of(name) };
+      if (node === undefined) return { conditions: [], events: events.of(name) };
+      return { node, conditions: conditionsOf(node), events: events.of(name) };
     },
     podsOf: (kind, node) => pods[kind].of(node),
     experiment: (name) => reflectors.experiments.store.get({ name, namespace: options.namespace }),
