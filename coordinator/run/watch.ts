@@ -14,9 +14,9 @@ import {
   withFinding,
 } from '../drill/chain.ts';
 import { shortened, withMatch } from '../drill/timeline.ts';
-import type { TimelineEntry } from '../store/timeline.ts';
 import type { LinkStatus } from '../store/experiment.ts';
 import type { Injection } from '../store/store.ts';
+import type { TimelineEntry } from '../store/timeline.ts';
 import { expectedOf } from './observer.ts';
 import { changed, expectAll, named, type Step, type StepDeps, statusOf, withSeen } from './step.ts';
 import type { Stopping } from './stopping.ts';

@@ -85,7 +85,6 @@ export const ExpectationInput = Type.Object(
     ),
     for: Type.Optional(Duration),
     event: Type.Optional(EventRule),
-    // biome-ignore lint/suspicious/noThenProperty: the name is the contract's, and a schema is never awaited
     then: Type.Optional(
       Type.Array(
         Type.Object(

@@ -5,6 +5,8 @@ import type { Agents } from '../../coordinator/agents/port.ts';
 import { createCoordinator } from '../../coordinator/app.ts';
 import type { FaultRow } from '../../coordinator/catalogue/row.ts';
 import type { Cluster } from '../../coordinator/cluster/port.ts';
+import type { Rule } from '../../coordinator/diagnosis/rule.ts';
+import type { LinkRow } from '../../coordinator/drill/links.ts';
 import {
   namespace,
   type RehearsalCluster,
@@ -25,6 +27,7 @@ export type Answer<T> = { readonly status: number; readonly headers: Headers; re
 
 /** The coordinator as a pipeline sees it. */
 export type Rest = {
+  readonly url: string;
   ask<T = Json>(
     method: string,
     path: string,
@@ -54,6 +57,7 @@ export function createRest(url: string): Rest {
     return body;
   };
   return {
+    url,
     ask,
     drill: (body) => must(ask('POST', '/api/v1/experiments', body, wait)),
     create: (body) => must(ask('POST', '/api/v1/experiments', body)),
@@ -172,6 +176,8 @@ export async function startCoordinator(
     readonly cluster?: Cluster;
     readonly leaseSeconds?: number;
     readonly rows?: readonly FaultRow[];
+    readonly links?: readonly LinkRow[];
+    readonly rules?: readonly Rule[];
   } = {},
 ): Promise<Started> {
   const plug = createPlug(options.cluster ?? rig.cluster);
@@ -184,6 +190,8 @@ export async function startCoordinator(
     identity: options.identity ?? randomUUID(),
     leaseSeconds: options.leaseSeconds ?? 30,
     ...(options.rows === undefined ? {} : { rows: options.rows }),
+    ...(options.links === undefined ? {} : { links: options.links }),
+    ...(options.rules === undefined ? {} : { rules: options.rules }),
     clock: rig.clock,
     random: () => 0.5,
     newName: () => `drill-${randomUUID().slice(0, 8)}`,
