@@ -16,10 +16,13 @@ import { nmaJustStarted, nmaNotInstalled, nmaNotRunning, nmaNotWriting } from '.
 import { nodeReplaced, observationGap, waitTooShort } from './rules/observation.ts';
 import {
   karpenterGateOff,
+  karpenterNotRunning,
+  karpenterTooOld,
   repairNoAction,
   repairNotDue,
   repairNotEnabled,
   repairThreshold,
+  repairVetoed,
 } from './rules/repair.ts';
 import { conditionInsteadOfEvent, eventCombined, eventInsteadOfCondition } from './rules/severity.ts';
 
@@ -63,8 +66,11 @@ export const rules: readonly Rule[] = [
   nmaJustStarted,
   waitTooShort,
 
+  karpenterTooOld,
   karpenterGateOff,
+  karpenterNotRunning,
   repairNoAction,
+  repairVetoed,
   repairThreshold,
   repairNotDue,
   repairNotEnabled,

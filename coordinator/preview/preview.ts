@@ -4,7 +4,8 @@ import { rules } from '../diagnosis/rules.ts';
 import { contextFromFacts } from '../plan/context.ts';
 import { type PlanInput, planTarget } from '../plan/plan.ts';
 import type { Confidence, PlannedRefusal, TargetPlan } from '../plan/schema.ts';
-import { forecastRepair, type RepairForecast } from '../repair/forecast.ts';
+import { forecastRepair } from '../repair/forecast.ts';
+import type { RepairForecast } from '../repair/schema.ts';
 import type { DrillFacts, Facts } from '../view/facts.ts';
 
 /** A plan with all that is known of the node, and what repair controllers would do by default. */

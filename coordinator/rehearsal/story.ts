@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { firstWith } from '../catalogue/nma/versions.ts';
-import type { RepairForecast } from '../repair/forecast.ts';
+import type { RepairForecast } from '../repair/schema.ts';
 import type { ExperimentAnswer } from '../routes/answers.ts';
 import type { Explanation } from '../store/explanation.ts';
 import { storyNodes } from './accounts.ts';

@@ -16,16 +16,11 @@ import {
   type RepairFacts,
   type Unread,
 } from './facts.ts';
+import { karpenterFacts } from './karpenter-facts.ts';
 import { conditionsOf, field, text, textMap } from './node.ts';
-import {
-  imageOf,
-  karpenterFacts,
-  nodeFacts,
-  podFacts,
-  podImage,
-  serviceAccountOf,
-  tolerationsOf,
-} from './object-facts.ts';
+
+import { imageOf, nodeFacts, podFacts, podImage, serviceAccountOf, tolerationsOf } from './object-facts.ts';
+
 import { projectNode } from './projections.ts';
 import { createSharedReads } from './shared-reads.ts';
 import type { View } from './view.ts';
@@ -188,12 +183,8 @@ export function createCollector(options: {
   }
 
   function repairFacts(node: KubeObject): Omit<RepairFacts, 'doNotDisruptPods'> {
-    const labels = node.metadata.labels ?? {};
     const [deployment] = view.all('karpenterDeployments');
     return {
-      nodeGroup: labels['eks.amazonaws.com/nodegroup'],
-      computeType: labels['eks.amazonaws.com/compute-type'],
-      nodePool: labels['karpenter.sh/nodepool'],
       peers: view.peersOf(node),
       karpenter: deployment === undefined ? undefined : karpenterFacts(deployment),
       ...unreadAs('karpenterUnread', view.unread('karpenterDeployments')),

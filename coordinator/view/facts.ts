@@ -3,8 +3,12 @@ import type { MethodCall } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { Expectation } from '../catalogue/expectation.ts';
 import type { NmaVersion } from '../catalogue/nma/versions.ts';
+import type { NodeRepairConfig } from '../catalogue/repair/eks.ts';
+import type { RepairPolicy } from '../catalogue/repair/policies.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
+
 import type { NodeCondition } from './node.ts';
+import type { Peers } from './peers.ts';
 import type { KindState } from './view.ts';
 
 /**
@@ -33,6 +37,8 @@ export type NodeFacts = {
   readonly uid: string;
   readonly createdAt: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Those of controllers, such as karpenter.sh/do-not-repair. */
+  readonly annotations: Readonly<Record<string, string>>;
   readonly architecture: string;
   readonly instanceType: string | undefined;
   /** status.allocatable["nvidia.com/gpu"] as a number. */
@@ -119,27 +125,43 @@ export type AgentFacts = {
   readonly directory?: Unread;
 };
 
-/** What decides whether and how the node would be repaired. */
+/** What decides on a repair beside the node itself. Who owns the node is in its labels (catalogue/repair/owners.ts). */
 export type RepairFacts = {
-  /** EKS managed node group, from the node's label. */
-  readonly nodeGroup: string | undefined;
-  readonly computeType: string | undefined;
-  readonly nodePool: string | undefined;
-  /** Nodes of the same pool (or of the cluster), and how many are unhealthy by a repair condition, this one aside. */
-  readonly peers: { readonly total: number; readonly unhealthyOthers: number };
-  readonly karpenter:
-    | {
-        readonly deployment: string;
-        readonly image: string;
-        /** undefined: neither argument nor environment names it, so the default (off) holds. */
-        readonly nodeRepairGate: boolean | undefined;
-        readonly evidence: string;
-      }
-    | undefined;
+  /** Nodes of the same pool or group (or of the cluster), this one included, and the others that are not healthy. */
+  readonly peers: Peers;
+  readonly karpenter: KarpenterFacts | undefined;
   /** Set where Deployments could not be read, so that no Karpenter above means nothing. */
   readonly karpenterUnread?: Unread;
   /** Pods on the node with the annotation karpenter.sh/do-not-disrupt, as namespace/name. Not read for a drill. */
   readonly doNotDisruptPods: readonly string[] | Unread;
+  readonly settings?: RepairSettings;
+};
+
+/** Karpenter's Deployment: which version runs, and what it was told. */
+export type KarpenterFacts = {
+  /** namespace/name. */
+  readonly deployment: string;
+  readonly image: string;
+  /** undefined: neither argument nor environment names it, so the default (off) holds. */
+  readonly nodeRepairGate: boolean | undefined;
+  /** Gate RebootForRepair of its AWS provider; undefined: not named, so the default (off) holds. */
+  readonly rebootGate?: boolean | undefined;
+  /** LEGACY_NODE_REPAIR or --legacy-node-repair: from 1.15 on it repairs as 1.14 does. */
+  readonly legacyRepair?: boolean;
+  /** Its pods that are ready; absent: the Deployment does not say. */
+  readonly readyReplicas?: number;
+  /** Set where a setting comes from an object that is not read, so that the gates above say nothing. */
+  readonly settingsUnread?: Unread;
+  /** The words that gates and switches were read from. */
+  readonly evidence: string;
+};
+
+/** What the API server does not show and somebody knows: without it the defaults of the version hold. */
+export type RepairSettings = {
+  /** What this Karpenter waits for and does; absent: the policies of its version's AWS provider. */
+  readonly karpenterPolicies?: readonly RepairPolicy[];
+  /** `nodegroup.nodeRepairConfig` of EKS DescribeNodegroup. */
+  readonly nodeGroup?: NodeRepairConfig;
 };
 
 /** A drill as rules need it: what was planned, what was injected and what was seen. */

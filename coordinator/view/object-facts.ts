@@ -1,5 +1,6 @@
 import type { KubeObject } from '../cluster/port.ts';
-import type { NodeFacts, PodFacts, RepairFacts, Toleration } from './facts.ts';
+import type { NodeFacts, PodFacts, Toleration } from './facts.ts';
+
 import { conditionsOf, field, list, text } from './node.ts';
 
 /** Objects of the cluster as the plain facts that rules judge. */
@@ -12,6 +13,7 @@ export function nodeFacts(node: KubeObject): NodeFacts {
     uid: node.metadata.uid ?? '',
     createdAt: node.metadata.creationTimestamp ?? '',
     labels,
+    annotations: node.metadata.annotations ?? {},
     architecture: labels['kubernetes.io/arch'] ?? text(node, 'status', 'nodeInfo', 'architecture') ?? '',
     instanceType: labels['node.kubernetes.io/instance-type'],
     allocatableGpus: Number(text(node, 'status', 'allocatable', 'nvidia.com/gpu') ?? 0),
@@ -80,23 +82,4 @@ export function serviceAccountOf(workload: KubeObject | undefined): string | und
   return workload === undefined
     ? undefined
     : text(workload, 'spec', 'template', 'spec', 'serviceAccountName');
-}
-
-/** Karpenter reads `--feature-gates` and FEATURE_GATES, both as `Name=true,…` (karpenter pkg/operator/options). */
-export function karpenterFacts(deployment: KubeObject): NonNullable<RepairFacts['karpenter']> {
-  const [container] = list(deployment, 'spec', 'template', 'spec', 'containers');
-  const args = list(container, 'args').filter((arg): arg is string => typeof arg === 'string');
-  const argument = args
-    .map((arg) => /^--feature-gates[= ](.*)$/.exec(arg)?.[1])
-    .find((value) => value !== undefined);
-  const variable = list(container, 'env').find((entry) => text(entry, 'name') === 'FEATURE_GATES');
-  const gates = argument ?? (variable === undefined ? undefined : text(variable, 'value'));
-  const set = /(?:^|,)\s*NodeRepair=(true|false)/.exec(gates ?? '')?.[1];
-  return {
-    deployment: `${deployment.metadata.namespace ?? ''}/${deployment.metadata.name}`,
-    image: imageOf(deployment),
-    nodeRepairGate: set === undefined ? undefined : set === 'true',
-    evidence:
-      gates === undefined ? 'neither --feature-gates nor FEATURE_GATES is set' : `feature gates "${gates}"`,
-  };
 }

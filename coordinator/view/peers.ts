@@ -1,10 +1,19 @@
 import { monitors } from '../catalogue/nma/conditions.ts';
+import { pairOf } from '../catalogue/repair/policies.ts';
 import type { Change } from '../cluster/object-cache.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import { conditionsOf } from './node.ts';
 
-/** Nodes that a repair controller counts together, and how many of the others are unhealthy. */
-export type Peers = { readonly total: number; readonly unhealthyOthers: number };
+/** Nodes that a repair controller counts together. */
+export type Peers = {
+  /** With the node itself. */
+  readonly total: number;
+  /**
+   * How many of the others have the same conditions that are not healthy, by those conditions: `Ready=Unknown`, or
+   * several, sorted and joined by a comma. Which of them count is for the controller's policies to say.
+   */
+  readonly unhealthyOthers: Readonly<Record<string, number>>;
+};
 
 /** Counts of nodes by node pool, by node group and of the whole cluster, kept up to date by the changes of nodes. */
 export type PeerCounts = {
@@ -13,13 +22,21 @@ export type PeerCounts = {
   of(node: KubeObject): Peers;
 };
 
-/** The conditions that repair controllers look at (EKS guide "node-repair", Karpenter's repair policies). */
-const repairConditionTypes: ReadonlySet<string> = new Set([
+/** Conditions that are healthy when True (EKS guide "node-repair", Karpenter's repair policies). */
+const readyTypes: ReadonlySet<string> = new Set([
   'Ready',
   ...monitors.map(({ conditionType }) => conditionType),
 ]);
 
-type Group = { readonly names: Set<string>; readonly unhealthy: Set<string> };
+/** Conditions of the kubelet that are healthy when False. */
+const pressureTypes: ReadonlySet<string> = new Set(['DiskPressure', 'MemoryPressure', 'PIDPressure']);
+
+/** Names of the nodes; why each that is not healthy is so; and how many are so for the same reasons. */
+type Group = {
+  readonly names: Set<string>;
+  readonly unhealthy: Map<string, string>;
+  readonly counts: Map<string, number>;
+};
 
 /** Counts of healthy and unhealthy nodes of each pool, kept current by the view's changes. */
 export function createPeerCounts(): PeerCounts {
@@ -29,18 +46,18 @@ export function createPeerCounts(): PeerCounts {
     for (const key of groupsOf(node)) {
       const group = groups.get(key);
       group?.names.delete(node.metadata.name);
-      group?.unhealthy.delete(node.metadata.name);
+      if (group !== undefined) setUnhealthy(group, node.metadata.name, '');
       if (group?.names.size === 0) groups.delete(key);
     }
   }
 
   function join(node: KubeObject): void {
-    const isBad = isUnhealthy(node);
+    const unhealthy = unhealthyPairs(node);
     for (const key of groupsOf(node)) {
-      const group = groups.get(key) ?? { names: new Set(), unhealthy: new Set() };
+      const group = groups.get(key) ?? { names: new Set(), unhealthy: new Map(), counts: new Map() };
       groups.set(key, group);
       group.names.add(node.metadata.name);
-      if (isBad) group.unhealthy.add(node.metadata.name);
+      setUnhealthy(group, node.metadata.name, unhealthy);
     }
   }
 
@@ -51,11 +68,14 @@ export function createPeerCounts(): PeerCounts {
     },
     of(node) {
       const group = groups.get(groupsOf(node)[0] ?? wholeCluster);
-      if (group === undefined) return { total: 0, unhealthyOthers: 0 };
-      const { names, unhealthy } = group;
+      if (group === undefined) return { total: 0, unhealthyOthers: {} };
+      const own = group.unhealthy.get(node.metadata.name);
+      const others = [...group.counts].map(
+        ([pairs, count]) => [pairs, pairs === own ? count - 1 : count] as const,
+      );
       return {
-        total: names.size,
-        unhealthyOthers: unhealthy.size - (unhealthy.has(node.metadata.name) ? 1 : 0),
+        total: group.names.size,
+        unhealthyOthers: Object.fromEntries(others.filter(([, count]) => count > 0)),
       };
     },
   };
@@ -74,6 +94,27 @@ function groupsOf({ metadata: { labels = {} } }: KubeObject): readonly string[] 
   ];
 }
 
-function isUnhealthy(node: KubeObject): boolean {
-  return conditionsOf(node).some(({ type, status }) => status === 'False' && repairConditionTypes.has(type));
+/** Empty: the node is healthy. Counts are kept, so that no answer takes longer the more nodes are unhealthy. */
+function setUnhealthy({ unhealthy, counts }: Group, name: string, pairs: string): void {
+  const before = unhealthy.get(name);
+  if (before !== undefined) {
+    unhealthy.delete(name);
+    const left = (counts.get(before) ?? 1) - 1;
+    if (left === 0) counts.delete(before);
+    else counts.set(before, left);
+  }
+  if (pairs === '') return;
+  unhealthy.set(name, pairs);
+  counts.set(pairs, (counts.get(pairs) ?? 0) + 1);
+}
+
+/** `Ready=Unknown`; several are joined; empty: the node is healthy. */
+function unhealthyPairs(node: KubeObject): string {
+  return conditionsOf(node)
+    .filter(({ type, status }) =>
+      readyTypes.has(type) ? status !== 'True' : pressureTypes.has(type) && status !== 'False',
+    )
+    .map(pairOf)
+    .toSorted()
+    .join(',');
 }

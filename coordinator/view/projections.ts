@@ -81,13 +81,18 @@ export function projectPod(pod: KubeObject): KubeObject {
   };
 }
 
-/** A DaemonSet's or Deployment's containers, selectors and account. */
+/** A DaemonSet's or Deployment's containers, selectors and account, and how many of its pods are ready. */
 export function projectWorkload(workload: KubeObject): KubeObject {
   const template = ['spec', 'template', 'spec'] as const;
   return {
     ...identityOf(workload),
     metadata: metadataOf(workload),
+    status: present({
+      observedGeneration: field(workload, 'status', 'observedGeneration'),
+      readyReplicas: field(workload, 'status', 'readyReplicas'),
+    }),
     spec: {
+      ...present({ replicas: field(workload, 'spec', 'replicas') }),
       template: {
         spec: present({
           serviceAccountName: field(workload, ...template, 'serviceAccountName'),
@@ -108,11 +113,16 @@ export function projectOwn(object: KubeObject): KubeObject {
 }
 
 function projectContainer(container: unknown): object {
-  const { name, image, args, command, ports } = container as JsonObject;
+  const { name, image, args, command, ports, envFrom } = container as JsonObject;
   const env = list(container, 'env').map((entry) =>
-    present({ name: field(entry, 'name'), value: field(entry, 'value') }),
+    // That a value comes from elsewhere has to be known: it is not the default then.
+    present({
+      name: field(entry, 'name'),
+      value: field(entry, 'value'),
+      valueFrom: field(entry, 'valueFrom'),
+    }),
   );
-  return { ...present({ name, image, args, command, ports }), ...(env.length === 0 ? {} : { env }) };
+  return { ...present({ name, image, args, command, ports, envFrom }), ...(env.length === 0 ? {} : { env }) };
 }
 
 function identityOf({ apiVersion, kind }: KubeObject): Pick<KubeObject, 'apiVersion' | 'kind'> {

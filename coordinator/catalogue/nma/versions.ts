@@ -41,6 +41,8 @@ export type NmaVersion = {
   readonly logsVersion: boolean;
   /** How log lines below info are labelled. */
   readonly debugLevelText: 'debug' | 'Level(-2)';
+  /** A condition that is False gets a new lastTransitionTime with each change of its reason (issues 39, 52). */
+  readonly movesTransitionTime: boolean;
   /** The program that runs the kubelet's credential plugin on the host; error messages name it. */
   readonly chrootPath: string;
   /** What changed with it, for people (FAULTS.md). */
@@ -73,6 +75,7 @@ const baseline: NmaVersion = {
   lifetimeNvlinkIsWarning: false,
   logsVersion: false,
   debugLevelText: 'Level(-2)',
+  movesTransitionTime: false,
   chrootPath: '/opt/bin/chroot',
   notes: [
     'the host engine runs from the image dcgm-exporter:4.5.2-4.8.1, in a shell that stays when the engine ends',
@@ -89,7 +92,10 @@ const accounts: readonly Release[] = [
     nvidiaReadyReason: 'NvidiaAcceleratedHardwareIsReady',
     nvidiaReadyMessage: 'Monitoring for the Nvidia AcceleratedHardware system is active',
     chrootPath: '/opt/amazon/bin/chroot',
-    notes: ['known: the arm64 gate, the ready reason, the chroot path in the credential error'],
+    movesTransitionTime: true,
+    notes: [
+      'known: the arm64 gate, the ready reason, the chroot path in the credential error, and that each change of the reason moves the transition time',
+    ],
     source: 'https://github.com/aws/eks-node-monitoring-agent/issues/23',
   },
 ];

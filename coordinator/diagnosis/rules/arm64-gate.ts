@@ -19,12 +19,13 @@ export const arm64Gate: Rule = {
 };
 
 function judgeGate(facts: Facts): Judgement {
-  const { node, nma, repair } = facts;
+  const { node, nma } = facts;
   const aside = asideFromEngine(facts);
   if (aside !== undefined) return aside;
   if (node.architecture !== 'arm64') return refuted(`the node is ${node.architecture}`);
   const line = seenInLog(facts, gateLine);
-  if (repair.computeType === 'auto' && line === undefined) return refuted('EKS Auto has no such gate');
+  if (node.labels['eks.amazonaws.com/compute-type'] === 'auto' && line === undefined)
+    return refuted('EKS Auto has no such gate');
   if (line === undefined) {
     if (nma.version === undefined)
       return unknown('the node is arm64, but the NMA version could not be found out');

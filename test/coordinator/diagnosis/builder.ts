@@ -130,13 +130,19 @@ export type Change = {
   readonly node?: Partial<Facts['node']>;
   readonly nma?: Partial<Facts['nma']>;
   readonly agent?: Partial<Facts['agent']>;
-  readonly repair?: Partial<Facts['repair']>;
+  /** Owners are labels of the node; undefined takes one away. */
+  readonly repair?: Partial<Facts['repair']> & {
+    readonly nodePool?: string | undefined;
+    readonly nodeGroup?: string | undefined;
+    readonly computeType?: string | undefined;
+  };
   readonly drill?: DrillFacts;
 };
 
 /** A healthy amd64 GPU node of Karpenter's, with everything in its place; `change` breaks one thing. */
 export function facts(change: Change = {}): Facts {
   const { drill } = change;
+  const { nodePool, nodeGroup, computeType, ...repair } = { nodePool: 'gpu', ...change.repair };
   return {
     at: now,
     view: [],
@@ -144,7 +150,12 @@ export function facts(change: Change = {}): Facts {
       name: 'n1',
       uid: 'node-uid-1',
       createdAt: before(86_400),
-      labels: { 'karpenter.sh/nodepool': 'gpu' },
+      labels: {
+        ...(nodePool === undefined ? {} : { 'karpenter.sh/nodepool': nodePool }),
+        ...(nodeGroup === undefined ? {} : { 'eks.amazonaws.com/nodegroup': nodeGroup }),
+        ...(computeType === undefined ? {} : { 'eks.amazonaws.com/compute-type': computeType }),
+      },
+      annotations: {},
       architecture: 'amd64',
       instanceType: 'p5.48xlarge',
       allocatableGpus: 1,
@@ -170,10 +181,7 @@ export function facts(change: Change = {}): Facts {
     },
     agent: { url: 'http://10.0.0.1:9475', inventory: inventory(), ...change.agent },
     repair: {
-      nodeGroup: undefined,
-      computeType: undefined,
-      nodePool: 'gpu',
-      peers: { total: 6, unhealthyOthers: 0 },
+      peers: peers(6, 0),
       karpenter: {
         deployment: 'kube-system/karpenter',
         image: 'public.ecr.aws/karpenter/controller:1.14.1',
@@ -181,9 +189,17 @@ export function facts(change: Change = {}): Facts {
         evidence: 'feature gates "NodeRepair=true"',
       },
       doNotDisruptPods: [],
-      ...change.repair,
+      ...repair,
     },
     ...(drill === undefined ? {} : { drill }),
+  };
+}
+
+/** Nodes judged together, and how many of the others have a GPU condition that is False. */
+export function peers(total: number, unhealthyOthers: number): Facts['repair']['peers'] {
+  return {
+    total,
+    unhealthyOthers: unhealthyOthers === 0 ? {} : { 'AcceleratedHardwareReady=False': unhealthyOthers },
   };
 }
 

@@ -175,7 +175,18 @@ const anyFacts: fc.Arbitrary<Facts> = fc
       nodeGroup: fc.constantFrom(undefined, 'g'),
       nodePool: fc.constantFrom(undefined, 'p'),
       computeType: fc.constantFrom(undefined, 'auto'),
-      peers: fc.record({ total: fc.nat({ max: 20 }), unhealthyOthers: fc.nat({ max: 20 }) }),
+      peers: fc.record({
+        total: fc.nat({ max: 20 }),
+        unhealthyOthers: fc.dictionary(
+          fc.constantFrom(
+            'Ready=Unknown',
+            'DiskPressure=True',
+            'AcceleratedHardwareReady=False,Ready=False',
+            'x',
+          ),
+          fc.integer({ min: 1, max: 20 }),
+        ),
+      }),
       doNotDisruptPods: fc.subarray(['default/p']),
     }),
     drill: fc.option(anyDrill, { nil: undefined }),

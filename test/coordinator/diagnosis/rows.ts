@@ -1,4 +1,4 @@
-import type { DrillFacts, Facts } from '../../../coordinator/view/facts.ts';
+import type { DrillFacts, Facts, KarpenterFacts } from '../../../coordinator/view/facts.ts';
 import { parseCall } from '../../../shared/orders/call.ts';
 import type { Inventory } from '../../../shared/schemas/inventory.ts';
 import type { EngineSelector, MethodCall } from '../../../shared/schemas/order.ts';
@@ -16,6 +16,7 @@ import {
   kernelResult,
   nmaImage,
   now,
+  peers,
   planned,
   plannedFault,
   pod,
@@ -105,6 +106,14 @@ const karpenterOff = (nodeRepairGate: boolean | undefined) => ({
   image: 'karpenter:1.14.1',
   nodeRepairGate,
   evidence: 'neither --feature-gates nor FEATURE_GATES is set',
+});
+const karpenterImage = 'public.ecr.aws/karpenter/controller';
+const karpenterWith = (over: Partial<KarpenterFacts>): KarpenterFacts => ({
+  deployment: 'kube-system/karpenter',
+  image: `${karpenterImage}:1.14.3`,
+  nodeRepairGate: true,
+  evidence: 'feature gates "NodeRepair=true"',
+  ...over,
 });
 const lasted = (ended: NonNullable<Sustained['ended']>) =>
   dcgmResult({
@@ -1509,11 +1518,58 @@ export const ruleRows: readonly RuleRow[] = [
   ['karpenter-gate-off', 'on', 'refuted', facts()],
   ['karpenter-gate-off', 'a managed group', 'irrelevant', facts({ repair: managed })],
   [
+    'karpenter-too-old',
+    '1.0',
+    'proven',
+    facts({ repair: { karpenter: karpenterWith({ image: `${karpenterImage}:1.0.6` }) } }),
+    /Karpenter 1\.0\.6 has no node repair; 1\.1\.0 is the first/,
+  ],
+  ['karpenter-too-old', '1.14', 'refuted', facts()],
+  ['karpenter-too-old', 'a managed group', 'irrelevant', facts({ repair: managed })],
+  [
+    'karpenter-not-running',
+    'no pod is ready',
+    'proven',
+    facts({ repair: { karpenter: karpenterWith({ readyReplicas: 0 }) } }),
+    /no pod of kube-system\/karpenter is ready/,
+  ],
+  [
+    'karpenter-not-running',
+    'two pods',
+    'refuted',
+    facts({ repair: { karpenter: karpenterWith({ readyReplicas: 2 }) } }),
+  ],
+  ['karpenter-not-running', 'a managed group', 'irrelevant', facts({ repair: managed })],
+  [
+    'repair-vetoed',
+    'F1: annotation, Karpenter 1.15',
+    'proven',
+    facts({
+      node: { annotations: { 'karpenter.sh/do-not-repair': 'true' } },
+      repair: { karpenter: karpenterWith({ image: `${karpenterImage}:1.15.0` }) },
+      drill: planned(),
+    }),
+    /do-not-repair: "true" on node n1/,
+  ],
+  [
+    'repair-vetoed',
+    'annotation, Karpenter 1.14 ignores it',
+    'refuted',
+    facts({ node: { annotations: { 'karpenter.sh/do-not-repair': 'true' } } }),
+  ],
+  ['repair-vetoed', 'a managed group', 'irrelevant', facts({ repair: managed })],
+  [
     'repair-no-action',
     'DCGMError',
     'proven',
-    facts({ repair: managed, drill: planned({ expectation: { ...conditionXid31, reason: 'DCGMError' } }) }),
-    /documented action for reason DCGMError is none/,
+    facts({
+      repair: managed,
+      drill: planned({
+        order: { method: 'PauseHostEngine', body: { forSeconds: 300 } },
+        expectation: { ...conditionXid31, reason: 'DCGMError' },
+      }),
+    }),
+    /action for AcceleratedHardwareReady=False with reason DCGMError is none/,
   ],
   [
     'repair-no-action',
@@ -1526,35 +1582,25 @@ export const ruleRows: readonly RuleRow[] = [
     'repair-threshold',
     'Karpenter, 2 of 5',
     'proven',
-    facts({ repair: { peers: { total: 5, unhealthyOthers: 1 } } }),
+    facts({ repair: { peers: peers(5, 1) } }),
     /2 of 5.*allows 1/,
   ],
-  [
-    'repair-threshold',
-    'Karpenter, 2 of 6',
-    'refuted',
-    facts({ repair: { peers: { total: 6, unhealthyOthers: 1 } } }),
-  ],
+  ['repair-threshold', 'Karpenter, 2 of 6', 'refuted', facts({ repair: { peers: peers(6, 1) } })],
   [
     'repair-threshold',
     'EKS, 2 of 6',
     'proven',
-    facts({ repair: { ...managed, peers: { total: 6, unhealthyOthers: 1 } } }),
+    facts({ repair: { ...managed, peers: peers(6, 1) } }),
     /33 %/,
   ],
-  [
-    'repair-threshold',
-    'EKS, 5 of 5',
-    'refuted',
-    facts({ repair: { ...managed, peers: { total: 5, unhealthyOthers: 4 } } }),
-  ],
+  ['repair-threshold', 'EKS, 5 of 5', 'refuted', facts({ repair: { ...managed, peers: peers(5, 4) } })],
   ['repair-threshold', 'nobody', 'irrelevant', facts({ repair: { nodePool: undefined } })],
   [
     'repair-not-due',
     'a minute old',
     'proven',
     facts({ node: { conditions: turned }, drill: reacted() }),
-    /will replace the node in 9 min/,
+    /will replace the node in 9 min \(2026-11-23T03:14:00.000Z\)/,
   ],
   [
     'repair-not-due',
@@ -1575,6 +1621,29 @@ export const ruleRows: readonly RuleRow[] = [
   ],
   ['repair-not-enabled', 'a managed group', 'likely', facts({ repair: managed }), /does not show it/],
   ['repair-not-enabled', 'no Karpenter found', 'likely', facts({ repair: { karpenter: undefined } })],
+  [
+    'repair-not-enabled',
+    'EKS says that the group has it off',
+    'proven',
+    facts({ repair: { ...managed, settings: { nodeGroup: { enabled: false } } } }),
+    /auto repair of node group .* is off/,
+  ],
+  [
+    'repair-not-enabled',
+    'F10: HyperPod',
+    'unknown',
+    facts({
+      node: { labels: { 'sagemaker.amazonaws.com/compute-type': 'hyperpod' } },
+    }),
+    /HyperPod is responsible/,
+  ],
+  [
+    'repair-not-enabled',
+    'self-managed',
+    'proven',
+    facts({ node: { labels: { 'alpha.eksctl.io/nodegroup-name': 'own' } } }),
+    /self-managed node group of eksctl own, which has no repair/,
+  ],
   ['repair-not-enabled', 'Karpenter', 'refuted', facts()],
   [
     'repair-not-enabled',

@@ -12,6 +12,7 @@ import {
   inventory,
   kernelResult,
   nmaImage,
+  peers,
   planned,
   pod,
   reacted,
@@ -331,7 +332,7 @@ t.test('6: the node was to be replaced', async (t) => {
     nodeGroup: 'gpu-arm',
     nodePool: undefined,
     karpenter: undefined,
-    peers: { total: 3, unhealthyOthers: 0 },
+    peers: peers(3, 0),
   };
   const group = explain(facts({ node: { conditions }, repair: managed, drill: reacted() }));
   t.equal(group.code, 'repair-not-enabled');
@@ -348,8 +349,6 @@ t.test('6: the node was to be replaced', async (t) => {
   t.equal(waiting.code, 'repair-not-due');
   t.match(waiting.summary, /Karpenter will replace the node in 9 min/);
 
-  const full = explain(
-    facts({ node: { conditions }, repair: { peers: { total: 5, unhealthyOthers: 1 } }, drill: reacted() }),
-  );
+  const full = explain(facts({ node: { conditions }, repair: { peers: peers(5, 1) }, drill: reacted() }));
   t.equal(full.code, 'repair-threshold');
 });

@@ -45,7 +45,10 @@ const rows: readonly (readonly [code: string, link: string, verdict: ReasonVerdi
   ['engine-without-gpus', 'detection', 'fail'],
   ['gpu-missing', 'detection', 'fail'],
   // No controller takes the node.
+  ['karpenter-too-old', 'taint', 'fail'],
   ['karpenter-gate-off', 'taint', 'fail'],
+  ['karpenter-not-running', 'taint', 'fail'],
+  ['repair-vetoed', 'taint', 'fail'],
   ['repair-no-action', 'taint', 'fail'],
   ['repair-threshold', 'taint', 'fail'],
   ['repair-not-enabled', 'taint', 'fail'],

@@ -1,20 +1,31 @@
 import t from 'tap';
 import { monitors } from '../../../coordinator/catalogue/nma/conditions.ts';
-import { conditionRows, reasonRows } from '../../../coordinator/catalogue/repair/actions.ts';
-import { forecastRepair, type RepairForecast } from '../../../coordinator/repair/forecast.ts';
-import { before, type Change, facts, planned, silentLockup, withCondition } from '../diagnosis/builder.ts';
+import { conditionRows, reasonTables } from '../../../coordinator/catalogue/repair/eks.ts';
+import { forecastRepair } from '../../../coordinator/repair/forecast.ts';
+import type { RepairForecast } from '../../../coordinator/repair/schema.ts';
+import {
+  before,
+  type Change,
+  facts,
+  peers,
+  planned,
+  silentLockup,
+  withCondition,
+} from '../diagnosis/builder.ts';
 
 const karpenter = facts().repair.karpenter;
 const group = {
   nodeGroup: 'g1',
   nodePool: undefined,
   karpenter: undefined,
-  peers: { total: 3, unhealthyOthers: 0 },
+  peers: peers(3, 0),
 };
 const auto = { computeType: 'auto', nodePool: 'general', karpenter: undefined };
 
 function expecting(reason: string, type = 'AcceleratedHardwareReady') {
-  return planned({ expectation: { kind: 'condition', type, reason, withinSeconds: 60 } });
+  // The order itself leads to nothing: what is expected alone decides.
+  const order = { method: 'WriteKernelMessage', body: { text: 'a line that nobody reads' } } as const;
+  return planned({ order, expectation: { kind: 'condition', type, reason, withinSeconds: 60 } });
 }
 
 const falseSince = (seconds: number) =>
@@ -53,17 +64,10 @@ const rows: readonly Row[] = [
     ['karpenter-gate-off'],
   ],
   ['Karpenter, not found', { repair: { karpenter: undefined } }, 'unknown', 'replace', 600, []],
-  ['Karpenter, 1 of 1', { repair: { peers: { total: 1, unhealthyOthers: 0 } } }, 'yes', 'replace', 600, []],
-  ['Karpenter, 1 of 5', { repair: { peers: { total: 5, unhealthyOthers: 0 } } }, 'yes', 'replace', 600, []],
-  [
-    'Karpenter, 2 of 5',
-    { repair: { peers: { total: 5, unhealthyOthers: 1 } } },
-    'no',
-    'replace',
-    null,
-    ['repair-threshold'],
-  ],
-  ['Karpenter, 2 of 6', { repair: { peers: { total: 6, unhealthyOthers: 1 } } }, 'yes', 'replace', 600, []],
+  ['Karpenter, 1 of 1', { repair: { peers: peers(1, 0) } }, 'yes', 'replace', 600, []],
+  ['Karpenter, 1 of 5', { repair: { peers: peers(5, 0) } }, 'yes', 'replace', 600, []],
+  ['Karpenter, 2 of 5', { repair: { peers: peers(5, 1) } }, 'no', 'replace', null, ['repair-threshold']],
+  ['Karpenter, 2 of 6', { repair: { peers: peers(6, 1) } }, 'yes', 'replace', 600, []],
   ['Karpenter, False for 4 min', { node: { conditions: falseSince(240) } }, 'yes', 'replace', 360, []],
   [
     'Karpenter, False for days: at once',
@@ -73,7 +77,7 @@ const rows: readonly Row[] = [
     0,
     [],
   ],
-  ['an event leads to nothing', { drill: silentLockup() }, 'no', 'replace', null, ['repair-no-action']],
+  ['an event leads to nothing', { drill: silentLockup() }, 'no', 'none', null, ['repair-no-action']],
   [
     'a condition that nobody repairs',
     { drill: expecting('X', 'Custom') },
@@ -82,14 +86,14 @@ const rows: readonly Row[] = [
     null,
     ['repair-no-action'],
   ],
-  ['managed group', { repair: group }, 'unknown', 'replace or reboot', 600, ['repair-not-enabled']],
+  ['managed group', { repair: group }, 'unknown', 'replace or reboot', 600, []],
   [
     'managed group, Xid 79',
     { repair: group, drill: expecting('NvidiaXID79Error') },
     'unknown',
     'replace',
     600,
-    ['repair-not-enabled'],
+    [],
   ],
   [
     'managed group, Xid 48',
@@ -97,7 +101,7 @@ const rows: readonly Row[] = [
     'unknown',
     'reboot',
     600,
-    ['repair-not-enabled'],
+    [],
   ],
   [
     'managed group, DCGMError',
@@ -105,31 +109,31 @@ const rows: readonly Row[] = [
     'no',
     'none',
     null,
-    ['repair-no-action', 'repair-not-enabled'],
+    ['repair-no-action'],
   ],
   [
     'managed group, 2 of 5',
-    { repair: { ...group, peers: { total: 5, unhealthyOthers: 1 } } },
+    { repair: { ...group, peers: peers(5, 1) } },
     'unknown',
     'replace or reboot',
     600,
-    ['repair-not-enabled'],
+    [],
   ],
   [
     'managed group, 1 of 6',
-    { repair: { ...group, peers: { total: 6, unhealthyOthers: 0 } } },
+    { repair: { ...group, peers: peers(6, 0) } },
     'unknown',
     'replace or reboot',
     600,
-    ['repair-not-enabled'],
+    [],
   ],
   [
     'managed group, 2 of 6',
-    { repair: { ...group, peers: { total: 6, unhealthyOthers: 1 } } },
+    { repair: { ...group, peers: peers(6, 1) } },
     'no',
     'replace or reboot',
     null,
-    ['repair-threshold', 'repair-not-enabled'],
+    ['repair-threshold'],
   ],
   ['EKS Auto', { repair: auto }, 'yes', 'replace', 600, []],
   ['EKS Auto, DCGMError', { repair: auto, drill: expecting('DCGMError') }, 'yes', 'replace', 600, []],
@@ -173,7 +177,7 @@ t.test('what will surprise stands in the notes', async (t) => {
   t.match(karpenterRow?.notes.join('\n'), /idle node is deleted and nothing replaces it/);
   t.match(karpenterRow?.notes.join('\n'), /ml\/trainer-0; it sets the termination time to now/);
   const [groupRow] = forecastRepair(facts({ repair: { ...group, ...held } }));
-  t.match(groupRow?.blockedBy[0]?.because, /aws eks describe-nodegroup .*--nodegroup-name g1/);
+  t.match(groupRow?.unread[0]?.command, /aws eks describe-nodegroup .*--nodegroup-name g1/);
   t.match(groupRow?.notes.join('\n'), /zonal shift/);
   t.match(groupRow?.notes.join('\n'), /cannot be seen from here/);
   const both = forecastRepair(facts({ repair: { nodeGroup: 'g1' } }));
@@ -189,7 +193,7 @@ t.test('every condition of NMA has a row; every row says where it stands', async
       conditionRows.some(({ type }) => type === conditionType),
       conditionType,
     );
-  for (const { edition } of [...conditionRows, ...reasonRows]) {
+  for (const { edition } of [...conditionRows, ...reasonTables]) {
     t.match(edition.source, /^https:\/\/docs\.aws\.amazon\.com/);
     t.match(edition.read, /^\d{4}-\d{2}$/);
   }
