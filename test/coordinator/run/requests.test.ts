@@ -47,7 +47,4 @@ const mostPerTarget: Readonly<Record<string, number>> = {
   'update injections': 3,
   // NMA's log, before the order.
   'get pods/log': 1,
-  // The baseline, fresh from the API server.
-  'get nodes': 1,
-  'list events': 1,
 };
