@@ -20,6 +20,38 @@ import { Latency, VerdictSchema } from '../store/timeline.ts';
 const optionalVerdict = Type.Union([VerdictSchema, Type.Null()], { description: 'null: not ended' });
 const optionalExplanation = Type.Union([Explanation, Type.Null()], { description: 'null: not ended' });
 
+/** How far one link of a chain came; what it rests on (baseline, receipt) stands in the stored status. */
+const LinkAnswer = Type.Object(
+  {
+    id: LinkStatus.properties.id,
+    link: LinkStatus.properties.link,
+    state: LinkStatus.properties.state,
+    expected: LinkStatus.properties.expected,
+    at: LinkStatus.properties.at,
+    clock: LinkStatus.properties.clock,
+    seconds: LinkStatus.properties.seconds,
+    because: LinkStatus.properties.because,
+    evidence: LinkStatus.properties.evidence,
+  },
+  { $id: 'Link', additionalProperties: false },
+);
+type LinkAnswer = Static<typeof LinkAnswer>;
+
+/** One link over all nodes of an experiment. */
+const LinkSummary = Type.Object(
+  {
+    id: Type.String(),
+    link: Type.String(),
+    nodes: Type.Record(Type.String(), Type.Integer(), {
+      description: 'number of nodes by state of the link',
+    }),
+    slowestSeconds: Type.Union([Type.Number(), Type.Null()], {
+      description: 'of the node that was the last to reach it; null: none has',
+    }),
+  },
+  { additionalProperties: false },
+);
+
 /** One line of an experiment's answer; the whole of it is under …/injections. */
 export const InjectionSummary = Type.Object({
   name: Type.String(),
@@ -29,7 +61,7 @@ export const InjectionSummary = Type.Object({
   injected: InjectedSchema,
   cause: Type.Union([Type.String(), Type.Null()], { description: 'code of its explanation' }),
   latency: Type.Union([Latency, Type.Null()]),
-  links: Type.Array(LinkStatus, { description: 'how far each link of the chain came, in its order' }),
+  links: Type.Array(LinkAnswer, { description: 'how far each link of the chain came, in its order' }),
 });
 
 /** An experiment as REST answers it. */
@@ -43,6 +75,7 @@ export const ExperimentAnswer = Type.Object(
     causes: Type.Array(NodeCause, {
       description: 'why each node ended as it did, the worst first; cut at 100',
     }),
+    links: Type.Array(LinkSummary, { description: 'each link of the chain over all nodes, in its order' }),
     explanation: optionalExplanation,
     injections: Type.Array(InjectionSummary),
     fault: Type.Object({ name: Type.String(), parameters: Type.Record(Type.String(), Type.Unknown()) }),
@@ -76,7 +109,7 @@ export const InjectionAnswer = Type.Object(
     name: Type.String(),
     node: Type.String(),
     injected: InjectedSchema,
-    links: Type.Array(LinkStatus, { description: 'how far each link of the chain came, in its order' }),
+    links: Type.Array(LinkAnswer, { description: 'how far each link of the chain came, in its order' }),
     spec: InjectionSpec,
     status: Type.Union([AnsweredStatus, Type.Null()]),
   },
@@ -95,6 +128,7 @@ export function experimentAnswer(experiment: Experiment, injections: readonly In
     injected: status.injected ?? injectedByAny(injections.map(injectedIn)),
     counts: status.counts ?? null,
     causes: status.causes ?? [],
+    links: linksOver(injections),
     explanation: status.explanation ?? null,
     injections: injections.map((injection) => ({
       name: injection.metadata.name,
@@ -140,8 +174,33 @@ export function injectionAnswer(injection: Injection): InjectionAnswer {
   };
 }
 
-function linksOf({ spec, status }: Injection): LinkStatus[] {
-  return status?.links ?? plannedLinks(spec.chain);
+function linksOf({ spec, status }: Injection): LinkAnswer[] {
+  return (status?.links ?? plannedLinks(spec.chain)).map(
+    ({
+      baseline: _baseline,
+      receipt: _receipt,
+      refusal: _refusal,
+      since: _since,
+      dueAt: _dueAt,
+      ...rest
+    }) => {
+      const { seen: _seen, entry: _entry, ...link } = rest;
+      return link;
+    },
+  );
+}
+
+/** By the longest chain: nodes of one experiment differ by the versions that run on them. */
+function linksOver(injections: readonly Injection[]): Static<typeof LinkSummary>[] {
+  const all = injections.map(linksOf);
+  const longest = all.toSorted((left, right) => right.length - left.length)[0] ?? [];
+  return longest.map(({ id, link }) => {
+    const same = all.flatMap((links) => links.filter((other) => other.id === id));
+    const nodes: Record<string, number> = {};
+    for (const { state } of same) nodes[state] = (nodes[state] ?? 0) + 1;
+    const seconds = same.flatMap(({ seconds }) => seconds ?? []);
+    return { id, link, nodes, slowestSeconds: seconds.length === 0 ? null : Math.max(...seconds) };
+  });
 }
 
 /** Nothing is ordered before the first status is written. */

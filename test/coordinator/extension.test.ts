@@ -99,12 +99,17 @@ t.test('a link is one row: planned, awaited across a restart, judged, explained 
       return injection?.links[1]?.state === 'reached';
     });
     const [before] = await first.rest.injections('drill');
-    t.match(before?.links[2], { id: 'cordon', state: 'waiting', since: String, dueAt: String });
+    t.match(before?.status?.links?.[2], { id: 'cordon', state: 'waiting', since: String, dueAt: String });
     await first.kill();
     const second = await startCoordinator(t, rig, { namespace: 'restart', identity: 'second', ...more });
     await setCordon('restart');
     t.match(await second.rest.ended('drill'), {
       verdict: 'pass',
+      links: [
+        { id: 'order', nodes: { reached: 1 } },
+        { id: 'detection', nodes: { reached: 1 }, slowestSeconds: Number },
+        { id: 'cordon', link: 'cordon', nodes: { reached: 1 }, slowestSeconds: Number },
+      ],
       explanation: { code: 'reacted', summary: /Also reached: cordon \(spec\.unschedulable is true\) after/ },
       injections: [
         {

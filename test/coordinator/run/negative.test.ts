@@ -17,7 +17,7 @@ t.test('negative drills on the rehearsal cluster', async (t) => {
     rest.drill({ name, fault: { name: 'xid', parameters }, target: only(node), ...more });
   const statusOf = async (name: string) => (await rest.injections(name))[0]?.status;
   const controlsSent = async (name: string) =>
-    (await rest.injections(name))[0]?.links.filter(
+    (await rest.injections(name))[0]?.status?.links?.filter(
       ({ id, receipt }) => id.startsWith('control-') && receipt !== undefined,
     ).length;
 
@@ -44,7 +44,7 @@ t.test('negative drills on the rehearsal cluster', async (t) => {
       path: 'dcgm',
       order: { orderId: `${orderId}-after-dcgm`, body: { xid: 45 } },
     });
-    t.match(injection?.links, [
+    t.match(injection?.status?.links, [
       { id: 'control-before-dcgm-order', state: 'reached', receipt: { state: 'ended' } },
       { id: 'control-before-dcgm-detection', state: 'reached', entry: { kind: 'event' } },
       { id: 'order', state: 'reached', receipt: { orderId } },
