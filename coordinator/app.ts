@@ -11,6 +11,7 @@ import { version } from '../shared/version.ts';
 import { registerAgentsUp } from './agents/metrics.ts';
 import type { Agents } from './agents/port.ts';
 import { faults, notOffered } from './catalogue/catalogue.ts';
+import { findFault } from './catalogue/parameters.ts';
 import type { FaultRow } from './catalogue/row.ts';
 import { assertCatalogue } from './catalogue/validate.ts';
 import { holdLease } from './cluster/lease.ts';
@@ -18,6 +19,8 @@ import type { Cluster } from './cluster/port.ts';
 import type { Rule } from './diagnosis/rule.ts';
 import { rules as allRules } from './diagnosis/rules.ts';
 import { links as allLinks, type LinkRow } from './drill/links.ts';
+import { createPlanner } from './plan/planner.ts';
+import { previewExperiment } from './preview/experiment.ts';
 import { registerExperimentRoutes } from './routes/experiments.ts';
 import { registerFaultRoutes } from './routes/faults.ts';
 import { createExperimentFeed } from './routes/feed.ts';
@@ -25,7 +28,6 @@ import { registerNodeRoutes } from './routes/nodes.ts';
 import { completed } from './routes/openapi.ts';
 import { formatProblem } from './routes/problem.ts';
 import { createRunnerMetrics } from './run/metrics.ts';
-import { createPlanner } from './run/planner.ts';
 import { runExperiments } from './run/runner.ts';
 import { assertCrdsInstalled, assertNamespaceExists } from './store/crds.ts';
 import { createStore } from './store/store.ts';
@@ -131,14 +133,15 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   await app.register(async (routes) => {
     registerExperimentRoutes(routes, {
       store,
-      planner,
+      check: planner.choose,
+      preview: (experiment) => previewExperiment({ planner, collector }, experiment),
       feed,
       newName: options.newName,
       ready: readySoon,
       clock,
     });
     registerFaultRoutes(routes, { rows, collector, ready: readySoon });
-    registerNodeRoutes(routes, { view, collector, agents, ready: readySoon });
+    registerNodeRoutes(routes, { view, collector, findAgent: agents.find, ready: readySoon });
   });
   app.get('/openapi.json', { config: open, schema: { hide: true } }, async () => app.swagger());
 
@@ -150,7 +153,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       view.start(signal);
       const deps = {
         ...options,
-        rows,
+        undo: (fault: string) => findFault(fault, rows).undo,
         links,
         rules,
         store,

@@ -103,6 +103,7 @@ function unknownGpu(selector: GpuSelector, nvml: NvmlAnswer, known: readonly Kno
     field: `gpu.${key}`,
     value,
     allowed: known.map((gpu) => ({ ...gpu })),
+    because: why,
     remedy: remedyFor(nvml, list),
   });
 }

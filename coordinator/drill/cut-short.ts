@@ -1,6 +1,4 @@
 import { causeOf, type Refusal } from '../../shared/errors.ts';
-import { findFault } from '../catalogue/parameters.ts';
-import type { FaultRow } from '../catalogue/row.ts';
 import type { Explanation } from '../store/explanation.ts';
 import type { Experiment, Injection } from '../store/store.ts';
 import { faultOf, receiptOf } from './chain.ts';
@@ -26,12 +24,13 @@ export function endedBy(
   experiment: Experiment,
   about: {
     readonly at: string;
-    readonly rows: readonly FaultRow[];
+    /** How a fault is undone, by its name. */
+    readonly undo: (fault: string) => string;
     readonly injection?: Injection;
     readonly trouble?: string;
   },
 ): Explanation {
-  const { at, rows, injection, trouble } = about;
+  const { at, undo, injection, trouble } = about;
   const { name } = experiment.metadata;
   const written = injection === undefined ? [] : injectionEvidence(injection);
   const stage = injection === undefined ? 'nothing' : stageOf(injection, written.length > 0);
@@ -51,7 +50,7 @@ export function endedBy(
       ...written,
       ...(trouble === undefined ? [] : [{ source: 'last failure', observed: trouble, at }]),
     ],
-    remedy: remedyOf(stage, injection, rows),
+    remedy: remedyOf(stage, injection, undo),
     refuted: [],
     alsoFound: [],
   };
@@ -89,13 +88,13 @@ function stageOf(injection: Injection, isWritten: boolean): 'nothing' | 'orderin
 function remedyOf(
   stage: 'nothing' | 'ordering' | 'written',
   injection: Injection | undefined,
-  rows: readonly FaultRow[],
+  undoOf: (fault: string) => string,
 ): string {
   if (stage === 'nothing' || injection === undefined) return 'Nothing to undo.';
   const { fault, node } = injection.spec;
   const { order } = faultOf(injection.spec);
   const receipt = receiptOf(injection);
-  const undo = `undo: ${findFault(fault, rows).undo}`;
+  const undo = `undo: ${undoOf(fault)}`;
   if (stage === 'ordering')
     return `Ask the agent of ${node} for the receipt of ${order.orderId} (GetReceipt); what it injected stays; ${undo}.`;
   if (receipt === undefined)

@@ -14,7 +14,7 @@ export function createChain(
   rows: readonly LinkRow[],
   input: LinkPlanInput,
   controls: readonly ChainLink[],
-): readonly ChainLink[] {
+): ChainLink[] {
   const then = askedLinks(rows, input.asked, input.expectation.kind === 'none');
   const fault = rows.flatMap((row) =>
     row.plan(input).map((planned) => {

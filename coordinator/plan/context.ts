@@ -56,6 +56,19 @@ export function contextFromLabels(
   };
 }
 
+/** Where an order goes on one node; what is undefined is unknown. */
+export type OrderPlace = {
+  readonly gpu: GpuIdentity | undefined;
+  /** The host engine that is written to. */
+  readonly engine: HostEngineFacts | undefined;
+  /** The engine's own, or the one that the chart of the judging NMA version installs. */
+  readonly engineVersion: string;
+  /** The GPU's number in the engine. */
+  readonly gpuId: number | undefined;
+  /** Of the GPU, as the engine or NVML names it. */
+  readonly gpuName: string | undefined;
+};
+
 /** The version that judges: the one that was found, else the newest known, and it says so. */
 export function judgingVersion({ nma }: TargetContext): FoundNmaVersion {
   return nma ?? findNmaVersion(undefined);

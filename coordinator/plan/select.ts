@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Refusal } from '../../shared/errors.ts';
-import type { Target } from '../store/experiment.ts';
+import type { SkipCode, SkippedNode, Target } from '../store/experiment.ts';
 import { optInLabel, optInValue } from '../view/node.ts';
 
 /** What selection needs to know of a node. */
@@ -21,7 +21,7 @@ export type Selection = {
   readonly seed: number;
   readonly chosen: readonly Candidate[];
   /** Every other node, with the reason. */
-  readonly skipped: readonly { readonly node: string; readonly because: string }[];
+  readonly skipped: readonly SkippedNode[];
 };
 
 /**
@@ -41,8 +41,8 @@ export function selectNodes(
   const asked: Asked = { target, needsGpu, named: target.selector?.names && new Set(target.selector.names) };
   const judged = nodes
     .toSorted((left, right) => (left.name < right.name ? -1 : 1))
-    .map((node) => ({ node, because: exclusion(node, asked) }));
-  const eligible = judged.filter(({ because }) => because === undefined).map(({ node }) => node);
+    .map((node) => ({ node, exclusion: exclusionOf(node, asked) }));
+  const eligible = judged.filter(({ exclusion }) => exclusion === undefined).map(({ node }) => node);
   const ranked = eligible
     .map((node) => ({ node, rank: rank(seed, node.name) }))
     .toSorted((left, right) => left.rank - right.rank)
@@ -50,16 +50,13 @@ export function selectNodes(
   const wanted = count(mode, value ?? 1, eligible.length, seed);
   const chosen = ranked.slice(0, wanted);
   const isChosen = new Set(chosen);
-  const skipped = judged.flatMap(({ node, because }) => {
-    if (isChosen.has(node)) return [];
-    return [
-      {
-        node: node.name,
-        because:
-          because ?? `not picked: ${chosen.length} of ${eligible.length} fit (mode ${mode}, seed ${seed})`,
-      },
-    ];
-  });
+  const notPicked: Exclusion = {
+    code: 'not-picked',
+    because: `not picked: ${chosen.length} of ${eligible.length} fit (mode ${mode}, seed ${seed})`,
+  };
+  const skipped = judged.flatMap(({ node, exclusion = notPicked }) =>
+    isChosen.has(node) ? [] : [{ node: node.name, ...exclusion }],
+  );
   return { seed, chosen, skipped };
 }
 
@@ -75,27 +72,34 @@ type Asked = {
   readonly named: ReadonlySet<string> | undefined;
 };
 
-function exclusion(node: Candidate, asked: Asked): string | undefined {
-  if (node.deleting) return 'it is being deleted';
+type Exclusion = { readonly code: SkipCode; readonly because: string };
+
+function exclusionOf(node: Candidate, asked: Asked): Exclusion | undefined {
+  if (node.deleting) return { code: 'deleting', because: 'it is being deleted' };
   const reasons = selectorReasons(node, asked);
-  if (reasons.length > 0) return reasons.join('; ');
+  if (reasons.length > 0) return { code: 'not-selected', because: reasons.join('; ') };
   if (node.labels[optInLabel] !== optInValue) {
-    return `not opted in: kubectl label node ${node.name} ${optInLabel}=${optInValue}`;
+    const because = `not opted in: kubectl label node ${node.name} ${optInLabel}=${optInValue}`;
+    return { code: 'not-opted-in', because };
   }
-  if (node.busyWith !== undefined) return `experiment ${node.busyWith} works on it`;
+  if (node.busyWith !== undefined)
+    return { code: 'busy', because: `experiment ${node.busyWith} works on it` };
   return unsuited(node, asked);
 }
 
 /** What speaks against a node that nobody asked for by its name; one that was is left to its plan. */
-function unsuited(node: Candidate, { needsGpu, named }: Asked): string | undefined {
+function unsuited(node: Candidate, { needsGpu, named }: Asked): Exclusion | undefined {
   if (named?.has(node.name)) return undefined;
-  if (!node.ready) return `it is not Ready; ${byName}`;
-  if (needsGpu && !node.hasGpu) return `it has no GPU (status.capacity nvidia.com/gpu); ${byName}`;
+  if (!node.ready) return { code: 'not-ready', because: `it is not Ready; ${byName}` };
+  if (needsGpu && !node.hasGpu) {
+    const because = `it has no GPU (status.capacity nvidia.com/gpu); ${byName}`;
+    return { code: 'no-gpu', because };
+  }
   return undefined;
 }
 
 /** Part of the reasons that a name overrides. */
-export const byName = 'target.selector.names takes it all the same';
+const byName = 'target.selector.names takes it all the same';
 
 function selectorReasons(node: Candidate, { target, named }: Asked): readonly string[] {
   const { selector = {} } = target;

@@ -2,23 +2,18 @@ import { compareVersions } from '../../shared/compare-versions.ts';
 import { knownEngines } from '../../shared/dcgm-fields/engine-versions.ts';
 import { fieldById } from '../../shared/dcgm-fields/find.ts';
 import { generationOf } from '../../shared/gpu-generations.ts';
-import type { GpuIdentity } from '../../shared/gpu-identity.ts';
+import { isXidOrder } from '../../shared/orders/call.ts';
 import type { Part } from '../../shared/orders/script.ts';
-import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { MethodCall } from '../../shared/schemas/order.ts';
-import { judgingVersion, type TargetContext } from '../plan/context.ts';
-import type { Confidence } from '../plan/schema.ts';
+import { judgingVersion, type OrderPlace, type TargetContext } from '../plan/context.ts';
+import type { Confidence } from './schema.ts';
 
 type Doubt = { readonly level: 'medium' | 'low'; readonly because: string };
 
-type About = {
+type About = OrderPlace & {
   readonly target: TargetContext;
   readonly order: MethodCall;
   readonly parts: readonly Part[];
-  readonly gpu: GpuIdentity | undefined;
-  readonly engine: HostEngineFacts | undefined;
-  readonly engineVersion: string;
-  readonly gpuName: string | undefined;
 };
 
 /** How sure the expectation is: what is known of the node, and what had to be assumed. */
@@ -80,7 +75,7 @@ function gpuDoubt({ target, parts, gpuName }: About): Doubt | undefined {
 }
 
 function driverDoubt({ target, order, parts }: About): Doubt | undefined {
-  const isDriverText = parts.some((part) => part.surface === 'kernel-log' && part.text.includes('NVRM: '));
+  const isDriverText = isXidOrder(order) && parts.some(({ surface }) => surface === 'kernel-log');
   const isNamed = 'driver' in order.body && order.body.driver !== undefined;
   if (!isDriverText || isNamed || target.inventoryUnread !== undefined) return undefined;
   if ((target.inventory?.driverVersion ?? null) !== null) return undefined;

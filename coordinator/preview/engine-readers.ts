@@ -6,8 +6,8 @@ import type { Effect, FieldRow } from '../../shared/dcgm-fields/row.ts';
 import { isMatch, renderRule } from '../../shared/dcgm-fields/rule.ts';
 import { healthReaction } from '../catalogue/nma/reactions.ts';
 import { judgingVersion } from '../plan/context.ts';
-import type { Reading } from '../plan/schema.ts';
 import { gated, nmaName, type ReaderContext } from './monitor-gate.ts';
+import type { Reading } from './schema.ts';
 
 /** `isBaseline`: only there so that the value behind it is a change. */
 type ReadValue = { readonly field: number; readonly value: string; readonly isBaseline: boolean };

@@ -1,19 +1,10 @@
-import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { PluginName } from '../catalogue/expectation.ts';
 import { isNeuronInstance } from '../catalogue/nma/conditions.ts';
-import { judgingVersion, type TargetContext } from '../plan/context.ts';
-import type { Reading } from '../plan/schema.ts';
+import { judgingVersion, type OrderPlace, type TargetContext } from '../plan/context.ts';
+import type { Reading } from './schema.ts';
 
 /** What is known of the node's versions and GPU. */
-export type ReaderContext = {
-  readonly target: TargetContext;
-  /** The engine that is written to; undefined: unknown. */
-  readonly engine: HostEngineFacts | undefined;
-  /** The version that is judged by where the engine's own is unknown. */
-  readonly engineVersion: string;
-  /** Of the GPU, as the engine or NVML names it; undefined: unknown. */
-  readonly gpuName: string | undefined;
-};
+export type ReaderContext = OrderPlace & { readonly target: TargetContext };
 
 /** Which consumer and which of its plugins would react, and whether it needs a host engine for that. */
 export type Gate = { readonly consumer: string; readonly plugin: PluginName; readonly needsEngine: boolean };

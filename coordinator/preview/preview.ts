@@ -1,34 +1,86 @@
 import { causeOf } from '../../shared/errors.ts';
-import { type Diagnosis, isAboutReaction, type PreflightCheck, preflight } from '../diagnosis/explain.ts';
+import { gpuNamed } from '../../shared/orders/call.ts';
+import {
+  type Diagnosis,
+  isAboutReaction,
+  type Preflight,
+  type PreflightCheck,
+  preflight,
+} from '../diagnosis/explain.ts';
 import { rules } from '../diagnosis/rules.ts';
-import { contextFromFacts } from '../plan/context.ts';
+import { addressOf, contextFromFacts } from '../plan/context.ts';
 import { type PlanInput, planTarget } from '../plan/plan.ts';
-import type { Confidence, PlannedRefusal, TargetPlan } from '../plan/schema.ts';
 import { forecastRepair } from '../repair/forecast.ts';
 import type { RepairForecast } from '../repair/schema.ts';
 import type { DrillFacts, Facts } from '../view/facts.ts';
+import { confidenceOf } from './confidence.ts';
+import { latchedBy, plannedReactions } from './reactions.ts';
+import { refusalsOf } from './refusals.ts';
+import type { Confidence, PlannedRefusal, PlanPreview } from './schema.ts';
+import { partsOf, plannedWrites } from './writes.ts';
 
-/** A plan with all that is known of the node, and what repair controllers would do by default. */
-export type TargetPreview = TargetPlan & { readonly repair: readonly RepairForecast[] };
+/** A preview with all that is known of the node, and what repair controllers would do by default. */
+export type TargetPreview = PlanPreview & { readonly repair: readonly RepairForecast[] };
 
-/** Pure. */
-export function previewTarget(facts: Facts, input: Omit<PlanInput, 'context' | 'node'>): TargetPreview {
-  const plan = planTarget({ ...input, node: facts.node.name, context: contextFromFacts(facts) });
-  const drilled = { ...facts, drill: drillOf(plan, input.spec.fault.name) };
+/** What a target's plan is shown with; the node comes with its facts. */
+export type PreviewInput = Omit<PlanInput, 'context' | 'node'>;
+
+/** By the facts of the node, as the preflight of a drill would find them. Pure; refuses as `planTarget` does. */
+export function previewTarget(facts: Facts, input: PreviewInput): TargetPreview {
+  const preview = previewPlan({ ...input, node: facts.node.name, context: contextFromFacts(facts) });
+  const drilled = { ...facts, drill: drillOf(preview, input.spec.fault.name) };
   const { blocking, checks } = preflight(drilled, reactionRules);
   return {
-    ...plan,
-    refusals: [...plan.refusals, ...blockedBy(blocking, plan.refusals)],
-    confidence: loweredBy(checks, plan),
+    ...preview,
+    refusals: [...preview.refusals, ...blockedBy(blocking, preview.refusals)],
+    confidence: loweredBy(checks, preview),
     repair: forecastRepair(drilled),
   };
+}
+
+/**
+ * What the plan of one target writes, who reads it, what stays, what refuses it and how sure the expectation is, by the
+ * plan's own context. Pure; refuses as `planTarget` does.
+ */
+export function previewPlan(input: PlanInput): PlanPreview {
+  const { spec, context } = input;
+  const { row, parameters, reacting, place, node, order, expectation, chain } = planTarget(input);
+  const selector = gpuNamed(order);
+  const writing = {
+    ...place,
+    target: context,
+    givenPci: addressOf(selector?.pci),
+    driverVersion: context.inventory?.driverVersion ?? undefined,
+  };
+  const parts = partsOf(order, writing);
+  const about = { ...place, node, row, order, parts, expectation, target: context };
+  const reactions = plannedReactions(reacting, parts, order);
+  return {
+    node,
+    order,
+    parameters,
+    writes: plannedWrites(parts, writing),
+    expectation,
+    chain,
+    reactions,
+    latched: latchedBy(reactions, parts, writing),
+    refusals: refusalsOf({ ...about, selector, isGpuNamed: spec.target?.gpu !== undefined }),
+    confidence: confidenceOf(about),
+    risk: row.risk,
+    undo: row.undo,
+  };
+}
+
+/** Every link on a node, checked before any fault is chosen, and what repair controllers would do. Pure. */
+export function previewNode(facts: Facts): Preflight & { readonly repair: readonly RepairForecast[] } {
+  return { ...preflight(facts), repair: forecastRepair(facts) };
 }
 
 /** Whether a repair follows is told by its forecast. */
 const reactionRules = rules.filter(isAboutReaction);
 
 /** What is broken without keeping the drill from being made: the reaction may stay away all the same. */
-function loweredBy(checks: readonly PreflightCheck[], { confidence, refusals }: TargetPlan): Confidence {
+function loweredBy(checks: readonly PreflightCheck[], { confidence, refusals }: PlanPreview): Confidence {
   // An unread inventory is a doubt already.
   const told = ['agent-unreachable', ...refusals.map(({ reason }) => causeOf(reason))];
   const found = checks
@@ -40,7 +92,7 @@ function loweredBy(checks: readonly PreflightCheck[], { confidence, refusals }: 
 }
 
 /** What a drill looks like to a diagnosis before anything is ordered. */
-function drillOf({ order, expectation }: TargetPlan, fault: string): DrillFacts {
+function drillOf({ order, expectation }: PlanPreview, fault: string): DrillFacts {
   return {
     fault,
     order,

@@ -4,9 +4,9 @@ import { type LogSource, linesNeeded, matchLogRules } from '../catalogue/nma/log
 import { journalEntryOf } from '../catalogue/readers/journald.ts';
 import { judgeLine, type ReaderVerdict } from '../catalogue/readers/xid-lines.ts';
 import { judgingVersion } from '../plan/context.ts';
-import type { Reading } from '../plan/schema.ts';
 import { nmaOnEngineLoss, onNvmlEvents } from './engine-readers.ts';
 import { gated, nmaName, type ReaderContext } from './monitor-gate.ts';
+import type { Reading } from './schema.ts';
 
 /** Who takes one write, and who does not, with the reason. Pure. */
 export function readersOfPart(part: Exclude<Part, { surface: 'dcgm' }>, context: ReaderContext): Reading[] {

@@ -2,22 +2,28 @@ import { fieldById } from '../../shared/dcgm-fields/find.ts';
 import { explainMiss } from '../../shared/dcgm-fields/reach.ts';
 import { assertListened, chooseEngine, gpuIdFor, namesOf } from '../../shared/engines/choose.ts';
 import { type Reason, Refusal } from '../../shared/errors.ts';
-import { addressIsGpu, type GpuIdentity, type NvmlAnswer } from '../../shared/gpu-identity.ts';
+import { addressIsGpu, type NvmlAnswer } from '../../shared/gpu-identity.ts';
 import { assertArmed } from '../../shared/orders/armed.ts';
 import { acceptsRisk, engineNamed, isForced } from '../../shared/orders/call.ts';
 import { type Part, recordOf } from '../../shared/orders/script.ts';
-import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
+import type { Inventory } from '../../shared/schemas/inventory.ts';
 import type { GpuSelector, MethodCall } from '../../shared/schemas/order.ts';
 import { assertKernelLogRisk, mayHoldXid, xidFieldOf } from '../../shared/xid/guard.ts';
 import { type Expectation, engineVias } from '../catalogue/expectation.ts';
 import type { FaultRow } from '../catalogue/row.ts';
-import { identifyIn, judgingVersion, nvmlAnswerOf, type TargetContext } from '../plan/context.ts';
-import type { PlannedRefusal } from '../plan/schema.ts';
+import {
+  identifyIn,
+  judgingVersion,
+  nvmlAnswerOf,
+  type OrderPlace,
+  type TargetContext,
+} from '../plan/context.ts';
 import { nmaGate } from './monitor-gate.ts';
+import type { PlannedRefusal } from './schema.ts';
 import { withoutStandIn } from './writes.ts';
 
 /** What the agent and the preflight would look at, as far as it is known before they are asked. */
-export type RefusalContext = {
+export type RefusalContext = OrderPlace & {
   readonly node: string;
   readonly row: FaultRow;
   readonly order: MethodCall;
@@ -27,11 +33,6 @@ export type RefusalContext = {
   readonly selector: GpuSelector | undefined;
   /** false: the selector is the one of an order that names no GPU. */
   readonly isGpuNamed: boolean;
-  readonly gpu: GpuIdentity | undefined;
-  readonly engine: HostEngineFacts | undefined;
-  /** The engine's own, or that of the version of NMA. */
-  readonly engineVersion: string;
-  readonly gpuName: string | undefined;
 };
 
 /** Every reason why the drill would not come about on this node as it is; what is unknown refuses nothing. Pure. */
@@ -47,14 +48,17 @@ export function refusalsOf(context: RefusalContext): PlannedRefusal[] {
 }
 
 /** What the agent would refuse, by what it would run itself. */
-function refusedBy(look: () => unknown): PlannedRefusal[] {
+function refusedBy(
+  look: () => unknown,
+  render: (refusal: Refusal) => string = ({ message }) => message,
+): PlannedRefusal[] {
   try {
     look();
     return [];
   } catch (thrown) {
     if (!(thrown instanceof Refusal)) throw thrown;
     const { remedy = 'correct what the message names' } = thrown.details;
-    return [byAgent(thrown.reason, thrown.message, remedy)];
+    return [byAgent(thrown.reason, render(thrown), remedy)];
   }
 }
 
@@ -111,13 +115,14 @@ function gpuRefusals({ node, row, target, selector, isGpuNamed }: RefusalContext
   const { inventory, allocatableGpus } = target;
   if (inventory === undefined || selector === undefined)
     return noGpuAtAll(row, node, allocatableGpus, inventory);
-  const refused = refusedBy(() => identifyIn(inventory, selector));
-  if (isGpuNamed) return refused;
+  const identify = () => identifyIn(inventory, selector);
+  if (isGpuNamed) return refusedBy(identify);
   // What was not asked for is not wrong: the first one, by NVML index, cannot be found.
-  return refused.map(({ message, ...rest }) => ({
-    ...rest,
-    message: `no GPU was named, and the first one cannot be taken: ${message.slice(message.indexOf('; ') + 2)}`,
-  }));
+  return refusedBy(
+    identify,
+    ({ message, details }) =>
+      `no GPU was named, and the first one cannot be taken: ${details.because ?? message}`,
+  );
 }
 
 function noGpuAtAll(

@@ -6,27 +6,22 @@ import {
   recipeFor,
 } from '../../shared/dcgm-fields/recipe.ts';
 import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
-import type { GpuIdentity } from '../../shared/gpu-identity.ts';
 import { kmsgLevels } from '../../shared/kmsg-record.ts';
 import { type Part, recordOf, scriptOf } from '../../shared/orders/script.ts';
 import { type PciAddress, parsePci, pciToXid } from '../../shared/pci.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { MethodCall } from '../../shared/schemas/order.ts';
-import type { PlannedWrite } from '../plan/schema.ts';
 import { dcgmReaders } from './engine-readers.ts';
 import type { ReaderContext } from './monitor-gate.ts';
 import { readersOfPart } from './readers.ts';
+import type { PlannedWrite } from './schema.ts';
 
 /** What decides how each part of an order is written. */
 export type WriteContext = ReaderContext & {
-  readonly gpu: GpuIdentity | undefined;
   /** As the caller named it, where the inventory does not know it. */
   readonly givenPci: PciAddress | undefined;
   /** undefined: unknown, the text is that of the last known driver. */
   readonly driverVersion: string | undefined;
-  readonly engine: HostEngineFacts | undefined;
-  /** The engine's number of the GPU; undefined: unknown. */
-  readonly gpuId: number | undefined;
 };
 
 /** The parts of an order on this node. Without a known GPU another address stands for its own. */

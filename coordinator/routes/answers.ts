@@ -9,6 +9,7 @@ import {
   InjectionStatus,
   LinkStatus,
   NodeCause,
+  SkippedNode,
   StoredRefusal,
   Target,
 } from '../store/experiment.ts';
@@ -83,7 +84,7 @@ export const ExperimentAnswer = Type.Object(
     expectation: Type.Optional(ExpectationInput),
     latency: Type.Union([Latency, Type.Null()]),
     seed: Type.Union([Type.Integer(), Type.Null()]),
-    skipped: Type.Array(Type.Object({ node: Type.String(), because: Type.String() })),
+    skipped: Type.Array(SkippedNode),
     createdAt: Type.Union([Type.String(), Type.Null()]),
     startedAt: Type.Union([Type.String(), Type.Null()]),
     endedAt: Type.Union([Type.String(), Type.Null()]),

@@ -6,23 +6,28 @@ import { Refusal, rowOf } from '../../shared/errors.ts';
 import { untilRefused } from '../../shared/http/admission.ts';
 import { explainRequest } from '../drill/cut-short.ts';
 import { isEnded } from '../drill/machine.ts';
-import type { Planner } from '../run/planner.ts';
-import { ExperimentRequest, type ExperimentSpec } from '../store/experiment.ts';
+import type { ExperimentPreview } from '../preview/experiment.ts';
+import { TargetPreview } from '../preview/schema.ts';
+import { ExperimentRequest, type ExperimentSpec, SkippedNode } from '../store/experiment.ts';
 import { type Experiment, type Store, shortHash } from '../store/store.ts';
 import { ExperimentAnswer, experimentAnswer, InjectionAnswer, injectionAnswer } from './answers.ts';
-import { TargetPreviewAnswer } from './faults.ts';
 import type { ExperimentFeed } from './feed.ts';
 import { ObjectName } from './names.ts';
 
 /** What the routes of experiments read and write through. */
 export type ExperimentRouteDeps = {
   readonly store: Store;
-  readonly planner: Planner;
+  /** Refuses what no run could carry out on the cluster as it is now. */
+  readonly check: (experiment: Asked) => Promise<unknown>;
+  /** What a run would do, for `dryRun=All`; refuses as `check` does. */
+  readonly preview: (experiment: Asked) => Promise<ExperimentPreview>;
   readonly feed: ExperimentFeed;
   readonly newName: () => string;
   readonly ready: () => Promise<void>;
   readonly clock: Clock;
 };
+
+type Asked = Pick<Experiment, 'metadata' | 'spec'>;
 
 const keyAnnotation = 'xidrill.dev/idempotency-key';
 const bodyAnnotation = 'xidrill.dev/request';
@@ -40,15 +45,15 @@ export const PlanAnswer = Type.Object(
   {
     dryRun: Type.Literal('All'),
     seed: Type.Integer(),
-    targets: Type.Array(TargetPreviewAnswer),
-    skipped: Type.Array(Type.Object({ node: Type.String(), because: Type.String() })),
+    targets: Type.Array(TargetPreview),
+    skipped: Type.Array(SkippedNode),
   },
   { $id: 'Plan' },
 );
 
 /** Adds `/api/v1/experiments` and all below it. */
 export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentRouteDeps): void {
-  const { store, planner, feed } = deps;
+  const { store, feed } = deps;
   const rule = { resource: 'experiments', namespace: store.namespace };
   const ofOne = { ...rule, nameFrom: 'name' };
 
@@ -115,11 +120,11 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
       }
       const planned = { metadata: { name }, spec };
       if (isDryRun) {
-        const plan = await explained(deps.clock, () => planner.preview(planned));
+        const plan = await explained(deps.clock, () => deps.preview(planned));
         if (earlier === undefined && (await store.readExperiment(name)) !== undefined) throw nameTaken(name);
         return reply.send({ dryRun: 'All', ...plan });
       }
-      await explained(deps.clock, () => planner.plan(planned));
+      await explained(deps.clock, () => deps.check(planned));
       return respond(reply, await createOnce(name, spec, key, request.body), waitSeconds, true);
     },
   );

@@ -5,21 +5,12 @@ import { notOffered } from '../catalogue/catalogue.ts';
 import { describeFault } from '../catalogue/describe.ts';
 import { exampleParameters, type Parameters, whyNoFault } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
-import { TargetPlan } from '../plan/schema.ts';
 import { previewTarget } from '../preview/preview.ts';
+import { TargetPreview } from '../preview/schema.ts';
 import type { Collector } from '../view/collect.ts';
 import { ObjectName } from './names.ts';
 
 const Loose = Type.Record(Type.String(), Type.Unknown());
-
-/** One target of a dry run, or the preview of one fault on one node. */
-export const TargetPreviewAnswer = Type.Object(
-  {
-    ...TargetPlan.properties,
-    repair: Type.Array(Loose, { description: 'what repair controllers would do by default' }),
-  },
-  { $id: 'TargetPreview' },
-);
 
 const FaultQuery = Type.Object(
   {
@@ -43,7 +34,7 @@ const FaultAnswer = Type.Intersect(
       reacts: Type.Array(Loose, {
         description: 'what a healthy cluster shows, by version of the monitoring agent: from, to, shows',
       }),
-      plan: Type.Optional(TargetPreviewAnswer),
+      plan: Type.Optional(TargetPreview),
     }),
   ],
   { $id: 'Fault' },

@@ -1,6 +1,5 @@
 import { Readable } from 'node:stream';
 import { Refusal } from '../../shared/errors.ts';
-import type { Change } from '../cluster/object-cache.ts';
 import { isEnded } from '../drill/machine.ts';
 import { experimentFrom, experimentLabel, injectionFrom } from '../store/store.ts';
 import type { View } from '../view/view.ts';
@@ -13,6 +12,9 @@ export type ExperimentFeed = {
   /** Server-sent events, ending with the experiment, or with the signal: a refusal as its reason is told. */
   stream(name: string, signal: AbortSignal): Readable;
 };
+
+/** As the view reports it. */
+type Change = Parameters<Parameters<View['onChange']>[1]>[0];
 
 type News = { readonly kind: 'experiment' | 'injection'; readonly change: Change };
 

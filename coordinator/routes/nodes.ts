@@ -1,8 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import type { Agents } from '../agents/port.ts';
-import { preflight } from '../diagnosis/explain.ts';
-import { forecastRepair } from '../repair/forecast.ts';
+import { previewNode } from '../preview/preview.ts';
 import { Explanation } from '../store/explanation.ts';
 import type { Collector } from '../view/collect.ts';
 import { conditionsOf, isReady, optInLabel, optInValue } from '../view/node.ts';
@@ -17,7 +15,8 @@ export function registerNodeRoutes(
   deps: {
     readonly view: Pick<View, 'all' | 'states'>;
     readonly collector: Collector;
-    readonly agents: Agents;
+    /** Where the agent of a node is; undefined: no agent is known for it. */
+    readonly findAgent: (node: string) => Promise<string | undefined>;
     readonly ready: () => Promise<void>;
   },
 ): void {
@@ -42,7 +41,7 @@ export function registerNodeRoutes(
             ready: isReady(node),
             architecture: labels['kubernetes.io/arch'] ?? null,
             instanceType: labels['node.kubernetes.io/instance-type'] ?? null,
-            agent: (await deps.agents.find(name)) ?? null,
+            agent: (await deps.findAgent(name)) ?? null,
             acceleratedHardware: condition ?? null,
           };
         }),
@@ -70,14 +69,13 @@ export function registerNodeRoutes(
       },
     },
     async (request) => {
-      const facts = await deps.collector.facts(request.params.name);
-      const { checks, blocking } = preflight(facts);
+      const { checks, blocking, repair } = previewNode(await deps.collector.facts(request.params.name));
       return {
         node: request.params.name,
         ok: checks.every(({ result }) => result !== 'cause'),
         checks: checks.map((check) => ({ ...check })),
         blocking: blocking?.explanation ?? null,
-        repair: forecastRepair(facts).map((forecast) => ({ ...forecast })),
+        repair: repair.map((forecast) => ({ ...forecast })),
       };
     },
   );

@@ -1,19 +1,19 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
-import type { FaultRow } from '../catalogue/row.ts';
-import { chainSeconds } from '../drill/chain.ts';
+import { inParallel as limited } from '../../shared/parallel.ts';
 import { endedBy, explainRequest } from '../drill/cut-short.ts';
 import { isEnded, nextExperimentStep } from '../drill/machine.ts';
+import { deadlineMillis, type Planner } from '../plan/planner.ts';
 import type { ExperimentStatus } from '../store/experiment.ts';
 import { type Experiment, experimentFrom, type Injection } from '../store/store.ts';
 import type { View } from '../view/view.ts';
 import { createInjectionDriver, type DriverDeps, type InjectionDriver, type RenderEnd } from './driver.ts';
-import { deadlineMillis, type Planner } from './planner.ts';
 
 /** What experiments are run with. */
 export type RunnerDeps = Omit<DriverDeps, 'onDetection'> & {
   readonly planner: Planner;
-  readonly rows: readonly FaultRow[];
+  /** How a fault is undone, by its name. */
+  readonly undo: (fault: string) => string;
   readonly view: View;
   readonly metrics: RunnerMetrics;
 };
@@ -131,7 +131,7 @@ async function perform(
   next: Exclude<Step, { step: 'rest' }>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { store, clock, driver, rows } = deps;
+  const { store, clock, driver, undo } = deps;
   const at = isoFromMillis(clock.now());
   const named = (names: readonly string[]) =>
     injections.filter(({ metadata }) => names.includes(metadata.name));
@@ -155,7 +155,7 @@ async function perform(
     case 'abort':
       return inParallel(named(next.injections), async (injection) => {
         const render: RenderEnd = (settled) =>
-          endedBy('aborted', experiment, { injection: settled, at, rows });
+          endedBy('aborted', experiment, { injection: settled, at, undo });
         await driver.end(injection, 'aborted', render, signal);
       });
     case 'expire':
@@ -165,7 +165,7 @@ async function perform(
           endedBy('deadline-passed', experiment, {
             injection: settled,
             at,
-            rows,
+            undo,
             ...(trouble && { trouble }),
           });
         await driver.expire(injection, render, signal);
@@ -173,7 +173,7 @@ async function perform(
     case 'conclude': {
       const { verdict } = next.summary;
       const code = verdict === 'aborted' ? 'aborted' : 'deadline-passed';
-      const explanation = next.summary.explanation ?? endedBy(code, experiment, { at, rows });
+      const explanation = next.summary.explanation ?? endedBy(code, experiment, { at, undo });
       await store.writeExperimentStatus(experiment, {
         ...(experiment.status ?? {}),
         ...next.summary,
@@ -189,17 +189,17 @@ async function select(deps: RunnerDeps, experiment: Experiment): Promise<void> {
   const { store, planner, clock } = deps;
   const startedAt = clock.now();
   try {
-    const plan = await planner.plan(experiment);
-    const longest = Math.max(...plan.targets.map(({ chain }) => chainSeconds(chain) * 1000));
+    const { seed, nodes, skipped, longestSeconds } = await planner.choose(experiment);
     const { deadline } = experiment.spec;
-    const allowed = deadline === undefined ? longest + deadlineMarginMs : deadlineMillis(deadline);
+    const allowed =
+      deadline === undefined ? longestSeconds * 1000 + deadlineMarginMs : deadlineMillis(deadline);
     await store.writeExperimentStatus(experiment, {
       phase: 'Running',
       startedAt: isoFromMillis(startedAt),
       deadlineAt: isoFromMillis(startedAt + allowed),
-      seed: plan.seed,
-      selected: plan.targets.map(({ node }) => node),
-      skipped: plan.skipped.slice(0, 100),
+      seed,
+      selected: [...nodes],
+      skipped: skipped.slice(0, 100),
     });
   } catch (thrown) {
     const refusal = refusalFromUnknown(thrown);
@@ -274,17 +274,7 @@ function deadlineSignal(clock: Clock, experiment: Experiment, signal: AbortSigna
 
 /** All of them, a few at a time; the first failure is thrown when all have come to rest. */
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const left = [...items];
   const failures: unknown[] = [];
-  const worker = async () => {
-    for (let item = left.shift(); item !== undefined; item = left.shift()) {
-      try {
-        await work(item);
-      } catch (thrown) {
-        failures.push(thrown);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(parallel, items.length) }, worker));
+  await limited(items, parallel, (item) => work(item).catch((thrown: unknown) => void failures.push(thrown)));
   if (failures.length > 0) throw failures[0];
 }

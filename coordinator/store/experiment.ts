@@ -152,6 +152,33 @@ export const NodeCause = Type.Object(
   { additionalProperties: false },
 );
 
+/** Why a node is no target of an experiment. */
+export const skipCodes = [
+  'deleting',
+  'not-selected',
+  'not-opted-in',
+  'busy',
+  'not-ready',
+  'no-gpu',
+  'not-picked',
+] as const;
+/** One of `skipCodes`. */
+export type SkipCode = (typeof skipCodes)[number];
+
+/** A node that was left out. */
+export const SkippedNode = Type.Object(
+  {
+    node: Type.String(),
+    code: Type.Enum([...skipCodes], {
+      description:
+        'not-selected: the selector does not fit; busy: another experiment works on it; not-picked: it fits, and the mode took others',
+    }),
+    because: Type.String(),
+  },
+  { additionalProperties: false },
+);
+export type SkippedNode = Static<typeof SkippedNode>;
+
 /** What came of an experiment so far. */
 export const ExperimentStatus = Type.Object(
   {
@@ -164,10 +191,7 @@ export const ExperimentStatus = Type.Object(
     seed: Type.Optional(Type.Integer()),
     selected: Type.Optional(Type.Array(Type.String())),
     skipped: Type.Optional(
-      Type.Array(
-        Type.Object({ node: Type.String(), because: Type.String() }, { additionalProperties: false }),
-        { description: 'why each other node was left out; cut at 100' },
-      ),
+      Type.Array(SkippedNode, { description: 'why each other node was left out; cut at 100' }),
     ),
     counts: Type.Optional(Counts),
     injected: Type.Optional(InjectedSchema),
@@ -227,7 +251,6 @@ export const InjectionSpec = Type.Object(
       minItems: 2,
       description: 'the links of the drill, in the order in which they are carried out',
     }),
-    confidence: Type.String({ description: 'how sure the expectation is, by what is known of the version' }),
   },
   { $id: 'InjectionSpec', additionalProperties: false },
 );

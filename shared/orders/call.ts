@@ -66,6 +66,11 @@ export function acceptsRisk({ body }: MethodCall): boolean {
   return 'acceptRisk' in body && body.acceptRisk === true;
 }
 
+/** Whether its kernel log lines are those that an NVIDIA driver prints for an Xid, made by the agent. */
+export function isXidOrder({ method }: Pick<MethodCall, 'method'>): boolean {
+  return method === 'InjectXid' || method === 'InjectCascade';
+}
+
 /** The Xids that an order names by number: its own, those of its steps, or a value of field 230. */
 export function xidsNamed(call: MethodCall): readonly number[] {
   switch (call.method) {

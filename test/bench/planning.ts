@@ -4,8 +4,8 @@ import { findNmaVersion } from '../../coordinator/catalogue/nma/versions.ts';
 import { exampleParameters, resolveParameters } from '../../coordinator/catalogue/parameters.ts';
 import { links } from '../../coordinator/drill/links.ts';
 import { planTarget } from '../../coordinator/plan/plan.ts';
+import { createPlanner } from '../../coordinator/plan/planner.ts';
 import { type Candidate, selectNodes } from '../../coordinator/plan/select.ts';
-import { createPlanner } from '../../coordinator/run/planner.ts';
 import type { ExperimentSpec } from '../../coordinator/store/experiment.ts';
 import { optInLabel, optInValue } from '../../coordinator/view/node.ts';
 import { projectNode } from '../../coordinator/view/projections.ts';
@@ -56,7 +56,6 @@ export async function measurePlanner(
   const planner = createPlanner({
     nodes: () => nodes,
     collector: {
-      facts: unasked,
       basics: unasked,
       nmaVersions: async () => new Map([['', findNmaVersion('1.6.4')]]),
     },
@@ -72,11 +71,13 @@ export async function measurePlanner(
   delays.enable();
   const startedAt = performance.now();
   const cpuBefore = process.cpuUsage();
-  const { targets } = await planner.plan({ metadata: { name: 'bench' }, spec });
+  const experiment = { metadata: { name: 'bench', uid: 'bench' }, spec, status: undefined };
+  const chosen = await planner.choose(experiment);
+  const specs = await planner.injections(experiment, chosen.nodes);
   const planMs = performance.now() - startedAt;
   const { user, system } = process.cpuUsage(cpuBefore);
   delays.disable();
-  if (targets.length !== count) throw new Error(`${targets.length} of ${count} nodes were planned`);
+  if (specs.length !== count) throw new Error(`${specs.length} of ${count} nodes were planned`);
   return { planMs, processorMs: (user + system) / 1e3, longestSliceMs: delays.max / 1e6 };
 }
 

@@ -132,7 +132,6 @@ let injection = await store.createInjection(experiment, {
     { orderId: 'o', method: 'WriteKernelMessage', body: { text } },
     { kind: 'event', type: 'T', reason: 'R', withinSeconds: 1 },
   ),
-  confidence: '',
 });
 
 /** The stored receipt, as another reader sees it. */

@@ -37,7 +37,6 @@ const state = (node: string, status?: InjectionStatus): InjectionState => ({
       { orderId: `o-${node}`, method: 'WriteKernelMessage', body: { text: 'x' } },
       { kind: 'event', type: 'KernelReady', reason: 'X', withinSeconds: 5 },
     ),
-    confidence: '',
   },
   status,
 });

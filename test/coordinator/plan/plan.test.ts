@@ -66,10 +66,6 @@ t.test('what each fault orders, and what must follow', async (t) => {
     const planned = plan(spec);
     t.match(planned.order, { orderId: 'order-1', ...order }, name);
     t.match(planned.expectation, expectation, `${name}: expectation`);
-    t.ok(
-      planned.writes.length > 0 && planned.undo !== '' && planned.risk !== '',
-      `${name}: says what it does`,
-    );
   }
 });
 

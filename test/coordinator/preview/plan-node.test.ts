@@ -4,6 +4,7 @@ import { faults } from '../../../coordinator/catalogue/catalogue.ts';
 import { nmaVersions } from '../../../coordinator/catalogue/nma/versions.ts';
 import type { TargetContext } from '../../../coordinator/plan/context.ts';
 import { planTarget } from '../../../coordinator/plan/plan.ts';
+import { previewPlan } from '../../../coordinator/preview/preview.ts';
 import { findField } from '../../../shared/dcgm-fields/find.ts';
 import { parsePci, pciToXid } from '../../../shared/pci.ts';
 import type { HostEngineFacts, Inventory } from '../../../shared/schemas/inventory.ts';
@@ -19,7 +20,7 @@ function plan(
   gpu?: GpuSelector,
 ) {
   const spec = { fault: { name, parameters }, ...(gpu === undefined ? {} : { target: { gpu } }) };
-  return planTarget({ spec, node: 'node-1', orderId: 'order-1', marker: 'abc123', context, orNone: true });
+  return previewPlan({ spec, node: 'node-1', orderId: 'order-1', marker: 'abc123', context, orNone: true });
 }
 
 const readings = (planned: ReturnType<typeof plan>, write = 0) =>

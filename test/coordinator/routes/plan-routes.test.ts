@@ -2,7 +2,7 @@ import t from 'tap';
 import { faults, notOffered } from '../../../coordinator/catalogue/catalogue.ts';
 import { nmaVersions } from '../../../coordinator/catalogue/nma/versions.ts';
 import type { FaultRow } from '../../../coordinator/catalogue/row.ts';
-import type { TargetPlan } from '../../../coordinator/plan/schema.ts';
+import type { PlanPreview } from '../../../coordinator/preview/schema.ts';
 import { cpuNode, gpuNode, type Json, only, recordsWith, startCoordinator, startRig } from '../rig.ts';
 
 t.setTimeout(120_000);
@@ -12,7 +12,7 @@ const rig = await startRig(t, { rows: [gpuNode('gpu-1', labels), cpuNode('cpu-1'
 const { rest } = rig;
 const lastKnown = nmaVersions.at(-1)?.version ?? '';
 
-type Fault = Json & { readonly plan: TargetPlan & { readonly repair: readonly Json[] } };
+type Fault = Json & { readonly plan: PlanPreview & { readonly repair: readonly Json[] } };
 const fault = (name: string, query = '') => rest.ask<Fault>('GET', `/api/v1/faults/${name}${query}`);
 
 t.test('the catalogue, with what each version shows and what is not offered', async (t) => {
@@ -93,7 +93,7 @@ t.test('what cannot be shown says what can', async (t) => {
 
 t.test('a dry run plans every target as it is, and orders nothing', async (t) => {
   const body = { fault: { name: 'task-blocked' }, target: { mode: 'all' } };
-  const { status, body: answer } = await rest.ask<{ targets: readonly TargetPlan[] }>(
+  const { status, body: answer } = await rest.ask<{ targets: readonly PlanPreview[] }>(
     'POST',
     '/api/v1/experiments?dryRun=All',
     body,
@@ -168,7 +168,7 @@ t.test('a made-up fault takes one row and no other change', async (t) => {
     expectation: { kind: 'event' },
   });
   const drill = { fault: { name: 'made-up' }, target: only('cpu-1') };
-  const dry = await own.rest.ask<{ targets: readonly TargetPlan[] }>(
+  const dry = await own.rest.ask<{ targets: readonly PlanPreview[] }>(
     'POST',
     '/api/v1/experiments?dryRun=All',
     drill,

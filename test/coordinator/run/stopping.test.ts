@@ -49,7 +49,6 @@ function injection(
         },
         { kind: 'event', type: 'T', reason: 'R', withinSeconds: 5 },
       ),
-      confidence: '',
     },
     status,
   };

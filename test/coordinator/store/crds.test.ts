@@ -213,7 +213,6 @@ t.test('a receipt is kept whole, with its nulls', async (t) => {
       { orderId: 'o', method: 'InjectXid', body: { gpu: { index: 0 }, xid: 79, surfaces: ['dcgm'] } },
       { kind: 'condition', type: 'T', reason: 'R', withinSeconds: 1 },
     ),
-    confidence: '',
   };
   const injection = await store.createInjection(experiment, spec);
   t.equal((await store.createInjection(experiment, spec)).metadata.uid, injection.metadata.uid, 'made once');

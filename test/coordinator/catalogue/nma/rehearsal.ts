@@ -2,7 +2,7 @@ import { createFakeHostFiles } from '../../../../agent/host-files/fake.ts';
 import type { Expectation } from '../../../../coordinator/catalogue/expectation.ts';
 import { findNmaVersion } from '../../../../coordinator/catalogue/nma/versions.ts';
 import { baselineOf, findReaction } from '../../../../coordinator/drill/judge.ts';
-import { planTarget } from '../../../../coordinator/plan/plan.ts';
+import { previewPlan } from '../../../../coordinator/preview/preview.ts';
 import type { NmaOptions } from '../../../../coordinator/rehearsal/nma/actor.ts';
 import { conditionsOf, nodeEventFrom, type Observation } from '../../../../coordinator/view/node.ts';
 import { isoFromMillis } from '../../../../shared/clock.ts';
@@ -56,7 +56,7 @@ export function rehearse(t: Parameters<typeof drill>[0], { nma: version, ...opti
     dcgm,
     look,
     plan: (fault: string, parameters: Readonly<Record<string, unknown>>) =>
-      planTarget({
+      previewPlan({
         spec: { fault: { name: fault, parameters } },
         node: 'n1',
         orderId: `${version}-${fault}`,

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { findNmaVersion, nmaVersions } from '../../../../coordinator/catalogue/nma/versions.ts';
-import { planTarget } from '../../../../coordinator/plan/plan.ts';
+import { previewPlan } from '../../../../coordinator/preview/preview.ts';
 import { readXidTable } from './xid-table.ts';
 
 const rows = readXidTable();
@@ -44,7 +44,7 @@ t.test('the table', async (t) => {
 
 t.test('the plan expects what the table says, for every version and every Xid', async (t) => {
   const differing = rows.flatMap(({ nma, engine, xid, policy, health }) => {
-    const plan = planTarget({
+    const plan = previewPlan({
       spec: { fault: { name: 'xid', parameters: { xid } } },
       node: 'n1',
       orderId: `o-${xid}`,
@@ -78,7 +78,7 @@ t.test('a version that is not known is said to be unknown, and lowers the confid
   for (const [text, judgedAs, note] of table) {
     const nma = findNmaVersion(text);
     t.equal(nma.row.version, judgedAs, `${text}: ${nma.note}`);
-    const { confidence } = planTarget({
+    const { confidence } = previewPlan({
       spec: { fault: { name: 'xid', parameters: { xid: 79 } } },
       node: 'n1',
       orderId: 'o-1',

@@ -1,45 +1,52 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { engineNamed } from '../../shared/orders/call.ts';
+import { inParallel } from '../../shared/parallel.ts';
 import { findFault } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import type { KubeObject } from '../cluster/port.ts';
+import { chainSeconds } from '../drill/chain.ts';
 import type { LinkRow } from '../drill/links.ts';
 import { isConcluded, isEnded } from '../drill/machine.ts';
-import { contextFromFacts, contextFromLabels, type TargetContext } from '../plan/context.ts';
-import { restsOnAssumedEngine } from '../plan/expectation.ts';
-import { type PlanInput, planTarget } from '../plan/plan.ts';
-import type { Confidence, TargetPlan } from '../plan/schema.ts';
-import { byName, type Candidate, type Selection, seedFromName, selectNodes } from '../plan/select.ts';
-import { previewTarget, type TargetPreview } from '../preview/preview.ts';
-import type { InjectionSpec } from '../store/experiment.ts';
+import type { InjectionSpec, SkipCode } from '../store/experiment.ts';
 import { type Experiment, markerOf, orderIdOf, type Store } from '../store/store.ts';
 import type { Collector } from '../view/collect.ts';
 import { hasGpu, isReady, optInLabel, optInValue } from '../view/node.ts';
+import { contextFromFacts, contextFromLabels, type TargetContext } from './context.ts';
+import { restsOnAssumedEngine } from './expectation.ts';
+import { type PlanInput, planTarget, type TargetPlan } from './plan.ts';
+import { type Candidate, type Selection, seedFromName, selectNodes } from './select.ts';
 import { inSlices } from './slices.ts';
 
-/** The targets of an experiment, and why the other nodes were left out. */
-export type ExperimentPlan<Target = TargetPlan> = {
+/** The target nodes of an experiment, and why the other nodes were left out. */
+export type Choice = {
   readonly seed: number;
-  readonly targets: readonly Target[];
+  readonly nodes: readonly string[];
   readonly skipped: Selection['skipped'];
+  /** What the longest of their chains may take. */
+  readonly longestSeconds: number;
 };
 
-type Asked = Pick<Experiment, 'metadata' | 'spec'>;
+/** An experiment as it is stored, or as it would be. */
+export type Asked = Pick<Experiment, 'metadata' | 'spec'>;
 
 /** Selection and plans for an experiment, from the cluster as it is now; changes nothing. */
 export type Planner = {
-  plan(experiment: Asked): Promise<ExperimentPlan>;
-  /** The same with all that can be known of each node; its agent is asked what it has, and nothing is ordered. */
-  preview(experiment: Asked): Promise<ExperimentPlan<TargetPreview>>;
-  /** The specs of the Injection objects for nodes that were selected earlier. */
+  /**
+   * Selects the nodes. Refuses what cannot be drilled on any of them; nodes whose plans would be the same but for their
+   * ids are planned once.
+   */
+  choose(experiment: Asked): Promise<Choice>;
+  /** What the plan of one node is made of; what is known of the node is added by whoever plans. */
+  inputFor(experiment: Asked, node: string): Omit<PlanInput, 'context'>;
+  /** The specs of the Injection objects for nodes that were selected earlier: each is planned here. */
   injections(experiment: Experiment, nodes: readonly string[]): Promise<readonly InjectionSpec[]>;
 };
 
 /** Selects nodes and plans each; `rows` and `links` are the catalogue and the chain. */
 export function createPlanner(deps: {
   readonly nodes: () => readonly KubeObject[];
-  readonly collector: Pick<Collector, 'facts' | 'basics' | 'nmaVersions'>;
+  readonly collector: Pick<Collector, 'basics' | 'nmaVersions'>;
   readonly store: Pick<Store, 'listInjections' | 'listExperiments'>;
   readonly rows: readonly FaultRow[];
   /** The rows of the chain's links. */
@@ -70,22 +77,19 @@ export function createPlanner(deps: {
     return { spec, node, orderId, marker: markerOf(orderId), rows: deps.rows, links: deps.links };
   }
 
-  /** Plans by what the API server shows: an experiment on a thousand nodes asks no agent for it. */
-  async function createTargets(experiment: Asked): Promise<(node: string) => TargetPlan> {
+  /** What the API server shows of a node: an experiment on a thousand nodes asks no agent to be planned. */
+  async function createContexts(): Promise<(node: string) => TargetContext> {
     const versions = await deps.collector.nmaVersions();
     const objects = new Map(deps.nodes().map((node) => [node.metadata.name, node]));
-    return (node) => {
-      const labels = objects.get(node)?.metadata.labels ?? {};
-      const context = contextFromLabels(labels, versions.get(node) ?? versions.get(''));
-      return planTarget({ ...inputFor(experiment, node), context });
-    };
+    return (node) =>
+      contextFromLabels(objects.get(node)?.metadata.labels ?? {}, versions.get(node) ?? versions.get(''));
   }
 
   /** What a health check makes of a value depends on the engine and its GPUs, which only the agent can name. */
   async function byItsEngine(experiment: Asked, node: string, draft: Draft): Promise<TargetPlan> {
     const context = await contextOf(node);
     if (context !== undefined) return planTarget({ ...inputFor(experiment, node), context });
-    // Judged by the version alone then, and the plan's confidence says so.
+    // Judged by the version alone then.
     if (draft instanceof Refusal) throw draft;
     return draft;
   }
@@ -109,51 +113,60 @@ export function createPlanner(deps: {
     return { ...selection, seed };
   }
 
-  async function plan(experiment: Asked): Promise<ExperimentPlan> {
-    // Everything about the request itself is checked before nodes are looked at.
-    assertName(experiment.metadata.name);
-    if (experiment.spec.deadline !== undefined) deadlineMillis(experiment.spec.deadline);
-    const target = await createTargets(experiment);
-    draftOf(target, '');
-    const { seed, chosen, skipped } = await select(experiment);
-    const drafts = await inSlices(chosen, ({ name }) => ({ node: name, draft: draftOf(target, name) }));
-    const targets = await inParallel(drafts, async ({ node, draft }) =>
-      draft instanceof Refusal ? byItsEngine(experiment, node, draft) : draft,
-    );
-    return { seed, targets, skipped };
+  /** Seconds of the chain that the nodes of one context have; their agents are asked where the host engine decides. */
+  async function secondsOf(experiment: Asked, context: TargetContext, nodes: readonly string[]) {
+    const [first = ''] = nodes;
+    const draft = draftOf({ ...inputFor(experiment, first), context });
+    if (!(draft instanceof Refusal)) return chainSeconds(draft.chain);
+    const plans = await inParallel(nodes, agentsAtOnce, (node) => byItsEngine(experiment, node, draft));
+    return Math.max(...plans.map(({ chain }) => chainSeconds(chain)));
   }
 
   return {
-    plan,
-    async preview(experiment) {
-      const { seed, targets, skipped } = await plan(experiment);
-      const previews = await inParallel(targets, async ({ node }) => {
-        const { node: _, ...input } = inputFor(experiment, node);
-        return previewTarget(await deps.collector.facts(node), input);
-      });
-      return { seed, targets: previews, skipped };
+    inputFor,
+    async choose(experiment) {
+      // Everything about the request itself is checked before nodes are looked at.
+      assertName(experiment.metadata.name);
+      if (experiment.spec.deadline !== undefined) deadlineMillis(experiment.spec.deadline);
+      const contextOf = await createContexts();
+      draftOf({ ...inputFor(experiment, ''), context: contextOf('') });
+      const { seed, chosen, skipped } = await select(experiment);
+      const nodes = chosen.map(({ name }) => name);
+      const alike = Map.groupBy(nodes, (node) => contextKey(contextOf(node)));
+      let longestSeconds = 0;
+      for (const group of alike.values()) {
+        const seconds = await secondsOf(experiment, contextOf(group[0] ?? ''), group);
+        longestSeconds = Math.max(longestSeconds, seconds);
+      }
+      return { seed, nodes, skipped, longestSeconds };
     },
     async injections(experiment, nodes) {
-      const target = await createTargets(experiment);
+      const contextOf = await createContexts();
       const uids = new Map(deps.nodes().map((node) => [node.metadata.name, node.metadata.uid ?? '']));
-      const drafts = await inSlices(nodes, (node) => ({ node, draft: draftOf(target, node) }));
-      return inParallel(drafts, async ({ node, draft }) => {
+      const drafts = await inSlices(nodes, (node) => ({
+        node,
+        draft: draftOf({ ...inputFor(experiment, node), context: contextOf(node) }),
+      }));
+      return inParallel(drafts, agentsAtOnce, async ({ node, draft }) => {
         const planned =
           draft instanceof Refusal || isByEngine(draft) ? await byItsEngine(experiment, node, draft) : draft;
-        const { parameters, chain, confidence } = planned;
         return {
           experiment: experiment.metadata.name,
           node,
           // A node that vanished since it was selected has no uid: the next step sees that it is gone.
           nodeUid: uids.get(node) ?? '',
           fault: experiment.spec.fault.name,
-          parameters,
-          chain,
-          confidence: renderConfidence(confidence),
+          parameters: planned.parameters,
+          chain: planned.chain,
         };
       });
     },
   };
+}
+
+/** Nodes with the same one have the same plan, but for its ids and markers. */
+function contextKey({ nma, ...context }: TargetContext): string {
+  return JSON.stringify([context, nma?.row.version, nma?.exact]);
 }
 
 function keyOf(experiment: string, node: string): string {
@@ -163,9 +176,9 @@ function keyOf(experiment: string, node: string): string {
 /** A plan by what the API server shows, or the refusal of one that may not stand once the host engine is known. */
 type Draft = TargetPlan | Refusal;
 
-function draftOf(target: (node: string) => TargetPlan, node: string): Draft {
+function draftOf(input: PlanInput): Draft {
   try {
-    return target(node);
+    return planTarget(input);
   } catch (thrown) {
     if (thrown instanceof Refusal && restsOnAssumedEngine(thrown)) return thrown;
     throw thrown;
@@ -177,33 +190,14 @@ function isByEngine({ expectation, order }: TargetPlan): boolean {
   return expectation.via === 'health-check' || engineNamed(order) !== undefined;
 }
 
-function renderConfidence({ level, because }: Confidence): string {
-  return `${level}: ${because.join('; ')}`;
-}
-
 /** Agents that are asked at the same time: each starts a few dcgmi. */
-const parallel = 16;
-
-/** In the order of the items; the first failure ends it. */
-async function inParallel<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  let next = 0;
-  const worker = async () => {
-    for (let index = next++; index < items.length; index = next++) {
-      const item = items[index];
-      if (item !== undefined) results[index] = await work(item);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(parallel, items.length) }, worker));
-  return results;
-}
+export const agentsAtOnce = 16;
 
 function remedyFor(skipped: Selection['skipped']): string {
-  const because = (part: string) => skipped.some((row) => row.because.includes(part));
-  if (because('not opted in')) return `kubectl label node NODE ${optInLabel}=${optInValue}`;
-  if (because('works on it'))
-    return 'wait until the experiment that works on the node has ended, or abort it';
-  if (because(byName)) return 'name the node in target.selector.names, or choose other nodes';
+  const is = (...codes: readonly SkipCode[]) => skipped.some(({ code }) => codes.includes(code));
+  if (is('not-opted-in')) return `kubectl label node NODE ${optInLabel}=${optInValue}`;
+  if (is('busy')) return 'wait until the experiment that works on the node has ended, or abort it';
+  if (is('not-ready', 'no-gpu')) return 'name the node in target.selector.names, or choose other nodes';
   return 'choose a selector that fits nodes which may be drilled (GET /api/v1/nodes)';
 }
 

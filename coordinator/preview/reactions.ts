@@ -1,6 +1,8 @@
 import { xidHealthIncident } from '../../shared/dcgm-fields/health-codes.ts';
 import { xidField } from '../../shared/dcgm-fields/ids.ts';
+import { isXidOrder } from '../../shared/orders/call.ts';
 import type { Part } from '../../shared/orders/script.ts';
+import type { MethodCall } from '../../shared/schemas/order.ts';
 import type { Surface } from '../../shared/schemas/receipt.ts';
 import { xidsReadByEngine } from '../../shared/xid/guard.ts';
 import { parseXidLine } from '../../shared/xid/line.ts';
@@ -15,6 +17,7 @@ import type { Latched, PlannedReaction, Window } from './schema.ts';
 export function plannedReactions(
   reactions: readonly ChannelReaction[],
   parts: readonly Part[],
+  order: MethodCall,
 ): PlannedReaction[] {
   const written = [...new Set(parts.map(({ surface }) => surface))];
   const shown = reactions
@@ -24,7 +27,7 @@ export function plannedReactions(
   const silent = written.filter((surface) => shown.every((reaction) => reaction.surface !== surface));
   return [
     ...shown.map((found, index) => plannedReaction(found, shown.slice(0, index))),
-    ...silent.map((surface) => ({ surface, appearsAs: 'nothing', note: whySilent(surface, parts) }) as const),
+    ...silent.map((surface) => ({ surface, appearsAs: 'nothing', note: whySilent(surface, order) }) as const),
   ];
 }
 
@@ -53,7 +56,7 @@ function plannedReaction(found: ChannelReaction, earlier: readonly ChannelReacti
 }
 
 /** When a reaction can be seen, counted from the acceptance of the order. */
-export function windowOf({ via, reaction, afterMs }: ChannelReaction): Window {
+function windowOf({ via, reaction, afterMs }: ChannelReaction): Window {
   const { bestMs, typicalMs, worstMs } = reactionWindow(via, reaction.appearsAs);
   return {
     bestSeconds: (afterMs + bestMs) / 1000,
@@ -72,10 +75,9 @@ function noteOn({ reaction }: ChannelReaction, earlier: readonly ChannelReaction
   return `where the condition is False by then, its reason changes from ${replaced.reaction.reason} to this one and its message keeps both`;
 }
 
-function whySilent(surface: Surface, parts: readonly Part[]): string {
-  const texts = parts.flatMap((part) => (part.surface === surface && 'text' in part ? [part.text] : []));
-  if (texts.some((text) => text.includes('SXid ('))) return 'no version of NMA reads SXid lines';
-  if (texts.some((text) => text.includes('NVRM: ')))
+function whySilent(surface: Surface, order: MethodCall): string {
+  if (order.method === 'InjectSxid') return 'no version of NMA reads SXid lines';
+  if (surface === 'kernel-log' && isXidOrder(order))
     return 'no version of NMA reads Xid lines from the kernel log';
   return surface === 'dcgm'
     ? 'neither a policy nor a check tells NMA of this value'

@@ -1,8 +1,6 @@
 import Type, { type Static } from 'typebox';
-import { AgentOrder } from '../../shared/schemas/order.ts';
 import { Surface } from '../../shared/schemas/receipt.ts';
-import { Expectation } from '../catalogue/expectation.ts';
-import { ChainLink } from '../store/experiment.ts';
+import { PlannedTarget } from '../plan/plan.ts';
 
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T, description: string) =>
   Type.Union([schema, Type.Null()], { description });
@@ -80,24 +78,26 @@ export const Confidence = Type.Object({
 });
 export type Confidence = Static<typeof Confidence>;
 
-/** What will be done to one node, and what must follow. */
-export const TargetPlan = Type.Object(
+/** What will be done to one node and what must follow, with all that can be known of it beforehand. */
+export const PlanPreview = Type.Object({
+  ...PlannedTarget.properties,
+  writes: Type.Array(PlannedWrite, { description: 'in order' }),
+  reactions: Type.Array(PlannedReaction, { description: 'the expected one first' }),
+  latched: Type.Array(Latched),
+  refusals: Type.Array(PlannedRefusal, { description: 'empty: nothing known stands against it' }),
+  confidence: Confidence,
+  risk: Type.String(),
+  undo: Type.String(),
+});
+export type PlanPreview = Static<typeof PlanPreview>;
+
+/** A preview with what repair controllers would do; the forecast of each is data of ours as a whole. */
+export const TargetPreview = Type.Object(
   {
-    node: Type.String(),
-    order: AgentOrder,
-    parameters: Type.Record(Type.String(), Type.Unknown()),
-    writes: Type.Array(PlannedWrite, { description: 'in order' }),
-    expectation: Expectation,
-    chain: Type.Array(ChainLink, {
-      description: 'the links of the drill, in the order in which they are carried out',
+    ...PlanPreview.properties,
+    repair: Type.Array(Type.Record(Type.String(), Type.Unknown()), {
+      description: 'what repair controllers would do by default',
     }),
-    reactions: Type.Array(PlannedReaction, { description: 'the expected one first' }),
-    latched: Type.Array(Latched),
-    refusals: Type.Array(PlannedRefusal, { description: 'empty: nothing known stands against it' }),
-    confidence: Confidence,
-    risk: Type.String(),
-    undo: Type.String(),
   },
-  { $id: 'TargetPlan' },
+  { $id: 'TargetPreview' },
 );
-export type TargetPlan = Static<typeof TargetPlan>;
