@@ -1,4 +1,5 @@
 import type { Surface } from '../../shared/schemas/receipt.ts';
+import { highestXid } from '../../shared/xid/number.ts';
 import type { ChannelReaction } from './channels/channel.ts';
 import { xidReactions } from './channels/xid.ts';
 import { channelOf, expectationOf } from './channels.ts';
@@ -37,9 +38,6 @@ export type ShownReaction = {
 
 /** Any six characters: a marker is new in each order. */
 const marker = 'a1b2c3';
-
-/** What fault `xid` takes. */
-const highestXid = 255;
 
 /** Pure. */
 export function describeFault(

@@ -1,3 +1,4 @@
+import { highestXid } from '../xid/number.ts';
 import type { FieldRow, Range } from './row.ts';
 
 const range = (minimum: number, maximum: number): Range => ({ minimum, maximum });
@@ -506,7 +507,7 @@ export const fieldRows: readonly FieldRow[] = [
     legacyName: 'DCGM_FI_DEV_XID_ERRORS',
     tag: 'xid_errors',
     type: 'int64',
-    range: range(0, 65_535),
+    range: range(0, highestXid),
     what: 'the last Xid of the GPU',
     sticky: true,
     wellKnown: {

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { kmsgLevels } from '../kmsg-record.ts';
+import { highestXid } from '../xid/number.ts';
 
 /** Letters, digits, dot, dash and underscore: the id is a file name in the journal. */
 export const OrderId = Type.String({
@@ -135,7 +136,7 @@ export const InjectXid = Type.Object(
   {
     orderId: Type.Optional(OrderId),
     gpu: GpuSelector,
-    xid: Type.Integer({ minimum: 1, maximum: 65535 }),
+    xid: Type.Integer({ minimum: 1, maximum: highestXid }),
     surfaces: xidSurfaces,
     ...xidDetails,
     driver,
@@ -163,7 +164,7 @@ export const InjectCascade = Type.Object(
     steps: Type.Array(
       Type.Object(
         {
-          xid: Type.Integer({ minimum: 1, maximum: 65535 }),
+          xid: Type.Integer({ minimum: 1, maximum: highestXid }),
           afterSeconds: Type.Number({
             minimum: 0,
             maximum: longestSustainSeconds,

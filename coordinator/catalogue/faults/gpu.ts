@@ -1,4 +1,5 @@
 import { longestSustainSeconds } from '../../../shared/schemas/order.ts';
+import { highestXid } from '../../../shared/xid/number.ts';
 import type { FaultRow, ParameterRow } from '../row.ts';
 import {
   acceptRisk,
@@ -61,7 +62,14 @@ export const gpuFaults: readonly FaultRow[] = [
     surfaces: ['kernel-log', 'dcgm'],
     channel: { kind: 'xid' },
     parameters: {
-      xid: { type: 'integer', help: 'Xid number', required: true, minimum: 1, maximum: 255, example: 79 },
+      xid: {
+        type: 'integer',
+        help: 'Xid number',
+        required: true,
+        minimum: 1,
+        maximum: highestXid,
+        example: 79,
+      },
       surfaces: xidSurfaces,
       ...lineDetails,
       driver,

@@ -1,4 +1,5 @@
 import { healthCodeNames } from '../../../shared/dcgm-fields/health-codes.ts';
+import { highestXid } from '../../../shared/xid/number.ts';
 import type { PluginName, Via } from '../expectation.ts';
 import { monitors } from './conditions.ts';
 import { kernelRules } from './kernel-rules.ts';
@@ -27,9 +28,6 @@ export function detectionOf(reported: {
   const monitor = monitors.find(({ plugin }) => plugin === found?.plugin);
   return monitor?.conditionType === reported.type ? found : undefined;
 }
-
-/** Xids as a driver prints them. */
-const highestXid = 255;
 
 const violations: readonly Violation[] = [
   { policy: 'DBE', errors: 1 },

@@ -169,6 +169,19 @@ t.test('an Xid becomes an order to the agent', (t) => {
   t.end();
 });
 
+t.test('N7: an Xid has one range, whatever names it', (t) => {
+  for (const [fault, parameters] of [
+    ['xid', (xid: number) => ({ xid })],
+    ['cascade', (xid: number) => ({ steps: [{ xid, afterSeconds: 0 }] })],
+    ['dcgm-field', (value: number) => ({ field: 230, value })],
+  ] as const) {
+    t.doesNotThrow(() => order(work(fault, parameters(255))), fault);
+    for (const xid of [256, 999])
+      t.throws(() => order(work(fault, parameters(xid))), { name: 'Refusal' }, `${fault} ${xid}`);
+  }
+  t.end();
+});
+
 t.test('what no write would carry is refused, by its name', (t) => {
   const nvlink = { unit: 'SAW_MVB' };
   const kernelLog = { surfaces: ['kernel-log'] };

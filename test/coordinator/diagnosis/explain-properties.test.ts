@@ -85,7 +85,7 @@ const surfaces = fc.constantFrom(['dcgm'], ['kernel-log'], ['kernel-log', 'dcgm'
 /** Every method, with whatever the agent's schema takes. */
 const anyCall = fc.oneof(
   fc
-    .record({ xid: fc.integer({ min: 1, max: 65535 }), surfaces, engine: engineAsked })
+    .record({ xid: fc.integer({ min: 1, max: 255 }), surfaces, engine: engineAsked })
     .map(({ engine, ...body }) => call('InjectXid', { gpu, ...body, ...engine })),
   fc
     .record({ xids: fc.array(fc.constantFrom(31, 79, 48), { minLength: 1, maxLength: 3 }), surfaces })
