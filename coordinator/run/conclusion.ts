@@ -1,8 +1,7 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
-import type { Rule } from '../diagnosis/rule.ts';
 import { closedLinks, faultOf, isNegative, knownOf, rowOf, withFinding } from '../drill/chain.ts';
-import { concludeDrill, drillFacts } from '../drill/conclude.ts';
+import { concludeDrill, drillFacts, type Ended } from '../drill/conclude.ts';
 import { nodeGone } from '../drill/gone.ts';
 import type { LinkRow } from '../drill/links.ts';
 import { shortened, withMatch } from '../drill/timeline.ts';
@@ -33,7 +32,7 @@ export function createConclusions(deps: {
   readonly observers: Observers;
   readonly clock: Clock;
   readonly links: readonly LinkRow[];
-  readonly rules: readonly Rule[];
+  readonly rules: Ended['rules'];
   readonly onDetection: (fault: string, seconds: number) => void;
 }): Conclusions {
   const { store, collector, stopping, clock } = deps;

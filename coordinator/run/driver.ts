@@ -2,9 +2,8 @@ import type { Clock } from '../../shared/clock.ts';
 import { messageFromUnknown, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Agents } from '../agents/port.ts';
-import type { Rule } from '../diagnosis/rule.ts';
 import { nextLink, phaseOf, withFinding } from '../drill/chain.ts';
-import { blockedBefore, drillFacts, type Verdicted } from '../drill/conclude.ts';
+import { blockedBefore, drillFacts, type Ended, type Verdicted } from '../drill/conclude.ts';
 import type { LinkRow } from '../drill/links.ts';
 import { timelineEntry } from '../drill/timeline.ts';
 import type { Explanation } from '../store/explanation.ts';
@@ -35,7 +34,7 @@ export type DriverDeps = {
   /** The rows of the chain's links. */
   readonly links: readonly LinkRow[];
   /** The causes that explain a drill. */
-  readonly rules: readonly Rule[];
+  readonly rules: Ended['rules'];
   /** Called with the fault's name and the seconds until the reaction was seen. */
   readonly onDetection: (fault: string, seconds: number) => void;
 };
