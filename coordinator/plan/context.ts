@@ -14,7 +14,7 @@ export type TargetContext = {
   /** EKS Auto: the arm64 gate does not hold there. */
   readonly isAuto?: boolean;
   /** status.allocatable["nvidia.com/gpu"]. */
-  readonly allocatableGpus?: number;
+  readonly hasGpu?: boolean;
   readonly nma?: FoundNmaVersion;
   /** Plugins that its configuration switches off. */
   readonly disabledPlugins?: readonly string[];
@@ -31,7 +31,7 @@ export function contextFromFacts({ node, nma, agent }: Facts): TargetContext {
     ...(node.architecture === '' ? {} : { architecture: node.architecture }),
     ...(node.instanceType === undefined ? {} : { instanceType: node.instanceType }),
     isAuto: node.labels['eks.amazonaws.com/compute-type'] === 'auto',
-    allocatableGpus: node.allocatableGpus,
+    hasGpu: node.hasGpu,
     ...(nma.version === undefined ? {} : { nma: nma.version }),
     disabledPlugins: nma.disabledPlugins,
     ...(agent.directory === undefined ? { hasAgent: agent.url !== undefined } : {}),

@@ -92,7 +92,7 @@ function unsuited(node: Candidate, { needsGpu, named }: Asked): Exclusion | unde
   if (named?.has(node.name)) return undefined;
   if (!node.ready) return { code: 'not-ready', because: `it is not Ready; ${byName}` };
   if (needsGpu && !node.hasGpu) {
-    const because = `it has no GPU (status.capacity nvidia.com/gpu); ${byName}`;
+    const because = `it shows no GPU (status.capacity nvidia.com/…, labels, instance type); ${byName}`;
     return { code: 'no-gpu', because };
   }
   return undefined;

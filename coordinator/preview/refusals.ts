@@ -112,9 +112,8 @@ function placeRefusals(
 }
 
 function gpuRefusals({ node, row, target, selector, isGpuNamed }: RefusalContext): PlannedRefusal[] {
-  const { inventory, allocatableGpus } = target;
-  if (inventory === undefined || selector === undefined)
-    return noGpuAtAll(row, node, allocatableGpus, inventory);
+  const { inventory, hasGpu } = target;
+  if (inventory === undefined || selector === undefined) return noGpuAtAll(row, node, hasGpu, inventory);
   const identify = () => identifyIn(inventory, selector);
   if (isGpuNamed) return refusedBy(identify);
   // What was not asked for is not wrong: the first one, by NVML index, cannot be found.
@@ -128,11 +127,11 @@ function gpuRefusals({ node, row, target, selector, isGpuNamed }: RefusalContext
 function noGpuAtAll(
   row: FaultRow,
   node: string,
-  allocatable: number | undefined,
+  hasGpu: boolean | undefined,
   inventory: TargetContext['inventory'],
 ): PlannedRefusal[] {
-  if (!row.needsGpu || inventory !== undefined || allocatable !== 0) return [];
-  const message = `node ${node} offers no GPU (status.allocatable nvidia.com/gpu)`;
+  if (!row.needsGpu || inventory !== undefined || hasGpu !== false) return [];
+  const message = `node ${node} shows no GPU (status.allocatable nvidia.com/…, labels, instance type)`;
   return [byAgent('gpu_unknown', message, 'choose a node with a GPU, or repair its device plugin')];
 }
 

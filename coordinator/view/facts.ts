@@ -7,6 +7,7 @@ import type { NodeRepairConfig } from '../catalogue/repair/eks.ts';
 import type { RepairPolicy } from '../catalogue/repair/policies.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
 
+import type { ExpectedGpus } from './gpus.ts';
 import type { NodeCondition } from './node.ts';
 import type { Peers } from './peers.ts';
 import type { KindState } from './view.ts';
@@ -41,8 +42,12 @@ export type NodeFacts = {
   readonly annotations: Readonly<Record<string, string>>;
   readonly architecture: string;
   readonly instanceType: string | undefined;
-  /** status.allocatable["nvidia.com/gpu"] as a number. */
-  readonly allocatableGpus: number;
+  /** Whether anything on the Node object shows an NVIDIA GPU. */
+  readonly hasGpu: boolean;
+  /** GPUs that it offers to pods, time-sliced ones and MIG devices included (status.allocatable). */
+  readonly offeredGpus: number;
+  /** How many GPUs it should have; absent: neither label nor instance type says it. */
+  readonly expectedGpus?: ExpectedGpus;
   readonly conditions: readonly NodeCondition[];
   readonly taints: readonly { readonly key: string; readonly value?: string; readonly effect: string }[];
 };

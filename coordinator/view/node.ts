@@ -65,20 +65,6 @@ export function isReady(node: KubeObject): boolean {
   return conditionsOf(node).some(({ type, status }) => type === 'Ready' && status === 'True');
 }
 
-/**
- * Whether the Node object shows an NVIDIA GPU: by the device plugin, also where it calls none of them healthy, or by the
- * labels of GPU feature discovery and of Karpenter, where the plugin is not there yet.
- */
-export function hasGpu(node: KubeObject): boolean {
-  const { labels = {} } = node.metadata;
-  const counts = [
-    text(node, 'status', 'capacity', 'nvidia.com/gpu'),
-    text(node, 'status', 'allocatable', 'nvidia.com/gpu'),
-    labels['karpenter.k8s.aws/instance-gpu-count'],
-  ];
-  return counts.some((count) => Number(count ?? 0) > 0) || labels['nvidia.com/gpu.present'] === 'true';
-}
-
 /** A node's Event as the monitoring agent writes it: `reason` is the condition type, `message` starts with its reason. */
 export type NodeEvent = {
   readonly uid: string;

@@ -1,6 +1,7 @@
 import type { KubeObject } from '../cluster/port.ts';
 import type { NodeFacts, PodFacts, Toleration } from './facts.ts';
 
+import { expectedGpus, hasGpu, offeredGpus } from './gpus.ts';
 import { conditionsOf, field, list, text } from './node.ts';
 
 /** Objects of the cluster as the plain facts that rules judge. */
@@ -8,6 +9,7 @@ import { conditionsOf, field, list, text } from './node.ts';
 /** Of a whole Node or of what the view keeps of it. */
 export function nodeFacts(node: KubeObject): NodeFacts {
   const labels = node.metadata.labels ?? {};
+  const expected = expectedGpus(labels);
   return {
     name: node.metadata.name,
     uid: node.metadata.uid ?? '',
@@ -16,7 +18,9 @@ export function nodeFacts(node: KubeObject): NodeFacts {
     annotations: node.metadata.annotations ?? {},
     architecture: labels['kubernetes.io/arch'] ?? text(node, 'status', 'nodeInfo', 'architecture') ?? '',
     instanceType: labels['node.kubernetes.io/instance-type'],
-    allocatableGpus: Number(text(node, 'status', 'allocatable', 'nvidia.com/gpu') ?? 0),
+    hasGpu: hasGpu(node),
+    offeredGpus: offeredGpus(node),
+    ...(expected === undefined ? {} : { expectedGpus: expected }),
     conditions: conditionsOf(node),
     taints: list(node, 'spec', 'taints').map((taint) => {
       const value = text(taint, 'value');

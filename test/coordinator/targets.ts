@@ -75,7 +75,7 @@ export function knownTarget(
     architecture: 'amd64',
     instanceType: 'p5.48xlarge',
     isAuto: false,
-    allocatableGpus: 8,
+    hasGpu: true,
     nma: findNmaVersion(version),
     disabledPlugins: [],
     hasAgent: true,

@@ -29,7 +29,8 @@ export const gpuMissing: Rule = {
     const missing = isNvmlThere ? inventory.identities.filter((gpu) => isMissing(gpu, engine)) : [];
     const { unreadableGpus: unread = [], inactiveGpus: inactive, gpuListIncomplete: incomplete } = engine;
     const counts = `NVML lists ${inventory.gpus.length}, the host engine with pid ${engine.pid} ${engine.gpus.length}`;
-    if (missing.length === 0 && unread.length === 0 && inactive === undefined) {
+    const short = isNvmlThere && incomplete === undefined ? shortOf(facts, inventory, engine) : undefined;
+    if (missing.length === 0 && unread.length === 0 && inactive === undefined && short === undefined) {
       if (!isNvmlThere) return unknown(`NVML does not answer: ${nvml?.because ?? 'no reason given'}`);
       if (incomplete !== undefined)
         return unknown(`the list of the host engine with pid ${engine.pid} may lack some: ${incomplete}`);
@@ -46,6 +47,7 @@ export const gpuMissing: Rule = {
         missing.length === 0
           ? undefined
           : `${counts} GPUs, and not the same: ${missing.map(describe).join('. ')}.`,
+        short?.text,
       ).join(' '),
       evidence: present<Evidence>(
         isNvmlThere ? seen(facts, `${source} gpus`, listOf(inventory)) : undefined,
@@ -55,12 +57,28 @@ export const gpuMissing: Rule = {
         ),
         inactive === undefined ? undefined : seen(facts, `${engineSource}.inactiveGpus`, inactive),
         ...missing.map((gpu) => seen(facts, `${source} identities`, describe(gpu))),
+        short?.evidence,
       ),
-      remedy: remedyFor(facts, engine, missing),
+      remedy: remedyFor(facts, engine, missing, short !== undefined),
       aside: !isRefusedForIt(facts.drill?.refusal?.reason),
     });
   },
 };
+
+/** Both agree and have fewer than the node was bought with: what neither lists has no identity to compare. */
+function shortOf(
+  facts: Facts,
+  { gpus }: Inventory,
+  engine: HostEngineFacts,
+): { readonly text: string; readonly evidence: Evidence } | undefined {
+  const { expectedGpus: expected, labels, name } = facts.node;
+  const listed = Math.max(gpus.length, engine.gpus.length + (engine.unreadableGpus?.length ?? 0));
+  if (expected === undefined || listed >= expected.count) return undefined;
+  const lacks = expected.count - listed;
+  const text = `${lacks} of the ${expected.count} GPUs that the node should have ${lacks === 1 ? 'is' : 'are'} missing from both NVML and the host engine.`;
+  const observed = `${labels[expected.source] ?? facts.node.instanceType ?? 'absent'}: ${expected.count} GPUs`;
+  return { text, evidence: seen(facts, `nodes/${name} metadata.labels[${expected.source}]`, observed) };
+}
 
 /** A list that was cut off lacks nothing for certain. */
 function isMissing({ uuid, pci, nvmlIndex, dcgm }: GpuIdentities, engine: HostEngineFacts): boolean {
@@ -70,7 +88,12 @@ function isMissing({ uuid, pci, nvmlIndex, dcgm }: GpuIdentities, engine: HostEn
   return isListed ? nvmlIndex === null : nvmlIndex !== null && engine.gpuListIncomplete === undefined;
 }
 
-function remedyFor(facts: Facts, engine: HostEngineFacts, missing: readonly GpuIdentities[]): string {
+function remedyFor(
+  facts: Facts,
+  engine: HostEngineFacts,
+  missing: readonly GpuIdentities[],
+  isShort: boolean,
+): string {
   const { unreadableGpus: unread = [], inactiveGpus: inactive } = engine;
   const lacked = missing.some(({ nvmlIndex }) => nvmlIndex === null);
   const lacking = missing.some(({ nvmlIndex }) => nvmlIndex !== null);
@@ -79,7 +102,7 @@ function remedyFor(facts: Facts, engine: HostEngineFacts, missing: readonly GpuI
     inactive === undefined
       ? undefined
       : `See which GPUs are not active, and in what state they are: ${dcgmServerShell(facts)} dcgmi discovery -l -a.`,
-    lacked
+    lacked || isShort
       ? 'A GPU that NVML lacks has fallen off the bus or is bound to another driver: read the kernel log (TailKernelLog, match NVRM), then replace the node.'
       : undefined,
     lacking && unread.length === 0 && inactive === undefined

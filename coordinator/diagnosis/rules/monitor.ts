@@ -143,7 +143,7 @@ function registrationCause(facts: Facts, wanted: Hardware, isOther: boolean, lin
 
 function hasHardware({ node, agent }: Facts, { plugin }: Hardware): boolean {
   if (plugin === 'neuron') return isNeuronInstance(node.instanceType);
-  return node.allocatableGpus > 0 || (!isUnread(agent.inventory) && agent.inventory.gpus.length > 0);
+  return node.offeredGpus > 0 || (!isUnread(agent.inventory) && agent.inventory.gpus.length > 0);
 }
 
 function hardwareEvidence(facts: Facts, { plugin }: Hardware): Evidence[] {
@@ -153,7 +153,7 @@ function hardwareEvidence(facts: Facts, { plugin }: Hardware): Evidence[] {
     return [seen(facts, source, node.instanceType ?? 'absent')];
   }
   return present(
-    seen(facts, `nodes/${node.name} status.allocatable[nvidia.com/gpu]`, String(node.allocatableGpus)),
+    seen(facts, `nodes/${node.name} status.allocatable[nvidia.com/…]`, String(node.offeredGpus)),
     isUnread(agent.inventory)
       ? undefined
       : seen(facts, `agent ${node.name} GetInventory gpus`, String(agent.inventory.gpus.length)),

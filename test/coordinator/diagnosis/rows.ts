@@ -963,7 +963,7 @@ export const ruleRows: readonly RuleRow[] = [
     'likely',
     facts({
       node: {
-        allocatableGpus: 0,
+        offeredGpus: 0,
         conditions: healthyConditions.filter(({ type }) => type !== 'AcceleratedHardwareReady'),
       },
       agent: { inventory: inventory({ gpus: [], engines: [] }) },
@@ -990,7 +990,7 @@ export const ruleRows: readonly RuleRow[] = [
     'a Neuron line where there is neither',
     'proven!',
     facts({
-      node: { allocatableGpus: 0, conditions: withoutGpuCondition, instanceType: 'm5.large' },
+      node: { offeredGpus: 0, conditions: withoutGpuCondition, instanceType: 'm5.large' },
       nma: { log: [skippedNvidia, skippedNvidia.replaceAll('nvidia', 'neuron')] },
       drill: plannedFault('neuron-error'),
     }),
@@ -1035,7 +1035,7 @@ export const ruleRows: readonly RuleRow[] = [
     'proven!',
     facts({
       node: {
-        allocatableGpus: 0,
+        offeredGpus: 0,
         conditions: withCondition('AcceleratedHardwareReady', { reason: 'NeuronAcceleratedHardwareIsReady' }),
       },
       agent: { inventory: inventory({ gpus: [], engines: [] }) },
@@ -1330,6 +1330,13 @@ export const ruleRows: readonly RuleRow[] = [
       drill: refusedDrill('gpu_not_in_engine', 'the engine does not know GPU-1'),
     }),
     /GPU-1 at 00000000:3B:00\.0: host engine 4242 does not list it/,
+  ],
+  [
+    'gpu-missing',
+    'F8: one is missing from both',
+    'proven aside',
+    facts({ node: { expectedGpus: { count: 2, source: 'karpenter.k8s.aws/instance-gpu-count' } } }),
+    /1 of the 2 GPUs that the node should have is missing from both/,
   ],
   ['gpu-missing', 'the same', 'refuted', facts(), /NVML lists 1, .* 1 GPUs, and they are the same/],
   [

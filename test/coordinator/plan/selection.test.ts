@@ -3,7 +3,7 @@ import t from 'tap';
 import type { KubeObject } from '../../../coordinator/cluster/port.ts';
 import { type Candidate, seedFromName, selectNodes } from '../../../coordinator/plan/select.ts';
 import type { Target } from '../../../coordinator/store/experiment.ts';
-import { hasGpu } from '../../../coordinator/view/node.ts';
+import { expectedGpus, hasGpu } from '../../../coordinator/view/gpus.ts';
 import { Refusal } from '../../../shared/errors.ts';
 
 const candidate = (name: string, more: Partial<Candidate> = {}): Candidate => ({
@@ -102,7 +102,7 @@ t.test('what does not suit is left out, unless it is named', async (t) => {
     ['fits'],
   );
   t.match(Object.fromEntries(gpu.skipped.map((row) => [row.node, row.because])), {
-    bare: /^it has no GPU .*target\.selector\.names takes it all the same$/,
+    bare: /^it shows no GPU .*target\.selector\.names takes it all the same$/,
     down: /^it is not Ready; target\.selector\.names takes it all the same$/,
     both: /^it is not Ready/,
   });
@@ -134,10 +134,47 @@ t.test('a Node object shows its GPU', async (t) => {
     [true, node({}, { capacity: { 'nvidia.com/gpu': '8' }, allocatable: none })],
     [true, node({ 'nvidia.com/gpu.present': 'true' }, {})],
     [true, node({ 'karpenter.k8s.aws/instance-gpu-count': '1' }, {})],
+    // F8: MIG, shared and DRA nodes have GPUs.
+    [true, node({}, { allocatable: { ...none, 'nvidia.com/mig-1g.5gb': '7' } })],
+    [true, node({}, { allocatable: { 'nvidia.com/gpu.shared': '10' } })],
+    [true, node({ 'node.kubernetes.io/instance-type': 'p5.48xlarge' }, {})],
+    [true, node({ 'node.kubernetes.io/instance-type': 'g6f.large' }, {})],
+    [true, node({ 'eks.amazonaws.com/instance-gpu-count': '8' }, {})],
+    [false, node({}, { allocatable: { 'nvidia.com/mig-1g.5gb': '0', 'nvidia.com/hostdev': '4' } })],
+    [false, node({ 'node.kubernetes.io/instance-type': 'g4ad.xlarge' }, {})],
+    [false, node({ 'node.kubernetes.io/instance-type': 'toString.x' }, {})],
+    [
+      false,
+      node(
+        {
+          'karpenter.k8s.aws/instance-gpu-count': '1',
+          'karpenter.k8s.aws/instance-gpu-manufacturer': 'amd',
+        },
+        {},
+      ),
+    ],
     [false, node({ 'nvidia.com/gpu.present': 'false' }, { capacity: none, allocatable: none })],
     [false, node({}, {})],
   ];
   for (const [expected, given] of rows) t.equal(hasGpu(given), expected, JSON.stringify(given));
+});
+
+t.test('F8: how many GPUs a node should have', async (t) => {
+  const type = 'node.kubernetes.io/instance-type';
+  const rows: readonly (readonly [Record<string, string>, number | undefined])[] = [
+    [{ 'karpenter.k8s.aws/instance-gpu-count': '4', [type]: 'p5.48xlarge' }, 4],
+    [{ 'eks.amazonaws.com/instance-gpu-count': '2' }, 2],
+    [{ [type]: 'g5.12xlarge' }, 4],
+    [{ [type]: 'g5.2xlarge' }, 1],
+    [{ [type]: 'p6e-gb200.36xlarge' }, 4],
+    // Fractions of a GPU, and sizes that the table lacks.
+    [{ [type]: 'g6f.large' }, undefined],
+    [{ [type]: 'p5.99xlarge' }, undefined],
+    [{ [type]: 'm7i.large' }, undefined],
+    [{ 'karpenter.k8s.aws/instance-gpu-count': 'x' }, undefined],
+    [{}, undefined],
+  ];
+  for (const [labels, count] of rows) t.equal(expectedGpus(labels)?.count, count, JSON.stringify(labels));
 });
 
 t.test('match expressions are those of a label selector', async (t) => {

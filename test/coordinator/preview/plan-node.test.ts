@@ -419,9 +419,9 @@ t.test('a GPU that is missing is named', async (t) => {
   t.match(plan('xid', { xid: 31 }, undefined, { index: 8 }).refusals, [
     { reason: 'gpu_unknown', message: /^gpu\.index: no GPU 8/ },
   ]);
-  t.match(plan('xid', { xid: 31 }, { hasAgent: false, allocatableGpus: 0 }).refusals, [
+  t.match(plan('xid', { xid: 31 }, { hasAgent: false, hasGpu: false }).refusals, [
     { reason: 'agent_unknown' },
-    { reason: 'gpu_unknown', message: /offers no GPU/ },
+    { reason: 'gpu_unknown', message: /shows no GPU/ },
   ]);
 });
 
