@@ -196,8 +196,8 @@ export const agentsAtOnce = 16;
 
 function remedyFor(skipped: Selection['skipped']): string {
   const is = (...codes: readonly SkipCode[]) => skipped.some(({ code }) => codes.includes(code));
-  if (is('not-opted-in')) return `kubectl label node NODE ${optInLabel}=${optInValue}`;
   if (is('busy')) return 'wait until the experiment that works on the node has ended, or abort it';
+  if (is('not-opted-in')) return `kubectl label node NODE ${optInLabel}=${optInValue}`;
   if (is('not-ready', 'no-gpu')) return 'name the node in target.selector.names, or choose other nodes';
   return 'choose a selector that fits nodes which may be drilled (GET /api/v1/nodes)';
 }
@@ -241,12 +241,14 @@ function candidateFrom(node: KubeObject, busy: ReadonlyMap<string, string>): Can
   };
 }
 
+/** `node_busy` where a node fits and another experiment works on it: waiting helps then. */
 function noTarget({ skipped }: Selection): Refusal {
+  const isBusy = skipped.some(({ code }) => code === 'busy');
   const shown = skipped.slice(0, 3).map(({ node, because }) => `${node}: ${because}`);
   const more = skipped.length > 3 ? ` (and ${skipped.length - 3} more)` : '';
   const message =
     skipped.length === 0 ? 'the cluster has no nodes' : `no node may be drilled: ${shown.join('; ')}${more}`;
-  return new Refusal('no_target', message, {
+  return new Refusal(isBusy ? 'node_busy' : 'no_target', message, {
     field: 'target',
     skipped,
     remedy: remedyFor(skipped),

@@ -55,7 +55,7 @@ export function createConclusions(deps: {
     try {
       return await collector.facts(injection.spec.node, drillFacts(injection), signal);
     } catch (thrown) {
-      if (thrown instanceof Refusal && thrown.reason === 'node_unknown') return undefined;
+      if (thrown instanceof Refusal && thrown.reason === 'node_missing') return undefined;
       throw thrown;
     }
   }

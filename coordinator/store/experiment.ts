@@ -11,7 +11,7 @@ export const ExperimentName = Type.String({
   minLength: 1,
   maxLength: 52,
   pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
-  description: 'made if absent',
+  description: 'lower case letters, digits and dashes, a letter or digit first and last; made if absent',
 });
 
 /** A span of time as people write it. */
@@ -19,7 +19,7 @@ export const Duration = Type.String({
   // No look-ahead: the API server reads it with Go's RE2.
   pattern: '^((\\d+(\\.\\d+)?(ms|s|m|h))+|PT(\\d+H)?(\\d+M)?(\\d+(\\.\\d+)?S)?)$',
   maxLength: 32,
-  description: 'Go (90s, 1m30s) or ISO 8601 (PT90S)',
+  description: 'a duration, as in Go (90s, 1m30s) or ISO 8601 (PT90S)',
 });
 
 /** How many of the selected nodes are drilled. */

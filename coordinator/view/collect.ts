@@ -34,7 +34,7 @@ const sharedForMs = 10_000;
 export type Collector = {
   /**
    * Facts from the view, the agent's inventory, and what only a request shows: NMA's log unless the reaction has come, and,
-   * without a drill, the pods that delay a repair. Refuses with `node_unknown`; rejects with the signal's reason when it
+   * without a drill, the pods that delay a repair. Refuses with `node_missing`; rejects with the signal's reason when it
    * is aborted while the agent is asked.
    */
   facts(node: string, drill?: DrillFacts, signal?: AbortSignal): Promise<Facts>;
@@ -64,7 +64,7 @@ export function createCollector(options: {
   async function collect(name: string, { drill, signal, log, pods }: Extent): Promise<Facts> {
     const node = await freshNode(name);
     if (node === undefined)
-      throw new Refusal('node_unknown', `there is no node "${name}"`, { field: 'node', value: name });
+      throw new Refusal('node_missing', `there is no node "${name}"`, { field: 'node', value: name });
     const [nma, agent, doNotDisruptPods] = await Promise.all([
       nmaFacts(node, log),
       agentFacts(name, signal),

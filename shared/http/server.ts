@@ -4,19 +4,24 @@ import Fastify, {
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
+  type RouteOptions,
 } from 'fastify';
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import { messageFromUnknown, Refusal, statusOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { assertHasAccess, open } from './access.ts';
 import { registerAdmission } from './admission.ts';
+import { collectMethods } from './allowed-methods.ts';
 import type { Gate } from './gate.ts';
+import { answerParserErrors } from './parser-errors.ts';
+import { refusalFromFastify } from './request-faults.ts';
 import { type ServerTls, tlsServerOptions } from './tls.ts';
 
 /** How an error leaves: Connect's JSON on the agent, RFC 9457 problem documents on the coordinator. */
 export type ErrorFormat = (
   refusal: Refusal,
-  request: { readonly id: string; readonly url: string },
+  /** `url` is undefined where the request could not even be parsed. */
+  request: { readonly id: string; readonly url: string | undefined },
 ) => {
   readonly type: string;
   readonly body: object;
@@ -47,8 +52,8 @@ const defaultBodyLimit = 64 * 1024;
 /** For a request to arrive in full; a stream that is answered may last as long as it likes. */
 const requestTimeoutMs = 30_000;
 
-/** A longer message is of no use, and a small body must not cause a large answer. */
-const shownFaults = 20;
+/** Node's own limit for all headers together: no path parameter can be longer. */
+const longestHeaders = 16 * 1024;
 
 /**
  * The shell of both programs: strict validation (nothing is coerced, removed or filled in), one error format, request
@@ -62,6 +67,9 @@ export function createServer(options: ServerOptions): Server {
     genReqId: (request) => shortText(request.headers['x-request-id']) ?? randomUUID(),
     forceCloseConnections: true,
     requestTimeout: requestTimeoutMs,
+    // The router's own limit of 100 answers a node's name of 253 characters with 404.
+    routerOptions: { maxParamLength: longestHeaders },
+    clientErrorHandler: answerParserErrors(formatError, randomUUID),
     // What the router cannot even read comes past the hooks and the error handler.
     frameworkErrors: (thrown, request, reply) => {
       void reply.header('x-request-id', request.id);
@@ -80,7 +88,11 @@ export function createServer(options: ServerOptions): Server {
   });
   // Node would take the larger of the two, 60 s, for both.
   app.server.headersTimeout = requestTimeoutMs;
+  // An `Expect` that we do not know is ignored, as RFC 9110 (10.1.1) allows, where Node would answer without a body.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.addHook('onRoute', assertHasAccess);
+  app.addHook('onRoute', refuseUnknownQuery);
+  const methodsOf = collectMethods(app);
   const metrics = new Registry();
   collectDefaultMetrics({ register: metrics });
 
@@ -107,16 +119,27 @@ export function createServer(options: ServerOptions): Server {
       log.error({ err: thrown, requestId: request.id, url: request.url }, 'request failed');
     return send(request, reply, refusal);
   });
-  app.setNotFoundHandler((request, reply) =>
-    send(
+  app.setNotFoundHandler((request, reply) => {
+    const asked = `${request.method} ${request.url}`;
+    const allowed = methodsOf(request.url);
+    if (allowed.length === 0 || allowed.includes(request.method)) {
+      return send(
+        request,
+        reply,
+        new Refusal('method_unknown', `${asked}: no such method or route`, { field: 'path', value: asked }),
+      );
+    }
+    void reply.header('allow', allowed.join(', '));
+    return send(
       request,
       reply,
-      new Refusal('method_unknown', `${request.method} ${request.url}: no such method or route`, {
-        field: 'path',
-        value: `${request.method} ${request.url}`,
+      new Refusal('method_not_allowed', `${asked}: this path takes ${allowed.join(', ')} only`, {
+        field: 'method',
+        value: request.method,
+        allowed,
       }),
-    ),
-  );
+    );
+  });
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
   });
@@ -174,87 +197,12 @@ export const formatConnectError: ErrorFormat = (refusal) => ({
   },
 });
 
+/** A route without query parameters of its own takes none: a misspelt one must not be ignored. */
+function refuseUnknownQuery(route: RouteOptions): void {
+  if (route.schema?.querystring !== undefined) return;
+  route.schema = { ...route.schema, querystring: { type: 'object', additionalProperties: false } };
+}
+
 function shortText(value: string | string[] | undefined): string | undefined {
   return typeof value === 'string' && value.length > 0 && value.length <= 256 ? value : undefined;
-}
-
-function refusalFromFastify(thrown: FastifyError | Refusal): Refusal {
-  if (thrown instanceof Refusal) return thrown;
-  if (thrown.validation !== undefined) return refusalFromValidation(thrown);
-  if (thrown.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    return new Refusal('body_too_large', 'body: larger than this server takes', { field: 'body' }, thrown);
-  }
-  if (thrown.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
-    return new Refusal(
-      'malformed_request',
-      'content-type: this server takes JSON only',
-      { field: 'content-type', allowed: 'application/json' },
-      thrown,
-    );
-  }
-  if (thrown.code === 'FST_ERR_BAD_URL') {
-    return new Refusal('malformed_request', `path: ${thrown.message}`, { field: 'path' }, thrown);
-  }
-  if (thrown.statusCode !== undefined && thrown.statusCode >= 400 && thrown.statusCode < 500) {
-    return new Refusal('malformed_request', thrown.message, { field: 'body' }, thrown);
-  }
-  return new Refusal(
-    'internal',
-    'an unexpected failure; the log of this process has the details',
-    {},
-    thrown,
-  );
-}
-
-type Fault = NonNullable<FastifyError['validation']>[number];
-
-/** All faults at once, each with its field's path. */
-function refusalFromValidation(thrown: FastifyError): Refusal {
-  const faults = (thrown.validation ?? []).map((fault) => {
-    const params = fault.params as Record<string, unknown>;
-    const extra = params.additionalProperty ?? params.missingProperty;
-    const path = `${thrown.validationContext ?? 'body'}${fault.instancePath.replaceAll('/', '.')}`;
-    const field = extra === undefined ? path : `${path}.${String(extra)}`;
-    return {
-      field: field.replace(/^body\./, ''),
-      message: messageOf(fault),
-      allowed: params.allowedValues ?? params.allowedValue,
-    };
-  });
-  const unique = mergeAlternatives(faults);
-  const shown = unique.slice(0, shownFaults);
-  const more = unique.length > shown.length ? [`and ${unique.length - shown.length} more`] : [];
-  return new Refusal(
-    'malformed_request',
-    [...shown.map((fault) => `${fault.field} ${fault.message}`), ...more].join('; '),
-    { field: unique[0]?.field ?? 'body', faults: shown },
-    thrown,
-  );
-}
-
-function messageOf(fault: Fault): string {
-  if (fault.keyword === 'additionalProperties') return 'is not a known field';
-  const description = (fault as { parentSchema?: { description?: string } }).parentSchema?.description;
-  const isChoice = fault.keyword === 'minProperties' || fault.keyword === 'maxProperties';
-  if (isChoice && description !== undefined) return `must be ${description}`;
-  return fault.message ?? 'is not valid';
-}
-
-/** A union reports each of its literals; one line with all of them is what a person wants to read. */
-function mergeAlternatives(faults: readonly { field: string; message: string; allowed: unknown }[]) {
-  const byField = new Map<string, { field: string; message: string; allowed: unknown[] }>();
-  for (const fault of faults) {
-    const entry = byField.get(fault.field) ?? { field: fault.field, message: '', allowed: [] };
-    if (fault.allowed !== undefined) entry.allowed.push(...[fault.allowed].flat());
-    else if (!fault.message.startsWith('must match a schema in anyOf') && entry.message === '')
-      entry.message = fault.message;
-    byField.set(fault.field, entry);
-  }
-  return [...byField.values()].map((entry) => ({
-    ...entry,
-    message:
-      entry.allowed.length > 0
-        ? `must be one of ${entry.allowed.join(', ')}`
-        : entry.message || 'is not valid',
-  }));
 }

@@ -7,7 +7,8 @@ export const OrderId = Type.String({
   minLength: 1,
   maxLength: 128,
   pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$',
-  description: 'the same id again answers with the same receipt and injects nothing; made if absent',
+  description:
+    'letters, digits, dots, dashes and underscores, the first a letter or digit; the same id again answers with the same receipt and injects nothing; made if absent',
 });
 
 /** Exactly one of the three. */
@@ -100,7 +101,14 @@ const xidDetails = {
   nvlink: Type.Optional(
     Type.Object(
       {
-        unit: Type.Optional(Type.String({ minLength: 1, maxLength: 48, pattern: '^[A-Z0-9_/]+$' })),
+        unit: Type.Optional(
+          Type.String({
+            minLength: 1,
+            maxLength: 48,
+            pattern: '^[A-Z0-9_/]+$',
+            description: 'upper case letters, digits, underscores and slashes',
+          }),
+        ),
         severity: Type.Optional(Type.Enum(['Fatal', 'Nonfatal'])),
         crossbar: Type.Optional(Type.Integer({ minimum: 0, maximum: 1, description: 'XC0 or XC1' })),
         injected: Type.Optional(
@@ -118,7 +126,7 @@ const xidDetails = {
 
 /** The driver whose text is written; NVML's own by default. */
 const driver = Type.Optional(
-  Type.String({ pattern: '^\\d{3}(\\.\\d+){0,2}$', description: 'driver version, such as 580.105.08' }),
+  Type.String({ pattern: '^\\d{3}(\\.\\d+){0,2}$', description: 'a driver version, such as 580.105.08' }),
 );
 const mig = Type.Optional(
   Type.Object(

@@ -152,7 +152,10 @@ t.test('a request as curl makes it', async (t) => {
   const form = await fetch(url, { method: 'POST', body: new URLSearchParams({ a: 'b' }) });
   t.match(
     [form.status, await form.json()],
-    [400, { details: { reason: 'malformed_request', field: 'content-type', allowed: 'application/json' } }],
+    [
+      415,
+      { details: { reason: 'media_type_unsupported', field: 'content-type', allowed: 'application/json' } },
+    ],
   );
   const named = await fetch(url, { method: 'POST', headers: { 'x-request-id': 'mine' } });
   t.equal(named.headers.get('x-request-id'), 'mine');

@@ -134,7 +134,7 @@ t.test('agents that are not as they should be, and nodes that go', async (t) => 
         target: only('gone'),
       }),
       {
-        status: 404,
+        status: 400,
         body: { code: 'node_unknown' },
       },
     );
@@ -185,8 +185,8 @@ t.test('who may be drilled, and one at a time', async (t) => {
     const first = await rest.create({ ...slow, name: 'first' });
     await until(t, 'it works', async () => (await rest.injections(first.name)).length === 1);
     t.match(await rest.ask('POST', '/api/v1/experiments', slow), {
-      status: 400,
-      body: { code: 'no_target', detail: /experiment first works on it/, remedy: /abort it/ },
+      status: 409,
+      body: { code: 'node_busy', detail: /experiment first works on it/, remedy: /abort it/ },
     });
     await rest.ask('POST', '/api/v1/experiments/first/abort');
     await rest.ended('first');
@@ -212,7 +212,7 @@ t.test('who may be drilled, and one at a time', async (t) => {
     // Either one found the other at work, or it came after it.
     if (verdicts.includes('error'))
       t.match(ended.find(({ verdict }) => verdict === 'error')?.explanation, {
-        code: 'no-target',
+        code: 'node-busy',
         summary: /works on it/,
       });
     else t.strictSame(verdicts, ['pass', 'pass']);

@@ -87,6 +87,8 @@ const coordinatorSide: readonly Reason[] = [
   'expectation_invalid',
   'deadline_invalid',
   'no_target',
+  'node_busy',
+  'node_missing',
   'node_unknown',
   'experiment_unknown',
   'experiment_ended',

@@ -77,7 +77,7 @@ t.test('what cannot be shown says what can', async (t) => {
   const rows = [
     ['nope', '', 404, 'fault_missing', /no fault "nope"/],
     [notOffered[0]?.name ?? '', '', 404, 'fault_missing', /./],
-    ['xid', '?node=nowhere', 404, 'node_unknown', /nowhere/],
+    ['xid', '?node=nowhere', 404, 'node_missing', /nowhere/],
     ['xid', '?node=gpu-1&parameters=%5B1%5D', 400, 'malformed_request', /^parameters: /],
     ['xid', '?node=gpu-1&parameters=%7B', 400, 'malformed_request', /^parameters: /],
     ['xid', '?node=gpu-1&parameters=%7B%22xid%22%3A0%7D', 400, 'parameter_invalid', /at least 1/],

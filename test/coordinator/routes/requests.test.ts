@@ -55,7 +55,7 @@ t.test('one cluster, every kind of request', async (t) => {
         'target_invalid',
         'target.value',
       ],
-      ['unknown node', { fault, target: only('nobody') }, 'node_unknown', 'target.selector.names', 404],
+      ['unknown node', { fault, target: only('nobody') }, 'node_unknown', 'target.selector.names'],
       [
         'two GPU names',
         xid({ xid: 79 }, { gpu: { index: 0, uuid: 'x' } }),
@@ -151,6 +151,36 @@ t.test('one cluster, every kind of request', async (t) => {
       );
       t.match(answer.headers.get('content-type'), /^application\/problem\+json/);
     }
+    t.strictSame(
+      Object.keys((await post({ fault, target: only('nobody') })).body).slice(0, 5),
+      ['type', 'title', 'status', 'detail', 'code'],
+      'RFC 9457 first, ours after them',
+    );
+    const patterned: readonly (readonly [unknown, RegExp])[] = [
+      [
+        { name: 'Not_A_Name', fault },
+        /^name must be lower case letters, digits and dashes, a letter or digit/,
+      ],
+      [{ fault, deadline: 'soon' }, /^deadline must be a duration, as in Go \(90s, 1m30s\)/],
+      [{ fault, target: { value: 0 } }, /^target\.value must be 1 or more$/],
+      [{}, /^fault is missing$/],
+    ];
+    for (const [body, detail] of patterned) t.match((await post(body)).body, { detail });
+    const answers = await Promise.all(rows.map(([, body]) => post(body)));
+    for (const { body } of answers) {
+      t.notMatch(
+        JSON.stringify(body),
+        /\^\[|querystring|params\.|must match|instancePath/,
+        'no framework words',
+      );
+      const { allowed, errors = [] } = body as Problem & { allowed?: unknown };
+      for (const list of [allowed, ...errors.map((error) => (error as { allowed?: unknown }).allowed)])
+        if (list !== undefined)
+          t.ok(
+            Array.isArray(list) && list.every((one) => typeof one === 'string'),
+            'allowed is a list of texts',
+          );
+    }
     const headers: readonly (readonly [Record<string, string>, string])[] = [
       [{ prefer: 'wait=soon' }, 'prefer'],
       [{ prefer: 'wait=99999' }, 'prefer'],
@@ -161,7 +191,7 @@ t.test('one cluster, every kind of request', async (t) => {
       t.match(await post({ fault }, given), { status: 400, body: { errors: [{ field }] } }, field);
     t.match(await post({ fault }, {}, '?dryRun=Some'), {
       status: 400,
-      body: { errors: [{ field: 'querystring.dryRun' }] },
+      body: { errors: [{ field: 'dryRun' }] },
     });
     t.match((await post(xid({ xid: 'x', y: 1 }))).body.errors?.length, 2, 'everything wrong at once');
     const other = await post({ fault: { name: 'dcgm-field', parameters: { field: 150, value: 48 } } });
@@ -175,12 +205,34 @@ t.test('one cluster, every kind of request', async (t) => {
       ['GET', '/api/v1/experiments/nobody/injections', 'experiment_unknown'],
       ['GET', '/api/v1/experiments/nobody/events', 'experiment_unknown'],
       ['POST', '/api/v1/experiments/nobody/abort', 'experiment_unknown'],
-      ['GET', '/api/v1/nodes/nobody/preflight', 'node_unknown'],
-      ['PATCH', '/api/v1/experiments', 'method_unknown'],
+      ['GET', '/api/v1/nodes/nobody/preflight', 'node_missing'],
       ['GET', '/api/v2/experiments', 'method_unknown'],
+      ['GET', `/api/v1/nodes/${'n'.repeat(253)}/preflight`, 'node_missing'],
     ] as const;
     for (const [method, path, code] of rows)
       t.match(await rest.ask(method, path), { status: 404, body: { code } }, `${method} ${path}`);
+  });
+
+  await t.test('a known path says which methods it takes', async (t) => {
+    for (const [method, path, allow] of [
+      ['PATCH', '/api/v1/experiments', 'GET, HEAD, POST'],
+      ['GET', '/api/v1/experiments/x/abort', 'POST'],
+      ['DELETE', '/api/v1/faults/xid', 'GET, HEAD'],
+    ] as const) {
+      const answer = await rest.ask<Problem>(method, path);
+      t.match(answer, { status: 405, body: { code: 'method_not_allowed', allowed: allow.split(', ') } });
+      t.equal(answer.headers.get('allow'), allow);
+    }
+    for (const path of [
+      '/api/v1/experiments?verdct=pass',
+      '/api/v1/faults?x=1',
+      '/api/v1/nodes/gpu/preflight?a=b',
+    ])
+      t.match(await rest.ask('GET', path), {
+        status: 400,
+        body: { detail: /^query parameter .* is not known here/ },
+      });
+    t.match(await rest.ask('POST', '/api/v1/experiments/x/abort?force=1'), { status: 400 });
   });
 
   await t.test('a dry run shows the plan and changes nothing', async (t) => {

@@ -82,7 +82,7 @@ t.test('old heartbeats and an unknown node are looked at in the API server befor
   t.equal(counts.get('get nodes'), 1);
   await t.rejects(
     collector.basics('nobody'),
-    refusal({ reason: 'node_unknown', details: { value: 'nobody' } }),
+    refusal({ reason: 'node_missing', details: { value: 'nobody' } }),
   );
   t.equal(counts.get('get nodes'), 2);
   const written = nodeWith('a', Date.now()).status;

@@ -234,7 +234,7 @@ t.test('a name in an address is a name', async (t) => {
   ])
     t.match(
       (await app.inject(`/api/v1/${path}`)).json(),
-      { code: 'malformed_request', detail: /^params\.name / },
+      { code: 'malformed_request', detail: /^path parameter name must be / },
       path,
     );
   t.match((await app.inject('/api/v1/faults/xid?node=..')).json(), { detail: /^querystring\.node / });

@@ -1,12 +1,15 @@
 import { writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import t from 'tap';
 import Type from 'typebox';
+import { formatProblem } from '../../../coordinator/routes/problem.ts';
 import { Refusal, reasons, rowOf, rpcCodes } from '../../../shared/errors.ts';
 import type { RouteAccess } from '../../../shared/http/access.ts';
 import { type Access, createTokenFileGate } from '../../../shared/http/gate.ts';
+import { answerParserErrors } from '../../../shared/http/parser-errors.ts';
 import { createServer, formatConnectError, type ServerOptions } from '../../../shared/http/server.ts';
 import { createSilentLog, type Log } from '../../../shared/log.ts';
 
@@ -58,19 +61,19 @@ const json = { 'content-type': 'application/json' };
 t.test('a wrong body is refused with all its faults, by field', async (t) => {
   const app = start(t);
   const rows = [
-    ['{}', 'count', /^count must have required propert/],
-    ['{"count":0}', 'count', /^count must be >= 1/],
-    ['{"count":"1"}', 'count', /^count must be integer/],
+    ['{}', 'count', /^count is missing$/],
+    ['{"count":0}', 'count', /^count must be 1 or more$/],
+    ['{"count":"1"}', 'count', /^count must be an integer$/],
     ['{"count":1,"kind":"c"}', 'kind', /^kind must be one of a, b$/],
     ['{"count":1,"choice":{}}', 'choice', /^choice must be one of left, right$/],
     ['{"count":1,"choice":{"left":1,"right":1}}', 'choice', /^choice must be one of left, right$/],
     ['{"count":1,"choice":{"left":1,"middle":2}}', 'choice', /choice\.middle is not a known field/],
-    ['{"count":0,"more":1}', 'more', /more is not a known field; count must be >= 1/],
-    ['[]', 'body', /^body must be object/],
-    ['"x"', 'body', /^body must be object/],
+    ['{"count":0,"more":1}', 'more', /more is not a known field; count must be 1 or more/],
+    ['[]', 'body', /^body must be an object$/],
+    ['"x"', 'body', /^body must be an object$/],
     ['{"count":1', 'body', /^body: not JSON: /],
     ['\u0000', 'body', /^body: not JSON: /],
-    ['', 'count', /^count must have/],
+    ['', 'count', /^count is missing/],
   ] as const;
   for (const [payload, field, message] of rows) {
     const answer = await app.inject({ method: 'POST', url: '/api/echo', headers: json, payload });
@@ -99,7 +102,10 @@ t.test('what is no JSON request', async (t) => {
     const answer = await post({ 'content-type': type }, '{}');
     t.match(
       [answer.statusCode, answer.json()],
-      [400, { details: { field: 'content-type', allowed: 'application/json' } }],
+      [
+        415,
+        { details: { reason: 'media_type_unsupported', field: 'content-type', allowed: 'application/json' } },
+      ],
       type,
     );
   }
@@ -114,8 +120,6 @@ t.test('what is no JSON request', async (t) => {
   );
   t.equal((await post({ 'content-type': 'application/json; charset=utf-8' }, '')).statusCode, 200);
   for (const [method, url] of [
-    ['GET', '/api/echo'],
-    ['DELETE', '/api/echo'],
     ['POST', '/nowhere'],
     ['POST', '/api/echo/'],
   ] as const) {
@@ -125,6 +129,33 @@ t.test('what is no JSON request', async (t) => {
       [404, { code: 'not_found', message: `${method} ${url}`, details: { reason: 'method_unknown' } }],
     );
   }
+  for (const [method, url, allow] of [
+    ['GET', '/api/echo', 'POST'],
+    ['DELETE', '/%61pi/echo?a=b', 'POST'],
+    ['POST', '/api/things/x%2Fy', 'GET, HEAD'],
+    ['PROPFIND', '/healthz', 'GET, HEAD'],
+  ] as const) {
+    const answer = await app.inject({ method: method as 'GET', url });
+    t.match(
+      [answer.statusCode, answer.headers.allow, answer.json()],
+      [405, allow, { code: 'invalid_argument', details: { reason: 'method_not_allowed', value: method } }],
+      `${method} ${url}`,
+    );
+  }
+  for (const url of ['/api/things/x?verbose=1', '/healthz?a', '/metrics?x=1']) {
+    const answer = await app.inject({ method: 'GET', url });
+    t.match(
+      [answer.statusCode, answer.json()],
+      [400, { message: /^query parameter \w+ is not known here$/, details: { reason: 'malformed_request' } }],
+      `${url}: a parameter that nobody reads is not ignored`,
+    );
+  }
+  const long = 'n'.repeat(253);
+  t.same(
+    (await app.inject({ url: `/api/things/${long}` })).json(),
+    { name: long },
+    'as long as a node may be',
+  );
   const bad = await app.inject({ method: 'GET', url: '/api/things/%zz', headers: { 'x-request-id': 'r1' } });
   t.match(
     [bad.statusCode, bad.json()],
@@ -173,7 +204,7 @@ t.test('a token is asked for by route, whatever the path looks like', async (t) 
     ['/api/nowhere', undefined, 404],
     ['/nowhere', undefined, 404],
     ['/healthz', undefined, 200],
-    ['/readyz?a=b', undefined, 200],
+    ['/readyz?a=b', undefined, 400],
     ['/metrics', undefined, 200],
   ] as const;
   for (const [url, authorization, status] of rows) {
@@ -271,3 +302,55 @@ t.test('health, readiness, metrics and request ids', async (t) => {
   t.match([first.headers['x-request-id'], second.headers['x-request-id']], [/.{30}/, /.{30}/]);
   t.not(first.headers['x-request-id'], second.headers['x-request-id']);
 });
+
+t.test('what is not HTTP is answered in the format of the server', async (t) => {
+  const formats = [
+    [formatConnectError, 'application/json', 'details'],
+    [formatProblem, 'application/problem+json', 'title'],
+  ] as const;
+  for (const [formatError, type, member] of formats) {
+    const app = start(t, { formatError });
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    const { port } = app.server.address() as AddressInfo;
+    const rows = [
+      ['no such thing\r\n\r\n', 400, 'malformed_request'],
+      ['GET / HTTP/1.1\r\nbad header\r\n\r\n', 400, 'malformed_request'],
+      [`GET / HTTP/1.1\r\nhost: x\r\nlong: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'headers_too_large'],
+    ] as const;
+    for (const [sent, status, reason] of rows) {
+      const { head, body } = await answerTo(port, sent);
+      t.ok(head.startsWith(`HTTP/1.1 ${status} `), head);
+      t.match(head, `content-type: ${type}`);
+      t.match(head, /x-request-id: [^\r]/);
+      t.ok(body[member], `${type}: in the server’s format`);
+      t.match(JSON.stringify(body), reason);
+    }
+    const expecting = 'GET /healthz HTTP/1.1\r\nhost: x\r\nexpect: wonders\r\nconnection: close\r\n\r\n';
+    t.match((await answerTo(port, expecting)).head, /^HTTP\/1.1 200 /, 'an unknown expectation is ignored');
+  }
+});
+
+t.test('a request that does not arrive in time', async (t) => {
+  const answered = new Promise<string>((resolve) => {
+    const socket = new PassThrough() as PassThrough & { writable: boolean };
+    const chunks: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    socket.on('end', () => resolve(Buffer.concat(chunks).toString()));
+    const late = Object.assign(new Error('late'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
+    answerParserErrors(formatProblem, () => 'id-1')(late, socket as never);
+  });
+  t.match(await answered, /^HTTP\/1.1 408 Request Timeout[\s\S]*"code":"request_timeout"/);
+});
+
+/** Sends bytes as they are, and reads until the server closes. */
+async function answerTo(
+  port: number,
+  bytes: string,
+): Promise<{ head: string; body: Record<string, unknown> }> {
+  const socket = connect({ host: '127.0.0.1', port });
+  socket.write(bytes);
+  const chunks: Buffer[] = [];
+  for await (const chunk of socket) chunks.push(chunk as Buffer);
+  const [head = '', body = ''] = Buffer.concat(chunks).toString().split('\r\n\r\n');
+  return { head, body: body.startsWith('{') ? (JSON.parse(body) as Record<string, unknown>) : {} };
+}
