@@ -203,7 +203,7 @@ export function needsHostEngine(facts: Facts): boolean | undefined {
 }
 
 /** Why a rule on the host engine has nothing to say of the drill; undefined: it has. */
-export function asideFromEngine(facts: Facts): Judgement | undefined {
+export function incidentalToEngine(facts: Facts): Judgement | undefined {
   if (!isAboutGpus(facts)) return irrelevant;
   const needs = needsHostEngine(facts);
   if (needs === undefined)

@@ -51,7 +51,7 @@ export function isAboutReaction({ link }: Pick<Rule, 'link'>): boolean {
 export function diagnose(facts: Facts, rules: readonly Rule[] = allRules, missed?: MissedLink): Diagnosis {
   const judged = judgeAll(facts, rules);
   const fitting = causesOf(judged).filter(
-    ({ rule, cause }) => isAskedFor(rule, facts, missed) && !cause.aside,
+    ({ rule, cause }) => isAskedFor(rule, facts, missed) && !cause.incidental,
   );
   const first = fitting.find(({ cause }) => cause.certainty === 'proven') ?? fitting[0];
   const found: Diagnosis =
@@ -101,7 +101,7 @@ export function explainPass(
     refuted: [],
     // What would explain a silence is no finding where there was none.
     alsoFound: causesOf(judgeAll(withReaction(facts, what), rules))
-      .filter(({ rule, cause }) => !isAboutReaction(rule) || cause.aside)
+      .filter(({ rule, cause }) => !isAboutReaction(rule) || cause.incidental)
       .map(furtherOf),
   };
 }
@@ -194,7 +194,7 @@ function explainNothing(
     remedy:
       unread.length === 0
         ? `Drill again, with NMA’s log at hand: kubectl -n ${facts.nma.pod?.namespace ?? 'kube-system'} logs -f ${facts.nma.pod?.name ?? 'NMA-POD'}; a line "sending condition to exporter" means that it detected the fault.`
-        : 'Make readable what could not be read, then drill again.',
+        : 'Grant access to what could not be read, then drill again.',
     refuted,
     alsoFound: causesOf(judged).map(furtherOf),
   };

@@ -27,17 +27,17 @@ export type AnsweredControl = {
   readonly answeredAt: string;
 };
 
-/** The way is broken by what stands in the cluster: silence would prove nothing, so that nothing is written. */
-export function explainBrokenWay(blocking: Explanation, when: 'before' | 'after'): Explanation {
+/** The detection path is broken by what stands in the cluster: silence would prove nothing, so nothing is written. */
+export function explainBrokenPath(blocking: Explanation, when: 'before' | 'after'): Explanation {
   const said =
     when === 'before'
-      ? 'Nothing was written: the way from the fault to the condition is broken, and silence would prove nothing.'
-      : 'The controls’ events came, but the way to the condition is broken: that it did not change proves nothing.';
+      ? 'Nothing was written: the detection path from the fault to the condition is broken, and silence would prove nothing.'
+      : 'The controls’ events came, but the detection path to the condition is broken: that it did not change proves nothing.';
   return notProven(`${said} ${blocking.summary}`, blocking.evidence, blocking);
 }
 
-/** A control had no answer. `facts` has the control as its drill: what explains its silence is why the way is dead. */
-export function explainDeadWay(facts: Facts, { when, path, expectation }: Control): Explanation {
+/** A control had no answer. `facts` has the control as its drill: what explains its silence is why the path is broken. */
+export function explainUnverifiedPath(facts: Facts, { when, path, expectation }: Control): Explanation {
   const { drill } = facts;
   const injected = injectedOn(drill);
   const usual = explain(facts);
@@ -51,8 +51,8 @@ export function explainDeadWay(facts: Facts, { when, path, expectation }: Contro
     `none with "${expectation.reason}: ${expectation.message ?? ''}"${drill?.waitedUntil === undefined ? '' : `, awaited until ${drill.waitedUntil}`}`,
   );
   const summary =
-    `The way by ${path} was not proven alive ${when} the fault: ${what}. The drill is inconclusive. ` +
-    `Why the way is dead: ${usual.summary}`;
+    `The detection path by ${path} was not verified ${when} the fault: ${what}. The drill is inconclusive. ` +
+    `Why it is broken: ${usual.summary}`;
   const written = injected.map((result) => seenInjection(facts, result));
   const refused = problemsOf(facts).map(seenProblem);
   return notProven(summary, [...written, ...refused, awaited, ...usual.evidence], usual);
@@ -107,7 +107,7 @@ function afterEarlier({ drill }: Facts): string {
     : '';
 }
 
-/** The way is alive, and the event that had to come did not. */
+/** The detection path is verified, and the event that had to come did not. */
 export function explainMissingEvent(facts: Facts, answered: readonly AnsweredControl[]): Explanation {
   const { expectation } = facts.drill ?? {};
   return {
@@ -131,7 +131,7 @@ export function explainMissingEvent(facts: Facts, answered: readonly AnsweredCon
   };
 }
 
-/** Nothing followed, and the way was alive before and after. */
+/** Nothing followed, and the detection path was verified before and after. */
 export function explainQuiet(
   facts: Facts,
   answered: readonly AnsweredControl[],
@@ -145,8 +145,8 @@ export function explainQuiet(
   return {
     code: 'no-reaction-as-expected',
     summary:
-      `Nothing that must not follow followed on node ${node.name} within ${renderAge(withinSeconds)}: ${type} did not change, ` +
-      `there was ${rule === 'required' && event !== undefined ? 'the fault’s event, as it must' : events}. The way was alive before and after.`,
+      `No unexpected reaction on node ${node.name} within ${renderAge(withinSeconds)}: ${type} did not change, ` +
+      `there was ${rule === 'required' && event !== undefined ? 'the fault’s event, as it must' : events}. The detection path was verified before and after.`,
     evidence: [
       ...written(facts),
       ...answered.flatMap(controlEvidence),

@@ -31,7 +31,7 @@ export type Cause = {
   /** The expected reaction cannot appear on this node, whatever is injected; a preflight then injects nothing. */
   readonly blocks: boolean;
   /** Broken, but not why this drill saw nothing: named among the further findings only. */
-  readonly aside: boolean;
+  readonly incidental: boolean;
 };
 
 /**
@@ -46,12 +46,12 @@ export type Judgement =
 
 /** A cause that blocks nothing and is no side finding, unless `cause` says otherwise. */
 export function proven(cause: Finding): Cause {
-  return { is: 'cause', certainty: 'proven', blocks: false, aside: false, ...cause };
+  return { is: 'cause', certainty: 'proven', blocks: false, incidental: false, ...cause };
 }
 
 /** A likely cause never blocks: what is not proven must not keep a drill from finding out. */
 export function likely(cause: Omit<Finding, 'blocks'>): Cause {
-  return { is: 'cause', certainty: 'likely', blocks: false, aside: false, ...cause };
+  return { is: 'cause', certainty: 'likely', blocks: false, incidental: false, ...cause };
 }
 
 /** `because` is the evidence that rules the cause out. */
@@ -68,4 +68,4 @@ export function unknown(because: string): Judgement {
 export const irrelevant: Judgement = { is: 'irrelevant' };
 
 type Finding = Pick<Cause, 'summary' | 'evidence' | 'remedy'> &
-  Partial<Pick<Cause, 'blocks' | 'aside' | 'verdict'>>;
+  Partial<Pick<Cause, 'blocks' | 'incidental' | 'verdict'>>;

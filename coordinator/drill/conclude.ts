@@ -2,11 +2,11 @@ import { isReason, rowOf } from '../../shared/errors.ts';
 import { diagnose, explainPass, preflight, renderLatency } from '../diagnosis/explain.ts';
 import {
   type AnsweredControl,
-  explainBrokenWay,
-  explainDeadWay,
+  explainBrokenPath,
   explainDoubt,
   explainMissingEvent,
   explainQuiet,
+  explainUnverifiedPath,
   explainViolation,
 } from '../diagnosis/negative.ts';
 import type { Rule } from '../diagnosis/rule.ts';
@@ -115,7 +115,7 @@ function unreached(ended: Ended, facts: Facts, missed: ChainLink): Verdicted {
     const drill = { ...drillFacts(injection, detection ?? missed), timeline: recent };
     return {
       verdict: 'inconclusive',
-      explanation: explainDeadWay({ ...facts, drill }, controlOf(detection ?? missed)),
+      explanation: explainUnverifiedPath({ ...facts, drill }, controlOf(detection ?? missed)),
     };
   }
   const all = drillFacts(injection, missed.expectation === undefined ? undefined : missed);
@@ -149,7 +149,7 @@ function proved({ injection, rules }: Ended, facts: Facts): Verdicted {
   if (doubt !== undefined) return { verdict: 'inconclusive', explanation: doubt };
   const { blocking } = preflight({ ...facts, drill: conditionFacts(injection) }, rules);
   if (blocking !== undefined && blocking.explanation.code !== 'already-false')
-    return { verdict: 'inconclusive', explanation: explainBrokenWay(blocking.explanation, 'after') };
+    return { verdict: 'inconclusive', explanation: explainBrokenPath(blocking.explanation, 'after') };
   const { entry } = knownOf(injection, faultOf(injection.spec).detectionLink) ?? {};
   return { verdict: 'pass', explanation: explainQuiet(own, answeredControls(injection), entry) };
 }
@@ -183,7 +183,7 @@ function brokenPath(injection: Injection, facts: Facts, rules: readonly Rule[]):
     const { blocking } = preflight({ ...facts, drill }, rules);
     if (blocking === undefined) continue;
     return blocking.verdict === 'fail'
-      ? { verdict: 'inconclusive', explanation: explainBrokenWay(blocking.explanation, 'before') }
+      ? { verdict: 'inconclusive', explanation: explainBrokenPath(blocking.explanation, 'before') }
       : blocking;
   }
   return undefined;

@@ -11,7 +11,7 @@ export type NoneJudgement =
 
 /**
  * Whether what stands on the node now is a reaction that must not come. Pure, and compared with the baseline only.
- * `own`: the events of the drill's own controls, which prove the way and are none of the fault's.
+ * `own`: the events of the drill's own controls, which verify the path and are none of the fault's.
  */
 export function judgeNone(
   expectation: Expectation,

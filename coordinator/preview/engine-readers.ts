@@ -99,7 +99,7 @@ function healthReader(field: FieldRow, value: string, context: ReaderContext): R
 
 /** Why nobody takes anything from the engine: policies and checks are switched on by whoever listens. */
 function deafness({ engine, target }: ReaderContext): string | undefined {
-  if (engine?.nma.listening === false) return `nobody listens on this engine (${engine.nma.evidence})`;
+  if (engine?.nma.listening === false) return `this engine has no listener (${engine.nma.evidence})`;
   return target.inventory?.engines.length === 0 ? 'there is no host engine on this node' : undefined;
 }
 

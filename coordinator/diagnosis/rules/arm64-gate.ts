@@ -1,7 +1,7 @@
 import { gpuConditionType } from '../../catalogue/nma/conditions.ts';
 import { firstWith } from '../../catalogue/nma/versions.ts';
 import type { Facts } from '../../view/facts.ts';
-import { asideFromEngine } from '../drill.ts';
+import { incidentalToEngine } from '../drill.ts';
 import { podSource, present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
 import { conditionOf, isFresh } from '../liveness.ts';
 import { nmaName, nmaTag } from '../names.ts';
@@ -20,8 +20,8 @@ export const arm64Gate: Rule = {
 
 function judgeGate(facts: Facts): Judgement {
   const { node, nma } = facts;
-  const aside = asideFromEngine(facts);
-  if (aside !== undefined) return aside;
+  const incidental = incidentalToEngine(facts);
+  if (incidental !== undefined) return incidental;
   if (node.architecture !== 'arm64') return refuted(`the node is ${node.architecture}`);
   const line = seenInLog(facts, gateLine);
   if (node.labels['eks.amazonaws.com/compute-type'] === 'auto' && line === undefined)

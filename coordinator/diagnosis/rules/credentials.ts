@@ -70,10 +70,12 @@ function judgeCredentials(facts: Facts): Judgement {
   const kind = facts.drill?.expectation.kind;
   const cause = { summary: summaryOf(facts, found), evidence, remedy: remedyOf(facts, found) };
   // Events are written all the same, so that a missing event has another cause.
-  const aside = kind === 'event';
+  const incidental = kind === 'event';
   const isProven =
     logLines.length > 0 || (writing.state === 'stale' && (found.pod.length > 0 || found.podUnread));
-  return isProven ? proven({ ...cause, aside, blocks: kind === 'condition' }) : likely({ ...cause, aside });
+  return isProven
+    ? proven({ ...cause, incidental, blocks: kind === 'condition' })
+    : likely({ ...cause, incidental });
 }
 
 type Markers = {

@@ -3,7 +3,14 @@ import { eventSource, gpuConditionType } from '../../catalogue/nma/conditions.ts
 import { firstWith } from '../../catalogue/nma/versions.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread, type Toleration } from '../../view/facts.ts';
-import { asideFromEngine, injectedAt, isAboutGpus, isForEngine, problemsOf, seenProblem } from '../drill.ts';
+import {
+  incidentalToEngine,
+  injectedAt,
+  isAboutGpus,
+  isForEngine,
+  problemsOf,
+  seenProblem,
+} from '../drill.ts';
 import { millis, podSource, present, renderPod, seen, seenCondition, seenInLog } from '../evidence.ts';
 import { engineOfNma, unreadRemedy, unreadText, withoutInventory } from '../inventory.ts';
 import { conditionOf, runningPod } from '../liveness.ts';
@@ -24,8 +31,8 @@ export const dcgmServerMissing: Rule = {
 function judgeServer(facts: Facts): Judgement {
   const { nma, drill } = facts;
   const { pod } = nma.dcgmServer;
-  const aside = asideFromEngine(facts);
-  if (aside !== undefined) return aside;
+  const incidental = incidentalToEngine(facts);
+  if (incidental !== undefined) return incidental;
   // The missing engine is then what was drilled.
   if (drill?.expectation.reason === lostReason && drill.receipt !== undefined) return irrelevant;
   const running = runningPod(pod);
@@ -171,8 +178,8 @@ export const engineLost: Rule = {
 
 function judgeLoss(facts: Facts): Judgement {
   const { nma, drill } = facts;
-  const aside = asideFromEngine(facts);
-  if (aside !== undefined) return aside;
+  const incidental = incidentalToEngine(facts);
+  if (incidental !== undefined) return incidental;
   if (drill?.expectation.reason === lostReason) return irrelevant;
   const { pod } = nma.dcgmServer;
   const problem = problemsOf(facts).find(({ reason }) => reason === 'engine_unreachable');

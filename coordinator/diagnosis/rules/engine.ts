@@ -39,7 +39,7 @@ export const wrongEngine: Rule = {
     if (right === undefined) return irrelevant;
     return proven({
       summary:
-        `Nobody listens on the host engine ${nameOf(facts, target.asked)}. NMA’s engine is ${nameOf(facts, right)} ` +
+        `The host engine ${nameOf(facts, target.asked)} has no listener. NMA’s engine is ${nameOf(facts, right)} ` +
         `at ${right.address}: ${right.proof}.`,
       evidence: [...target.evidence, ...target.engines.map((engine) => seenEngine(facts, engine))],
       remedy: `Leave the engine out, then the agent takes NMA’s own, or name it: {"engine": {"pid": ${right.pid}}}.`,
@@ -92,7 +92,7 @@ type DeafTarget = {
   readonly evidence: readonly Evidence[];
 };
 
-/** The engine that was asked for or written to, if nobody listens there. */
+/** The engine that was asked for or written to, if it has no listener. */
 function deafTarget(facts: Facts): DeafTarget | undefined {
   const problem = problemsOf(facts).find(({ reason }) => reason === 'nobody_listens');
   if (problem !== undefined) {

@@ -60,7 +60,7 @@ export const gpuMissing: Rule = {
         short?.evidence,
       ),
       remedy: remedyFor(facts, engine, missing, short !== undefined),
-      aside: !isRefusedForIt(facts.drill?.refusal?.reason),
+      incidental: !isRefusedForIt(facts.drill?.refusal?.reason),
     });
   },
 };

@@ -42,16 +42,16 @@ t.test('which cause is the explanation', async (t) => {
   const a = rule('a', likely(finding('a')));
   const b = rule('b', proven(finding('b')));
   const c = rule('c', proven({ ...finding('c'), blocks: true }));
-  const aside = rule('d', proven({ ...finding('d'), aside: true }));
+  const incidental = rule('d', proven({ ...finding('d'), incidental: true }));
   const ruledOut = rule('e', refuted('no e'));
   const repair = rule('r', proven(finding('r')), 'taint');
   const open = rule('u', unknown('u was not read'));
   const rows: [string, readonly Rule[], string, readonly string[]][] = [
     ['the first proven one', [a, b, c], 'b', ['a', 'c']],
     ['the first likely one', [a, ruledOut], 'a', []],
-    ['never one that is only broken besides', [aside, a], 'a', ['d']],
+    ['never one that is only broken besides', [incidental, a], 'a', ['d']],
     ['never a repair while the reaction is missing', [repair, a], 'a', ['r']],
-    ['none', [ruledOut, open, rule('i', irrelevant), aside], 'unexplained', ['d']],
+    ['none', [ruledOut, open, rule('i', irrelevant), incidental], 'unexplained', ['d']],
   ];
   for (const [name, rules, code, also] of rows) {
     const explanation = explain(facts({ drill: silent() }), rules);
@@ -91,7 +91,7 @@ t.test('the honest last one', async (t) => {
   t.ok(explanation.refuted.some(({ code }) => code === 'nma-not-writing'));
   const blind = explain(facts({ nma: { log: { unread: 'pods/log is forbidden' } }, drill: silent() }));
   t.match(blind.summary, /Not decided: .*NMA’s log: pods\/log is forbidden/);
-  t.match(blind.remedy, /Make readable/);
+  t.match(blind.remedy, /Grant access/);
   const noCondition = explain(facts({ node: { conditions: [] }, drill: silent() }), []);
   t.match(noCondition.evidence, [{}, { observed: 'no AcceleratedHardwareReady' }, {}]);
 });

@@ -30,13 +30,13 @@ import {
   withCondition,
 } from './builder.ts';
 
-/** What a rule has to say: `proven!` blocks; `aside` is broken but does not explain this drill. */
+/** What a rule has to say: `proven!` blocks; `incidental` is broken but does not explain this drill. */
 export type Said =
   | 'proven!'
   | 'proven'
-  | 'proven aside'
+  | 'proven incidental'
   | 'likely'
-  | 'likely aside'
+  | 'likely incidental'
   | 'refuted'
   | 'unknown'
   | 'irrelevant';
@@ -660,7 +660,7 @@ export const ruleRows: readonly RuleRow[] = [
   [
     'credentials-broken',
     'an event is expected',
-    'proven aside',
+    'proven incidental',
     facts({
       node: { conditions: stale },
       nma: { serviceAccount: annotated, pod: irsaPod },
@@ -1317,7 +1317,7 @@ export const ruleRows: readonly RuleRow[] = [
   [
     'gpu-missing',
     'NVML lacks one that the engine has',
-    'proven aside',
+    'proven incidental',
     facts({ agent: { inventory: inventory({ engines: [engine({ gpus: twoGpus })] }) } }),
     /NVML lists 1, the host engine with pid 4242 2 GPUs.*GPU-2 at 00000000:5E:00\.0: NVML does not list it/,
   ],
@@ -1334,7 +1334,7 @@ export const ruleRows: readonly RuleRow[] = [
   [
     'gpu-missing',
     'F8: one is missing from both',
-    'proven aside',
+    'proven incidental',
     facts({ node: { expectedGpus: { count: 2, source: 'karpenter.k8s.aws/instance-gpu-count' } } }),
     /1 of the 2 GPUs that the node should have is missing from both/,
   ],
@@ -1363,7 +1363,7 @@ export const ruleRows: readonly RuleRow[] = [
   [
     'gpu-missing',
     'F5 (c): the engine cannot read a GPU',
-    'proven aside',
+    'proven incidental',
     facts({
       agent: {
         inventory: inventory({
@@ -1376,7 +1376,7 @@ export const ruleRows: readonly RuleRow[] = [
   [
     'gpu-missing',
     'F5 (d): more GPUs than the active ones',
-    'proven aside',
+    'proven incidental',
     facts({ agent: { inventory: inventory({ engines: [engine({ inactiveGpus: 'Use -a flag' })] }) } }),
     /lists 1 active GPUs and knows others that are not active/,
   ],

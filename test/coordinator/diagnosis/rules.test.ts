@@ -7,8 +7,8 @@ import { ruleRows, type Said } from './rows.ts';
 
 function saidBy(judgement: Judgement): Said {
   if (judgement.is !== 'cause') return judgement.is;
-  const aside = judgement.aside ? (' aside' as const) : ('' as const);
-  return judgement.blocks ? 'proven!' : `${judgement.certainty}${aside}`;
+  const incidental = judgement.incidental ? (' incidental' as const) : ('' as const);
+  return judgement.blocks ? 'proven!' : `${judgement.certainty}${incidental}`;
 }
 
 function textOf(judgement: Judgement): string {
@@ -33,7 +33,7 @@ t.test('what each rule says', async (t) => {
     );
     t.ok(judgement.remedy.length > 10, `${code}, ${name}: has a remedy`);
     t.ok(
-      !judgement.blocks || (judgement.certainty === 'proven' && !judgement.aside),
+      !judgement.blocks || (judgement.certainty === 'proven' && !judgement.incidental),
       `${code}, ${name}: only a proven cause blocks`,
     );
     t.notMatch(

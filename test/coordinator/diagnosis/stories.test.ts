@@ -224,7 +224,7 @@ t.test('3: fields 150 and 111, in an engine of one’s own', async (t) => {
   t.equal(inOwnEngine.code, 'wrong-engine');
   t.match(
     inOwnEngine.summary,
-    /pid 31337 in pod uid-of-debug\. NMA’s engine is pid 4242 in pod kube-system\/dcgm-server-a at 127\.0\.0\.1:5555/,
+    /pid 31337 in pod uid-of-debug has no listener\. NMA’s engine is pid 4242 in pod kube-system\/dcgm-server-a at 127\.0\.0\.1:5555/,
   );
 });
 

@@ -68,7 +68,7 @@ const cause: Cause = {
   evidence: [],
   remedy: 'mend it',
   blocks: true,
-  aside: false,
+  incidental: false,
 };
 
 function found(verdict: ReasonVerdict, more: Partial<Cause> = {}): readonly Rule[] {

@@ -73,14 +73,14 @@ t.test('negative drills in a cluster that is not quiet', async (t) => {
       verdict: 'inconclusive',
       explanation: {
         code: 'path-not-proven',
-        summary: /by kernel-log was not proven alive after the fault/,
+        summary: /by kernel-log was not verified after the fault/,
         alsoFound: [{ code: 'nma-not-running' }],
       },
     });
     t.equal(recordsWith(rig, 'dies', 'task xidrill-'), 2);
   });
 
-  await t.test('an abort while the way is being proven', async (t) => {
+  await t.test('an abort while the path is being verified', async (t) => {
     await rig.node('early').stopNma();
     await begin('early');
     await reaches(t, 'early', 'ControlBefore');

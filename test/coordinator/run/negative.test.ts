@@ -113,14 +113,14 @@ t.test('negative drills on the rehearsal cluster', async (t) => {
     });
   });
 
-  await t.test('NMA is stopped: the way is dead, and why', async (t) => {
+  await t.test('NMA is stopped: the path is broken, and why', async (t) => {
     const node = rig.node('silent');
     await node.stopNma();
     await rig.cluster.remove('pods', { namespace: 'kube-system', name: nmaPodName(node.row) });
     const gpu = await xid('stopped', 'silent', { xid: 43 }, none());
     t.match(gpu, {
       verdict: 'inconclusive',
-      explanation: { code: 'path-not-proven', summary: /not proven alive before the fault/, remedy: String },
+      explanation: { code: 'path-not-proven', summary: /not verified before the fault/, remedy: String },
     });
     t.ok((gpu.explanation?.alsoFound.length ?? 0) > 0, 'the usual diagnosis says why');
     t.ok((gpu.explanation?.refuted.length ?? 0) > 0);
