@@ -70,8 +70,7 @@ function roomOf(path: string): string {
   const room = inside.toSorted((left, right) => right.length - left.length)[0];
   // A new folder is to be given its storey, not to be taken for a part of the composition.
   const isKnown = room !== undefined && (room === 'shared' || !path.slice(room.length + 1).includes('/'));
-  const isSub = room !== undefined && room.includes('/');
-  if (isKnown || isSub) return room;
+  if (room !== undefined && (isKnown || room.includes('/'))) return room;
   throw new Error(`${path} is in no room: add its folder to the storeys`);
 }
 
