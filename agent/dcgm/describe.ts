@@ -2,7 +2,7 @@ import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { EngineProcess } from '../engines/port.ts';
 import { type Discovery, parseDiscovery } from './codecs/discovery.ts';
-import { parseFieldGroups } from './codecs/field-groups.ts';
+import { parseFieldGroups, whyGroupsIncomplete } from './codecs/field-groups.ts';
 import { refusalFromRun } from './codecs/injection.ts';
 import { parseIntrospection } from './codecs/introspection.ts';
 import { renderExit } from './codecs/return-codes.ts';
@@ -53,7 +53,7 @@ export async function describeEngine(
   const [version, nma] = answers
     ? await Promise.all([
         attempt('version', ask.version),
-        attempt('listeners', () => ask.listeners(discovery)),
+        attempt('listeners', () => ask.listeners(discovery, problems)),
       ])
     : [undefined, undefined];
   if (answers && version === null) problems.push('version: the engine did not say it within 100 ms');
@@ -74,6 +74,10 @@ export async function describeEngine(
   };
 }
 
+function present<T>(item: T | undefined): T[] {
+  return item === undefined ? [] : [item];
+}
+
 function questionsTo(engine: EngineProcess, dcgmi: Dcgmi, signal: AbortSignal | undefined) {
   const run = (args: readonly string[], timeoutMs: number) =>
     dcgmi.run(engine, args, signal === undefined ? { timeoutMs } : { timeoutMs, signal });
@@ -91,21 +95,30 @@ function questionsTo(engine: EngineProcess, dcgmi: Dcgmi, signal: AbortSignal | 
     async version(): Promise<string | null> {
       return parseVersions((await run(['-v'], questionMs)).output).engine;
     },
-    async listeners(discovery: Discovery): Promise<Reactions> {
+    async listeners(discovery: Discovery, problems: string[]): Promise<Reactions> {
       const groups = await run(['fieldgroup', '-l'], questionMs);
       if (groups.exitCode !== 0) throw refusalFromRun(groups, 'could not list the field groups');
-      const group = parseFieldGroups(groups.output).find(
+      const found = parseFieldGroups(groups.output);
+      const group = found.find(
         ({ name, fields }) =>
           name === watchGroup.name && watchGroup.fields.every((field) => fields.includes(field)),
       );
-      const watchers: { gpu: number; count: number }[] = [];
-      for (const gpu of discovery.gpus) {
-        const args = ['test', '--introspect', '--gpuid', String(gpu.id), '-f', String(observedField)];
-        const found = parseIntrospection(await run(args, questionMs));
-        watchers.push({ gpu: gpu.id, count: found?.watchers ?? 0 });
-        if (watchers.at(-1)?.count !== 0) break;
+      const unclear = present(whyGroupsIncomplete(groups.output, found));
+      let seen: { readonly gpu: number; readonly count: number } | undefined;
+      for (const { id } of discovery.gpus) {
+        const args = ['test', '--introspect', '--gpuid', String(id), '-f', String(observedField)];
+        try {
+          const count = parseIntrospection(await run(args, questionMs))?.watchers ?? 0;
+          if (count > 0) seen = { gpu: id, count };
+        } catch (thrown) {
+          // One GPU that cannot be asked does not hide what the others and the field groups show.
+          signal?.throwIfAborted();
+          unclear.push(`watchers on GPU ${id}: ${messageFromUnknown(thrown)}`);
+        }
+        if (seen !== undefined) break;
       }
-      const seen = watchers.find((entry) => entry.count > 0);
+      problems.push(...unclear);
+      const listening = group !== undefined || seen !== undefined;
       const groupText =
         group === undefined
           ? 'no field group "watch" of the node monitoring agent'
@@ -115,9 +128,9 @@ function questionsTo(engine: EngineProcess, dcgmi: Dcgmi, signal: AbortSignal | 
           ? `field ${observedField} has no watcher`
           : `${seen.count} on field ${observedField} of GPU ${seen.gpu}`;
       return {
-        listening: group !== undefined || seen !== undefined,
+        listening,
         evidence: `${groupText}; watchers: ${watcherText}`,
-        answered: true,
+        answered: listening || unclear.length === 0,
       };
     },
   };

@@ -7,8 +7,8 @@ import {
   Refusal,
   type RefusalDetails,
 } from '../../shared/errors.ts';
-import type { Inventory } from '../../shared/schemas/inventory.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
+import { inventoryFrom } from './inventory.ts';
 import type { Agents } from './port.ts';
 import { type AgentTls, type Answer, createAgentTransport, troubleOf } from './transport.ts';
 
@@ -85,7 +85,8 @@ export function createHttpAgents(options: {
         deadline.release();
       }
     },
-    inventory: async (node, signal) => (await call(node, 'GetInventory', {}, signal)) as Inventory,
+    inventory: async (node, signal) =>
+      inventoryFrom(await call(node, 'GetInventory', {}, signal), `the agent of ${node}`),
   };
 }
 

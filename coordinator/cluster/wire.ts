@@ -35,7 +35,8 @@ export function eventFromLine(line: string, asked: string): WatchEvent {
     throw refusalFromStatus(code, JSON.stringify(object) ?? '', asked);
   }
   const isKnown = type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED' || type === 'BOOKMARK';
-  if (!isKnown || !isKubeObject(object)) throw garbage(asked, `an event of type ${JSON.stringify(type)}`);
+  if (!isKnown || !isKubeObject(object) || (type !== 'BOOKMARK' && !isNamed(object)))
+    throw garbage(asked, `an event of type ${JSON.stringify(type)}`);
   return { type, object };
 }
 
@@ -61,6 +62,8 @@ export function pageFromText(
     Record<string, string | undefined>
   >;
   const rows: readonly KubeObject[] = items ?? [];
+  const nameless = rows.findIndex((row) => !isNamed(row));
+  if (nameless >= 0) throw garbage(asked, `a list whose item ${nameless} has no name`);
   return {
     items: rows.map((item) => ({ ...item, apiVersion: type.apiVersion, kind: type.kind })),
     resourceVersion,
@@ -91,6 +94,11 @@ function isKubeObject(value: unknown): value is KubeObject {
     typeof value.metadata === 'object' &&
     value.metadata !== null
   );
+}
+
+/** Every object of a list or event has one; without it nothing can be kept or compared. */
+function isNamed(value: unknown): value is KubeObject {
+  return isKubeObject(value) && typeof value.metadata.name === 'string' && value.metadata.name !== '';
 }
 
 function garbage(asked: string, what: string): Refusal {

@@ -26,7 +26,7 @@ export function offeredGpus(node: KubeObject, of: 'allocatable' | 'capacity' = '
  * given out by dynamic resource allocation.
  */
 export function hasGpu(node: KubeObject): boolean {
-  const { labels = {} } = node.metadata;
+  const labels = textMap(node.metadata, 'labels');
   return (
     offeredGpus(node, 'capacity') > 0 ||
     offeredGpus(node) > 0 ||

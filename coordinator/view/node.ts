@@ -17,6 +17,12 @@ export function text(object: unknown, ...path: readonly string[]): string | unde
   return typeof value === 'string' ? value : undefined;
 }
 
+/** A whole number below an object; undefined: none. */
+export function count(object: unknown, ...path: readonly string[]): number | undefined {
+  const value = field(object, ...path);
+  return Number.isSafeInteger(value) ? (value as number) : undefined;
+}
+
 /** A list below an object; empty: none. */
 export function list(object: unknown, ...path: readonly string[]): readonly unknown[] {
   const value = field(object, ...path);
@@ -91,14 +97,14 @@ export type SeenNode = Observation & { readonly isGone: boolean };
 
 /** Both event shapes: `count` and timestamps of core/v1, `series` of events.k8s.io. */
 export function nodeEventFrom(event: KubeObject): NodeEvent {
-  const series = Number(field(event, 'series', 'count') ?? 0);
+  const series = count(event, 'series', 'count') ?? 0;
   return {
-    uid: event.metadata.uid ?? event.metadata.name,
+    uid: text(event.metadata, 'uid') ?? event.metadata.name,
     node: text(event, 'involvedObject', 'name') ?? '',
     type: text(event, 'type') ?? '',
     reason: text(event, 'reason') ?? '',
     message: text(event, 'message') ?? '',
-    count: Math.max(1, Number(field(event, 'count') ?? 0), series),
+    count: Math.max(1, count(event, 'count') ?? 0, series),
     source: text(event, 'source', 'component') ?? text(event, 'reportingComponent') ?? '',
     firstTimestamp: text(event, 'firstTimestamp') ?? text(event, 'eventTime') ?? null,
     lastTimestamp:

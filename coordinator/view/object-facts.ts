@@ -1,21 +1,20 @@
 import type { KubeObject } from '../cluster/port.ts';
 import type { NodeFacts, PodFacts, Toleration } from './facts.ts';
-
 import { expectedGpus, hasGpu, offeredGpus } from './gpus.ts';
-import { conditionsOf, field, list, text } from './node.ts';
+import { conditionsOf, count, list, text, textMap } from './node.ts';
 
 /** Objects of the cluster as the plain facts that rules judge. */
 
 /** Of a whole Node or of what the view keeps of it. */
 export function nodeFacts(node: KubeObject): NodeFacts {
-  const labels = node.metadata.labels ?? {};
+  const labels = textMap(node.metadata, 'labels');
   const expected = expectedGpus(labels);
   return {
     name: node.metadata.name,
-    uid: node.metadata.uid ?? '',
-    createdAt: node.metadata.creationTimestamp ?? '',
+    uid: text(node.metadata, 'uid') ?? '',
+    createdAt: text(node.metadata, 'creationTimestamp') ?? '',
     labels,
-    annotations: node.metadata.annotations ?? {},
+    annotations: textMap(node.metadata, 'annotations'),
     architecture: labels['kubernetes.io/arch'] ?? text(node, 'status', 'nodeInfo', 'architecture') ?? '',
     instanceType: labels['node.kubernetes.io/instance-type'],
     hasGpu: hasGpu(node),
@@ -41,15 +40,15 @@ export function podFacts(pod: KubeObject): PodFacts {
     (entry) => [text(entry, 'name') ?? '', text(entry, 'value') ?? ''] as const,
   );
   return {
-    namespace: pod.metadata.namespace ?? '',
+    namespace: text(pod.metadata, 'namespace') ?? '',
     name: pod.metadata.name,
-    uid: pod.metadata.uid ?? '',
+    uid: text(pod.metadata, 'uid') ?? '',
     phase: text(pod, 'status', 'phase') ?? 'Unknown',
     ready: list(pod, 'status', 'conditions').some(
       (condition) => text(condition, 'type') === 'Ready' && text(condition, 'status') === 'True',
     ),
     startedAt: text(status, 'state', 'running', 'startedAt') ?? text(pod, 'status', 'startTime') ?? null,
-    restarts: Number(field(status, 'restartCount') ?? 0),
+    restarts: count(status, 'restartCount') ?? 0,
     reason:
       text(status, 'state', 'waiting', 'reason') ??
       text(status, 'state', 'terminated', 'reason') ??

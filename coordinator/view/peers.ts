@@ -2,7 +2,7 @@ import { monitors } from '../catalogue/nma/conditions.ts';
 import { pairOf } from '../catalogue/repair/policies.ts';
 import type { Change } from '../cluster/object-cache.ts';
 import type { KubeObject } from '../cluster/port.ts';
-import { conditionsOf } from './node.ts';
+import { conditionsOf, textMap } from './node.ts';
 
 /** Nodes that a repair controller counts together. */
 export type Peers = {
@@ -84,7 +84,8 @@ export function createPeerCounts(): PeerCounts {
 const wholeCluster = 'cluster';
 
 /** The narrowest first. */
-function groupsOf({ metadata: { labels = {} } }: KubeObject): readonly string[] {
+function groupsOf({ metadata }: KubeObject): readonly string[] {
+  const labels = textMap(metadata, 'labels');
   const nodePool = labels['karpenter.sh/nodepool'];
   const nodeGroup = labels['eks.amazonaws.com/nodegroup'];
   return [

@@ -11,8 +11,7 @@ const controllerPrefixes = ['karpenter.', 'eks.amazonaws.com/', 'sagemaker.amazo
 
 /** Conditions, taints, labels, GPU resources and identity of a Node. */
 export function projectNode(node: KubeObject): KubeObject {
-  const { annotations = {} } = node.metadata;
-  const { unschedulable, providerID, taints } = (node.spec ?? {}) as JsonObject;
+  const annotations = textMap(node.metadata, 'annotations');
   return {
     ...identityOf(node),
     metadata: {
@@ -21,7 +20,11 @@ export function projectNode(node: KubeObject): KubeObject {
         annotations: pick(annotations, (key) => controllerPrefixes.some((prefix) => key.startsWith(prefix))),
       }),
     },
-    spec: present({ unschedulable, providerID, taints }),
+    spec: present({
+      unschedulable: field(node, 'spec', 'unschedulable'),
+      providerID: field(node, 'spec', 'providerID'),
+      taints: field(node, 'spec', 'taints'),
+    }),
     status: {
       conditions: list(node, 'status', 'conditions'),
       capacity: gpuResources(node, 'capacity'),
@@ -113,7 +116,7 @@ export function projectOwn(object: KubeObject): KubeObject {
 }
 
 function projectContainer(container: unknown): object {
-  const { name, image, args, command, ports, envFrom } = container as JsonObject;
+  const { name, image, args, command, ports, envFrom } = (container ?? {}) as JsonObject;
   const env = list(container, 'env').map((entry) =>
     // That a value comes from elsewhere has to be known: it is not the default then.
     present({
@@ -130,7 +133,9 @@ function identityOf({ apiVersion, kind }: KubeObject): Pick<KubeObject, 'apiVers
 }
 
 function metadataOf({ metadata }: KubeObject): ObjectMeta {
-  const { name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, labels } = metadata;
+  const { name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp } = metadata;
+  // Only maps of strings are read as labels, whatever else somebody put there.
+  const labels = metadata.labels === undefined ? undefined : textMap(metadata, 'labels');
   return present({ name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, labels });
 }
 

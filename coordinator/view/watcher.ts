@@ -3,7 +3,7 @@ import type { Change } from '../cluster/object-cache.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
 import type { Observation } from './node.ts';
-import { conditionsOf, type NodeEvent, nodeEventFrom } from './node.ts';
+import { conditionsOf, list, type NodeEvent, nodeEventFrom, text } from './node.ts';
 import { conditionEntry, eventEntry, gapEntry } from './timeline-entries.ts';
 import type { View } from './view.ts';
 
@@ -70,12 +70,12 @@ export function createWatcher(view: View): Watcher {
 
   /** What changed on a node, in words; heartbeats alone are no news. */
   function nodeEntries({ type, object, previous, at }: Change): readonly TimelineEntry[] {
-    const entry = (kind: TimelineEntry['kind'], text: string): TimelineEntry => ({
+    const entry = (kind: TimelineEntry['kind'], sentence: string): TimelineEntry => ({
       at: isoFromMillis(at),
       clock: 'coordinator',
       kind,
       source: `node ${object.metadata.name}`,
-      text,
+      text: sentence,
       match: false,
     });
     if (type === 'deleted')
@@ -106,7 +106,7 @@ export function createWatcher(view: View): Watcher {
 }
 
 function taints(node: KubeObject): string {
-  const found =
-    (node.spec as { taints?: readonly { key: string; effect: string }[] } | undefined)?.taints ?? [];
-  return found.map(({ key, effect }) => `${key}:${effect}`).join(', ');
+  return list(node, 'spec', 'taints')
+    .map((taint) => `${text(taint, 'key') ?? ''}:${text(taint, 'effect') ?? ''}`)
+    .join(', ');
 }

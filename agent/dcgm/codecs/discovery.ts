@@ -1,6 +1,6 @@
 import { parsePci } from '../../../shared/pci.ts';
 import type { DiscoveredGpus } from '../../../shared/schemas/inventory.ts';
-import { readGpuTable, type TableGpu } from './gpu-table.ts';
+import { identityLabels, readGpuTable, type TableGpu } from './gpu-table.ts';
 
 /** A GPU as `dcgmi discovery -l` lists it; `id` is this engine's own number. */
 export type EngineGpu = {
@@ -36,20 +36,17 @@ const lostText = 'GPU is lost';
  * the driver (it does so after a kernel-log line with Xid 119) until it is restarted.
  */
 export function parseDiscovery(output: string): Discovery {
-  const summary = /^(\d+) GPUs? found/m.exec(output);
-  if (summary === null) {
+  const summary = /^(\d+) GPUs? found/m.exec(output)?.[1];
+  const table = readGpuTable(output);
+  if (summary === undefined && !table.isThere) {
     const because = `the list of GPUs has an unknown shape: ${quote(firstLine(output))}`;
     return { gpus: [], problems: [because], gpuListIncomplete: because };
   }
-  const table = readGpuTable(output);
+  const incomplete = whyIncomplete(summary, table.gpus.length);
   const problems = [...table.problems];
-  const count = Number(summary[1]);
-  const incomplete: string[] = [];
-  if (table.gpus.length !== count) {
-    const because = `the engine counts ${count} GPUs and lists ${table.gpus.length}`;
-    problems.push(because);
-    if (table.gpus.length < count) incomplete.push(because);
-  }
+  if (incomplete !== undefined) problems.push(incomplete);
+  else if (table.gpus.length > Number(summary))
+    problems.push(`the engine counts ${summary} GPUs and lists ${table.gpus.length}`);
   const gpus: EngineGpu[] = [];
   const unreadable: NonNullable<Discovery['unreadableGpus']> = [];
   for (const row of table.gpus) {
@@ -71,13 +68,18 @@ export function parseDiscovery(output: string): Discovery {
     problems,
     ...(unreadable.length === 0 ? {} : { unreadableGpus: unreadable }),
     ...(table.inactive === undefined ? {} : { inactiveGpus: table.inactive }),
-    ...(incomplete.length === 0 ? {} : { gpuListIncomplete: incomplete.join('; ') }),
+    ...(incomplete === undefined ? {} : { gpuListIncomplete: incomplete }),
   };
 }
 
+function whyIncomplete(count: string | undefined, listed: number): string | undefined {
+  if (count === undefined) return `the line with the number of GPUs is missing; ${listed} are listed`;
+  return listed < Number(count) ? `the engine counts ${count} GPUs and lists ${listed}` : undefined;
+}
+
 function identityOf(row: TableGpu, problems: string[]): EngineGpu {
-  const known = (label: string, isValid: (text: string) => boolean) => {
-    const text = row.members.get(label);
+  const known = (label: (typeof identityLabels)[number], isValid: (text: string) => boolean) => {
+    const text = row.isMixedUp ? undefined : row.members.get(label);
     if (text === undefined || text === blank || text === '') return '';
     if (isValid(text)) return text;
     problems.push(`GPU ${row.id}: its ${label} ${quote(text)} is none`);
@@ -92,10 +94,11 @@ function identityOf(row: TableGpu, problems: string[]): EngineGpu {
 }
 
 function isBlank({ members }: TableGpu): boolean {
-  return ['Name', 'PCI Bus ID', 'Device UUID'].every((label) => members.get(label) === blank);
+  return identityLabels.every((label) => members.get(label) === blank);
 }
 
-function whyUnreadable({ errors, members }: TableGpu): string {
+function whyUnreadable({ errors, members, isMixedUp }: TableGpu): string {
+  if (isMixedUp) return 'its rows in the output contradict one another';
   const returned = errors.find((text) => text.startsWith(returnLabel));
   const others = errors.filter((text) => text !== returned).join(' ');
   if (returned !== undefined) {

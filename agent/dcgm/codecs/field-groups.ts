@@ -19,21 +19,43 @@ type Row = { label: string; text: string };
  */
 export function parseFieldGroups(output: string): FieldGroup[] {
   const rows = output.includes('{') ? rowsOfJson(output) : rowsOfTable(output);
-  const groups: { id: number; name: string; list: string }[] = [];
+  const groups: Draft[] = [];
   for (const { label, text } of rows) {
-    if (label === 'ID') groups.push({ id: Number(text), name: '', list: '' });
+    const last = groups.at(-1);
+    // A second name or list after a lost number is another group's.
+    const isNext = label === 'ID' || (label === 'Name' && last?.name !== undefined);
+    if (isNext) groups.push({ id: label === 'ID' ? Number(text) : Number.NaN, name: undefined, list: [] });
     const group = groups.at(-1);
     if (group === undefined) continue;
     if (label === 'Name') group.name = text;
-    if (label === 'Field IDs') group.list += ` ${text}`;
+    if (label === 'Field IDs') group.list.push(text);
   }
-  return groups.map(({ id, name, list }) => ({
+  return groups.map(({ id, name = '', list }) => ({
     id,
     name,
-    fields: (list.replace(/\d*\.\.\.\s*$/, '').match(/\d+/g) ?? []).map(Number),
-    complete: !list.includes('...'),
+    fields: (
+      list
+        .join(' ')
+        .replace(/\d*\.\.\.\s*$/, '')
+        .match(/\d+/g) ?? []
+    ).map(Number),
+    complete: list.length > 0 && !list.some((text) => text.includes('...')),
   }));
 }
+
+/** Why the list may lack groups, so that one that is not in it may be there all the same; undefined: it is whole. */
+export function whyGroupsIncomplete(output: string, groups: readonly FieldGroup[]): string | undefined {
+  const count = /^(\d+|No) field groups? *found/m.exec(output)?.[1];
+  if (count === undefined) return 'the list of field groups has an unknown shape';
+  const expected = count === 'No' ? 0 : Number(count);
+  const whole = groups.filter(
+    ({ id, name, fields }) => Number.isInteger(id) && name !== '' && fields.length > 0,
+  );
+  if (whole.length >= expected) return undefined;
+  return `the engine counts ${expected} field groups, and ${whole.length} could be read`;
+}
+
+type Draft = { readonly id: number; name: string | undefined; readonly list: string[] };
 
 function rowsOfTable(output: string): Row[] {
   const rows: Row[] = [];

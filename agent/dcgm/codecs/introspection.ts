@@ -16,16 +16,21 @@ export function parseIntrospection(run: DcgmiRun): Introspection | null {
   const lines = new Map(run.output.split('\n').flatMap(pairOf));
   const integer = (label: string) => {
     const text = lines.get(label);
-    if (text === undefined || !/^-?\d+$/.test(text))
+    if (text === undefined || !/^-?\d{1,15}$/.test(text))
       throw refusalFromRun(run, `printed no number for "${label}"`);
     return Number(text);
+  };
+  const time = (label: string) => {
+    const at = parseTime(lines.get(label));
+    if (at === undefined) throw refusalFromRun(run, `printed no time for "${label}"`);
+    return at;
   };
   return {
     fieldTag: lines.get('Field ID') ?? '',
     watched: integer('Flags') % 2 === 1,
     samples: integer('Number of Samples'),
-    newest: parseTime(lines.get('Newest Timestamp')),
-    oldest: parseTime(lines.get('Oldest Timestamp')),
+    newest: time('Newest Timestamp'),
+    oldest: time('Oldest Timestamp'),
     watchers: integer('Number of Watchers'),
     monitorIntervalMs: integer('Monitor Interval (ms)'),
     maxAgeSeconds: integer('Max Age (sec)'),
@@ -33,19 +38,19 @@ export function parseIntrospection(run: DcgmiRun): Introspection | null {
   };
 }
 
-/** `Mon Nov 23 02:24:09 2026`, UTC because dcgmi is run with TZ=UTC. The epoch means that there is no sample. */
-export function parseTime(text: string | undefined): string | null {
+/**
+ * `Mon Nov 23 02:24:09 2026`, UTC because dcgmi is run with TZ=UTC. The epoch means that there is no sample: null.
+ * undefined: no time.
+ */
+export function parseTime(text: string | undefined): string | null | undefined {
   const [, month = '', day, hour, minute, second, year] =
-    /^\w{3} (\w{3}) +(\d+) (\d+):(\d+):(\d+) (\d{4})$/.exec(text ?? '') ?? [];
-  const at = Date.UTC(
-    Number(year),
-    months.indexOf(month),
-    Number(day),
-    Number(hour),
-    Number(minute),
-    Number(second),
-  );
-  return Number.isNaN(at) || at === 0 ? null : isoFromMillis(at);
+    /^\w{3} (\w{3}) +(\d{1,2}) (\d{2}):(\d{2}):(\d{2}) (\d{4})$/.exec(text ?? '') ?? [];
+  const index = months.indexOf(month);
+  if (index < 0) return undefined;
+  const at = Date.UTC(Number(year), index, Number(day), Number(hour), Number(minute), Number(second));
+  const isDay = new Date(at).getUTCDate() === Number(day) && Number(hour) < 24;
+  if (!isDay || Number(minute) > 59 || Number(second) > 59) return undefined;
+  return at === 0 ? null : isoFromMillis(at);
 }
 
 function pairOf(line: string): [string, string][] {

@@ -214,7 +214,17 @@ t.test('introspection', async (t) => {
     message: /printed no number for "Flags"/,
   });
   t.equal(parseTime('Sun Mar  1 00:00:01 2026'), '2026-03-01T00:00:01.000Z');
-  t.equal(parseTime('N/A'), null);
+  t.equal(parseTime('Thu Jan  1 00:00:00 1970'), null, 'no sample');
+  for (const none of [
+    'N/A',
+    'Sun Foo  1 00:00:01 2026',
+    'Sun Feb 31 00:00:01 2026',
+    'Sun Mar  1 25:00:01 2026',
+  ])
+    t.equal(parseTime(none), undefined, `${none} is no time`);
+  t.match(await refusalOf(() => parseIntrospection(run(0, introspected.replace('Nov 23', 'Nov 2E')))), {
+    message: /printed no time for "Newest Timestamp"/,
+  });
 });
 
 t.test('field groups', async (t) => {
