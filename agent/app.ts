@@ -5,6 +5,7 @@ import type { Gate } from '../shared/http/gate.ts';
 import { createServer, formatConnectError } from '../shared/http/server.ts';
 import type { ServerTls } from '../shared/http/tls.ts';
 import type { Log } from '../shared/log.ts';
+import type { Held } from './injection/held.ts';
 import { openJournal } from './injection/journal.ts';
 import { createInjectionMetrics } from './injection/metrics.ts';
 import { createOrders } from './injection/orders.ts';
@@ -23,6 +24,10 @@ export const servicePath = '/xidrill.agent.v1.AgentService';
 export type AgentOptions = Omit<AgentParts, 'orders' | 'recover'> & {
   /** Folder of the journal, one file an order; it must outlive the pod, or a restart forgets what it wrote. */
   readonly stateDir: string;
+  /** What the agent holds on the node, opened before this: by then paused processes of an earlier agent are continued. */
+  readonly held: Held;
+  /** How many receipts are kept, and after how many more the oldest are removed; absent: as journal.ts says. */
+  readonly receipts?: { readonly keep: number; readonly pruneEvery: number };
   /** Makes the id of an order that comes without one. */
   readonly newId: () => string;
   /** Who is let in; absent: everybody who can connect. */
@@ -40,11 +45,13 @@ export function createAgent(options: AgentOptions): FastifyInstance {
     formatError: formatConnectError,
     ...(options.gate === undefined ? {} : { gate: options.gate }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
-    notReady: () => options.kernelLog.unavailable()?.message,
+    notReady: () => (options.kernelLog.unavailable() ?? journal.unwritable())?.message,
   });
   const journal = openJournal({
     stateDir: options.stateDir,
     interrupted: (line) => interruptedReceipt(line, isoFromMillis(clock.now())),
+    log,
+    ...options.receipts,
   });
   const recover = createRecover(options);
   const orders = createOrders({ ...options, journal, recover, metrics: createInjectionMetrics(metrics) });

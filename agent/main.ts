@@ -11,9 +11,11 @@ import { createPtyDcgmi } from './dcgm/pty.ts';
 import { createEngineProcesses } from './engine-process/signals.ts';
 import { createProcEngineFinder } from './engines/proc.ts';
 import { createHostFiles } from './host-files/device.ts';
+import { openHeld } from './injection/held.ts';
 import { readBootId } from './inventory/inventory.ts';
 import { createDeviceKernelLog } from './kernel-log/device.ts';
 import { createForkedNvml } from './nvml/forked.ts';
+import { lockStateDir } from './state-lock.ts';
 
 const name = 'xidrill-agent';
 const { config, log, address, gate, tls } = serverProgram(name, {
@@ -64,6 +66,10 @@ const { config, log, address, gate, tls } = serverProgram(name, {
 
 try {
   const clock = createRealClock();
+  const engineProcesses = createEngineProcesses();
+  const isLocked = lockStateDir(config['state-dir']);
+  // Before anything that may fail: an engine that an earlier agent paused must not stay so.
+  const held = await openHeld({ stateDir: config['state-dir'], engineProcesses, log });
   const app = createAgent({
     node: config.node,
     agentVersion: version,
@@ -77,7 +83,8 @@ try {
     clock,
     log,
     hostFiles: createHostFiles({ root: config['host-root'] }),
-    engineProcesses: createEngineProcesses(),
+    held,
+    engineProcesses,
     kernelLog: createDeviceKernelLog({ path: config['kernel-log'] }),
     nvml: createForkedNvml({ libraryPath: config.nvml, clock, log, ...bundledChild() }),
     dcgm: createDcgm({
@@ -87,6 +94,8 @@ try {
       log,
     }),
   });
+  // By now the journal has made it, where that was possible.
+  if (!isLocked) lockStateDir(config['state-dir']);
   onStop((signal) => {
     log.info({ signal }, 'agent stops');
     void app.close().then(() => process.exit(0));

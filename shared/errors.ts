@@ -258,6 +258,19 @@ export const reasons = {
     title: 'This agent keeps no more orders running',
     ...passing,
   },
+  order_forgotten: {
+    code: 'aborted',
+    title: 'The order was carried out before, and its receipt has been removed',
+    ...notProven,
+    cause: 'injection-not-proven',
+  },
+  receipt_damaged: {
+    code: 'aborted',
+    title: 'The receipt of this order cannot be read',
+    ...notProven,
+    cause: 'injection-not-proven',
+  },
+  state_dir_busy: { code: 'failed_precondition', title: 'Another agent uses the state directory', ...unfit },
   journal_unwritable: { code: 'unavailable', title: 'The journal cannot be written', ...unfit },
   nothing_to_stop: {
     code: 'failed_precondition',

@@ -2,6 +2,7 @@ import type { RecipeStep } from '../../shared/dcgm-fields/recipe.ts';
 import type { Refusal } from '../../shared/errors.ts';
 import type { Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
 import type { ProcessIdentity } from '../engine-process/port.ts';
+import type { Recovered } from './recovery.ts';
 
 /** One part of an order. `prepare` may refuse and has no effect. */
 export type Channel = {
@@ -37,7 +38,7 @@ export type SustainPlan = {
   /** What has to be taken back at the end, also by the next process of the agent. */
   readonly recovery?: Recovery;
   /** Takes it back at the end and reports what was done; never throws. */
-  end?(): Promise<string>;
+  end?(): Promise<Recovered>;
 };
 
 /** Enough to take something back after this process has died: it is on disk before the first effect. */
@@ -51,6 +52,9 @@ export type Recovery =
       readonly field: number;
       readonly undo: readonly RecipeStep[];
     };
+
+/** What has to be taken back, and which part of its order has left it. */
+export type PartRecovery = Recovery & { readonly part: number };
 
 /** The entry of a part that was not written, or not proven. */
 export function negative(

@@ -2,8 +2,8 @@ import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Receipt, Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
-import { type Channel, dueAfter, negative, type Prepared } from './channel.ts';
-import type { JournalLine } from './journal.ts';
+import { type Channel, dueAfter, negative, type PartRecovery, type Prepared } from './channel.ts';
+import type { JournalLine } from './journal-line.ts';
 import type { InjectionMetrics } from './metrics.ts';
 import { type Cut, sustainPart } from './sustained-part.ts';
 
@@ -26,6 +26,8 @@ export type LiveOrder = {
   readonly begun: Promise<void>;
   /** The last receipt. */
   readonly ended: Promise<Receipt>;
+  /** Once it has ended: whether everything was taken back that has to be. */
+  isReleased(): boolean;
   /** Ends it before its time; what was written is taken back where that is possible. */
   cut(why: Cut): void;
 };
@@ -60,6 +62,10 @@ export function startLiveOrder(options: {
   const begun = Promise.withResolvers<void>();
   let cut: Cut | undefined;
   let savedMs = acceptedMs;
+  let isReleased = true;
+  const notTakenBack = () => {
+    isReleased = false;
+  };
 
   function receipt(): Receipt {
     return { ...accepted, surfaces: entries.filter((entry) => entry !== undefined) };
@@ -129,8 +135,9 @@ export function startLiveOrder(options: {
       const refusal = countFailure(surface, thrown);
       metrics.count(surface, 'failed');
       // Part of it may have been written all the same.
-      const note = await sustain?.end?.();
-      const notes = note === undefined ? [] : [note];
+      const end = await sustain?.end?.();
+      if (end?.isDone === false) notTakenBack();
+      const notes = end === undefined ? [] : [end.note];
       entries[index] = { ...negative(channel, 'failed', refusal), at: isoFromMillis(begunMs), notes };
     } finally {
       stop();
@@ -146,7 +153,8 @@ export function startLiveOrder(options: {
       if (clock.now() - savedMs >= checkpointMs) checkpoint();
     };
     const refusalFrom = (thrown: unknown) => countFailure(part.entry.surface, thrown);
-    going.push(sustainPart({ ...part, clock, signal: abort.signal, cut: () => cut, record, refusalFrom }));
+    const order = { clock, signal: abort.signal, cut: () => cut, record, notTakenBack, refusalFrom };
+    going.push(sustainPart({ ...part, ...order }));
   }
 
   function countFailure(surface: Surface, thrown: unknown): Refusal {
@@ -166,6 +174,7 @@ export function startLiveOrder(options: {
     receipt,
     begun: begun.promise,
     ended,
+    isReleased: () => isReleased,
     cut(why) {
       cut ??= why;
       abort.abort(cutOff(accepted.orderId, why));
@@ -189,12 +198,13 @@ function journalLine(
       ? [{ part, surface: channel.surface, afterMs: channel.afterMs, undo: channel.undo }]
       : [],
   );
-  const recovery = parts.flatMap(({ prepared }, part) => {
+  return { ...receipt, remaining };
+}
+
+/** What has to be taken back at the end of an order, by its part. */
+export function recoveryOf(parts: readonly PlannedPart[]): readonly PartRecovery[] {
+  return parts.flatMap(({ prepared }, part) => {
     const recovery = prepared?.sustain?.recovery;
-    const ended = entries[part]?.sustained?.ended;
-    return recovery === undefined || ended !== undefined || entries[part]?.outcome === 'failed'
-      ? []
-      : [{ part, ...recovery }];
+    return recovery === undefined ? [] : [{ part, ...recovery }];
   });
-  return { ...receipt, remaining, recovery };
 }

@@ -5,8 +5,10 @@ import type { Log } from '../../shared/log.ts';
 import { assertArmed } from '../../shared/orders/armed.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import { type Channel, negative } from './channel.ts';
-import type { Journal, JournalLine } from './journal.ts';
-import { firstLine, type LiveOrder, type PlannedPart, startLiveOrder } from './live-order.ts';
+import type { Held } from './held.ts';
+import type { Journal } from './journal.ts';
+import type { JournalLine } from './journal-line.ts';
+import { firstLine, type LiveOrder, type PlannedPart, recoveryOf, startLiveOrder } from './live-order.ts';
 import type { InjectionMetrics } from './metrics.ts';
 import { brief, conclude, interruptedReceipt, isSustained, noted, nothingToStop } from './receipts.ts';
 import type { Recover } from './recovery.ts';
@@ -44,6 +46,7 @@ type OrdersOptions = {
   readonly node: string;
   readonly armed: boolean;
   readonly journal: Journal;
+  readonly held: Held;
   readonly clock: Clock;
   readonly newId: () => string;
   readonly metrics: InjectionMetrics;
@@ -53,7 +56,7 @@ type OrdersOptions = {
 
 /** At most once per id, whatever dies in between: the journal is written before the first effect. */
 export function createOrders(options: OrdersOptions): Orders {
-  const { journal, clock, log, metrics } = options;
+  const { journal, held, clock, log, metrics } = options;
   // Ended orders that the journal did not take: their receipts are answered from memory, as long as this process runs.
   const unsaved = new Map<string, Receipt>();
   // Until they are answered.
@@ -113,14 +116,17 @@ export function createOrders(options: OrdersOptions): Orders {
     );
     if (goesOn) takePlace(request.orderId);
     try {
-      journal.begin(firstLine(accepted, parts));
+      record(firstLine(accepted, parts), recoveryOf(parts));
     } catch (thrown) {
       leavePlace(request.orderId);
       throw thrown;
     }
     const order = startLiveOrder({ accepted, parts, clock, metrics, log, save });
     live.set(request.orderId, order);
-    const ended = order.ended.then(finish, (thrown) => fail(accepted, thrown));
+    const ended = order.ended.then(
+      (receipt) => finish(receipt),
+      (thrown) => fail(accepted, thrown),
+    );
     if (!goesOn) return conclude(await ended);
     await order.begun;
     // A part that failed at once leaves nothing that goes on.
@@ -128,8 +134,21 @@ export function createOrders(options: OrdersOptions): Orders {
     return conclude(isOver ? await ended : order.receipt());
   }
 
-  function finish(receipt: Receipt): Receipt {
+  /** Before the first effect: what has to be taken back, then the order itself. */
+  function record(line: JournalLine, recovery: ReturnType<typeof recoveryOf>): void {
+    if (recovery.length > 0) held.hold(line.orderId, recovery);
+    try {
+      journal.begin(line);
+    } catch (thrown) {
+      if (recovery.length > 0) held.release(line.orderId);
+      throw thrown;
+    }
+    for (const earlier of unsaved.values()) save(earlier);
+  }
+
+  function finish(receipt: Receipt, isReleased = live.get(receipt.orderId)?.isReleased()): Receipt {
     save(receipt);
+    if (isReleased === true) held.release(receipt.orderId);
     live.delete(receipt.orderId);
     leavePlace(receipt.orderId);
     const facts = { orderId: receipt.orderId, method: receipt.method, surfaces: receipt.surfaces.map(brief) };
@@ -141,7 +160,7 @@ export function createOrders(options: OrdersOptions): Orders {
   function fail(accepted: Receipt, thrown: unknown): Receipt {
     log.error({ err: thrown, orderId: accepted.orderId }, 'an order ended by a defect');
     const known = live.get(accepted.orderId)?.receipt() ?? accepted;
-    return finish({ ...interruptedReceipt(known, isoFromMillis(clock.now())) });
+    return finish({ ...interruptedReceipt(known, isoFromMillis(clock.now())) }, false);
   }
 
   function takePlace(orderId: string): void {
@@ -169,6 +188,7 @@ export function createOrders(options: OrdersOptions): Orders {
   function save(line: JournalLine): void {
     try {
       journal.write(line);
+      unsaved.delete(line.orderId);
     } catch (thrown) {
       if (line.state !== 'running') unsaved.set(line.orderId, line);
       log.error({ err: thrown, orderId: line.orderId }, 'the receipt could not be written down');
@@ -196,17 +216,32 @@ export function createOrders(options: OrdersOptions): Orders {
   }
 
   async function recover(): Promise<void> {
-    for (const { recovery = [], remaining: _, ...left } of journal.unfinished) {
-      let receipt: Receipt = left;
+    for (const { orderId, recovery, done } of held.left) {
+      const notes = new Map<number, string>();
+      let isReleased = true;
       for (const { part, ...one } of recovery) {
-        const note = `after the restart of the agent: ${await options.recover(one)}`;
-        log.warn({ orderId: left.orderId, note }, 'taken back what an interrupted order had left');
-        receipt = {
-          ...receipt,
-          surfaces: receipt.surfaces.map((entry, at) => (at === part ? noted(entry, note) : entry)),
-        };
+        const { note, isDone } = done.get(part) ?? (await options.recover(one));
+        log.warn({ orderId, note }, 'taken back what an interrupted order had left');
+        notes.set(part, `after the restart of the agent: ${note}`);
+        isReleased &&= isDone;
       }
-      save(receipt);
+      annotate(orderId, notes);
+      if (isReleased) held.release(orderId);
+    }
+  }
+
+  /** What was taken back stands in the receipt as well, where that can still be read. */
+  function annotate(orderId: string, notes: ReadonlyMap<number, string>): void {
+    try {
+      const receipt = journal.read(orderId);
+      if (receipt === undefined) return;
+      const surfaces = receipt.surfaces.map((entry, part) => {
+        const note = notes.get(part);
+        return note === undefined ? entry : noted(entry, note);
+      });
+      save({ ...receipt, surfaces });
+    } catch (thrown) {
+      log.error({ err: thrown, orderId }, 'what was taken back does not stand in the receipt');
     }
   }
 

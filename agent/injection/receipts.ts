@@ -1,7 +1,7 @@
 import { isReason, Refusal } from '../../shared/errors.ts';
 import type { Receipt, SurfaceResult } from '../../shared/schemas/receipt.ts';
 import { negative } from './channel.ts';
-import type { JournalLine, RemainingPart } from './journal.ts';
+import type { JournalLine, RemainingPart } from './journal-line.ts';
 
 /** Whether a sustained part of the order is still active. */
 export function isSustained({ surfaces }: Receipt): boolean {

@@ -4,23 +4,22 @@ import type { Dcgm } from '../dcgm/client.ts';
 import type { EngineProcesses } from '../engine-process/port.ts';
 import type { Recovery } from './channel.ts';
 
-/**
- * Takes one thing back and reports what was done; never throws. `engine` saves the search for it where it is known.
- */
-export type Recover = (recovery: Recovery, engine?: HostEngineFacts) => Promise<string>;
+/** What became of an attempt to take something back. */
+export type Recovered = {
+  /** For the receipt: what was done, or why not and what to do by hand. */
+  readonly note: string;
+  /** False: it is still there. */
+  readonly isDone: boolean;
+};
 
-/** Takes back what an order has left, now or after a restart; answers with what was done, and never throws. */
+/** Takes one thing back; never throws. `engine` saves the search for it where it is known. */
+export type Recover = (recovery: Recovery, engine?: HostEngineFacts) => Promise<Recovered>;
+
+/** Takes back what an order has left, now or after a restart. */
 export function createRecover(parts: {
   readonly dcgm: Pick<Dcgm, 'list' | 'endHold'>;
   readonly engineProcesses: EngineProcesses;
 }): Recover {
-  async function resume({ pid, startTime }: Extract<Recovery, { kind: 'process' }>): Promise<string> {
-    const found = await parts.engineProcesses.resume({ pid, startTime });
-    return found === undefined
-      ? `process ${pid} had ended, so there was nothing to continue`
-      : `process ${pid} was continued and is in state ${found.state}`;
-  }
-
   async function endHold(
     { pid, ...hold }: Extract<Recovery, { kind: 'hold' }>,
     known: HostEngineFacts | undefined,
@@ -31,12 +30,31 @@ export function createRecover(parts: {
   }
 
   return async (recovery, engine) => {
-    try {
-      return await (recovery.kind === 'process' ? resume(recovery) : endHold(recovery, engine));
-    } catch (thrown) {
-      return `COULD NOT BE TAKEN BACK: ${messageFromUnknown(thrown)}; ${byHand(recovery)}`;
-    }
+    if (recovery.kind === 'process') return recoverProcess(parts.engineProcesses, recovery);
+    return attempt(() => endHold(recovery, engine), byHand(recovery));
   };
+}
+
+/** Continues a process that was paused; never throws. */
+export function recoverProcess(
+  engineProcesses: EngineProcesses,
+  recovery: Extract<Recovery, { kind: 'process' }>,
+): Promise<Recovered> {
+  const { pid, startTime } = recovery;
+  return attempt(async () => {
+    const found = await engineProcesses.resume({ pid, startTime });
+    return found === undefined
+      ? `process ${pid} had ended, so there was nothing to continue`
+      : `process ${pid} was continued and is in state ${found.state}`;
+  }, byHand(recovery));
+}
+
+async function attempt(work: () => Promise<string>, otherwise: string): Promise<Recovered> {
+  try {
+    return { note: await work(), isDone: true };
+  } catch (thrown) {
+    return { note: `COULD NOT BE TAKEN BACK: ${messageFromUnknown(thrown)}; ${otherwise}`, isDone: false };
+  }
 }
 
 function byHand(recovery: Recovery): string {

@@ -19,6 +19,8 @@ type SustainedPart = {
   readonly cut: () => Cut | undefined;
   /** Records the entry as it is now; called after every change. */
   readonly record: (entry: SurfaceResult) => void;
+  /** It could not be taken back at the end. */
+  readonly notTakenBack: () => void;
   /** What went wrong at a refresh. */
   readonly refusalFrom: (thrown: unknown) => Refusal;
 };
@@ -69,12 +71,13 @@ export async function sustainPart(part: SustainedPart): Promise<void> {
     write,
     missed: () => fail(leftOut()),
   });
-  const note = await sustain.end?.();
+  const end = await sustain.end?.();
+  if (end?.isDone === false) part.notTakenBack();
   const ended = how === 'aborted' ? (part.cut() ?? 'stopped') : how;
   sustained = { ...sustained, ended };
   const gaveUp =
     how === 'failed' ? [`ended early: ${mostFailures} refreshes in a row could not be read back`] : [];
-  entry = { ...entry, notes: [...entry.notes, ...gaveUp, ...(note === undefined ? [] : [note])] };
+  entry = { ...entry, notes: [...entry.notes, ...gaveUp, ...(end === undefined ? [] : [end.note])] };
   record();
 }
 

@@ -4,6 +4,7 @@ import { createAgent } from '../../agent/app.ts';
 import { createDcgm } from '../../agent/dcgm/client.ts';
 import { createFakeEngineProcesses } from '../../agent/engine-process/fake.ts';
 import { createFakeHostFiles, type FakeHostFiles } from '../../agent/host-files/fake.ts';
+import { openHeld } from '../../agent/injection/held.ts';
 import { createFakeKernelLog, type FakeKernelLog } from '../../agent/kernel-log/fake.ts';
 import { createFakeNvml } from '../../agent/nvml/fake.ts';
 import type { Clock } from '../../shared/clock.ts';
@@ -90,6 +91,8 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
     return made;
   }
 
+  const stateDir = join(options.stateDir, row.name);
+  const engineProcesses = createFakeEngineProcesses({ engines: () => engines });
   const app: FastifyInstance = createAgent({
     node: row.name,
     agentVersion: version,
@@ -97,14 +100,15 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
     ...(options.tls === undefined ? {} : { tls: options.tls }),
     architecture: row.arch,
     bootId: options.newId(),
-    stateDir: join(options.stateDir, row.name),
+    stateDir,
     newId: options.newId,
     clock,
     log,
     kernelLog,
     nvml: createFakeNvml({ driverVersion: row.gpu?.driver ?? '580.105.08', gpus: gpuFacts(row) }),
     hostFiles,
-    engineProcesses: createFakeEngineProcesses({ engines: () => engines }),
+    held: await openHeld({ stateDir, engineProcesses, log }),
+    engineProcesses,
     dcgm: createDcgm({
       finder: createFakeEngineFinder({ engines: () => engines }),
       dcgmi: createFakeDcgmi({ clock, engines: () => engines }),

@@ -1,11 +1,13 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import type { Test } from 'tap';
 import { createAgent } from '../../agent/app.ts';
 import { createDcgm, type Dcgm } from '../../agent/dcgm/client.ts';
 import { createFakeEngineProcesses } from '../../agent/engine-process/fake.ts';
 import { createFakeHostFiles } from '../../agent/host-files/fake.ts';
+import { openHeld } from '../../agent/injection/held.ts';
 import { createFakeKernelLog } from '../../agent/kernel-log/fake.ts';
 import type { KernelLog } from '../../agent/kernel-log/port.ts';
 import { createFakeNvml } from '../../agent/nvml/fake.ts';
@@ -43,6 +45,9 @@ export type RigOptions = {
   readonly kernelLog?: KernelLog;
   readonly stateDir?: string;
   readonly gate?: Gate;
+  /** The agent's `receipts`, in two members. */
+  readonly keep?: number;
+  readonly pruneEvery?: number;
   readonly log?: Log;
   /** The process of the engine stands still from the start. */
   readonly suspended?: boolean;
@@ -73,6 +78,8 @@ export async function startRig(t: Test, options: RigOptions = {}) {
   if (options.suspended === true) engine.suspend();
   const engines = () => (kind === 'none' ? [] : [engine]);
   const stateDir = options.stateDir ?? temporaryFolder(t);
+  const engineProcesses = createFakeEngineProcesses({ engines });
+  const log = options.log ?? createSilentLog();
   let ids = 0;
   const app = createAgent({
     node: 'n1',
@@ -81,17 +88,21 @@ export async function startRig(t: Test, options: RigOptions = {}) {
     architecture: 'x64',
     bootId: 'boot-1',
     stateDir,
+    ...(options.keep === undefined
+      ? {}
+      : { receipts: { keep: options.keep, pruneEvery: options.pruneEvery ?? 1 } }),
     ...(options.gate === undefined ? {} : { gate: options.gate }),
     newId: () => {
       ids += 1;
       return `made-${ids}`;
     },
     clock,
-    log: options.log ?? createSilentLog(),
+    log,
     kernelLog: options.kernelLog ?? fakeLog,
     nvml,
     hostFiles,
-    engineProcesses: createFakeEngineProcesses({ engines }),
+    held: await openHeld({ stateDir, engineProcesses, log }),
+    engineProcesses,
     dcgm: (options.wrap ?? ((dcgm) => dcgm))(
       createDcgm({
         finder: createFakeEngineFinder({ engines }),
@@ -132,6 +143,13 @@ export async function startRig(t: Test, options: RigOptions = {}) {
     },
     journalFiles: () => readdirSync(join(stateDir, 'orders')).toSorted(),
   };
+}
+
+/** A log whose lines can be read. */
+export function createRecordingLog(): Log & { lines(): readonly string[] } {
+  const lines: string[] = [];
+  const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
+  return Object.assign(log, { lines: () => lines });
 }
 
 /** What was read back on the receipt's first surface. */

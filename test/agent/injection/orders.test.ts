@@ -1,14 +1,14 @@
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
+import { mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { openJournal } from '../../../agent/injection/journal.ts';
+import { type Journal, openJournal } from '../../../agent/injection/journal.ts';
 import { interruptedReceipt } from '../../../agent/injection/receipts.ts';
 import { createFakeKernelLog } from '../../../agent/kernel-log/fake.ts';
 import type { KernelLog } from '../../../agent/kernel-log/port.ts';
+import { createSilentLog } from '../../../shared/log.ts';
 import type { Receipt } from '../../../shared/schemas/receipt.ts';
 import { createManualClock } from '../../manual-clock.ts';
-import { startRig, temporaryFolder } from '../rig.ts';
+import { createRecordingLog, startRig, temporaryFolder } from '../rig.ts';
 
 const order = { orderId: 'o1', text: 'a text' };
 
@@ -23,6 +23,8 @@ const running: Receipt = {
   replayed: false,
   surfaces: [],
 };
+
+const interrupted = (receipt: Receipt) => interruptedReceipt(receipt, '2026-11-23T03:00:00.000Z');
 
 /** A kernel log that takes a record only when it is let. */
 function heldBack() {
@@ -197,8 +199,8 @@ t.test(
     writeFileSync(join(stateDir, 'orders', 'o1.json'), '');
     const rig = await startRig(t, { stateDir });
     t.match(await rig.call('WriteKernelMessage', order), {
-      status: 503,
-      body: { details: { reason: 'journal_unwritable', remedy: /o1\.json/ } },
+      status: 409,
+      body: { details: { reason: 'receipt_damaged', remedy: /damaged\/o1\.json/ } },
     });
     t.equal((await rig.call('WriteKernelMessage', { ...order, orderId: 'o2' })).status, 200);
     t.equal(rig.kernelLog.records().length, 1);
@@ -207,44 +209,120 @@ t.test(
 
 t.test('the journal keeps the newest, at its start and while it runs', async (t) => {
   const stateDir = temporaryFolder(t);
-  const interrupted = (receipt: Receipt) => interruptedReceipt(receipt, '2026-11-23T03:00:00.000Z');
-  const write = (journal: ReturnType<typeof openJournal>, number: number) => {
+  const write = (journal: Journal, number: number) => {
     const orderId = `o${number}`;
     journal.begin({ ...running, orderId });
     journal.write({ ...running, orderId, state: 'ended' });
-    // The age of a file is its time; two of one millisecond have no order.
+    // After a start the age of a file is its time; two of one millisecond have no order.
     utimesSync(join(stateDir, 'orders', `${orderId}.json`), number, number);
   };
-  const kept = (journal: ReturnType<typeof openJournal>, count: number) =>
-    Array.from({ length: count }, (_, number) => number).filter(
-      (number) => journal.read(`o${number}`) !== undefined,
-    );
+  const kept = (journal: Journal, count: number) =>
+    Array.from({ length: count }, (_, number) => number).filter((number) => {
+      try {
+        return journal.read(`o${number}`) !== undefined;
+      } catch (thrown) {
+        t.match(thrown, { reason: 'order_forgotten', message: /was carried out before/ });
+        return false;
+      }
+    });
+  const journal = (options: { keep: number; pruneEvery: number }) =>
+    openJournal({ stateDir, interrupted, log: createSilentLog(), ...options });
 
-  const open = openJournal({ stateDir, interrupted, keep: 100 });
+  const open = journal({ keep: 100, pruneEvery: 5 });
   for (let number = 0; number < 10; number += 1) write(open, number);
   t.equal(kept(open, 10).length, 10);
-  t.same(kept(openJournal({ stateDir, interrupted, keep: 4 }), 10), [6, 7, 8, 9], 'at the start');
+  t.same(kept(journal({ keep: 4, pruneEvery: 5 }), 10), [6, 7, 8, 9], 'at the start');
 
-  const small = openJournal({ stateDir, interrupted, keep: 4, pruneEvery: 5 });
+  const small = journal({ keep: 4, pruneEvery: 5 });
   for (let number = 10; number < 20; number += 1) write(small, number);
-  t.same(kept(small, 20), [15, 16, 17, 18, 19], 'and every few orders');
+  t.same(kept(small, 20), [11, 12, 13, 14, 15, 16, 17, 18, 19], 'and every few orders');
 });
 
-t.test('a folder that cannot be used is said at once', async (t) => {
+t.test('an order that has not ended is not pruned, however many come after it', async (t) => {
+  const rig = await startRig(t, { keep: 4, pruneEvery: 2 });
+  await rig.call('PauseHostEngine', { orderId: 'long', forSeconds: 900 });
+  await rig.call('WriteKernelMessage', { orderId: 'old', text: 'old' });
+  for (let number = 0; number < 20; number += 1)
+    await rig.call('WriteKernelMessage', { orderId: `o${number}`, text: 'a text' });
+  t.match(await rig.call('GetReceipt', { orderId: 'long' }), { status: 200, body: { state: 'running' } });
+  t.ok(rig.journalFiles().includes('long.json'));
+  const records = rig.kernelLog.records().length;
+  for (const method of ['WriteKernelMessage', 'GetReceipt']) {
+    const body = method === 'GetReceipt' ? { orderId: 'old' } : { orderId: 'old', text: 'old' };
+    t.match(await rig.call(method, body), {
+      status: 409,
+      body: { code: 'aborted', details: { reason: 'order_forgotten', remedy: /new order id/ } },
+    });
+  }
+  t.equal(rig.kernelLog.records().length, records, 'nothing is injected a second time');
+  await rig.app.close();
+  const next = await startRig(t, { stateDir: rig.stateDir });
+  t.match(await next.call('WriteKernelMessage', { orderId: 'old', text: 'old' }), {
+    status: 409,
+    body: { details: { reason: 'order_forgotten' } },
+  });
+});
+
+t.test('a folder that cannot be used refuses orders and keeps nothing else from working', async (t) => {
   const folder = temporaryFolder(t);
-  const interrupted = (receipt: Receipt) => receipt;
   writeFileSync(join(folder, 'file'), '');
-  t.throws(() => openJournal({ stateDir: join(folder, 'file'), interrupted }), {
-    name: 'Refusal',
-    reason: 'journal_unwritable',
-  });
-  if (userInfo().uid === 0) return t.pass('root may write anywhere');
-  mkdirSync(join(folder, 'locked', 'orders'), { recursive: true });
-  const locked = join(folder, 'locked', 'orders');
-  chmodSync(locked, 0);
-  t.throws(() => openJournal({ stateDir: join(folder, 'locked'), interrupted }), {
-    name: 'Refusal',
-    reason: 'journal_unwritable',
-  });
-  chmodSync(locked, 0o700);
+  const journal = openJournal({ stateDir: join(folder, 'file'), interrupted, log: createSilentLog() });
+  t.throws(() => journal.begin(running), { name: 'Refusal', reason: 'journal_unwritable' });
+  t.match(journal.unwritable(), { reason: 'journal_unwritable', details: { remedy: /--state-dir/ } });
+});
+
+t.test('damaged receipts are set aside and named, and nothing of them is carried out again', async (t) => {
+  const stateDir = temporaryFolder(t);
+  mkdirSync(join(stateDir, 'orders'));
+  const damages: Readonly<Record<string, string | Buffer>> = {
+    null: 'null\n',
+    state: '{"state":"running"}\n',
+    list: '[]\n',
+    other: `${JSON.stringify({ ...running, orderId: 'o9' })}\n`,
+    entry: `${JSON.stringify({ ...running, orderId: 'entry', surfaces: [null] })}\n`,
+    remaining: `${JSON.stringify({ ...running, orderId: 'remaining', remaining: [{}] })}\n`,
+    bytes: Buffer.from([0, 255, 10, 0]),
+    half: '{"orderId":"half","node"',
+  };
+  for (const [orderId, text] of Object.entries(damages))
+    writeFileSync(join(stateDir, 'orders', `${orderId}.json`), text);
+  mkdirSync(join(stateDir, 'orders', 'folder.json'));
+  const log = createRecordingLog();
+  for (const start of ['first', 'second']) {
+    const rig = await startRig(t, { stateDir, log });
+    for (const orderId of [...Object.keys(damages), 'folder']) {
+      t.match(
+        await rig.call('WriteKernelMessage', { orderId, text: 'a text' }),
+        {
+          status: 409,
+          body: { details: { reason: 'receipt_damaged', file: new RegExp(`/${orderId}.json$`) } },
+        },
+        `${start} start: ${orderId}`,
+      );
+    }
+    t.equal((await rig.call('WriteKernelMessage', { orderId: start, text: 'a text' })).status, 200);
+    await rig.app.close();
+  }
+  for (const orderId of Object.keys(damages))
+    t.ok(
+      log.lines().some((line) => line.includes(`damaged/${orderId}.json`)),
+      `${orderId} is named`,
+    );
+});
+
+t.test('a line that was cut in the middle costs that line and nothing else', async (t) => {
+  const rig = await startRig(t);
+  const { body } = await rig.call('WriteKernelMessage', order);
+  const file = join(rig.stateDir, 'orders', 'o1.json');
+  const whole = readFileSync(file, 'utf8');
+  for (const cut of ['{"orderId":"o1","sta', '\n{"orderId', '\0\0\0']) {
+    writeFileSync(file, `${whole}${cut}`);
+    t.same((await rig.call('GetReceipt', { orderId: 'o1' })).body, { ...body, replayed: true }, cut);
+    writeFileSync(file, `${whole}${cut}\n${whole.split('\n').at(-2)}\n`);
+    t.same(
+      (await rig.call('GetReceipt', { orderId: 'o1' })).body,
+      { ...body, replayed: true },
+      `${cut} and on`,
+    );
+  }
 });

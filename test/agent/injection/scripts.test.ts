@@ -1,9 +1,9 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { Errors } from 'typebox/value';
 import type { Dcgm } from '../../../agent/dcgm/client.ts';
-import type { JournalLine } from '../../../agent/injection/journal.ts';
+import type { JournalLine } from '../../../agent/injection/journal-line.ts';
 import { refreshUntilEnd } from '../../../agent/injection/refresh.ts';
 import { logFiles } from '../../../shared/schemas/order.ts';
 import { Receipt } from '../../../shared/schemas/receipt.ts';
@@ -233,15 +233,14 @@ t.test('a sample that is held is taken back early, also by the next agent', asyn
     state: 'running',
     surfaces: [{ sustained: { everySeconds: null, until: '2026-11-23T02:29:38.000Z', beats: 1 } }],
   });
-  const journaled = readFileSync(join(rig.stateDir, 'orders', 'o1.json'), 'utf8');
+  const stateDir = temporaryFolder(t);
+  cpSync(rig.stateDir, stateDir, { recursive: true });
   await rig.clock.advance(60_000);
   const [stopped] = (await rig.call('StopInjection', { orderId: 'o1' })).body.surfaces;
   t.match(stopped, { sustained: { beats: 1, ended: 'stopped' } });
   t.match(stopped?.notes.at(-1), 'taken back with 311 = 0 behind the sample of 2026-11-23T02:29:38.000Z');
 
-  const stateDir = temporaryFolder(t);
-  mkdirSync(join(stateDir, 'orders'));
-  writeFileSync(join(stateDir, 'orders', 'o1.json'), journaled);
+  t.same(readdirSync(join(rig.stateDir, 'held')), [], 'nothing is held any more');
   const next = await startRig(t, { stateDir });
   await next.clock.advance(0);
   const left = await receiptOf(next, 'o1');
@@ -352,12 +351,15 @@ t.test('an agent that was killed: what is left is taken back, what is not known 
     replayed: false,
     surfaces: [],
     remaining: [{ part: 0, surface: 'host-engine', afterMs: 0, undo: 'continues' }],
-    recovery: [{ part: 0, kind: 'process', pid: 100, startTime: '100' }],
   };
-  const write = (line: JournalLine) =>
+  mkdirSync(join(stateDir, 'held'));
+  const write = (line: JournalLine, startTime = '100') => {
+    const held = [{ part: 0, kind: 'process', pid: 100, startTime }];
     writeFileSync(join(stateDir, 'orders', `${line.orderId}.json`), `${JSON.stringify(line)}\n`);
+    writeFileSync(join(stateDir, 'held', `${line.orderId}.json`), JSON.stringify(held));
+  };
   write(left);
-  write({ ...left, orderId: 'o2', recovery: [{ part: 0, kind: 'process', pid: 100, startTime: '7' }] });
+  write({ ...left, orderId: 'o2' }, '7');
   // The process before this one died before it had taken everything back.
   write({ ...left, orderId: 'o3', state: 'interrupted' });
   const rig = await startRig(t, { stateDir, suspended: true });
@@ -382,10 +384,7 @@ t.test('an agent that was killed: what is left is taken back, what is not known 
     [{ notes: [/had ended/] }],
     'another process with its number',
   );
-  const lines = readFileSync(join(stateDir, 'orders', 'o3.json'), 'utf8')
-    .trim()
-    .split('\n');
-  t.notOk(JSON.parse(lines.at(-1) ?? '').recovery, 'it is done once');
+  t.same(readdirSync(join(stateDir, 'held')), [], 'it is done once');
 });
 
 t.test(

@@ -59,6 +59,9 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['order_interrupted', 'injection-not-proven', 'never'],
   ['order_stopped', 'injection-interrupted', 'injection-interrupted'],
   ['too_many_running', 'injection-refused', 'never'],
+  // It was carried out, or may have been; nothing shows with which effect.
+  ['order_forgotten', 'injection-not-proven', 'never'],
+  ['receipt_damaged', 'injection-not-proven', 'never'],
   ['journal_unwritable', 'injection-refused', 'never'],
   ['nothing_to_stop', 'injection-refused', 'never'],
   // Of the way to the agent.
@@ -67,9 +70,10 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['agent_unreachable', 'agent-unreachable', 'never'],
 ];
 
-/** Reasons of the coordinator itself and of the tools that make images: an order never ends with them. */
+/** Reasons of the coordinator itself, of a start that fails, and of the tools that make images: an order never ends with them. */
 const coordinatorSide: readonly Reason[] = [
   'tls_unusable',
+  'state_dir_busy',
   'folder_not_empty',
   'package_missing',
   'cluster_unreachable',
