@@ -1,8 +1,10 @@
 import { Refusal } from '../../shared/errors.ts';
+import { scriptOf } from '../../shared/orders/script.ts';
 import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
 import type { MethodCall } from '../../shared/schemas/order.ts';
-import type { ChannelReaction, ReactsOn } from './channels/channel.ts';
+import { anyGpu, type ChannelReaction, type ReactsOn } from './channels/channel.ts';
 import { channelOf } from './channels.ts';
+import { type Latched, latchedBy } from './latched.ts';
 import type { Parameters } from './parameters.ts';
 import type { Channel } from './row.ts';
 
@@ -18,6 +20,21 @@ export function reactionsToOrder(order: MethodCall, on: ReactsOn): readonly Chan
     return channelOf(channel)
       .reactions({ channel, parameters, gpu: undefined, marker: '' }, on)
       .filter(({ surface }) => written.includes(surface));
+  } catch (thrown) {
+    if (thrown instanceof Refusal) return [];
+    throw thrown;
+  }
+}
+
+/**
+ * What stays on the node after an order, and what ends it. The address of the GPU does not matter to it. An order that no
+ * agent takes leaves nothing.
+ */
+export function latchedByOrder(order: MethodCall, on: ReactsOn): readonly Latched[] {
+  const reactions = reactionsToOrder(order, on).map(({ reaction }) => reaction);
+  const { nma, engineVersion = nma.engineVersion, gpuName } = on;
+  try {
+    return latchedBy(reactions, scriptOf(order, { gpu: anyGpu }), { engineVersion, gpuName });
   } catch (thrown) {
     if (thrown instanceof Refusal) return [];
     throw thrown;

@@ -71,7 +71,7 @@ function intro(versions: readonly NmaVersion[]): string {
     `* **A healthy cluster shows** what the EKS Node Monitoring Agent does with the default parameters, in versions ${oldest?.version} to ${newest?.version}, each with the DCGM host engine that its chart installs (${engines(versions)}). The first reaction is the one that a drill expects; *then* stand those that follow it. \`GET /api/v1/faults/NAME?node=NODE\` says it for one node as it is.`,
     `* **condition** means status False, **event** a Warning on the node whose message starts with the reason; both of ${gpuConditionType} unless another type is named.`,
     '* **Within** is counted in seconds from the order; where a check of the agent every five minutes has to see the value, it is sustained for that long.',
-    '* **Documented repair** is what AWS documents for managed node groups with auto repair, and after how many minutes; Auto Mode and Karpenter always replace, and look at conditions only. A condition stays False until the monitoring agent restarts.',
+    '* **Documented repair** is what AWS documents for managed node groups with auto repair, and after how many minutes; where reasons differ, the one that stands when the wait is over decides. Auto Mode and Karpenter look at conditions only: Auto Mode replaces, and Karpenter goes by its version (`GET /api/v1/nodes/NODE/preflight`). A condition stays False until the monitoring agent restarts.',
   ].join('\n');
 }
 
@@ -120,10 +120,13 @@ function shownText({ kind, type, reason }: ShownReaction): string {
   return `${kind}${type === gpuConditionType ? '' : ` ${type}`} ${code(reason)}`;
 }
 
-/** Of the newest version: the documentation goes by the reason, whichever version wrote it. */
+/** Of the newest version, over all of its reactions: a check minutes later may give the condition another reason. */
 function repairOf(reactions: Reactions): string {
-  const [newest] = reactions.at(-1)?.shows ?? [];
-  return newest === undefined ? '–' : repairText(newest.repair);
+  const shows = reactions.at(-1)?.shows ?? [];
+  const conditions = shows.filter(({ kind }) => kind === 'condition');
+  const texts = new Set(conditions.map(({ repair }) => repairText(repair)));
+  if (texts.size < 2) return [...texts][0] ?? (shows.length === 0 ? '–' : 'none');
+  return conditions.map(({ reason, repair }) => `${repairText(repair)} for ${code(reason)}`).join(', ');
 }
 
 function repairText({ action, afterSeconds }: DocumentedRepair): string {

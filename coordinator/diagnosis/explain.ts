@@ -4,6 +4,7 @@ import type { Evidence, Explanation } from '../store/explanation.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
 import { expectedType, gapsOf, hasReacted, injectedOn, seenInjection } from './drill.ts';
 import { renderPod, seen, seenCondition } from './evidence.ts';
+import { remedyAfter } from './left-behind.ts';
 import { conditionOf } from './liveness.ts';
 import type { Cause, Judgement, Rule } from './rule.ts';
 import { rules as allRules } from './rules.ts';
@@ -94,10 +95,7 @@ export function explainPass(
       seen(facts, what.source, what.text),
       ...(condition === undefined ? [] : [seenCondition(facts, condition)]),
     ],
-    remedy:
-      condition === undefined
-        ? 'Nothing to do: an event leaves nothing on the node.'
-        : `Restore the node, or let it be repaired: ${condition.type} stays False until NMA restarts.`,
+    remedy: remedyAfter(facts),
     refuted: [],
     // What would explain a silence is no finding where there was none.
     alsoFound: causesOf(judgeAll(withReaction(facts, what), rules))

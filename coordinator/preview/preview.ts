@@ -1,5 +1,6 @@
 import { causeOf } from '../../shared/errors.ts';
 import { gpuNamed } from '../../shared/orders/call.ts';
+import { latchedBy } from '../catalogue/latched.ts';
 import {
   type Diagnosis,
   isAboutReaction,
@@ -14,7 +15,7 @@ import { forecastRepair } from '../repair/forecast.ts';
 import type { RepairForecast } from '../repair/schema.ts';
 import type { DrillFacts, Facts } from '../view/facts.ts';
 import { confidenceOf } from './confidence.ts';
-import { latchedBy, plannedReactions } from './reactions.ts';
+import { plannedReactions } from './reactions.ts';
 import { refusalsOf } from './refusals.ts';
 import type { Confidence, PlannedRefusal, PlanPreview } from './schema.ts';
 import { partsOf, plannedWrites } from './writes.ts';
@@ -55,6 +56,9 @@ export function previewPlan(input: PlanInput): PlanPreview {
   const parts = partsOf(order, writing);
   const about = { ...place, node, row, order, parts, expectation, target: context };
   const reactions = plannedReactions(reacting, parts, order);
+  const shown = reacting
+    .filter(({ surface }) => parts.some((part) => part.surface === surface))
+    .map(({ reaction }) => reaction);
   return {
     node,
     order,
@@ -63,7 +67,7 @@ export function previewPlan(input: PlanInput): PlanPreview {
     expectation,
     chain,
     reactions,
-    latched: latchedBy(reactions, parts, writing),
+    latched: [...latchedBy(shown, parts, writing)],
     refusals: refusalsOf({ ...about, selector, isGpuNamed: spec.target?.gpu !== undefined }),
     confidence: confidenceOf(about),
     risk: row.risk,

@@ -84,4 +84,4 @@ export function soundCall(method: OrderMethod, body: Parameters): MethodCall {
 }
 
 /** Stands for the GPU that only the agent knows: every address and every UUID is as long. */
-const anyGpu = { pci: parsePci('0000:00:00.0'), uuid: 'GPU-00000000-0000-0000-0000-000000000000' };
+export const anyGpu = { pci: parsePci('0000:00:00.0'), uuid: 'GPU-00000000-0000-0000-0000-000000000000' };

@@ -11,6 +11,7 @@ import { Explanation } from '../../../coordinator/store/explanation.ts';
 import { type Reason, Refusal } from '../../../shared/errors.ts';
 import {
   before,
+  type Change,
   dcgmResult,
   entry,
   facts,
@@ -179,8 +180,59 @@ t.test('a pass says what was seen, and what is broken besides', async (t) => {
     },
   );
   t.match(event.summary, /after 12 s: SoftLockup/);
-  t.match(event.remedy, /Nothing to do/);
+  t.match(
+    event.remedy,
+    /^Nothing to restore; what stays\. The records in the ring of the kernel log: until the next reboot\.$/,
+  );
   t.same(event.alsoFound, []);
+});
+
+t.test('N1: the remedy is that of all reactions and of what stays', async (t) => {
+  const remedyOf = (parameters: object, kind: 'event' | 'condition', reason: string, change: Change = {}) =>
+    explainPass(
+      facts({
+        ...change,
+        drill: planned({
+          parameters: { surfaces: ['dcgm'], ...parameters },
+          expectation: { kind, type: 'AcceleratedHardwareReady', reason, withinSeconds: 60 },
+        }),
+      }),
+      { text: reason, latencySeconds: 2, source: 'events/default/n1.1' },
+    ).remedy;
+  const xid94 = remedyOf({ xid: 94 }, 'event', 'NvidiaXID94Warning');
+  t.notMatch(xid94, /Nothing/);
+  t.match(xid94, /it turns AcceleratedHardwareReady False with DCGMHealthCode101/);
+  t.match(xid94, /Condition AcceleratedHardwareReady False: until the monitoring agent restarts/);
+  const conditions = withCondition('AcceleratedHardwareReady', {
+    status: 'False',
+    reason: 'DCGMHealthCode101',
+  });
+  t.match(
+    remedyOf({ xid: 94 }, 'event', 'NvidiaXID94Warning', { node: { conditions } }),
+    /^Restore the node, or let it be repaired: AcceleratedHardwareReady is False with DCGMHealthCode101/,
+  );
+  t.match(
+    remedyOf({ xid: 79 }, 'condition', 'NvidiaXID79Error'),
+    /stays False until NMA restarts\. Within minutes its reason becomes DCGMHealthCode120/,
+  );
+  const xid31 = remedyOf({ xid: 31 }, 'event', 'NvidiaXID31Warning');
+  t.match(
+    xid31,
+    /Nothing to restore; what stays\. Xid 31 .* reported again every 5 min: until the host engine restarts/,
+  );
+  t.match(
+    remedyOf({ xid: 109 }, 'condition', 'NvidiaXID109Error'),
+    /^Restore the node.* until NMA restarts\.$/,
+  );
+  // An Xid that the engine's health system has no code for is an event and nothing else.
+  t.equal(
+    remedyOf({ xid: 45 }, 'event', 'NvidiaXID45Warning'),
+    'Nothing to do: an event leaves nothing on the node.',
+  );
+  t.match(
+    remedyOf({ xid: 45, surfaces: ['kernel-log', 'dcgm'] }, 'event', 'NvidiaXID45Warning'),
+    /ring of the kernel log: until the next reboot/,
+  );
 });
 
 t.test('a request that is refused before any order', async (t) => {
