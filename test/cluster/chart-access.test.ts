@@ -277,6 +277,8 @@ async function access(helm: Helm): Promise<void> {
       for (let round = 0; !stopping.signal.aborted; round += 1, await sleep(200)) {
         await call('experiments', body);
         await call(`nodes/${node}/preflight`);
+        // A node that the live view does not know is read by its name.
+        await call('nodes/nobody/preflight');
         await call(`experiments/${name}/injections`);
         await call(`experiments/${name}`);
         for (const path of ['experiments', 'nodes', 'faults', 'faults/task-blocked']) await call(path);
