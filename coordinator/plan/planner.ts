@@ -8,7 +8,7 @@ import type { KubeObject } from '../cluster/port.ts';
 import { chainSeconds } from '../drill/chain.ts';
 import type { LinkRow } from '../drill/links.ts';
 import { isConcluded, isEnded } from '../drill/machine.ts';
-import type { InjectionSpec, SkipCode } from '../store/experiment.ts';
+import type { ExperimentSpec, InjectionSpec, SkipCode } from '../store/experiment.ts';
 import { type Experiment, markerOf, orderIdOf, type Store } from '../store/store.ts';
 import type { Collector } from '../view/collect.ts';
 import { hasGpu } from '../view/gpus.ts';
@@ -139,6 +139,7 @@ export function createPlanner(deps: {
         const seconds = await secondsOf(experiment, contextOf(group[0] ?? ''), group);
         longestSeconds = Math.max(longestSeconds, seconds);
       }
+      assertTimeFor(experiment.spec, longestSeconds);
       return { seed, nodes, skipped, longestSeconds };
     },
     async injections(experiment, nodes) {
@@ -225,6 +226,23 @@ export function deadlineMillis(text: string): number {
     value: text,
     allowed: '1s to 24h',
   });
+}
+
+/** A drill that its own deadline cuts off before its links could be judged ends in error whatever happens on the node. */
+function assertTimeFor({ deadline }: Pick<ExperimentSpec, 'deadline'>, neededSeconds: number): void {
+  if (deadline === undefined || deadlineMillis(deadline) >= neededSeconds * 1000) return;
+  const needed = Math.ceil(neededSeconds);
+  throw new Refusal(
+    'deadline_invalid',
+    `deadline: ${deadline} is shorter than the ${needed} s that this drill may have to wait for its links`,
+    {
+      field: 'deadline',
+      value: deadline,
+      allowed: `${needed}s to 24h`,
+      neededSeconds: needed,
+      remedy: `set deadline to ${needed}s or more, or leave it out; a shorter expectation.within or for needs less`,
+    },
+  );
 }
 
 function candidateFrom(node: KubeObject, busy: ReadonlyMap<string, string>): Candidate {

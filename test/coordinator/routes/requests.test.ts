@@ -65,6 +65,12 @@ t.test('one cluster, every kind of request', async (t) => {
       ['bad address', xid({ xid: 79 }, { gpu: { pci: 'there' } }), 'gpu_address_malformed', 'target.gpu.pci'],
       ['bad deadline', { fault, deadline: 'soon' }, 'malformed_request', 'deadline'],
       ['no deadline at all', { fault, deadline: '0s' }, 'deadline_invalid', 'deadline'],
+      [
+        'deadline under the window',
+        { fault, target: only('cpu'), deadline: '60s', expectation: { within: '420s' } },
+        'deadline_invalid',
+        'deadline',
+      ],
       ['endless deadline', { fault, deadline: '99999999999999h' }, 'deadline_invalid', 'deadline'],
       ['bad wait', { fault, expectation: { within: 'a while' } }, 'malformed_request', 'expectation.within'],
       ['long wait', { fault, expectation: { within: '2h' } }, 'expectation_invalid', 'expectation.within'],
@@ -164,6 +170,10 @@ t.test('one cluster, every kind of request', async (t) => {
       [{ fault, deadline: 'soon' }, /^deadline must be a duration, as in Go \(90s, 1m30s\)/],
       [{ fault, target: { value: 0 } }, /^target\.value must be 1 or more$/],
       [{}, /^fault is missing$/],
+      [
+        { fault, target: only('cpu'), deadline: '1m', expectation: { within: '420s' } },
+        /^deadline: 1m is shorter than the 420 s that this drill may have to wait/,
+      ],
     ];
     for (const [body, detail] of patterned) t.match((await post(body)).body, { detail });
     const answers = await Promise.all(rows.map(([, body]) => post(body)));

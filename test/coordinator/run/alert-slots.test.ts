@@ -64,7 +64,7 @@ t.test('the host engine takes one alert of a kind in a while', async (t) => {
 
   await t.test('a slot that is taken until after the deadline', async (t) => {
     t.match(await rest.drill(occupy('due', 600)), { verdict: 'pass' });
-    const answer = await rest.drill(xid('due', 109, { deadline: '30s' }));
+    const answer = await rest.drill(xid('due', 109, { expectation: { within: '30s' }, deadline: '30s' }));
     t.match(answer, {
       verdict: 'error',
       explanation: {

@@ -130,7 +130,7 @@ t.test('aborts and deadlines', async (t) => {
   });
 
   await t.test('a deadline that passes', async (t) => {
-    await create('due', { ...endless, deadline: '20s' });
+    await create('due', { expectation: { message: 'never', within: '20s' }, deadline: '20s' });
     const answer = await rest.ended('due');
     t.match(answer, {
       phase: 'Completed',

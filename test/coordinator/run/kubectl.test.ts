@@ -76,6 +76,12 @@ t.test('experiments that kubectl applies', async (t) => {
       ['bad-value', { fault, target: { mode: 'fixed' } }, 'target-invalid', /target\.value/],
       ['bad-node', { fault, target: only('nobody') }, 'node-unknown', /target\.selector\.names/],
       ['bad-deadline', { fault, deadline: '0s' }, 'deadline-invalid', /deadline/],
+      [
+        'short-deadline',
+        { fault, deadline: '9s', expectation: { within: '10s' } },
+        'deadline-invalid',
+        /10 s/,
+      ],
       ['bad-wait', { fault, expectation: { within: '9h' } }, 'expectation-invalid', /expectation\.within/],
       ['not-allowed', { fault, target: only('shy') }, 'no-target', /not opted in/],
       [

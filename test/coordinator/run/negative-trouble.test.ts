@@ -109,7 +109,15 @@ t.test('negative drills in a cluster that is not quiet', async (t) => {
   });
 
   await t.test('a deadline that passes; a reaction that is there by then counts', async (t) => {
-    await begin('due', { ...none({ for: '30m' }), deadline: '60s' });
+    const watched = none({ for: '10m' });
+    const asked = { fault: { name: 'conntrack-full' }, target: only('due'), ...watched, deadline: '10m' };
+    const { body } = await rest.ask<{ neededSeconds: number }>('POST', '/api/v1/experiments', asked);
+    // The least that is accepted. It passes during the watch, as the API server takes no Injection for a while before.
+    apiServer.faults.failNext({ code: 503, verb: 'create', resource: 'injections', count: 1_000_000 });
+    await begin('due', { ...watched, deadline: `${body.neededSeconds}s` });
+    const enough = rig.clock.now() + (body.neededSeconds - 480) * 1000;
+    await until(t, 'time has passed', async () => rig.clock.now() > enough);
+    apiServer.faults.clear();
     await reaches(t, 'due', 'Verifying');
     await rig.node('due').stopNma();
     t.ok(apiServer.faults.muteWatches('nodes') > 0);

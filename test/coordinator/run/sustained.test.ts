@@ -159,7 +159,7 @@ t.test('an injection that lasts is ended with its drill', async (t) => {
   });
 
   await t.test('when the deadline passed', async (t) => {
-    t.match(await rest.drill(body('due', { ...long, deadline: '20s' })), {
+    t.match(await rest.drill(body('due', { ...never, deadline: '30s' })), {
       verdict: 'error',
       explanation: { code: 'deadline-passed' },
     });
@@ -177,7 +177,7 @@ t.test('an injection that lasts is ended with its drill', async (t) => {
   await t.test('by the coordinator that goes on from a dead one', async (t) => {
     const options = await place('restart');
     const first = await startCoordinator(t, rig, { ...options, identity: 'first' });
-    await first.rest.create({ ...body('restart', long), deadline: '10m' });
+    await first.rest.create({ ...body('restart', long), deadline: '31m' });
     await until(
       t,
       'it waits',

@@ -124,7 +124,7 @@ t.test('an API server that disappoints', async (t) => {
       name: 'late',
       fault: { name: 'conntrack-full' },
       target: only('late'),
-      expectation: { within: '30m' },
+      expectation: { within: '60s' },
       deadline: '60s',
     });
     await until(t, 'it waits', async () => (await rest.injections('late'))[0]?.status?.phase === 'Verifying');

@@ -237,7 +237,9 @@ t.test('a name in an address is a name', async (t) => {
       { code: 'malformed_request', detail: /^path parameter name must be / },
       path,
     );
-  t.match((await app.inject('/api/v1/faults/xid?node=..')).json(), { detail: /^querystring\.node / });
+  t.match((await app.inject('/api/v1/faults/xid?node=..')).json(), {
+    detail: /^query parameter node must be /,
+  });
 });
 
 t.test('a token may be as long as Node lets a header be', async (t) => {
