@@ -54,7 +54,7 @@ export function startLiveOrder(options: {
   /** Writes a line down; never throws. */
   readonly save: (line: JournalLine) => void;
 }): LiveOrder {
-  const { accepted, parts, clock, metrics, log } = options;
+  const { accepted, parts, clock, metrics } = options;
   const acceptedMs = Date.parse(accepted.acceptedAt);
   const abort = new AbortController();
   const entries: (SurfaceResult | undefined)[] = parts.map(({ refused }) => refused);
@@ -132,7 +132,7 @@ export function startLiveOrder(options: {
       entries[index] = entry;
       if (sustain !== undefined) sustainFrom(index, { prepared, sustain, entry, startMs: startedAt });
     } catch (thrown) {
-      const refusal = countFailure(surface, thrown);
+      const refusal = countFailure(options, surface, thrown);
       metrics.count(surface, 'failed');
       // Part of it may have been written all the same.
       const end = await sustain?.end?.();
@@ -152,18 +152,9 @@ export function startLiveOrder(options: {
       entries[index] = entry;
       if (clock.now() - savedMs >= checkpointMs) checkpoint();
     };
-    const refusalFrom = (thrown: unknown) => countFailure(part.entry.surface, thrown);
+    const refusalFrom = (thrown: unknown) => countFailure(options, part.entry.surface, thrown);
     const order = { clock, signal: abort.signal, cut: () => cut, record, notTakenBack, refusalFrom };
     going.push(sustainPart({ ...part, ...order }));
-  }
-
-  function countFailure(surface: Surface, thrown: unknown): Refusal {
-    const refusal = refusalFromUnknown(thrown);
-    if (refusal.reason === 'internal') log.error({ err: thrown, surface }, 'injection failed');
-    if (refusal.reason === 'read_back_failed' || refusal.reason === 'injection_not_visible') {
-      metrics.readBackFailed(surface);
-    }
-    return refusal;
   }
 
   const ended = run();
@@ -180,6 +171,20 @@ export function startLiveOrder(options: {
       abort.abort(cutOff(accepted.orderId, why));
     },
   };
+}
+
+/** Logs what is a defect, counts what could not be read back. */
+function countFailure(
+  { metrics, log }: { readonly metrics: InjectionMetrics; readonly log: Log },
+  surface: Surface,
+  thrown: unknown,
+): Refusal {
+  const refusal = refusalFromUnknown(thrown);
+  if (refusal.reason === 'internal') log.error({ err: thrown, surface }, 'injection failed');
+  if (refusal.reason === 'read_back_failed' || refusal.reason === 'injection_not_visible') {
+    metrics.readBackFailed(surface);
+  }
+  return refusal;
 }
 
 function cutOff(orderId: string, cut: Cut | undefined): Refusal {

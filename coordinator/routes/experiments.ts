@@ -53,16 +53,30 @@ export const PlanAnswer = Type.Object(
 
 /** Adds `/api/v1/experiments` and all below it. */
 export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentRouteDeps): void {
-  const { store, feed } = deps;
-  const rule = { resource: 'experiments', namespace: store.namespace };
-  const ofOne = { ...rule, nameFrom: 'name' };
+  const respond = createResponder(deps);
+  registerCreation(app, deps, respond);
+  registerReads(app, deps, respond);
+  registerAbort(app, deps, respond);
+}
 
+type Respond = (
+  reply: FastifyReply,
+  experiment: Experiment,
+  waitSeconds: number | undefined,
+  created: boolean,
+) => Promise<FastifyReply>;
+
+const accessTo = ({ namespace }: Store) => ({ resource: 'experiments', namespace });
+
+const accessToOne = (store: Store) => ({ ...accessTo(store), nameFrom: 'name' });
+
+function createResponder({ store, feed }: ExperimentRouteDeps): Respond {
   async function answer(experiment: Experiment): Promise<ExperimentAnswer> {
     return experimentAnswer(experiment, await store.listInjections(experiment.metadata.name));
   }
 
   /** Holds the answer until the experiment has ended, for as long as the caller prefers to wait. */
-  async function respond(
+  return async function respond(
     reply: FastifyReply,
     experiment: Experiment,
     waitSeconds: number | undefined,
@@ -83,7 +97,13 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
     void reply.header('location', `/api/v1/experiments/${name}`);
     const status = created && !isEnded(latest.status) ? 202 : 200;
     return reply.code(status).send(await answer(latest));
-  }
+  };
+}
+
+/** POST: a dry run shows, everything else creates. */
+function registerCreation(app: FastifyInstance, deps: ExperimentRouteDeps, respond: Respond): void {
+  const { store } = deps;
+  const rule = accessTo(store);
 
   app.post<{ Body: ExperimentRequest; Querystring: { dryRun?: 'All' } }>(
     '/api/v1/experiments',
@@ -156,6 +176,11 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
       return winner;
     }
   }
+}
+
+function registerReads(app: FastifyInstance, { store, feed }: ExperimentRouteDeps, respond: Respond): void {
+  const rule = accessTo(store);
+  const ofOne = accessToOne(store);
 
   app.get(
     '/api/v1/experiments',
@@ -238,6 +263,10 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
         .send(feed.stream(experiment.metadata.name, gone.signal));
     },
   );
+}
+
+function registerAbort(app: FastifyInstance, { store }: ExperimentRouteDeps, respond: Respond): void {
+  const ofOne = accessToOne(store);
 
   app.post<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name/abort',

@@ -87,33 +87,12 @@ export function createCache(deps: {
     return made;
   }
 
-  /** Kept in order of time; of equal stamps the later one is moved by a microsecond (timeseries.c). */
-  function add(entry: Entry, sample: Sample): void {
-    const { samples } = entry;
-    let { stampUs } = sample;
-    // Nearly always the newest; anything else is an injection into the past of another one.
-    let at = samples.length;
-    while (at > 0 && (samples[at - 1]?.stampUs ?? 0) > stampUs) at -= 1;
-    if (samples[at - 1]?.stampUs === stampUs) {
-      stampUs += 1;
-      while (samples[at]?.stampUs === stampUs) {
-        stampUs += 1;
-        at += 1;
-      }
-    }
-    samples.splice(at, 0, { ...sample, stampUs });
-    // Old samples go when a new one comes, not by themselves (measured: still there after 39 s).
-    const oldestUs = (clock.now() - maxAgeOf(entry)) * 1000;
-    const first = samples.findIndex((known) => known.stampUs >= oldestUs || known.stampUs === stampUs);
-    if (first > 0) samples.splice(0, first);
-  }
-
   function poll(entry: Entry, atMs: number): void {
     const value = isBlind() ? undefined : readingOf(entry.gpu, entry.fieldId);
     entry.queriedMs = atMs;
     entry.fetches += 1;
     const sample = { stampUs: atMs * 1000, value, ...(isBlind() && { text: blankDouble }) };
-    add(entry, sample);
+    add(entry, sample, clock.now());
     if (value === undefined || !entry.watchers.some(({ owner }) => owner === 'policy')) return;
     const isNewest = entry.samples.at(-1)?.stampUs === sample.stampUs;
     const series = isNewest
@@ -151,7 +130,7 @@ export function createCache(deps: {
     inject(gpu: EngineGpuOptions, fieldId: number, sample: Sample): readonly Sample[] {
       const entry = entryOf(gpu, fieldId);
       catchUp(entry);
-      add(entry, sample);
+      add(entry, sample, clock.now());
       entry.queriedMs = Math.max(clock.now(), sample.stampUs / 1000, entry.queriedMs);
       return entry.samples.filter((known) => known.stampUs <= sample.stampUs);
     },
@@ -171,17 +150,7 @@ export function createCache(deps: {
       const entry = entries.get(`${gpuId}/${fieldId}`);
       if (entry === undefined) return undefined;
       catchUp(entry);
-      const isSupported = entry.fetches === 0 || readingOf(entry.gpu, fieldId) !== undefined;
-      return {
-        watchers: entry.watchers.length,
-        samples: entry.samples.length,
-        newestUs: entry.samples.at(-1)?.stampUs ?? 0,
-        oldestUs: entry.samples[0]?.stampUs ?? 0,
-        intervalMs: entry.watchers.length === 0 ? 0 : intervalOf(entry),
-        maxAgeMs: maxAgeOf(entry),
-        fetches: entry.fetches,
-        status: isSupported ? 0 : nvmlNotSupported,
-      };
+      return factsOf(entry);
     },
     /** A connection is gone: only what it watched as a client goes with it; policy and health watches leak. */
     forget(connection: number): void {
@@ -195,6 +164,41 @@ export function createCache(deps: {
     clear(): void {
       entries.clear();
     },
+  };
+}
+
+/** Kept in order of time; of equal stamps the later one is moved by a microsecond (timeseries.c). */
+function add(entry: Entry, sample: Sample, nowMs: number): void {
+  const { samples } = entry;
+  let { stampUs } = sample;
+  // Nearly always the newest; anything else is an injection into the past of another one.
+  let at = samples.length;
+  while (at > 0 && (samples[at - 1]?.stampUs ?? 0) > stampUs) at -= 1;
+  if (samples[at - 1]?.stampUs === stampUs) {
+    stampUs += 1;
+    while (samples[at]?.stampUs === stampUs) {
+      stampUs += 1;
+      at += 1;
+    }
+  }
+  samples.splice(at, 0, { ...sample, stampUs });
+  // Old samples go when a new one comes, not by themselves (measured: still there after 39 s).
+  const oldestUs = (nowMs - maxAgeOf(entry)) * 1000;
+  const first = samples.findIndex((known) => known.stampUs >= oldestUs || known.stampUs === stampUs);
+  if (first > 0) samples.splice(0, first);
+}
+
+function factsOf(entry: Entry): EntryFacts {
+  const isSupported = entry.fetches === 0 || readingOf(entry.gpu, entry.fieldId) !== undefined;
+  return {
+    watchers: entry.watchers.length,
+    samples: entry.samples.length,
+    newestUs: entry.samples.at(-1)?.stampUs ?? 0,
+    oldestUs: entry.samples[0]?.stampUs ?? 0,
+    intervalMs: entry.watchers.length === 0 ? 0 : intervalOf(entry),
+    maxAgeMs: maxAgeOf(entry),
+    fetches: entry.fetches,
+    status: isSupported ? 0 : nvmlNotSupported,
   };
 }
 

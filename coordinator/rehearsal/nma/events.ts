@@ -69,25 +69,6 @@ export function createEventRecorder(deps: {
     return `${node}.${(BigInt(clock.now()) * 1_000_000n + (serial % 1_000_000n)).toString(16)}`;
   }
 
-  function eventObject(name: string, reason: string, message: string, entry: Seen, last: string): KubeObject {
-    return {
-      apiVersion: 'v1',
-      kind: 'Event',
-      metadata: { name, namespace: eventNamespace },
-      // No uid: the reference is made from the name alone, so that `kubectl describe node` may not list it.
-      involvedObject: { kind: 'Node', name: node, apiVersion: 'v1' },
-      reason,
-      message,
-      source: { component: eventSource },
-      firstTimestamp: entry.firstTimestamp,
-      lastTimestamp: last,
-      count: entry.count,
-      type: 'Warning',
-      reportingComponent: eventSource,
-      reportingInstance: '',
-    };
-  }
-
   async function write(reason: string, shown: string, entry: Seen, last: string): Promise<void> {
     const key = { name: entry.name, namespace: eventNamespace };
     if (entry.count > 1) {
@@ -99,7 +80,7 @@ export function createEventRecorder(deps: {
         if (!(thrown instanceof Refusal) || thrown.reason !== 'object_missing') throw thrown;
       }
     }
-    await cluster.create('events', eventObject(entry.name, reason, shown, entry, last));
+    await cluster.create('events', eventObject(node, { reason, message: shown, entry, last }));
   }
 
   async function writeWithRetries(reason: string, shown: string, entry: Seen, last: string): Promise<void> {
@@ -144,5 +125,35 @@ export function createEventRecorder(deps: {
     },
     /** Until everything that was accepted is written or given up. */
     flush: (): Promise<void> => queue,
+  };
+}
+
+/** As client-go's recorder makes it (tools/record/event.go, makeEvent). */
+function eventObject(
+  node: string,
+  event: {
+    readonly reason: string;
+    readonly message: string;
+    readonly entry: Seen;
+    /** RFC 3339, when it last came. */
+    readonly last: string;
+  },
+): KubeObject {
+  const { reason, message, entry, last } = event;
+  return {
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name: entry.name, namespace: eventNamespace },
+    // No uid: the reference is made from the name alone, so that `kubectl describe node` may not list it.
+    involvedObject: { kind: 'Node', name: node, apiVersion: 'v1' },
+    reason,
+    message,
+    source: { component: eventSource },
+    firstTimestamp: entry.firstTimestamp,
+    lastTimestamp: last,
+    count: entry.count,
+    type: 'Warning',
+    reportingComponent: eventSource,
+    reportingInstance: '',
   };
 }
