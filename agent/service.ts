@@ -14,6 +14,7 @@ import {
   orderMethods,
 } from '../shared/schemas/order.ts';
 import { Introspection, Receipt } from '../shared/schemas/receipt.ts';
+import { whyNoJournal } from './host-files/journald.ts';
 import type { Orders } from './injection/orders.ts';
 import { type ChannelParts, channelsFor, identify } from './injection/parts.ts';
 import { createInventory, lookAtEngines, lookAtLogFiles } from './inventory/inventory.ts';
@@ -58,13 +59,14 @@ export function createMethods(parts: AgentParts): readonly Method[] {
       request: Empty,
       response: Inventory,
       call: async () => {
-        const [answer, engines, logFiles] = await Promise.all([
+        const [answer, engines, logFiles, noJournal] = await Promise.all([
           nvml.list(),
           dcgm.list(),
           lookAtLogFiles(parts.hostFiles),
+          whyNoJournal(parts.hostFiles),
         ]);
         const pausable = await lookAtEngines(engines, parts.engineProcesses);
-        return createInventory({ ...parts, nvml: answer, engines, logFiles, pausable });
+        return createInventory({ ...parts, nvml: answer, engines, logFiles, noJournal, pausable });
       },
     },
     {

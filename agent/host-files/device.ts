@@ -1,4 +1,14 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
 import { messageFromUnknown, type Refusal } from '../../shared/errors.ts';
 import type { HostFiles } from './port.ts';
 import { fileMissing, fileUnusable, notReadBack } from './refusals.ts';
@@ -23,6 +33,14 @@ export function createHostFiles(options: { readonly root: string }): HostFiles {
         return { path, ...appendLine(file, path, line) };
       } finally {
         closeSync(file);
+      }
+    },
+    async whyMissing(path) {
+      try {
+        lstatSync(join(options.root, path));
+        return undefined;
+      } catch (thrown) {
+        return messageFromUnknown(thrown);
       }
     },
   };

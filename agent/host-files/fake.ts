@@ -1,3 +1,4 @@
+import { journaldFolder } from './journald.ts';
 import type { HostFiles } from './port.ts';
 import { fileMissing, fileUnusable } from './refusals.ts';
 
@@ -16,8 +17,15 @@ export type FakeHostFiles = HostFiles & {
 };
 
 /** Log files in memory. */
-export function createFakeHostFiles(options: { readonly files?: readonly string[] } = {}): FakeHostFiles {
-  const contents = new Map<string, string>((options.files ?? []).map((path) => [path, '']));
+export function createFakeHostFiles(
+  options: {
+    readonly files?: readonly string[];
+    /** false: a node without journald. Absent: it has one. */
+    readonly journald?: boolean;
+  } = {},
+): FakeHostFiles {
+  const journald = options.journald === false ? [] : [journaldFolder];
+  const contents = new Map<string, string>([...(options.files ?? []), ...journald].map((path) => [path, '']));
   const broken = new Map<string, string>();
   const readers = new Map<string, Set<(line: string) => void>>();
 
@@ -38,6 +46,9 @@ export function createFakeHostFiles(options: { readonly files?: readonly string[
       contents.set(path, `${before}${line}\n`);
       for (const read of readers.get(path) ?? []) read(line);
       return { path, offset: before.length, line };
+    },
+    async whyMissing(path) {
+      return contents.has(path) ? undefined : `ENOENT: no such file or directory, lstat '${path}'`;
     },
     tail(path, onLine) {
       const own = readers.get(path) ?? new Set();

@@ -12,4 +12,6 @@ export interface HostFiles {
    * `path` is one of the node, absolute.
    */
   append(path: string, line: string): Promise<LogFileReadBack>;
+  /** Why nothing stands at the path, in the system's words; undefined: something does. Follows no link at its end. */
+  whyMissing(path: string): Promise<string | undefined>;
 }

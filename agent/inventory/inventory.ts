@@ -19,6 +19,8 @@ export function createInventory(parts: {
   readonly nvml: NvmlAnswer;
   readonly engines: readonly HostEngineFacts[];
   readonly logFiles: readonly LogFileFacts[];
+  /** Why nothing reaches the journal; undefined: journald is there. */
+  readonly noJournal: string | undefined;
   /** Why an engine could not be stopped, by its place in `engines`; undefined: it could. */
   readonly pausable: readonly (string | undefined)[];
 }): Inventory {
@@ -33,7 +35,7 @@ export function createInventory(parts: {
     driverVersion: nvml.available ? nvml.driverVersion : null,
     capabilities: [
       capability('kernel-log', kernelLog),
-      capability('journal', kernelLog && `its lines go by the kernel log: ${kernelLog}`),
+      capability('journal', kernelLog ? `its lines go by the kernel log: ${kernelLog}` : parts.noJournal),
       capability('log-files', logFilesProblem(logFiles)),
       capability('dcgm', dcgmProblem(engines)),
       capability('host-engine', pauseProblem(engines, parts.pausable)),

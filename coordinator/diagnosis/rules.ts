@@ -8,6 +8,7 @@ import { fieldIsAnotherQuantity } from './rules/field.ts';
 import { gpuMissing } from './rules/gpu-missing.ts';
 import { injectionNotProven, injectionRefused } from './rules/injection.ts';
 import { injectionInterrupted } from './rules/interrupted.ts';
+import { journalMissing } from './rules/journal.ts';
 import { kernelLogNotRead } from './rules/kernel-log.ts';
 import { alreadyFalse, reasonReplaced } from './rules/latched.ts';
 import { logFileMissing } from './rules/log-file.ts';
@@ -39,6 +40,7 @@ export const rules: readonly Rule[] = [
   wrongEngine,
   nobodyListens,
   logFileMissing,
+  journalMissing,
   injectionNotProven,
   injectionRefused,
   injectionInterrupted,

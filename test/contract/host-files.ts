@@ -30,6 +30,13 @@ export async function hostFilesContract(t: Test, make: (t: Test) => HostFilesUnd
     t.equal(under.content(path), undefined);
   });
 
+  await t.test('whether something stands at a path can be asked', async (t) => {
+    t.match(await files.whyMissing(path), /ENOENT.*no such file/);
+    under.create(path);
+    t.equal(await files.whyMissing(path), undefined);
+    under.remove(path);
+  });
+
   await t.test('lines are appended, each read back where it stands', async (t) => {
     under.create(path);
     await files.assertAppendable(path);

@@ -44,6 +44,11 @@ export type Said =
 export type RuleRow = readonly [code: string, name: string, said: Said, facts: Facts, text?: RegExp];
 
 const [gpuFacts] = inventory().gpus as [Inventory['gpus'][number]];
+const noJournal = {
+  name: 'journal' as const,
+  available: false,
+  because: 'no journald runs on this node: ENOENT: no such file or directory',
+};
 const spotOnly = { key: 'spot', operator: 'Equal', value: 'true', effect: 'NoSchedule' };
 const annotated = {
   namespace: 'kube-system',
@@ -1359,6 +1364,39 @@ export const ruleRows: readonly RuleRow[] = [
     }),
     /no library/,
   ],
+  // R5 of field-cases.md: the read-back of a journal fault is the kernel's.
+  [
+    'journal-missing',
+    'R5: a node without journald',
+    'proven',
+    facts({
+      agent: { inventory: inventory({ capabilities: [noJournal] }) },
+      drill: {
+        ...plannedFault('fork-failed'),
+        receipt: receipt([kernelResult('kubelet: fork failed')]),
+        waitedUntil: now,
+      },
+    }),
+    /no journald runs on this node.* stands in the kernel log only/,
+  ],
+  [
+    'journal-missing',
+    'R5: before the injection',
+    'proven',
+    facts({
+      agent: { inventory: inventory({ capabilities: [noJournal] }) },
+      drill: plannedFault('fork-failed'),
+    }),
+    /Nothing reaches the journal of node n1/,
+  ],
+  ['journal-missing', 'journald is there', 'refuted', facts({ drill: plannedFault('fork-failed') })],
+  [
+    'journal-missing',
+    'no inventory',
+    'unknown',
+    facts({ agent: { inventory: unread }, drill: plannedFault('fork-failed') }),
+  ],
+  ['journal-missing', 'another fault', 'irrelevant', facts({ drill: planned() })],
   // F5 of field-cases.md: what dcgmi prints in place of a GPU, and that its list may be a part only.
   [
     'gpu-missing',

@@ -21,6 +21,7 @@ const rows: readonly (readonly [code: string, link: string, verdict: ReasonVerdi
   ['wrong-engine', 'order', 'fail'],
   ['nobody-listens', 'order', 'fail'],
   ['log-file-missing', 'order', 'fail'],
+  ['journal-missing', 'order', 'fail'],
   // A reaction may have been there.
   ['observation-gap', 'detection', 'inconclusive'],
   ['node-replaced', 'detection', 'inconclusive'],
