@@ -6,6 +6,7 @@ import {
   karpenterVersions,
 } from '../catalogue/repair/karpenter.ts';
 import type { Facts, KarpenterFacts } from '../view/facts.ts';
+import { findBudget } from './budgets.ts';
 import { type Rulings, rulingsOf, type Schedule, scheduleOf } from './due.ts';
 import { forecastOf, heldPods, minutes, noAction, seenLabel, seenPeers, unhealthyOthers } from './parts.ts';
 import type { Block, RepairForecast } from './schema.ts';
@@ -39,7 +40,7 @@ export function forecastKarpenter(facts: Facts): RepairForecast {
       ...(found?.row?.engine === 'none' ? [] : noAction(facts, schedule)),
       ...gate(karpenter, found?.row),
       ...notRunning(karpenter),
-      ...(isVoluntary && isCertain ? vetoed(facts, pool) : []),
+      ...(isVoluntary && isCertain ? [...vetoed(facts, pool), ...budgetBlock(facts, pool)] : []),
       ...breaker(facts, others, pool),
     ],
     unread: unreadOf(about),
@@ -125,6 +126,25 @@ function vetoed({ node }: Facts, pool: string | undefined): Block[] {
   return [{ code: 'repair-vetoed', because }];
 }
 
+function budgetBlock(facts: Facts, pool: string | undefined): Block[] {
+  if (pool === undefined || findBudget(facts).allowed !== 0) return [];
+  const because = `the budgets of NodePool ${pool} allow 0 nodes to be disrupted for reason Unhealthy`;
+  return [{ code: 'repair-budget', because }];
+}
+
+function unreadBudgets(facts: Facts, pool: string): RepairForecast['unread'] {
+  const { unread, scheduled } = findBudget(facts);
+  const command = `kubectl get nodepool ${pool} -o jsonpath='{.spec.disruption.budgets}'`;
+  if (unread !== undefined) {
+    const what = `budgets of the NodePool for reason Unhealthy (default: 10 %, rounded up): ${unread}`;
+    return [{ what, command }];
+  }
+  return scheduled.map(({ schedule }) => ({
+    what: `whether the budget with schedule "${schedule}" (UTC) holds when the wait is over: it allows 0 nodes`,
+    command,
+  }));
+}
+
 /** The same formula in both engines: by type and status, whatever the reason and whether due. */
 function breaker({ repair }: Facts, others: number, pool: string | undefined): Block[] {
   const { total } = repair.peers;
@@ -158,14 +178,7 @@ function unreadOf({ facts, pool, isVoluntary, isCertain }: About): RepairForecas
     ...(karpenter.settingsUnread === undefined || karpenter.nodeRepairGate !== undefined
       ? []
       : [{ what: `its gates: ${karpenter.settingsUnread.unread}`, command: deployment }]),
-    ...(isVoluntary && pool !== undefined
-      ? [
-          {
-            what: 'budgets of the NodePool for reason Unhealthy (default: 10 %, rounded up) and disruptions that use them',
-            command: `kubectl get nodepool ${pool} -o jsonpath='{.spec.disruption.budgets}'`,
-          },
-        ]
-      : []),
+    ...(isVoluntary && pool !== undefined ? unreadBudgets(facts, pool) : []),
   ];
 }
 
@@ -183,6 +196,7 @@ function notesOf({ facts, isVoluntary, isCertain }: About, schedule: Schedule): 
   const voluntary = [
     `${taint}; it starts up to 10 s after the wait, up to 20 s later where a pod was just nominated, and not where the pods have no room`,
     'a replacement is started and ready before pods are evicted; an idle node is deleted and nothing replaces it',
+    'other disruptions of the pool use the same budget, and it waits for them',
     ...(wait?.type === 'AcceleratedHardwareReady' && wait.ruling.waitSeconds > 600
       ? [
           `reason ${wait.reason} is in neither list of Xids, so that it waits ${minutes(wait.ruling.waitSeconds)} and not 10 min`,

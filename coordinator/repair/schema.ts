@@ -9,6 +9,7 @@ export type BlockCode =
   | 'karpenter-gate-off'
   | 'karpenter-not-running'
   | 'repair-vetoed'
+  | 'repair-budget'
   | 'repair-threshold'
   | 'repair-no-action';
 

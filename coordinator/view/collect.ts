@@ -5,6 +5,7 @@ import { heartbeatStaleMs } from '../../shared/nma-timing.ts';
 import type { Agents } from '../agents/port.ts';
 import { monitors } from '../catalogue/nma/conditions.ts';
 import { type FoundNmaVersion, findNmaVersion } from '../catalogue/nma/versions.ts';
+import { findKarpenterVersion } from '../catalogue/repair/karpenter.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
 import {
   type AgentFacts,
@@ -18,12 +19,14 @@ import {
 } from './facts.ts';
 import { karpenterFacts } from './karpenter-facts.ts';
 import { conditionsOf, field, text, textMap } from './node.ts';
-
+import { type PoolBudget, readPoolBudgets } from './node-pools.ts';
 import { imageOf, nodeFacts, podFacts, podImage, serviceAccountOf, tolerationsOf } from './object-facts.ts';
-
 import { projectNode } from './projections.ts';
 import { createSharedReads } from './shared-reads.ts';
 import type { View } from './view.ts';
+
+/** What only some of the questions need. */
+const notAsked: Unread = { unread: 'they were not asked for' };
 
 const logLines = 400;
 
@@ -49,6 +52,7 @@ type Extent = {
   readonly signal?: AbortSignal | undefined;
   readonly log: boolean;
   readonly pods: boolean;
+  readonly pools: boolean;
 };
 
 /** Facts from the view; what the view does not hold is read once for all that ask at the same time. */
@@ -61,21 +65,22 @@ export function createCollector(options: {
   const { cluster, view, agents, clock } = options;
   const shared = createSharedReads(clock, sharedForMs);
 
-  async function collect(name: string, { drill, signal, log, pods }: Extent): Promise<Facts> {
+  async function collect(name: string, { drill, signal, log, pods, pools }: Extent): Promise<Facts> {
     const node = await freshNode(name);
     if (node === undefined)
       throw new Refusal('node_missing', `there is no node "${name}"`, { field: 'node', value: name });
-    const [nma, agent, doNotDisruptPods] = await Promise.all([
+    const [nma, agent, doNotDisruptPods, budgets] = await Promise.all([
       nmaFacts(node, log),
       agentFacts(name, signal),
-      pods ? readDoNotDisruptPods(name) : { unread: 'they were not asked for' },
+      pods ? readDoNotDisruptPods(name) : notAsked,
+      pools ? poolBudgets(node) : notAsked,
     ]);
     return {
       at: isoFromMillis(clock.now()),
       node: nodeFacts(node),
       nma,
       agent,
-      repair: { ...repairFacts(node), doNotDisruptPods },
+      repair: { ...repairFacts(node), doNotDisruptPods, budgets },
       view: view.states(),
       ...(drill === undefined ? {} : { drill }),
     };
@@ -182,7 +187,16 @@ export function createCollector(options: {
     }
   }
 
-  function repairFacts(node: KubeObject): Omit<RepairFacts, 'doNotDisruptPods'> {
+  /** Only a Karpenter that disrupts by budgets is asked about; one read serves all nodes of the pool. */
+  async function poolBudgets(node: KubeObject): Promise<readonly PoolBudget[] | Unread> {
+    const pool = node.metadata.labels?.['karpenter.sh/nodepool'];
+    const { karpenter } = repairFacts(node);
+    const engine = karpenter === undefined ? undefined : findKarpenterVersion(karpenter.image).row?.engine;
+    if (pool === undefined || engine !== 'voluntary') return notAsked;
+    return shared(`nodepools ${pool}`, () => readPoolBudgets(cluster, pool));
+  }
+
+  function repairFacts(node: KubeObject): Omit<RepairFacts, 'doNotDisruptPods' | 'budgets'> {
     const [deployment] = view.all('karpenterDeployments');
     return {
       peers: view.peersOf(node),
@@ -203,9 +217,9 @@ export function createCollector(options: {
   return {
     facts: (name, drill, signal) => {
       const hasReacted = drill?.timeline.some(({ match }) => match) === true;
-      return collect(name, { drill, signal, log: !hasReacted, pods: drill === undefined });
+      return collect(name, { drill, signal, log: !hasReacted, pods: drill === undefined, pools: true });
     },
-    basics: (name, signal) => collect(name, { signal, log: false, pods: false }),
+    basics: (name, signal) => collect(name, { signal, log: false, pods: false, pools: false }),
     async nmaVersions() {
       const versions = view
         .all('nmaPods')

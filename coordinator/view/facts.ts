@@ -9,6 +9,7 @@ import type { TimelineEntry } from '../store/timeline.ts';
 
 import type { ExpectedGpus } from './gpus.ts';
 import type { NodeCondition } from './node.ts';
+import type { PoolBudget } from './node-pools.ts';
 import type { Peers } from './peers.ts';
 import type { KindState } from './view.ts';
 
@@ -139,6 +140,8 @@ export type RepairFacts = {
   readonly karpenterUnread?: Unread;
   /** Pods on the node with the annotation karpenter.sh/do-not-disrupt, as namespace/name. Not read for a drill. */
   readonly doNotDisruptPods: readonly string[] | Unread;
+  /** Of the node's pool. Read only where a Karpenter runs that repairs within budgets. */
+  readonly budgets: readonly PoolBudget[] | Unread;
   readonly settings?: RepairSettings;
 };
 

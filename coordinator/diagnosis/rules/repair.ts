@@ -75,6 +75,16 @@ export const repairVetoed = repairRule({
       : `Remove the annotation when the node may be repaired: kubectl annotate node ${node.name} karpenter.sh/do-not-repair-. A repair that is due then begins within 10 s.`,
 });
 
+/** From 1.15 on, budgets of the NodePool with reason Unhealthy or without reasons (karpenter.md §3). */
+export const repairBudget = repairRule({
+  code: 'repair-budget',
+  title: 'The budgets of the NodePool allow no repair',
+  fine: 'no budget of the node pool forbids its repair',
+  controllers: ['Karpenter'],
+  remedy: ({ node }) =>
+    `Give repairs a budget of their own: an entry {nodes: "1", reasons: [Unhealthy]}, and none for all reasons that allows 0: kubectl edit nodepool ${node.labels['karpenter.sh/nodepool'] ?? 'POOL'}. A repair that is due then begins within 10 s.`,
+});
+
 /** What AWS documents per reason (catalogue/repair/eks.ts), and conditions that no policy looks at. */
 export const repairNoAction = repairRule({
   code: 'repair-no-action',

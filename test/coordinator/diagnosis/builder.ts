@@ -191,6 +191,7 @@ export function facts(change: Change = {}): Facts {
         evidence: 'feature gates "NodeRepair=true"',
       },
       doNotDisruptPods: [],
+      budgets: { unread: 'NodePools were not read' },
       ...repair,
     },
     ...(drill === undefined ? {} : { drill }),

@@ -1604,6 +1604,20 @@ export const ruleRows: readonly RuleRow[] = [
   ],
   ['repair-vetoed', 'a managed group', 'irrelevant', facts({ repair: managed })],
   [
+    'repair-budget',
+    'none for reason Unhealthy, Karpenter 1.15',
+    'proven',
+    facts({
+      repair: {
+        karpenter: karpenterWith({ image: `${karpenterImage}:1.15.0` }),
+        budgets: [{ nodes: '0', reasons: ['Unhealthy'] }],
+      },
+    }),
+    /budgets of NodePool gpu allow 0 nodes/,
+  ],
+  ['repair-budget', 'Karpenter 1.14 ignores it', 'refuted', facts({ repair: { budgets: [{ nodes: '0' }] } })],
+  ['repair-budget', 'a managed group', 'irrelevant', facts({ repair: managed })],
+  [
     'repair-no-action',
     'DCGMError',
     'proven',

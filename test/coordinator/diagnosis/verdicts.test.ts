@@ -50,6 +50,7 @@ const rows: readonly (readonly [code: string, link: string, verdict: ReasonVerdi
   ['karpenter-gate-off', 'taint', 'fail'],
   ['karpenter-not-running', 'taint', 'fail'],
   ['repair-vetoed', 'taint', 'fail'],
+  ['repair-budget', 'taint', 'fail'],
   ['repair-no-action', 'taint', 'fail'],
   ['repair-threshold', 'taint', 'fail'],
   ['repair-not-enabled', 'taint', 'fail'],

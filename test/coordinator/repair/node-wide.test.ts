@@ -2,6 +2,7 @@ import t from 'tap';
 import type { NodeRepairConfig } from '../../../coordinator/catalogue/repair/eks.ts';
 import { forecastRepair } from '../../../coordinator/repair/forecast.ts';
 import type { KarpenterFacts } from '../../../coordinator/view/facts.ts';
+import type { PoolBudget } from '../../../coordinator/view/node-pools.ts';
 import {
   before,
   type Change,
@@ -147,6 +148,36 @@ t.test('switches of Karpenter 1.15', async (t) => {
     blockedBy: [],
     unread: [{ what: /FEATURE_GATES comes from another object/ }],
   });
+});
+
+t.test('budgets of the NodePool, Karpenter 1.15', async (t) => {
+  const with15 = (budgets: readonly PoolBudget[], total = 10) => {
+    const { willAct, blockedBy, unread } = forecast({
+      repair: { karpenter: karpenter('1.15.0'), budgets, peers: peers(total, 0) },
+      drill: planned(),
+    });
+    return [willAct, ...blockedBy.map(({ code }) => code), ...unread.map(() => 'look')];
+  };
+  const rows: readonly (readonly [budgets: readonly PoolBudget[], expected: readonly string[]])[] = [
+    [[{ nodes: '10%' }], ['yes']],
+    [[{ nodes: '1%' }], ['yes']],
+    [[{ nodes: '0' }], ['no', 'repair-budget']],
+    [[{ nodes: '0%' }], ['no', 'repair-budget']],
+    [
+      [{ nodes: '5' }, { nodes: '0', reasons: ['Unhealthy'] }],
+      ['no', 'repair-budget'],
+    ],
+    [[{ nodes: '0', reasons: ['Drifted', 'Empty'] }], ['yes']],
+    [[{ nodes: '0', reasons: ['Drifted', 'Unhealthy'] }], ['no', 'repair-budget']],
+    [[], ['yes']],
+    [
+      [{ nodes: '10%' }, { nodes: '0', schedule: '0 9 * * mon-fri' }],
+      ['unknown', 'look'],
+    ],
+    [[{ nodes: '10%' }, { nodes: '2', schedule: '0 9 * * mon-fri' }], ['yes']],
+    [[{ nodes: 'x' }], ['no', 'repair-budget']],
+  ];
+  for (const [budgets, expected] of rows) t.strictSame(with15(budgets), expected, JSON.stringify(budgets));
 });
 
 t.test('F11: overrides of a managed group, and editions that differ', async (t) => {
