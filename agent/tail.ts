@@ -10,6 +10,9 @@ import type { KernelLog, TailEntry } from './kernel-log/port.ts';
 /** How long a stream that ends with the agent may take to say so; a caller who has stopped reading never hears it. */
 const lastWordMs = 1000;
 
+/** Each reads the device 20 times a second. */
+const mostStreams = 32;
+
 /**
  * `TailKernelLog`: one JSON object a line, as records come. What the ring overwrote before it could be read is a line
  * `{"lost": …}`; the last line of a stream that ends by itself is `{"end": …}`, so that a cut stream is told apart. It ends
@@ -37,10 +40,11 @@ export function registerTail(
   app.post<{ Body: TailKernelLog }>(path, options, async (request, reply) => {
     const because = kernelLog.unavailable();
     if (because !== undefined) throw because;
+    if (open.size >= mostStreams) throw tooManyStreams(open.size);
     const gone = new AbortController();
     const { forSeconds } = request.body;
     const limits = [closing.signal, gone.signal];
-    if (forSeconds !== undefined) limits.push(AbortSignal.timeout(forSeconds * 1000));
+    if (forSeconds !== undefined) limits.push(AbortSignal.timeout(Math.ceil(forSeconds * 1000)));
     const closed = new Promise<void>((resolve) => reply.raw.once('close', resolve));
     open.add(closed);
     void closed.then(() => {
@@ -57,6 +61,14 @@ export function registerTail(
     // At once, not with the first record: a caller injects when it knows that the tail stands.
     reply.raw.flushHeaders();
     return reply;
+  });
+}
+
+function tooManyStreams(open: number): Refusal {
+  return new Refusal('too_many_streams', `${open} streams of the kernel log are open, the most at once`, {
+    allowed: { maximum: mostStreams },
+    retryAfterSeconds: 10,
+    remedy: 'end one of them, or give forSeconds or limit so that they end by themselves',
   });
 }
 

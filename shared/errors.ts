@@ -202,6 +202,12 @@ export const reasons = {
   },
   dcgmi_not_found: { code: 'failed_precondition', title: 'No dcgmi for that host engine', ...brokenPath },
   dcgmi_failed: { code: 'unavailable', title: 'dcgmi reported an error', ...unfit, injected: 'if-begun' },
+  dcgmi_busy: { code: 'resource_exhausted', title: 'Too many requests wait for dcgmi', ...passing },
+  too_many_streams: {
+    code: 'resource_exhausted',
+    title: 'This agent keeps no more streams open',
+    ...passing,
+  },
   dcgmi_timeout: {
     code: 'deadline_exceeded',
     title: 'dcgmi did not end in time',

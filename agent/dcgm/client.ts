@@ -1,5 +1,6 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Recipe } from '../../shared/dcgm-fields/recipe.ts';
+import { createDeadline } from '../../shared/deadline.ts';
 import { chooseEngine, gpuIdFor } from '../../shared/engines/choose.ts';
 import type { Log } from '../../shared/log.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
@@ -10,14 +11,19 @@ import { createAlertSlots } from './alert-slots.ts';
 import { describeEngine } from './describe.ts';
 import { endHold, type Hold } from './hold.ts';
 import { assertInjectable, type Injected, injectField, introspect, type Repetition } from './inject.ts';
+import { limitDcgmi } from './limited.ts';
 import type { Dcgmi } from './port.ts';
+import { shareLooks } from './shared-look.ts';
 import type { Injection } from './steps.ts';
 
 /** All that the agent does with DCGM. Refuses with what was seen; never reports an effect that was not read back. */
 export type Dcgm = {
-  /** Every host engine of the node; one that does not answer is there with its problems, after 13 s at most. */
+  /**
+   * Every host engine of the node; one that does not answer is there with its problems. All who ask at the same time share one
+   * look, which takes 30 s at most, and its answer serves for a moment after it.
+   */
   list(signal?: AbortSignal): Promise<HostEngineFacts[]>;
-  /** The engine that was asked for, else the one that the node monitoring agent listens on. */
+  /** The engine that was asked for, else the one that NMA listens on; by a look that is under way or a new one. */
   choose(
     selector?: EngineSelector,
     options?: { readonly force?: boolean | undefined; readonly signal?: AbortSignal | undefined },
@@ -45,32 +51,51 @@ export type Dcgm = {
   ): number;
 };
 
+/** An answer serves reads for so long; a write looks anew. */
+const keptMs = 1000;
+
+/** A look runs several dcgmi per engine. */
+const lookMs = 30_000;
+
 /** DCGM over the engines that `finder` sees, each with its own `dcgmi`. */
 export function createDcgm(deps: {
   readonly finder: EngineFinder;
   readonly dcgmi: Dcgmi;
   readonly clock: Clock;
   readonly log: Log;
+  /** How long an answer of `list` serves further callers; absent: a second of the clock. */
+  readonly keepMs?: number;
 }): Dcgm {
-  const { finder, dcgmi, clock, log } = deps;
+  const { finder, clock, log, keepMs = keptMs } = deps;
   const slots = createAlertSlots();
+  // Each purpose has its own, so that a flood of one keeps none of the others waiting. What writes is bounded by the number of
+  // orders, what looks by the number of engines.
+  const looking = limitDcgmi(deps.dcgmi, { atOnce: 8 });
+  const reading = limitDcgmi(deps.dcgmi, { atOnce: 2, waiting: 16 });
+  const dcgmi = limitDcgmi(deps.dcgmi, { atOnce: 4 });
+  const looks = shareLooks({ look, now: () => clock.now(), keepMs });
 
-  async function list(signal?: AbortSignal): Promise<HostEngineFacts[]> {
+  async function look(): Promise<HostEngineFacts[]> {
     const engines = await finder.find();
-    const described = await Promise.all(engines.map((engine) => describeEngine(engine, dcgmi, signal)));
+    // Real time, as that of dcgmi itself.
+    const deadline = createDeadline(lookMs);
+    const described = await Promise.all(
+      engines.map((engine) => describeEngine(engine, looking, deadline.signal)),
+    ).finally(deadline.release);
     for (const engine of described) {
       if (engine.problems.length > 0) log.warn({ pid: engine.pid, problems: engine.problems }, 'host engine');
     }
     return described;
   }
 
+  const list = (signal?: AbortSignal) => looks.recent(signal);
   const parts = { dcgmi, clock, slots, list };
   return {
     list,
     async choose(selector, options = {}) {
-      return chooseEngine(await list(options.signal), selector, options.force === true);
+      return chooseEngine(await looks.fresh(options.signal), selector, options.force === true);
     },
-    introspect: (engine, gpuId, fieldId, signal) => introspect(dcgmi, engine, gpuId, fieldId, signal),
+    introspect: (engine, gpuId, fieldId, signal) => introspect(reading, engine, gpuId, fieldId, signal),
     assertInjectable: (order) => assertInjectable(parts, order),
     inject: (order, signal, repetition) => injectField(parts, order, signal, repetition),
     endHold: (hold, signal) => endHold(parts, hold, signal),

@@ -18,9 +18,15 @@ const watchGroup = { name: 'watch', fields: [112, 856, 857] };
 /** The fatal SXid: on a GPU only the monitoring agent watches it, and a client's watch ends with its connection. */
 const observedField = 856;
 
+/** As many as DCGM itself takes (DCGM_MAX_NUM_DEVICES, dcgm_structs.h); each may cost one more run of dcgmi. */
+const mostGpus = 32;
+
 type Reactions = HostEngineFacts['nma'];
 
-/** Everything that can be found out about one engine. What cannot is a problem in the answer, never a throw. */
+/**
+ * Everything that can be found out about one engine until `signal` is aborted. What cannot is a problem in the answer, never a
+ * throw.
+ */
 export async function describeEngine(
   engine: EngineProcess,
   dcgmi: Dcgmi,
@@ -31,7 +37,6 @@ export async function describeEngine(
     try {
       return await question();
     } catch (thrown) {
-      signal?.throwIfAborted();
       const text =
         thrown instanceof Refusal ? `${thrown.reason}: ${thrown.message}` : messageFromUnknown(thrown);
       problems.push(`${what}: ${text}`);
@@ -46,14 +51,16 @@ export async function describeEngine(
   // Where another process holds the address, its answers would be taken for this one's.
   const discovery =
     path === null || engine.foreign === true ? undefined : await attempt('GPUs', ask.discovery);
-  const { gpus = [], problems: unclear = [], ...beside } = discovery ?? {};
+  const { gpus: listed = [], problems: unclear = [], ...beside } = discovery ?? {};
   problems.push(...unclear);
+  const gpus = listed.slice(0, mostGpus);
+  if (listed.length > mostGpus) problems.push(`GPUs: it lists ${listed.length}; ${mostGpus} are the limit`);
   // An engine that does not answer this one would keep the others waiting in vain.
   const answers = discovery !== undefined;
   const [version, nma] = answers
     ? await Promise.all([
         attempt('version', ask.version),
-        attempt('listeners', () => ask.listeners(discovery, problems)),
+        attempt('listeners', () => ask.listeners({ ...discovery, gpus }, problems)),
       ])
     : [undefined, undefined];
   if (answers && version === null) problems.push('version: the engine did not say it within 100 ms');
@@ -67,7 +74,7 @@ export async function describeEngine(
     listening: engine.listening,
     version: version ?? null,
     dcgmi: path,
-    gpus: [...gpus],
+    gpus,
     ...beside,
     nma: nma ?? { listening: false, evidence: 'not known: the engine could not be asked', answered: false },
     problems,
@@ -112,7 +119,6 @@ function questionsTo(engine: EngineProcess, dcgmi: Dcgmi, signal: AbortSignal | 
           if (count > 0) seen = { gpu: id, count };
         } catch (thrown) {
           // One GPU that cannot be asked does not hide what the others and the field groups show.
-          signal?.throwIfAborted();
           unclear.push(`watchers on GPU ${id}: ${messageFromUnknown(thrown)}`);
         }
         if (seen !== undefined) break;

@@ -15,6 +15,9 @@ import { listenersFor } from './sockets.ts';
 /** Codes with which /proc says that the process ended meanwhile. */
 const gone = new Set(['ENOENT', 'ESRCH']);
 
+/** A node has one or two; each costs several runs of dcgmi. */
+const mostEngines = 16;
+
 /**
  * Finds standalone host engines by their process name. Embedded ones (inside another program) have no socket and are
  * out of reach of `dcgmi`, so they are not looked for.
@@ -25,16 +28,54 @@ export function createProcEngineFinder(options: { readonly procRoot?: string } =
     async find() {
       const names = await readdir(procRoot);
       const pids = names.filter((name) => /^\d+$/.test(name)).map(Number);
-      const found = await Promise.all(pids.map((pid) => describe(procRoot, pid)));
-      return found.filter((engine) => engine !== undefined).toSorted((a, b) => a.pid - b.pid);
+      const named = (await Promise.all(pids.map((pid) => nameOf(procRoot, pid)))).filter(
+        (process) => process !== undefined,
+      );
+      // Anybody may name processes so: those of root come first.
+      const chosen = named
+        .toSorted((a, b) => Number(b.isRoot) - Number(a.isRoot) || a.pid - b.pid)
+        .slice(0, mostEngines);
+      const described = await Promise.all(chosen.map(({ pid }) => describe(procRoot, pid)));
+      const [first, ...others] = described
+        .filter((engine) => engine !== undefined)
+        .toSorted((a, b) => a.pid - b.pid);
+      if (first === undefined) return [];
+      const leftOut = named.length - chosen.length;
+      return [leftOut > 0 ? { ...first, problems: [...first.problems, tooMany(leftOut)] } : first, ...others];
     },
   };
+}
+
+type NamedProcess = { readonly pid: number; readonly isRoot: boolean };
+
+/** undefined: it is no engine, or has ended. */
+async function nameOf(procRoot: string, pid: number): Promise<NamedProcess | undefined> {
+  const at = (file: string) => join(procRoot, String(pid), file);
+  try {
+    if ((await readFile(at('comm'), 'utf8')).trim() !== engineName) return undefined;
+    return { pid, isRoot: await isOfRoot(at('status')) };
+  } catch (thrown) {
+    return isGone(thrown) ? undefined : { pid, isRoot: false };
+  }
+}
+
+/** Not by the owner of the folder: that is root as well where a process may not be dumped (proc_pid(5)). */
+async function isOfRoot(statusFile: string): Promise<boolean> {
+  try {
+    return /^Uid:\s+\d+\s+0\s/m.test(await readFile(statusFile, 'utf8'));
+  } catch {
+    // Only its place in the order depends on it.
+    return false;
+  }
+}
+
+function tooMany(leftOut: number): string {
+  return `${leftOut} more processes are named ${engineName} and were not looked at: ${mostEngines} are the limit`;
 }
 
 async function describe(procRoot: string, pid: number): Promise<EngineProcess | undefined> {
   const at = (file: string) => join(procRoot, String(pid), file);
   try {
-    if ((await readFile(at('comm'), 'utf8')).trim() !== engineName) return undefined;
     const commandLine = splitArguments(await readFile(at('cmdline'), 'utf8'));
     // A process that is ending has no arguments any more.
     if (commandLine.length === 0) return undefined;

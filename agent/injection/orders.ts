@@ -16,6 +16,9 @@ import type { Recover } from './recovery.ts';
 /** Each keeps timers and runs processes; a node has a handful of GPUs. */
 const mostRunning = 16;
 
+/** Orders that callers wait for at the same time; each may run processes. */
+const mostAnswering = 256;
+
 /** An order as it came in. */
 export type OrderRequest = {
   /** Absent: the agent makes one. */
@@ -93,6 +96,7 @@ export function createOrders(options: OrdersOptions): Orders {
     plan: () => Promise<readonly Channel[]>,
   ): Promise<Receipt> {
     assertArmed(options.armed);
+    if (answering.size >= mostAnswering) throw tooManyAtOnce(answering.size);
     const parts = await prepareAll(await plan(), metrics);
     if (isClosing) throw new Refusal('shutting_down', 'this agent is stopping');
     const accepted: Receipt = {
@@ -290,6 +294,14 @@ function assertWholeSurfaces(parts: readonly PlannedPart[]): void {
 /** Wrong in itself, or only too early: then no surface is written, and the same order may come again. */
 function isAboutOrder({ code, reason }: Refusal): boolean {
   return code === 'invalid_argument' || code === 'resource_exhausted' || reason === 'internal';
+}
+
+function tooManyAtOnce(answering: number): Refusal {
+  return new Refusal('too_many_running', `${answering} orders are being carried out, the most at once`, {
+    allowed: { maximum: mostAnswering },
+    retryAfterSeconds: 5,
+    remedy: 'send it again, with the same id, when some have been answered',
+  });
 }
 
 /** Key order does not make another order. */

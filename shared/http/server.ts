@@ -102,6 +102,8 @@ export function createServer(options: ServerOptions): Server {
     refusal: Refusal,
   ): FastifyReply {
     if (refusal.code === 'unauthenticated') void reply.header('www-authenticate', 'Bearer');
+    const { retryAfterSeconds } = refusal.details;
+    if (typeof retryAfterSeconds === 'number') void reply.header('retry-after', String(retryAfterSeconds));
     const { type, body } = formatError(refusal, { id: request.id, url: request.url });
     return reply.code(statusOf(refusal.reason)).type(type).send(JSON.stringify(body));
   }

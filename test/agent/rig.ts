@@ -109,6 +109,8 @@ export async function startRig(t: Test, options: RigOptions = {}) {
         dcgmi: createFakeDcgmi({ clock, engines }),
         clock,
         log: createSilentLog(),
+        // Its clock stands still.
+        keepMs: 0,
       }),
     ),
   });

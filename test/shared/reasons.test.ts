@@ -56,6 +56,8 @@ const rows: Readonly<Record<Reason, Row>> = {
   nobody_listens: [400, 'stays', 'no', 'fail', 'nobody-listens'],
   dcgmi_not_found: [400, 'stays', 'no', 'fail', 'dcgmi-not-found'],
   dcgmi_failed: [503, 'stays', 'if-begun', 'error', 'dcgmi-failed'],
+  dcgmi_busy: [429, 'may pass', 'no', 'error', 'dcgmi-busy'],
+  too_many_streams: [429, 'may pass', 'no', 'error', 'too-many-streams'],
   dcgmi_timeout: [504, 'stays', 'if-begun', 'error', 'dcgmi-timeout'],
   gpu_not_in_engine: [400, 'stays', 'no', 'fail', 'gpu-not-in-engine'],
   alert_slot_busy: [429, 'may pass', 'no', 'error', 'alert-slot-busy'],

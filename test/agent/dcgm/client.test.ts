@@ -19,7 +19,13 @@ function dcgmFor(engines: readonly StubEngine[], wrap: (dcgmi: Dcgmi) => Dcgmi =
   const finder = {
     find: async () => (await all.find()).filter(({ pid }) => engines.some((one) => one.pid === pid)),
   };
-  return createDcgm({ finder, dcgmi: wrap(createPtyDcgmi({ log })), clock: createRealClock(), log });
+  return createDcgm({
+    finder,
+    dcgmi: wrap(createPtyDcgmi({ log })),
+    clock: createRealClock(),
+    log,
+    keepMs: 0,
+  });
 }
 
 async function setUp(t: Test, wrap?: (dcgmi: Dcgmi) => Dcgmi) {

@@ -59,7 +59,7 @@ function dcgmFor(pids: readonly number[], dcgmiPath?: string) {
   const all = createProcEngineFinder();
   const finder = { find: async () => (await all.find()).filter(({ pid }) => pids.includes(pid)) };
   const dcgmi = createPtyDcgmi(dcgmiPath === undefined ? { log } : { log, dcgmiPath });
-  return { dcgmi, dcgm: createDcgm({ finder, dcgmi, clock: createRealClock(), log }) };
+  return { dcgmi, dcgm: createDcgm({ finder, dcgmi, clock: createRealClock(), log, keepMs: 0 }) };
 }
 
 t.test('the dcgmi of a contained engine is run inside', { skip }, async (t) => {

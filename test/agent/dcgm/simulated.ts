@@ -12,5 +12,6 @@ export function dcgmOver(clock: Clock, ...simulated: readonly HostEngine[]): Dcg
     dcgmi: createFakeDcgmi({ clock, engines }),
     clock,
     log: createSilentLog(),
+    keepMs: 0,
   });
 }

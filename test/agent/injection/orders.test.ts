@@ -326,3 +326,16 @@ t.test('a line that was cut in the middle costs that line and nothing else', asy
     );
   }
 });
+
+t.test('orders at once are counted: beyond the most they are refused, and may come again', async (t) => {
+  const held = heldBack();
+  const rig = await startRig(t, { kernelLog: held.kernelLog });
+  const send = (number: number) => rig.call('WriteKernelMessage', { orderId: `o${number}`, text: 'a text' });
+  const pending = Array.from({ length: 256 }, (_, number) => send(number));
+  await held.begun;
+  const answer = await send(256);
+  t.match(answer, { status: 429, body: { details: { reason: 'too_many_running', retryAfterSeconds: 5 } } });
+  held.letGo();
+  for (const { status } of await Promise.all(pending)) t.equal(status, 200);
+  t.match(await send(256), { status: 200, body: { replayed: false } });
+});

@@ -58,6 +58,8 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['order_unknown', 'injection-refused', 'never'],
   ['order_interrupted', 'injection-not-proven', 'never'],
   ['order_stopped', 'injection-interrupted', 'injection-interrupted'],
+  ['dcgmi_busy', 'injection-refused', 'never'],
+  ['too_many_streams', 'injection-refused', 'never'],
   ['too_many_running', 'injection-refused', 'never'],
   // It was carried out, or may have been; nothing shows with which effect.
   ['order_forgotten', 'injection-not-proven', 'never'],
