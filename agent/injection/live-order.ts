@@ -81,7 +81,7 @@ export function startLiveOrder(options: {
     const moments = [...new Set(due.map(({ channel }) => channel.afterMs))];
     for (const afterMs of moments) {
       if (afterMs > 0) begun.resolve();
-      if (!(await isDue(afterMs))) break;
+      if (!(await isReached(clock, acceptedMs + afterMs, abort.signal)) || cut !== undefined) break;
       for (const [index, { channel, prepared }] of parts.entries()) {
         if (channel.afterMs === afterMs && prepared !== undefined && cut === undefined) {
           await write(index, channel, prepared);
@@ -92,17 +92,6 @@ export function startLiveOrder(options: {
     begun.resolve();
     await Promise.all(going);
     return conclude();
-  }
-
-  async function isDue(afterMs: number): Promise<boolean> {
-    const leftMs = acceptedMs + afterMs - clock.now();
-    try {
-      if (leftMs > 0) await clock.sleep(leftMs, abort.signal);
-      return cut === undefined;
-    } catch (thrown) {
-      if (abort.signal.aborted) return false;
-      throw thrown;
-    }
   }
 
   function conclude(): Receipt {
@@ -171,6 +160,18 @@ export function startLiveOrder(options: {
       abort.abort(cutOff(accepted.orderId, why));
     },
   };
+}
+
+/** Waits for a time of the clock, in ms; false: the signal ended the wait. */
+async function isReached(clock: Clock, atMs: number, signal: AbortSignal): Promise<boolean> {
+  const leftMs = atMs - clock.now();
+  try {
+    if (leftMs > 0) await clock.sleep(leftMs, signal);
+    return true;
+  } catch (thrown) {
+    if (signal.aborted) return false;
+    throw thrown;
+  }
 }
 
 /** Logs what is a defect, counts what could not be read back. */

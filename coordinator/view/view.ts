@@ -154,18 +154,7 @@ export function createView(options: {
       await Promise.all(every.map((reflector) => reflector.stop()));
     },
     ready,
-    missing() {
-      const waiting = viewKinds.filter((kind) => {
-        const isListed = reflectors[kind].statistics().lastSeenAt !== undefined;
-        return !isListed && (kinds[kind].isEssential || reflectors[kind].unread() === undefined);
-      });
-      if (waiting.length === 0) return undefined;
-      const shown = waiting.map((kind) => {
-        const refusal = reflectors[kind].unread();
-        return `${kinds[kind].shown}${refusal === undefined ? '' : ` (${refusal.message})`}`;
-      });
-      return `not listed so far: ${shown.join(', ')}`;
-    },
+    missing: () => missingOf(reflectors),
     all: (kind) => reflectors[kind].store.list(),
     node: (name) => reflectors.nodes.store.get({ name }),
     observe(name) {
@@ -187,24 +176,39 @@ export function createView(options: {
     },
     blind: (kind) => reflectors[kind].blind(),
     isCurrent: (kind) => reflectors[kind].unread() === undefined && reflectors[kind].blind() === undefined,
-    states: () =>
-      viewKinds.map((kind) => {
-        const { lastSeenAt } = reflectors[kind].statistics();
-        const refusal = reflectors[kind].unread();
-        const gap = reflectors[kind].blind();
-        return {
-          kind,
-          seenAt: lastSeenAt === undefined ? null : isoFromMillis(lastSeenAt),
-          ...(refusal === undefined ? {} : { unread: unreadOf(kind, refusal) }),
-          ...(gap === undefined ? {} : { gap: { ...gap, since: isoFromMillis(gap.since) } }),
-        };
-      }),
+    states: () => viewKinds.map((kind) => stateOf(kind, reflectors[kind])),
     onChange(kind, listener) {
       const own = listeners.get(kind) ?? new Set();
       listeners.set(kind, own.add(listener));
       return () => own.delete(listener);
     },
     learn: (kind, object) => reflectors[kind].learn(object),
+  };
+}
+
+/** The kinds that `ready` still waits for, with what the API server answered; undefined: none. */
+function missingOf(reflectors: Readonly<Record<ViewKind, Reflector>>): string | undefined {
+  const waiting = viewKinds.filter((kind) => {
+    const isListed = reflectors[kind].statistics().lastSeenAt !== undefined;
+    return !isListed && (kinds[kind].isEssential || reflectors[kind].unread() === undefined);
+  });
+  if (waiting.length === 0) return undefined;
+  const shown = waiting.map((kind) => {
+    const refusal = reflectors[kind].unread();
+    return `${kinds[kind].shown}${refusal === undefined ? '' : ` (${refusal.message})`}`;
+  });
+  return `not listed so far: ${shown.join(', ')}`;
+}
+
+function stateOf(kind: ViewKind, reflector: Reflector): KindState {
+  const { lastSeenAt } = reflector.statistics();
+  const refusal = reflector.unread();
+  const gap = reflector.blind();
+  return {
+    kind,
+    seenAt: lastSeenAt === undefined ? null : isoFromMillis(lastSeenAt),
+    ...(refusal === undefined ? {} : { unread: unreadOf(kind, refusal) }),
+    ...(gap === undefined ? {} : { gap: { ...gap, since: isoFromMillis(gap.since) } }),
   };
 }
 

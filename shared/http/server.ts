@@ -160,6 +160,22 @@ export function createServer(options: ServerOptions): Server {
     );
   });
 
+  registerBodies(app);
+  app.get('/healthz', { config: open }, async (_request, reply) => reply.type('text/plain').send('ok\n'));
+  app.get('/readyz', { config: open }, async (_request, reply) => {
+    const because = options.notReady?.();
+    if (because === undefined) return reply.type('text/plain').send('ok\n');
+    return reply.code(503).type('text/plain').send(`not ready: ${because}\n`);
+  });
+  app.get('/metrics', { config: open }, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.metrics()),
+  );
+
+  return { app, metrics };
+}
+
+/** How bodies are read: JSON and nothing else. */
+function registerBodies(app: FastifyInstance): void {
   // An empty body of an argument-less call is the empty message, whatever its content type says.
   app.addHook('preValidation', async (request) => {
     if (request.body === undefined && request.method === 'POST') request.body = {};
@@ -175,18 +191,6 @@ export function createServer(options: ServerOptions): Server {
       );
     }
   });
-
-  app.get('/healthz', { config: open }, async (_request, reply) => reply.type('text/plain').send('ok\n'));
-  app.get('/readyz', { config: open }, async (_request, reply) => {
-    const because = options.notReady?.();
-    if (because === undefined) return reply.type('text/plain').send('ok\n');
-    return reply.code(503).type('text/plain').send(`not ready: ${because}\n`);
-  });
-  app.get('/metrics', { config: open }, async (_request, reply) =>
-    reply.type(metrics.contentType).send(await metrics.metrics()),
-  );
-
-  return { app, metrics };
 }
 
 /** `{code, message, details}` with Connect's codes and statuses: a Connect unary JSON client can call it. */

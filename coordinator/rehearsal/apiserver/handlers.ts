@@ -60,37 +60,9 @@ export function createHandlers(deps: Deps): Handlers {
 
   function get(asked: Asked): Answer {
     const { kind, place, query } = asked;
-    if (place.subresource === 'log' && kind.bucket === '/pods') return podLog(asked, query);
+    if (place.subresource === 'log' && kind.bucket === '/pods') return podLog(logs, existing(asked), query);
     assertSubresource(kind, place);
     return { code: 200, object: shaped(kind, existing(asked)) };
-  }
-
-  function podLog(asked: Asked, query: URLSearchParams): Answer {
-    const { metadata, spec } = existing(asked) as KubeObject & {
-      readonly spec?: {
-        readonly containers?: readonly { readonly name: string }[];
-        readonly nodeName?: string;
-      };
-    };
-    const names = (spec?.containers ?? []).map(({ name }) => name);
-    const container = query.get('container') ?? names[0] ?? '';
-    if (query.get('container') === null && names.length > 1) {
-      throw badRequest(
-        `a container name must be specified for pod ${metadata.name}, choose one of: [${names.join(' ')}]`,
-      );
-    }
-    if (!names.includes(container)) {
-      throw badRequest(`container ${container} is not valid for pod ${metadata.name}`);
-    }
-    if (!spec?.nodeName) return { code: 204, text: '' };
-    const tail = query.get('tailLines');
-    const text = logs.read(metadata, container, tail === null ? undefined : Number(tail));
-    if (text === undefined) {
-      throw badRequest(
-        `container "${container}" in pod "${metadata.name}" is waiting to start: ContainerCreating`,
-      );
-    }
-    return { code: 200, text };
   }
 
   function list({ kind, place, query }: Asked): Answer {
@@ -153,14 +125,7 @@ export function createHandlers(deps: Deps): Handlers {
   async function patch(asked: Asked): Promise<Answer> {
     const { kind, place, request } = asked;
     assertSubresource(kind, place);
-    const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim() ?? '';
-    const patcher = patchers[type];
-    const isStrategicOfCustom = kind.custom && patcher === strategicMergePatch;
-    if (patcher === undefined || isStrategicOfCustom) {
-      const supported = Object.keys(patchers).filter((name) => !kind.custom || !name.includes('strategic'));
-      const message = `the body of the request was in an unknown format - accepted media types include: ${supported.join(', ')}`;
-      throw statusError(415, 'UnsupportedMediaType', message);
-    }
+    const patcher = patcherFor(kind, request.headers['content-type'] ?? '');
     const body = await bodyOf(request);
     const written = objects.update(
       {
@@ -187,16 +152,7 @@ export function createHandlers(deps: Deps): Handlers {
     if (store.get(kind.bucket, key) !== undefined || kind.bucket === '/pods') {
       return { code: 200, object: shaped(kind, left) };
     }
-    const details = {
-      name: key.name,
-      ...(kind.group !== '' && { group: kind.group }),
-      kind: kind.plural,
-      uid,
-    };
-    return {
-      code: 200,
-      object: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details },
-    };
+    return { code: 200, object: removedStatus(kind, key.name, uid) };
   }
 
   function removeAll({ kind, place, query }: Asked): Answer {
@@ -208,6 +164,49 @@ export function createHandlers(deps: Deps): Handlers {
   }
 
   return { get, list, watch, create, update, patch, delete: remove, deletecollection: removeAll };
+}
+
+function podLog(logs: Deps['logs'], pod: KubeObject, query: URLSearchParams): Answer {
+  const { metadata, spec } = pod as KubeObject & {
+    readonly spec?: {
+      readonly containers?: readonly { readonly name: string }[];
+      readonly nodeName?: string;
+    };
+  };
+  const names = (spec?.containers ?? []).map(({ name }) => name);
+  const container = query.get('container') ?? names[0] ?? '';
+  if (query.get('container') === null && names.length > 1) {
+    throw badRequest(
+      `a container name must be specified for pod ${metadata.name}, choose one of: [${names.join(' ')}]`,
+    );
+  }
+  if (!names.includes(container)) {
+    throw badRequest(`container ${container} is not valid for pod ${metadata.name}`);
+  }
+  if (!spec?.nodeName) return { code: 204, text: '' };
+  const tail = query.get('tailLines');
+  const text = logs.read(metadata, container, tail === null ? undefined : Number(tail));
+  if (text === undefined) {
+    throw badRequest(
+      `container "${container}" in pod "${metadata.name}" is waiting to start: ContainerCreating`,
+    );
+  }
+  return { code: 200, text };
+}
+
+/** Refuses with 415 what the API server takes for this kind in no form. */
+function patcherFor(kind: ServedKind, contentType: string): (target: unknown, patch: unknown) => unknown {
+  const patcher = patchers[contentType.split(';')[0]?.trim() ?? ''];
+  if (patcher !== undefined && !(kind.custom && patcher === strategicMergePatch)) return patcher;
+  const supported = Object.keys(patchers).filter((name) => !kind.custom || !name.includes('strategic'));
+  const message = `the body of the request was in an unknown format - accepted media types include: ${supported.join(', ')}`;
+  throw statusError(415, 'UnsupportedMediaType', message);
+}
+
+/** What the API server answers where nothing is left of an object. */
+function removedStatus(kind: ServedKind, name: string, uid: string | undefined): object {
+  const details = { name, ...(kind.group !== '' && { group: kind.group }), kind: kind.plural, uid };
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
 }
 
 function keyOf({ name = '', namespace }: Place): ObjectKey {
