@@ -9,6 +9,7 @@ import type { GpuSelector, MethodCall } from '../../shared/schemas/order.ts';
 import { xidFieldOf } from '../../shared/xid/guard.ts';
 import type { Dcgm } from '../dcgm/client.ts';
 import type { EngineProcesses } from '../engine-process/port.ts';
+import { whyNoJournal } from '../host-files/journald.ts';
 import type { HostFiles } from '../host-files/port.ts';
 import type { KernelLog } from '../kernel-log/port.ts';
 import type { Nvml } from '../nvml/port.ts';
@@ -47,9 +48,17 @@ export async function channelsFor(parts: ChannelParts, call: MethodCall): Promis
   // One look for all parts: they are to reach the same engine.
   const engine = once(() => dcgm.choose(engineNamed(call), { force }));
 
+  const noJournal = script.some(({ surface }) => surface === 'journal')
+    ? await whyNoJournal(parts.hostFiles)
+    : undefined;
+
   const make: { readonly [S in Part['surface']]: (part: Extract<Part, { surface: S }>) => Channel } = {
     'kernel-log': (part) => kernelRecord(part, { undo: kernelLogUndo, notes: gpu?.notes ?? [] }),
-    journal: (part) => kernelRecord(part, { undo: journalUndo, notes: [journalNote] }),
+    journal: (part) =>
+      kernelRecord(part, {
+        undo: journalUndo,
+        notes: [noJournal === undefined ? journalNote : `${noJournal}; read back from the kernel log only`],
+      }),
     dcgm: (part) => createDcgmChannel({ ...parts, part, gpu: known(gpu), engine, force }),
     'log-file': (part) => createLogFileChannel({ ...parts, ...part }),
     'host-engine': (part) =>

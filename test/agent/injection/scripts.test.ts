@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Errors } from 'typebox/value';
 import type { Dcgm } from '../../../agent/dcgm/client.ts';
+import { journaldFolder } from '../../../agent/host-files/journald.ts';
 import type { JournalLine } from '../../../agent/injection/journal-line.ts';
 import { refreshUntilEnd } from '../../../agent/injection/refresh.ts';
 import { logFiles } from '../../../shared/schemas/order.ts';
@@ -54,6 +55,21 @@ t.test('a line for the journal is a kernel record that begins with its identifie
   t.match(ended, { state: 'ended', surfaces: [{}, { afterSeconds: 5 }, { afterSeconds: 10 }] });
   t.same(texts(rig), Array(3).fill('kubelet: E1123 a text'));
 });
+
+t.test(
+  'R5: on a node without journald the receipt says that only the kernel log was read back',
+  async (t) => {
+    const rig = await startRig(t);
+    rig.hostFiles.remove(journaldFolder);
+    const line = { identifier: 'kubelet', text: 'E1123 a text' };
+    const { body } = await rig.call('WriteJournalMessage', line);
+    t.match(body.surfaces, [
+      { surface: 'journal', notes: [/no journald runs on this node: ENOENT.*from the kernel log only/] },
+    ]);
+    const { body: inventory } = await rig.call('GetInventory', {});
+    t.match(JSON.stringify(inventory), /"name":"journal","available":false,"because":"no journald/);
+  },
+);
 
 t.test('a line is appended to a file that the node has, and to no other', async (t) => {
   const rig = await startRig(t);
