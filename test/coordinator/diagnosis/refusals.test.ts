@@ -13,6 +13,7 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['malformed_request', 'injection-refused', 'never'],
   ['method_unknown', 'injection-refused', 'never'],
   ['body_too_large', 'injection-refused', 'never'],
+  ['headers_too_large', 'injection-refused', 'never'],
   ['unauthenticated', 'injection-refused', 'never'],
   ['permission_denied', 'injection-refused', 'never'],
   ['internal', 'injection-not-proven', 'injection-not-proven'],

@@ -111,6 +111,33 @@ t.test('while its watch is broken a node comes from the API server', async (t) =
   server.faults.clear();
 });
 
+t.test('budgets are read once a pool, and only for a Karpenter that keeps to them', async (t) => {
+  const labels = { 'karpenter.sh/nodepool': 'gpu' };
+  const withKarpenter = async (tag: string) => {
+    const { cluster, view, clock } = await start(t, async ({ cluster }) => {
+      for (const name of ['a', 'b'])
+        await cluster.create('nodes', { ...nodeWith(name, Date.now()), metadata: { name, labels } });
+      await cluster.create('deployments', {
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        metadata: { namespace: 'nma', name: 'karpenter', labels: { 'app.kubernetes.io/name': 'karpenter' } },
+        spec: { template: { spec: { containers: [{ name: 'controller', image: `karpenter:${tag}` }] } } },
+      });
+    });
+    await view.ready;
+    const counted = counting(cluster);
+    const collector = createCollector({ cluster: counted.cluster, view, agents: noAgents, clock });
+    const [facts] = await Promise.all([collector.facts('a', planned()), collector.facts('b', planned())]);
+    return { budgets: facts.repair.budgets, asked: counted.counts.get('get nodepools') };
+  };
+  // The kind is Karpenter's own: here nobody has defined it, which is no failure.
+  t.match(await withKarpenter('1.15.0'), { budgets: { unread: /are not served/ }, asked: 1 });
+  t.match(await withKarpenter('1.14.3'), {
+    budgets: { unread: 'they were not asked for' },
+    asked: undefined,
+  });
+});
+
 t.test('agents whose pods may not be read are unread, not absent', async (t) => {
   const { cluster, view, clock } = await start(t, async ({ cluster }) => {
     await cluster.create('nodes', nodeWith('a', Date.now()));
