@@ -85,6 +85,9 @@ t.test('every node that is left out is told why', async (t) => {
     unasked: 'not opted in: kubectl label node unasked xidrill.dev/drill=allowed',
     busy: 'experiment drill-1 works on it',
   });
+  const codes = Object.fromEntries(skipped.map((row) => [row.node, row.code]));
+  t.match(codes, { leaving: 'deleting', plain: 'not-selected', unasked: 'not-opted-in', busy: 'busy' });
+  t.equal(Object.values(codes).filter((code) => code === 'not-picked').length, 1);
   t.match(Object.values(because).join('\n'), /not picked: 1 of 2 fit \(mode one, seed 3\)/);
 });
 
@@ -105,6 +108,11 @@ t.test('what does not suit is left out, unless it is named', async (t) => {
     bare: /^it shows no GPU .*target\.selector\.names takes it all the same$/,
     down: /^it is not Ready; target\.selector\.names takes it all the same$/,
     both: /^it is not Ready/,
+  });
+  t.match(Object.fromEntries(gpu.skipped.map((row) => [row.node, row.code])), {
+    bare: 'no-gpu',
+    down: 'not-ready',
+    both: 'not-ready',
   });
   t.same(
     pick({ mode: 'all' }, false)

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { faults } from '../../../coordinator/catalogue/catalogue.ts';
 import { findNmaVersion } from '../../../coordinator/catalogue/nma/versions.ts';
+import { chainSeconds } from '../../../coordinator/drill/chain.ts';
 import { links } from '../../../coordinator/drill/links.ts';
 import { createPlanner } from '../../../coordinator/plan/planner.ts';
 import { previewExperiment } from '../../../coordinator/preview/experiment.ts';
@@ -181,3 +182,27 @@ t.test('the engine that the request names judges, not that of the chart', async 
 function version(text: string): NonNullable<Facts['nma']['version']> {
   return { text, ...findNmaVersion(text) };
 }
+
+t.test('nodes that differ in nothing but their names are planned once when they are selected', async (t) => {
+  let asked = 0;
+  const old = inventory({ engines: [engine({ version: '4.5.2' })] });
+  const { choose, injections } = planning(40, async (name) => {
+    asked += 1;
+    return factsOf(name, {
+      nma: { version: version('1.7.2') },
+      agent: { inventory: { ...old, node: name } },
+    });
+  });
+  const spec: ExperimentSpec = {
+    fault: { name: 'health-recovery-action', parameters: { action: 4 } },
+    target: { mode: 'all' },
+  };
+  const { nodes, longestSeconds } = await choose({ metadata: { name: 'drill' }, spec });
+  t.equal(nodes.length, 40);
+  t.equal(asked, 0, 'no agent is asked to select');
+  const specs = await injections({ metadata: { name: 'drill', uid: 'u' }, spec, status: undefined }, nodes);
+  t.equal(asked, 40, 'each is asked once when its Injection is made, as the host engine decides');
+  const ids = specs.map(({ chain }) => chain[0]?.order?.orderId);
+  t.equal(new Set(ids).size, 40, 'each has an order of its own');
+  for (const { chain } of specs) t.equal(chainSeconds(chain), longestSeconds);
+});
