@@ -12,8 +12,11 @@ import { dcgmResult, facts, inventory, planned, receipt } from './builder.ts';
 const rows: readonly (readonly [reason: Reason, refused: string, tried: string])[] = [
   ['malformed_request', 'injection-refused', 'never'],
   ['method_unknown', 'injection-refused', 'never'],
-  ['body_too_large', 'injection-refused', 'never'],
+  ['method_not_allowed', 'injection-refused', 'never'],
+  ['media_type_unsupported', 'injection-refused', 'never'],
   ['headers_too_large', 'injection-refused', 'never'],
+  ['request_timeout', 'injection-refused', 'never'],
+  ['body_too_large', 'injection-refused', 'never'],
   ['unauthenticated', 'injection-refused', 'never'],
   ['permission_denied', 'injection-refused', 'never'],
   ['internal', 'injection-not-proven', 'injection-not-proven'],
