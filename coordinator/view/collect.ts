@@ -36,7 +36,7 @@ const sharedForMs = 10_000;
 /** Collects what a diagnosis needs. It only reads; a part that cannot be read is reported as unread and stops nothing. */
 export type Collector = {
   /**
-   * Facts from the view, the agent's inventory, and what only a request shows: NMA's log unless the reaction has come, and,
+   * Facts from the view, and what only a request shows: the agent's inventory and NMA's log unless the reaction has come, and,
    * without a drill, the pods that delay a repair. Refuses with `node_missing`; rejects with the signal's reason when it
    * is aborted while the agent is asked.
    */
@@ -49,6 +49,8 @@ export type Collector = {
 
 type Extent = {
   readonly drill?: DrillFacts | undefined;
+  /** Default true. */
+  readonly asksAgent?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly log: boolean;
   readonly pods: boolean;
@@ -65,13 +67,16 @@ export function createCollector(options: {
   const { cluster, view, agents, clock } = options;
   const shared = createSharedReads(clock, sharedForMs);
 
-  async function collect(name: string, { drill, signal, log, pods, pools }: Extent): Promise<Facts> {
+  async function collect(
+    name: string,
+    { drill, signal, log, pods, pools, asksAgent = true }: Extent,
+  ): Promise<Facts> {
     const node = await freshNode(name);
     if (node === undefined)
       throw new Refusal('node_missing', `there is no node "${name}"`, { field: 'node', value: name });
     const [nma, agent, doNotDisruptPods, budgets] = await Promise.all([
       nmaFacts(node, log),
-      agentFacts(name, signal),
+      asksAgent ? agentFacts(name, signal) : unaskedAgent(name),
       pods ? readDoNotDisruptPods(name) : notAsked,
       pools ? poolBudgets(node) : notAsked,
     ]);
@@ -187,6 +192,14 @@ export function createCollector(options: {
     }
   }
 
+  async function unaskedAgent(node: string): Promise<AgentFacts> {
+    const url = await unlessRefused(agents.find(node));
+    return {
+      url: typeof url === 'string' ? url : undefined,
+      inventory: { unread: 'it was not asked for again: NMA had reacted' },
+    };
+  }
+
   /** Only a Karpenter that disrupts by budgets is asked about; one read serves all nodes of the pool. */
   async function poolBudgets(node: KubeObject): Promise<readonly PoolBudget[] | Unread> {
     const pool = node.metadata.labels?.['karpenter.sh/nodepool'];
@@ -217,7 +230,16 @@ export function createCollector(options: {
   return {
     facts: (name, drill, signal) => {
       const hasReacted = drill?.timeline.some(({ match }) => match) === true;
-      return collect(name, { drill, signal, log: !hasReacted, pods: drill === undefined, pools: true });
+      // Before its order the agent was asked; what it has now does not change what NMA showed.
+      const asksAgent = !hasReacted || drill.expectation.kind === 'none';
+      return collect(name, {
+        drill,
+        signal,
+        log: !hasReacted,
+        pods: drill === undefined,
+        pools: true,
+        asksAgent,
+      });
     },
     basics: (name, signal) => collect(name, { signal, log: false, pods: false, pools: false }),
     async nmaVersions() {
