@@ -308,6 +308,7 @@ export const reasons = {
   node_missing: { code: 'not_found', title: 'No such node', ...unfit },
   node_unknown: { code: 'invalid_argument', title: 'The target names a node that does not exist', ...unfit },
   experiment_unknown: { code: 'not_found', title: 'No such experiment', ...unfit },
+  experiment_running: { code: 'aborted', title: 'The experiment has not ended', ...unfit },
   experiment_ended: { code: 'failed_precondition', title: 'The experiment has ended', status: 409, ...unfit },
   idempotency_key_reused: { code: 'aborted', title: 'The key was used for another experiment', ...unfit },
   agent_unknown: {

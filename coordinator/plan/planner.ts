@@ -9,14 +9,14 @@ import { chainSeconds } from '../drill/chain.ts';
 import type { LinkRow } from '../drill/links.ts';
 import { isConcluded, isEnded } from '../drill/machine.ts';
 import type { ExperimentSpec, InjectionSpec, SkipCode } from '../store/experiment.ts';
-import { type Experiment, markerOf, orderIdOf, type Store } from '../store/store.ts';
+import { type Experiment, markerOf, orderIdOf, type Store, seedFromName } from '../store/store.ts';
 import type { Collector } from '../view/collect.ts';
 import { hasGpu } from '../view/gpus.ts';
 import { isReady, optInLabel, optInValue } from '../view/node.ts';
 import { contextFromFacts, contextFromLabels, type TargetContext } from './context.ts';
 import { restsOnAssumedEngine } from './expectation.ts';
 import { type PlanInput, planTarget, type TargetPlan } from './plan.ts';
-import { type Candidate, type Selection, seedFromName, selectNodes } from './select.ts';
+import { type Candidate, type Selection, selectNodes } from './select.ts';
 import { inSlices } from './slices.ts';
 
 /** The target nodes of an experiment, and why the other nodes were left out. */

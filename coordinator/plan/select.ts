@@ -60,11 +60,6 @@ export function selectNodes(
   return { seed, chosen, skipped };
 }
 
-/** A seed that a caller did not give follows from the name: running the same experiment again picks the same nodes. */
-export function seedFromName(name: string): number {
-  return createHash('sha256').update(name).digest().readUInt32BE(0);
-}
-
 /** The names of a target as a set: a target may name thousands. */
 type Asked = {
   readonly target: Target;

@@ -221,7 +221,10 @@ function stepOf(
   };
 }
 
-type Drilled = Pick<ExperimentAnswer, 'verdict' | 'phase' | 'explanation' | 'latency'>;
+type Drilled = Pick<ExperimentAnswer, 'verdict' | 'explanation' | 'latency'> & {
+  /** `Refused`: no experiment was created. */
+  readonly phase: ExperimentAnswer['phase'] | 'Refused';
+};
 
 type Preflight = {
   readonly checks: readonly {

@@ -5,8 +5,10 @@ import {
   Counts,
   ExpectationInput,
   type ExperimentStatus,
+  experimentPhases,
   InjectionSpec,
   InjectionStatus,
+  injectionPhases,
   LinkStatus,
   NodeCause,
   SkippedNode,
@@ -15,9 +17,10 @@ import {
 } from '../store/experiment.ts';
 import { Explanation } from '../store/explanation.ts';
 import { type Injected, InjectedSchema, injectedByAny } from '../store/injected.ts';
-import type { Experiment, Injection } from '../store/store.ts';
+import { type Experiment, type Injection, seedFromName } from '../store/store.ts';
 import { Latency, VerdictSchema } from '../store/timeline.ts';
 
+const Time = Type.String({ format: 'date-time' });
 const optionalVerdict = Type.Union([VerdictSchema, Type.Null()], { description: 'null: not ended' });
 const optionalExplanation = Type.Union([Explanation, Type.Null()], { description: 'null: not ended' });
 
@@ -57,7 +60,7 @@ const LinkSummary = Type.Object(
 export const InjectionSummary = Type.Object({
   name: Type.String(),
   node: Type.String(),
-  phase: Type.String(),
+  phase: Type.Enum([...injectionPhases]),
   verdict: optionalVerdict,
   injected: InjectedSchema,
   cause: Type.Union([Type.String(), Type.Null()], { description: 'code of its explanation' }),
@@ -69,7 +72,7 @@ export const InjectionSummary = Type.Object({
 export const ExperimentAnswer = Type.Object(
   {
     name: Type.String(),
-    phase: Type.String(),
+    phase: Type.Enum([...experimentPhases]),
     verdict: optionalVerdict,
     injected: InjectedSchema,
     counts: Type.Union([Counts, Type.Null()], { description: 'nodes by verdict; null: not ended' }),
@@ -83,12 +86,14 @@ export const ExperimentAnswer = Type.Object(
     target: Type.Optional(Target),
     expectation: Type.Optional(ExpectationInput),
     latency: Type.Union([Latency, Type.Null()]),
-    seed: Type.Union([Type.Integer(), Type.Null()]),
+    seed: Type.Integer({
+      description: 'picks the nodes; the same seed and the same nodes give the same choice',
+    }),
     skipped: Type.Array(SkippedNode),
-    createdAt: Type.Union([Type.String(), Type.Null()]),
-    startedAt: Type.Union([Type.String(), Type.Null()]),
-    endedAt: Type.Union([Type.String(), Type.Null()]),
-    deadlineAt: Type.Union([Type.String(), Type.Null()]),
+    createdAt: Type.Union([Time, Type.Null()]),
+    startedAt: Type.Union([Time, Type.Null()]),
+    endedAt: Type.Union([Time, Type.Null()]),
+    deadlineAt: Type.Union([Time, Type.Null()]),
   },
   { $id: 'Experiment' },
 );
@@ -145,7 +150,7 @@ export function experimentAnswer(experiment: Experiment, injections: readonly In
     ...(spec.target === undefined ? {} : { target: spec.target }),
     ...(spec.expectation === undefined ? {} : { expectation: spec.expectation }),
     latency: status.latency ?? null,
-    seed: status.seed ?? null,
+    seed: status.seed ?? spec.target?.seed ?? seedFromName(metadata.name),
     skipped: status.skipped ?? [],
     createdAt: metadata.creationTimestamp ?? null,
     startedAt: status.startedAt ?? null,

@@ -9,10 +9,12 @@ import { isEnded } from '../drill/machine.ts';
 import type { ExperimentPreview } from '../preview/experiment.ts';
 import { TargetPreview } from '../preview/schema.ts';
 import { ExperimentRequest, type ExperimentSpec, SkippedNode } from '../store/experiment.ts';
-import { type Experiment, type Store, shortHash } from '../store/store.ts';
+import { type Experiment, type Store, seedFromName, shortHash } from '../store/store.ts';
 import { ExperimentAnswer, experimentAnswer, InjectionAnswer, injectionAnswer } from './answers.ts';
 import type { ExperimentFeed } from './feed.ts';
+import { ExperimentList, type Listed, ListQuery, pageOf } from './listing.ts';
 import { ObjectName } from './names.ts';
+import { sendTagged } from './tagged.ts';
 
 /** What the routes of experiments read and write through. */
 export type ExperimentRouteDeps = {
@@ -56,7 +58,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   const respond = createResponder(deps);
   registerCreation(app, deps, respond);
   registerReads(app, deps, respond);
-  registerAbort(app, deps, respond);
+  registerEnding(app, deps, respond);
 }
 
 type Respond = (
@@ -96,7 +98,7 @@ function createResponder({ store, feed }: ExperimentRouteDeps): Respond {
     }
     void reply.header('location', `/api/v1/experiments/${name}`);
     const status = created && !isEnded(latest.status) ? 202 : 200;
-    return reply.code(status).send(await answer(latest));
+    return sendTagged(reply.code(status), await answer(latest));
   };
 }
 
@@ -130,7 +132,8 @@ function registerCreation(app: FastifyInstance, deps: ExperimentRouteDeps, respo
       const waitSeconds = waitPreference(request.headers.prefer);
       const key = idempotencyKey(request.headers['idempotency-key']);
       await deps.ready();
-      const { name: asked, ...spec } = request.body;
+      const { name: asked, ...given } = request.body;
+      const spec = asked === undefined ? withSeed(given) : given;
       const name = asked ?? (key === undefined ? deps.newName() : `drill-${shortHash(key, 10)}`);
       const isDryRun = request.query.dryRun === 'All';
       const earlier = key === undefined ? undefined : await earlierWith(key, name);
@@ -182,24 +185,28 @@ function registerReads(app: FastifyInstance, { store, feed }: ExperimentRouteDep
   const rule = accessTo(store);
   const ofOne = accessToOne(store);
 
-  app.get(
+  app.get<{ Querystring: ListQuery }>(
     '/api/v1/experiments',
     {
       config: { access: { ...rule, verb: 'list' } },
       serializerCompiler: asItIs,
       schema: {
-        summary: 'All experiments',
-        response: { 200: Type.Object({ items: Type.Array(ExperimentAnswer) }) },
+        summary: 'Experiments, the newest first, in pages',
+        querystring: ListQuery,
+        response: { 200: ExperimentList },
       },
     },
-    async () => {
+    async ({ query }, reply) => {
       const [experiments, injections] = await Promise.all([store.listExperiments(), store.listInjections()]);
       const ofExperiment = Map.groupBy(injections, ({ spec }) => spec.experiment);
-      return {
-        items: experiments.map((experiment) =>
-          experimentAnswer(experiment, ofExperiment.get(experiment.metadata.name) ?? []),
-        ),
-      };
+      const { page, next, remaining } = pageOf(experiments.map(listed), query);
+      const items = page.map(({ experiment }) => {
+        const answer = experimentAnswer(experiment, ofExperiment.get(experiment.metadata.name) ?? []);
+        if (query.form !== 'short') return answer;
+        const { injections: _injections, causes: _causes, skipped: _skipped, ...short } = answer;
+        return short;
+      });
+      return sendTagged(reply, { items, continue: next, remaining } satisfies ExperimentList);
     },
   );
 
@@ -265,8 +272,32 @@ function registerReads(app: FastifyInstance, { store, feed }: ExperimentRouteDep
   );
 }
 
-function registerAbort(app: FastifyInstance, { store }: ExperimentRouteDeps, respond: Respond): void {
+function registerEnding(app: FastifyInstance, { store }: ExperimentRouteDeps, respond: Respond): void {
   const ofOne = accessToOne(store);
+
+  app.delete<{ Params: Static<typeof Name> }>(
+    '/api/v1/experiments/:name',
+    {
+      config: { access: { ...ofOne, verb: 'delete' } },
+      schema: {
+        summary: 'Delete the records of an experiment that has ended; 409 while it runs',
+        params: Name,
+        response: { 204: { description: 'deleted', type: 'null' } },
+      },
+    },
+    async ({ params: { name } }, reply) => {
+      const experiment = await store.requireExperiment(name);
+      if (!isEnded(experiment.status)) {
+        throw new Refusal('experiment_running', `experiment ${name} has not ended`, {
+          field: 'name',
+          value: name,
+          remedy: `POST /api/v1/experiments/${name}/abort, then delete it`,
+        });
+      }
+      await store.deleteExperiment(name);
+      return reply.code(204).send();
+    },
+  );
 
   app.post<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name/abort',
@@ -300,6 +331,29 @@ function registerAbort(app: FastifyInstance, { store }: ExperimentRouteDeps, res
       );
     },
   );
+}
+
+/**
+ * Without a name there is nothing that the seed could follow from but the request: its dry run picks the nodes that the drill
+ * picks then.
+ */
+function withSeed(spec: ExperimentSpec): ExperimentSpec {
+  if (spec.target?.seed !== undefined) return spec;
+  return { ...spec, target: { ...spec.target, seed: seedFromName(canonicalJson(spec)) } };
+}
+
+/** What the list is filtered and ordered by. */
+function listed(experiment: Experiment): Listed & { readonly experiment: Experiment } {
+  const { metadata, spec, status } = experiment;
+  return {
+    experiment,
+    name: metadata.name,
+    createdAt: metadata.creationTimestamp ?? '',
+    fault: spec.fault.name,
+    phase: status?.phase ?? 'Pending',
+    verdict: status?.verdict,
+    nodes: status?.selected ?? [],
+  };
 }
 
 /** A refused request is told as an ended drill would be: cause, evidence, next step. */

@@ -61,7 +61,8 @@ export const Target = Type.Object(
       Type.Integer({
         minimum: 0,
         maximum: 4294967295,
-        description: 'the same seed picks the same nodes; default from the name',
+        description:
+          'the same seed picks the same nodes; default from the name, without one from the request',
       }),
     ),
     gpu: Type.Optional(GpuSelector),

@@ -37,6 +37,8 @@ export type Store = {
     annotations: Readonly<Record<string, string>>,
   ): Promise<Experiment>;
   abortExperiment(name: string): Promise<Experiment>;
+  /** Its injections go with it, as Kubernetes' garbage collector gets to them; nothing happens where there is none. */
+  deleteExperiment(name: string): Promise<void>;
   writeExperimentStatus(experiment: Experiment, status: ExperimentStatus): Promise<Experiment>;
   listInjections(experiment?: string): Promise<readonly Injection[]>;
   readInjection(name: string): Promise<Injection | undefined>;
@@ -79,6 +81,9 @@ export function createStore(cluster: Cluster, namespace: string): Store {
     async abortExperiment(name) {
       await requireExperiment(name);
       return experimentFrom(await cluster.patch('experiments', key(name), { spec: { abort: true } }));
+    },
+    async deleteExperiment(name) {
+      await cluster.remove('experiments', key(name));
     },
     async writeExperimentStatus({ metadata, spec }, status) {
       const object = { ...typeOf('Experiment'), metadata, spec, status };
@@ -151,6 +156,11 @@ export function orderIdOf(experimentUid: string, node: string): string {
 export function markerOf(orderId: string): string {
   const number = createHash('sha256').update(`marker\0${orderId}`).digest().readUInt32BE(0);
   return number.toString(36).padStart(6, '0').slice(-6);
+}
+
+/** A seed that a caller did not give follows from the name, or from what else the request says: running the same experiment again picks the same nodes. */
+export function seedFromName(name: string): number {
+  return createHash('sha256').update(name).digest().readUInt32BE(0);
 }
 
 /** The first hex digits of the text's SHA-256. */

@@ -196,7 +196,7 @@ async function access(helm: Helm): Promise<void> {
             agent = await runAgent();
           }
           const coordinator = await runCoordinator(async () => true);
-          const answers = exercise(`right-${drills}`);
+          const answers = exercise(`right-${drills}`, verb === 'delete');
           const said = () => `${coordinator.errors()}\n${answers.text()}`.replaceAll('\\', '');
           try {
             await until(complaint, async () => said().includes(complaint), 30);
@@ -254,13 +254,19 @@ async function access(helm: Helm): Promise<void> {
   }
 
   /** Everything that somebody does with a coordinator, again and again until it is stopped; keeps the answers. */
-  function exercise(name: string) {
+  function exercise(name: string, deletes: boolean) {
     let text = '';
     const stopping = new AbortController();
-    const call = async (path: string, body?: object, to: 'agent' | 'coordinator' = 'coordinator') => {
+    const call = async (
+      path: string,
+      body?: object,
+      to: 'agent' | 'coordinator' = 'coordinator',
+      method?: 'DELETE',
+    ) => {
       try {
         const answer = await send(to, path, {
           ...(body === undefined ? {} : { body }),
+          ...(method === undefined ? {} : { method }),
           signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(10_000)]),
         });
         text += `${path}: ${answer.text}\n`;
@@ -289,6 +295,7 @@ async function access(helm: Helm): Promise<void> {
         await asOperator('get', 'injection', injectionName(name, node));
         // Not at once: what is aborted before it has begun asks for little.
         if (round > 4) await call(`experiments/${name}/abort`, {});
+        if (round > 4 && deletes) await call(`experiments/${name}`, undefined, 'coordinator', 'DELETE');
       }
     })();
     return {

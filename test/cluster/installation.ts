@@ -17,6 +17,8 @@ type Program = 'agent' | 'coordinator';
 
 type Sent = {
   readonly body?: object;
+  /** Absent: POST with a body, GET without one. */
+  readonly method?: 'GET' | 'POST' | 'DELETE';
   /** '': none. */
   readonly token?: string;
   readonly prefer?: string;
@@ -154,10 +156,16 @@ export async function install(t: Test, helm: Helm, options: Options = {}) {
   const send = (
     to: Program,
     path: string,
-    { body, token = tokens[to], prefer, signal = AbortSignal.timeout(90_000) }: Sent = {},
+    {
+      body,
+      method = body === undefined ? 'GET' : 'POST',
+      token = tokens[to],
+      prefer,
+      signal = AbortSignal.timeout(90_000),
+    }: Sent = {},
   ) =>
     request[to](`${urls[to]}${to === 'agent' ? '/xidrill.agent.v1.AgentService' : '/api/v1'}/${path}`, {
-      method: body === undefined ? 'GET' : 'POST',
+      method,
       headers: {
         ...(token === '' ? {} : { authorization: `Bearer ${token}` }),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),

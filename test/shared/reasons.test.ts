@@ -94,6 +94,7 @@ const rows: Readonly<Record<Reason, Row>> = {
   node_missing: [404, 'stays', 'no', 'error', 'node-missing'],
   node_unknown: [400, 'stays', 'no', 'error', 'node-unknown'],
   experiment_unknown: [404, 'stays', 'no', 'error', 'experiment-unknown'],
+  experiment_running: [409, 'stays', 'no', 'error', 'experiment-running'],
   experiment_ended: [409, 'stays', 'no', 'error', 'experiment-ended'],
   idempotency_key_reused: [409, 'stays', 'no', 'error', 'idempotency-key-reused'],
   agent_unknown: [404, 'stays', 'no', 'error', 'agent-unknown'],

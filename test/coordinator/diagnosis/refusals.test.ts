@@ -101,6 +101,7 @@ const coordinatorSide: readonly Reason[] = [
   'node_missing',
   'node_unknown',
   'experiment_unknown',
+  'experiment_running',
   'experiment_ended',
   'idempotency_key_reused',
 ];

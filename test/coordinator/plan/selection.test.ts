@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { KubeObject } from '../../../coordinator/cluster/port.ts';
-import { type Candidate, seedFromName, selectNodes } from '../../../coordinator/plan/select.ts';
+import { type Candidate, selectNodes } from '../../../coordinator/plan/select.ts';
 import type { Target } from '../../../coordinator/store/experiment.ts';
+import { seedFromName } from '../../../coordinator/store/store.ts';
 import { expectedGpus, hasGpu } from '../../../coordinator/view/gpus.ts';
 import { Refusal } from '../../../shared/errors.ts';
 

@@ -48,6 +48,7 @@ const coordinatorRules: Readonly<Record<string, Access | 'open'>> = {
   'post /api/v1/experiments': { ...experiments, verb: 'create' },
   'get /api/v1/experiments': { ...experiments, verb: 'list' },
   'get /api/v1/experiments/{name}': { ...experiment, verb: 'get' },
+  'delete /api/v1/experiments/{name}': { ...experiment, verb: 'delete' },
   'get /api/v1/experiments/{name}/injections': { ...experiment, verb: 'get' },
   'get /api/v1/experiments/{name}/events': { ...experiment, verb: 'get' },
   'post /api/v1/experiments/{name}/abort': { ...experiment, verb: 'update' },
