@@ -2,8 +2,10 @@ import { setTimeout as sleepReal } from 'node:timers/promises';
 
 /** Time as an argument: real in production, sped up in the rehearsal. */
 export interface Clock {
-  /** Milliseconds since the Unix epoch, of this clock. */
+  /** Milliseconds since the Unix epoch, of this clock: for what is shown. It may be set forward and back. */
   now(): number;
+  /** Milliseconds since some moment, which only ever grow: for how long something takes or lasts. */
+  elapsed(): number;
   /** Resolves after `milliseconds` of this clock; rejects with the signal's reason when it is aborted. */
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
 }
@@ -15,6 +17,7 @@ const longestTimer = 2 ** 31 - 1;
 export function createRealClock(): Clock {
   return {
     now: () => Date.now(),
+    elapsed: () => performance.now(),
     sleep: sleepAbortably,
   };
 }
@@ -29,6 +32,7 @@ export function createScaledClock(options: { readonly factor: number; readonly s
   const origin = performance.now();
   return {
     now: () => Math.round(startAt + (performance.now() - origin) * factor),
+    elapsed: () => (performance.now() - origin) * factor,
     sleep: (milliseconds, signal) => sleepAbortably(milliseconds / factor, signal),
   };
 }

@@ -8,6 +8,8 @@ export type ManualClock = Clock & {
   jump(milliseconds: number): void;
   /** Jumps to the next timer, as soon as there is one; resolves with the milliseconds that it jumped. */
   step(): Promise<number>;
+  /** Sets the wall clock forward or back; no time passes. */
+  set(milliseconds: number): void;
   /** Resolves when something sleeps for less than this; default a minute. */
   paused(below?: number): Promise<void>;
 };
@@ -17,6 +19,7 @@ type Timer = { readonly at: number; readonly wake: () => void };
 /** `startAt` in milliseconds since the Unix epoch. */
 export function createManualClock(startAt = Date.UTC(2026, 10, 23, 2, 24, 8)): ManualClock {
   let now = startAt;
+  let setBy = 0;
   let timers: readonly Timer[] = [];
   let waiting: readonly { readonly below: number; readonly resume: () => void }[] = [];
 
@@ -76,7 +79,11 @@ export function createManualClock(startAt = Date.UTC(2026, 10, 23, 2, 24, 8)): M
   }
 
   return {
-    now: () => now,
+    now: () => now + setBy,
+    elapsed: () => now,
+    set: (milliseconds) => {
+      setBy += milliseconds;
+    },
     sleep,
     advance,
     jump,

@@ -73,7 +73,7 @@ export function createDcgm(deps: {
   const looking = limitDcgmi(deps.dcgmi, { atOnce: 8 });
   const reading = limitDcgmi(deps.dcgmi, { atOnce: 2, waiting: 16 });
   const dcgmi = limitDcgmi(deps.dcgmi, { atOnce: 4 });
-  const looks = shareLooks({ look, now: () => clock.now(), keepMs });
+  const looks = shareLooks({ look, elapsed: () => clock.elapsed(), keepMs });
 
   async function look(): Promise<HostEngineFacts[]> {
     const engines = await finder.find();

@@ -12,19 +12,19 @@ export type SharedLook<T> = {
  */
 export function shareLooks<T>(options: {
   readonly look: () => Promise<T>;
-  /** Milliseconds of any clock. */
-  readonly now: () => number;
+  /** As of a clock. */
+  readonly elapsed: () => number;
   /** How long an answer counts as recent. */
   readonly keepMs: number;
 }): SharedLook<T> {
-  const { look, now, keepMs } = options;
+  const { look, elapsed, keepMs } = options;
   let running: Promise<T> | undefined;
   let last: { readonly at: number; readonly answer: T } | undefined;
 
   async function run(): Promise<T> {
     try {
       const answer = await look();
-      last = { at: now(), answer };
+      last = { at: elapsed(), answer };
       return answer;
     } finally {
       running = undefined;
@@ -39,9 +39,7 @@ export function shareLooks<T>(options: {
   return {
     fresh,
     recent(signal) {
-      const age = last === undefined ? Number.NaN : now() - last.at;
-      // A clock that was set back makes it older than it can be.
-      if (last !== undefined && age >= 0 && age < keepMs) return Promise.resolve(last.answer);
+      if (last !== undefined && elapsed() - last.at < keepMs) return Promise.resolve(last.answer);
       return fresh(signal);
     },
   };

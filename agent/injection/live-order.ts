@@ -55,7 +55,8 @@ export function startLiveOrder(options: {
   readonly save: (line: JournalLine) => void;
 }): LiveOrder {
   const { accepted, parts, clock, metrics } = options;
-  const acceptedMs = Date.parse(accepted.acceptedAt);
+  // Not from `acceptedAt`: a clock that is set moves nothing that is due.
+  const acceptedMs = clock.elapsed();
   const abort = new AbortController();
   const entries: (SurfaceResult | undefined)[] = parts.map(({ refused }) => refused);
   const going: Promise<void>[] = [];
@@ -72,7 +73,7 @@ export function startLiveOrder(options: {
   }
 
   function checkpoint(): void {
-    savedMs = clock.now();
+    savedMs = clock.elapsed();
     options.save(journalLine(receipt(), parts, entries));
   }
 
@@ -112,6 +113,7 @@ export function startLiveOrder(options: {
     const { surface, undo } = channel;
     const { sustain } = prepared;
     const begunMs = clock.now();
+    const begunElapsed = clock.elapsed();
     const stop = metrics.time(surface);
     try {
       const { startedAt = begunMs, ...done } = await prepared.write(abort.signal);
@@ -119,7 +121,12 @@ export function startLiveOrder(options: {
       const at = isoFromMillis(startedAt);
       const entry = { surface, outcome: 'injected', ...done, ...dueAfter(channel), at, undo } as const;
       entries[index] = entry;
-      if (sustain !== undefined) sustainFrom(index, { prepared, sustain, entry, startMs: startedAt });
+      if (sustain !== undefined) {
+        // Within the time of the write, also where the clock was set meanwhile.
+        const ago = Math.max(0, clock.now() - startedAt);
+        const startElapsed = Math.max(begunElapsed, clock.elapsed() - ago);
+        sustainFrom(index, { prepared, sustain, entry, startMs: startedAt, startElapsed });
+      }
     } catch (thrown) {
       const refusal = countFailure(options, surface, thrown);
       metrics.count(surface, 'failed');
@@ -135,11 +142,14 @@ export function startLiveOrder(options: {
 
   function sustainFrom(
     index: number,
-    part: Pick<Parameters<typeof sustainPart>[0], 'prepared' | 'sustain' | 'entry' | 'startMs'>,
+    part: Pick<
+      Parameters<typeof sustainPart>[0],
+      'prepared' | 'sustain' | 'entry' | 'startMs' | 'startElapsed'
+    >,
   ): void {
     const record = (entry: SurfaceResult) => {
       entries[index] = entry;
-      if (clock.now() - savedMs >= checkpointMs) checkpoint();
+      if (clock.elapsed() - savedMs >= checkpointMs) checkpoint();
     };
     const refusalFrom = (thrown: unknown) => countFailure(options, part.entry.surface, thrown);
     const order = { clock, signal: abort.signal, cut: () => cut, record, notTakenBack, refusalFrom };
@@ -162,9 +172,9 @@ export function startLiveOrder(options: {
   };
 }
 
-/** Waits for a time of the clock, in ms; false: the signal ended the wait. */
+/** Waits for a time on the clock’s `elapsed`, in ms; false: the signal ended the wait. */
 async function isReached(clock: Clock, atMs: number, signal: AbortSignal): Promise<boolean> {
-  const leftMs = atMs - clock.now();
+  const leftMs = atMs - clock.elapsed();
   try {
     if (leftMs > 0) await clock.sleep(leftMs, signal);
     return true;

@@ -2,7 +2,7 @@ import type { Clock } from '../../shared/clock.ts';
 
 /**
  * Writes of one sustained part: a first one at `startMs`, then one each interval until the end. All times in ms of
- * the clock.
+ * the clock's `elapsed`: setting the clock neither stops nor prolongs it.
  */
 export type Refreshing = {
   readonly clock: Clock;
@@ -27,12 +27,12 @@ export const mostFailures = 3;
  */
 export async function refreshUntilEnd(options: Refreshing): Promise<'deadline' | 'aborted' | 'failed'> {
   const { clock, startMs, everyMs, untilMs, signal, write, missed } = options;
-  const waitUntil = (at: number) => clock.sleep(Math.max(0, at - clock.now()), signal);
+  const waitUntil = (at: number) => clock.sleep(Math.max(0, at - clock.elapsed()), signal);
   let failures = 0;
   try {
     for (let number = 1; everyMs !== null && startMs + number * everyMs < untilMs; number += 1) {
       const at = startMs + number * everyMs;
-      if (clock.now() >= at + everyMs) {
+      if (clock.elapsed() >= at + everyMs) {
         missed();
         continue;
       }

@@ -12,8 +12,10 @@ type SustainedPart = {
   readonly sustain: SustainPlan;
   /** The entry of its first write. */
   readonly entry: SurfaceResult;
-  /** When that was. */
+  /** When that was, for the receipt. */
   readonly startMs: number;
+  /** The same on the clock's `elapsed`, by which it is refreshed and ends. */
+  readonly startElapsed: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly cut: () => Cut | undefined;
@@ -27,13 +29,12 @@ type SustainedPart = {
 
 /** Sustains a part, with its entry up to date, until its end; then takes it back. */
 export async function sustainPart(part: SustainedPart): Promise<void> {
-  const { prepared, sustain, startMs, clock, signal } = part;
+  const { prepared, sustain, startMs, startElapsed, clock, signal } = part;
   const { everyMs, forMs } = sustain;
-  const untilMs = startMs + forMs;
   let entry = part.entry;
   let sustained: Sustained = {
     everySeconds: everyMs === null ? null : everyMs / 1000,
-    until: isoFromMillis(untilMs),
+    until: isoFromMillis(startMs + forMs),
     beats: 1,
     failures: 0,
     lastAt: isoFromMillis(startMs),
@@ -64,9 +65,9 @@ export async function sustainPart(part: SustainedPart): Promise<void> {
   record();
   const how = await refreshUntilEnd({
     clock,
-    startMs,
+    startMs: startElapsed,
     everyMs,
-    untilMs,
+    untilMs: startElapsed + forMs,
     signal,
     write,
     missed: () => fail(leftOut()),

@@ -42,9 +42,9 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
   let closed = false;
 
   async function answer(): Promise<NvmlAnswer> {
-    const deadline = clock.now() + timeoutMs;
-    if (pause !== undefined && clock.now() < pause.until) {
-      const seconds = Math.ceil((pause.until - clock.now()) / 1000);
+    const deadline = clock.elapsed() + timeoutMs;
+    if (pause !== undefined && clock.elapsed() < pause.until) {
+      const seconds = Math.ceil((pause.until - clock.elapsed()) / 1000);
       return unavailable(`${pause.because}; not asked again for ${seconds} s`);
     }
     if (leaving !== undefined && !(await seeOff(leaving))) {
@@ -57,7 +57,7 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
     if (closed) return closedAnswer;
     child ??= start();
     const used = child;
-    const outcome = await used.list(Math.max(1, deadline - clock.now()));
+    const outcome = await used.list(Math.max(1, deadline - clock.elapsed()));
     if (closed) return closedAnswer;
     if (outcome.kind === 'facts') {
       failuresInRow = 0;
@@ -102,7 +102,7 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
   function failed(because: string, pauseMs?: number): NvmlAnswer {
     const backOff = Math.min(longestPauseMs, firstPauseMs * 2 ** failuresInRow);
     failuresInRow = Math.min(failuresInRow + 1, 10);
-    pause = { because, until: clock.now() + (pauseMs ?? backOff) };
+    pause = { because, until: clock.elapsed() + (pauseMs ?? backOff) };
     log.warn({ because }, 'NVML does not answer');
     return unavailable(because);
   }

@@ -216,14 +216,14 @@ function createMemory<T>(clock: Clock): Memory<T> {
     entries.delete(key);
     const [oldest] = entries.keys();
     if (entries.size >= rememberedAtMost && oldest !== undefined) entries.delete(oldest);
-    entries.set(key, { value, at: clock.now() });
+    entries.set(key, { value, at: clock.elapsed() });
   }
 
   return {
     async get(key, ask) {
       const entry = entries.get(key);
       // A clock that was put back makes nothing younger.
-      const age = entry === undefined ? rememberedMs : clock.now() - entry.at;
+      const age = entry === undefined ? rememberedMs : clock.elapsed() - entry.at;
       if (entry !== undefined && age >= 0 && age < rememberedMs) return entry.value;
       const pending = asking.get(key);
       if (pending !== undefined) return pending;

@@ -66,7 +66,8 @@ t.test('200 who ask at once share one look, and its answer serves for a second',
   t.equal(counted.runs, 2 * perLook);
   t.match(await refusalOf(dcgm.choose()), { reason: 'nobody_listens' });
   t.equal(counted.runs, 3 * perLook, 'a write looks anew');
-  await clock.advance(-3_600_000);
+  clock.set(-3_600_000);
+  await clock.advance(1000);
   await dcgm.list();
   t.equal(counted.runs, 4 * perLook, 'a clock that was set back makes nothing good for an hour');
 });

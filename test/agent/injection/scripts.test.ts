@@ -431,3 +431,26 @@ t.test(
     t.equal(missed, 1);
   },
 );
+
+t.test('a clock that is set back or forward neither stops nor prolongs anything', async (t) => {
+  for (const by of [-3_600_000, 3_600_000]) {
+    const rig = await startRig(t);
+    await rig.call('InjectDcgmField', { ...sustain, orderId: 'value' });
+    await rig.call('InjectCascade', { ...cascade, orderId: 'cascade' });
+    await rig.call('PauseHostEngine', { forSeconds: 30, orderId: 'pause', force: true });
+    rig.clock.set(by);
+    await rig.clock.advance(30_000);
+    t.equal(rig.engine.state(), 'running', `${by} ms: the pause has ended`);
+    await rig.clock.advance(70_000);
+    // The engine keeps the sample that lies in the future by now as its newest, so that later ones cannot be proven.
+    const value = by < 0 ? { code: 'injection_not_visible', sustained: { ended: 'failed' } } : {};
+    t.match((await receiptOf(rig, 'value')).surfaces, [{ sustained: { ended: 'deadline' }, ...value }]);
+    for (const orderId of ['value', 'cascade', 'pause'])
+      t.match(await receiptOf(rig, orderId), { state: 'ended' }, `${by} ms: ${orderId}`);
+    t.equal(
+      (await receiptOf(rig, 'cascade')).surfaces.length,
+      cascade.steps.length * cascade.surfaces.length,
+    );
+    await rig.app.close();
+  }
+});

@@ -29,6 +29,7 @@ async function serve(t: Test) {
     const state = { working: 0, begun: 0 };
     const watched: Clock = {
       now: clock.now,
+      elapsed: clock.elapsed,
       sleep: (milliseconds, signal) => {
         awake.delete(identity);
         return clock.sleep(milliseconds, signal).finally(() => awake.add(identity));

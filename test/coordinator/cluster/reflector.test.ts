@@ -410,6 +410,7 @@ t.test('ten thousand watches leave nothing behind', async (t) => {
     cluster,
     clock: {
       now: clock.now,
+      elapsed: clock.elapsed,
       // Every watchdog is aborted and every pause is over at once.
       sleep: async (milliseconds, signal) => {
         sleeps += 1;

@@ -53,7 +53,11 @@ export function rig(options: {
   const startMs = Date.UTC(2026, 10, 23, 2, 24, 8) + beginning;
   let nowMs = startMs;
   let events: Event[] = [];
-  const clock: Clock = { now: () => nowMs, sleep: () => Promise.reject(new Error('nothing waits here')) };
+  const clock: Clock = {
+    now: () => nowMs,
+    elapsed: () => nowMs,
+    sleep: () => Promise.reject(new Error('nothing waits here')),
+  };
   const engine = createHostEngine({ clock, version, gpus: [gpu, ...others], pid: 100 });
   const heard: Violation[] = [];
   /** What health ticks found, and what readings of the watched fields gave. */

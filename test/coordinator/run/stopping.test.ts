@@ -59,6 +59,7 @@ function jumpingClock(): Clock {
   let now = Date.parse('2026-01-01T00:00:00Z');
   return {
     now: () => now,
+    elapsed: () => now,
     sleep: async (milliseconds, signal) => {
       signal?.throwIfAborted();
       now += milliseconds;

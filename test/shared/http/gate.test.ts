@@ -39,6 +39,7 @@ function clockAt(): Clock & { set(now: number): void } {
   let now = 1000;
   return {
     now: () => now,
+    elapsed: () => now,
     sleep: async () => undefined,
     set: (next) => {
       now = next;
