@@ -122,6 +122,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
         title: 'Xidrill coordinator',
         version,
         description: 'Fire drills for GPU nodes. Errors are RFC 9457 problem documents.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
     },
     refResolver: {

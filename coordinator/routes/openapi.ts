@@ -1,4 +1,4 @@
-type Document = { paths?: object };
+type Document = { paths?: object; components?: object };
 
 /** What the server's shell serves before any route of ours is known. */
 const shell: Readonly<Record<string, readonly [summary: string, type: string]>> = {
@@ -39,21 +39,75 @@ const problem = {
   },
 };
 
-/** The generated document with what the generator cannot know: the shell's routes, and how errors look. */
+/** Errors of every operation: the status is in the document as well. */
+const problems = {
+  '4XX': { $ref: '#/components/responses/Problem' },
+  default: { $ref: '#/components/responses/Problem' },
+};
+
+/** Outside a cluster, without a gate, no token is asked for; `/openapi.json` is the same then. */
+const bearer = {
+  type: 'http',
+  scheme: 'bearer',
+  description:
+    'a token of the API server that is bound to the audience of this program, or that of --token-file',
+};
+
+type Operation = { readonly responses?: object };
+
+/**
+ * The generated document with what the generator cannot know: the shell's routes, a stable id of each operation, how errors
+ * look, and who is let in.
+ */
 export function completed<T extends Document>(document: T): T {
-  const paths = { ...document.paths } as Record<string, Record<string, { responses?: object }>>;
+  const paths = (document.paths ?? {}) as Readonly<Record<string, Readonly<Record<string, Operation>>>>;
   const described = Object.entries(paths).map(([path, operations]) => [
     path,
     Object.fromEntries(
       Object.entries(operations).map(([method, operation]) => [
         method,
-        { ...operation, responses: { ...operation.responses, default: problem } },
+        {
+          operationId: operationIdOf(method, path),
+          ...operation,
+          responses: { ...operation.responses, ...problems },
+        },
       ]),
     ),
   ]);
   const own = Object.entries(shell).map(([path, [summary, type]]) => [
     path,
-    { get: { summary, responses: { 200: { description: 'OK', content: { [type]: {} } } } } },
+    {
+      get: {
+        operationId: operationIdOf('get', path),
+        summary,
+        security: [],
+        responses: { 200: { description: 'OK', content: { [type]: {} } }, ...problems },
+      },
+    },
   ]);
-  return { ...document, paths: Object.fromEntries([...described, ...own]) };
+  return {
+    ...document,
+    servers: [{ url: '/', description: 'where this document came from' }],
+    security: [{ bearer: [] }],
+    paths: Object.fromEntries([...described, ...own]),
+    components: {
+      ...document.components,
+      responses: { Problem: problem },
+      securitySchemes: { bearer },
+    },
+  };
+}
+
+/** `get /api/v1/nodes/{name}/preflight` is `getNodesByNamePreflight`. */
+function operationIdOf(method: string, path: string): string {
+  const words = path
+    .replace('/api/v1/', '/')
+    .split(/[/.]/)
+    .filter((word) => word !== '')
+    .map((word) => {
+      const bare = word.replace(/^\{(.*)\}$/, '$1');
+      const capital = `${bare.charAt(0).toUpperCase()}${bare.slice(1)}`;
+      return bare === word ? capital : `By${capital}`;
+    });
+  return `${method}${words.join('')}`;
 }

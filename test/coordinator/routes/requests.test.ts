@@ -472,7 +472,7 @@ t.test('one cluster, every kind of request', async (t) => {
     const document = (await app.inject('/openapi.json')).json() as {
       openapi: string;
       paths: Record<string, Record<string, { summary?: string; responses: Record<string, Json> }>>;
-      components: { schemas: object };
+      components: { schemas: Record<string, Json> };
     };
     t.match(document.openapi, /^3\.1\./);
     const routes = registeredRoutes(app);
@@ -484,6 +484,23 @@ t.test('one cluster, every kind of request', async (t) => {
       .flatMap(([, operations]) => Object.values(operations))
       .filter(({ responses }) => responses.default === undefined);
     t.strictSame(problems, [], 'every operation of ours says how errors look');
+    t.match(document, {
+      servers: [{ url: '/' }],
+      security: [{ bearer: [] }],
+      components: { securitySchemes: { bearer: { scheme: 'bearer' } }, responses: { Problem: Object } },
+    });
+    const ids = Object.values(document.paths).flatMap((operations) =>
+      Object.values(operations).map((operation) => (operation as { operationId?: string }).operationId),
+    );
+    t.notOk(ids.includes(undefined), 'every operation has an id');
+    t.equal(new Set(ids).size, ids.length, 'of its own');
+    t.ok(ids.includes('getNodesByNamePreflight') && ids.includes('deleteExperimentsByName'));
+    t.match(document.components.schemas.Experiment, {
+      properties: {
+        phase: { enum: ['Pending', 'Running', 'Completed', 'Aborted'] },
+        createdAt: { anyOf: [{ format: 'date-time' }, { type: 'null' }] },
+      },
+    });
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)];
     for (const [, name = ''] of references)
       if (!Object.hasOwn(document.components.schemas, name)) t.fail(`${name} is referred to and not there`);
