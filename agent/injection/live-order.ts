@@ -122,9 +122,7 @@ export function startLiveOrder(options: {
       const entry = { surface, outcome: 'injected', ...done, ...dueAfter(channel), at, undo } as const;
       entries[index] = entry;
       if (sustain !== undefined) {
-        // Within the time of the write, also where the clock was set meanwhile.
-        const ago = Math.max(0, clock.now() - startedAt);
-        const startElapsed = Math.max(begunElapsed, clock.elapsed() - ago);
+        const startElapsed = elapsedAt(clock, startedAt, begunElapsed);
         sustainFrom(index, { prepared, sustain, entry, startMs: startedAt, startElapsed });
       }
     } catch (thrown) {
@@ -140,13 +138,7 @@ export function startLiveOrder(options: {
     }
   }
 
-  function sustainFrom(
-    index: number,
-    part: Pick<
-      Parameters<typeof sustainPart>[0],
-      'prepared' | 'sustain' | 'entry' | 'startMs' | 'startElapsed'
-    >,
-  ): void {
+  function sustainFrom(index: number, part: BegunPart): void {
     const record = (entry: SurfaceResult) => {
       entries[index] = entry;
       if (clock.elapsed() - savedMs >= checkpointMs) checkpoint();
@@ -170,6 +162,16 @@ export function startLiveOrder(options: {
       abort.abort(cutOff(accepted.orderId, why));
     },
   };
+}
+
+type BegunPart = Pick<
+  Parameters<typeof sustainPart>[0],
+  'prepared' | 'sustain' | 'entry' | 'startMs' | 'startElapsed'
+>;
+
+/** What `elapsed` was at a time of a write that began at `begunElapsed`; within it, also where the clock was set meanwhile. */
+function elapsedAt(clock: Clock, atMs: number, begunElapsed: number): number {
+  return Math.max(begunElapsed, clock.elapsed() - Math.max(0, clock.now() - atMs));
 }
 
 /** Waits for a time on the clock’s `elapsed`, in ms; false: the signal ended the wait. */
