@@ -4,6 +4,7 @@ import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { EngineProcess } from '../engines/port.ts';
 import { type Located, locateDcgmi } from './locate.ts';
+import { createMark, killMarked, markName } from './marked-processes.ts';
 import type { Dcgmi, DcgmiRun } from './port.ts';
 import { type ProcessFacts, readProcessFacts } from './process-facts.ts';
 import { findProgram } from './root-path.ts';
@@ -49,7 +50,7 @@ export function createPtyDcgmi(options: {
       }
       const commandLine = await commandLineFor(engine, args, facts, located, procRoot);
       log.debug({ commandLine, engine: engine.pid }, 'running dcgmi');
-      return runUnderPty(commandLine, environmentFor(facts), timeoutMs, signal);
+      return runUnderPty(commandLine, { environment: environmentFor(facts), procRoot, timeoutMs, signal });
     },
   };
 }
@@ -108,14 +109,19 @@ function environmentFor(facts: ProcessFacts): Record<string, string> {
 
 function runUnderPty(
   commandLine: readonly string[],
-  environment: Record<string, string>,
-  timeoutMs: number,
-  signal: AbortSignal | undefined,
+  options: {
+    readonly environment: Record<string, string>;
+    readonly procRoot: string;
+    readonly timeoutMs: number;
+    readonly signal: AbortSignal | undefined;
+  },
 ): Promise<DcgmiRun> {
+  const { procRoot, timeoutMs, signal } = options;
+  const mark = createMark();
   const [file = '', ...args] = commandLine;
   const { promise, resolve, reject } = Promise.withResolvers<DcgmiRun>();
   signal?.throwIfAborted();
-  const terminal = openTerminal(file, args, environment);
+  const terminal = openTerminal(file, args, { ...options.environment, [markName]: mark });
   let raw = '';
   let refusal: unknown;
   let reaper: NodeJS.Timeout | undefined;
@@ -125,6 +131,7 @@ function runUnderPty(
     if (refusal !== undefined) return;
     refusal = because;
     killGroup(terminal.pid);
+    killMarked(procRoot, mark);
     reaper = setTimeout(finish, reapMs, 137);
   };
   const onAbort = () => stop(signal?.reason);

@@ -58,9 +58,12 @@ t.test('a closed port is DCGM’s own answer', async (t) => {
 
 t.test('a dcgmi that hangs is killed with all it started, and what it said is kept', async (t) => {
   const source = `
-    const { spawn } = require('node:child_process');
+    const { spawn, spawnSync } = require('node:child_process');
     const child = spawn('sleep', ['600'], { stdio: 'ignore' });
-    console.log('pids', process.pid, child.pid);
+    const other = spawn('setsid', ['sleep', '600'], { stdio: 'ignore' });
+    // It has a session of its own, and its parent has ended.
+    const { stdout } = spawnSync('sh', ['-c', 'setsid sleep 600 >/dev/null 2>&1 & echo $!']);
+    console.log('pids', process.pid, child.pid, other.pid, String(stdout).trim());
     setTimeout(() => {}, 60_000);`;
   const { engine, dcgmi } = await setUpProgram(t, source);
   const started = performance.now();
@@ -68,8 +71,10 @@ t.test('a dcgmi that hangs is killed with all it started, and what it said is ke
     .run(engine, ['discovery', '-l'], { timeoutMs: 600 })
     .catch((thrown: unknown) => thrown);
   t.ok(performance.now() - started < 5000, 'it did not wait for the end');
-  t.match(failure, { reason: 'dcgmi_timeout', details: { timeoutMs: 600, output: /^pids \d+ \d+/ } });
-  const pids = /pids (\d+) (\d+)/.exec((failure as { details: { output: string } }).details.output);
+  t.match(failure, { reason: 'dcgmi_timeout', details: { timeoutMs: 600, output: /^pids \d+ \d+ \d+ \d+/ } });
+  const pids = /pids (\d+) (\d+) (\d+) (\d+)/.exec(
+    (failure as { details: { output: string } }).details.output,
+  );
   await sleep(50);
   for (const pid of pids?.slice(1) ?? []) t.notOk(isAlive(pid), `process ${pid} is gone`);
 });
@@ -121,7 +126,7 @@ t.test('colours are taken out, and the environment is the engine’s libraries a
   const environment = JSON.parse(second.slice(0, second.lastIndexOf('}') + 1)) as Record<string, string>;
   t.same(
     Object.keys(environment).toSorted(),
-    ['LC_ALL', 'LD_LIBRARY_PATH', 'NO_COLOR', 'PATH', 'PWD', 'TERM', 'TZ'].toSorted(),
+    ['LC_ALL', 'LD_LIBRARY_PATH', 'NO_COLOR', 'PATH', 'PWD', 'TERM', 'TZ', 'XIDRILL_RUN'].toSorted(),
   );
   t.match(environment, { LD_LIBRARY_PATH: '/opt/dcgm/lib', TZ: 'UTC', LC_ALL: 'C', TERM: 'dumb' });
 });
