@@ -46,10 +46,8 @@ const longestFunction = 120;
 const unsplit: readonly string[] = [
   'agent/injection/journal.ts openJournal',
   'agent/injection/orders.ts createOrders',
-  'coordinator/cluster/client.ts createClusterClient',
   'coordinator/cluster/reflector.ts createReflector',
   'coordinator/rehearsal/host-engine/engine.ts createHostEngine',
-  'coordinator/view/collect.ts createCollector',
 ];
 
 const rooms = storeys.flat();

@@ -1,21 +1,13 @@
 import { createDeadline } from '../../shared/deadline.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import type {
-  Cluster,
-  JsonObject,
-  KubeObject,
-  Listing,
-  ListQuery,
-  ObjectKey,
-  ResourceName,
-  WatchEvent,
-  WatchQuery,
-} from './port.ts';
-import { type ResourceRow, resources } from './resources.ts';
+import { pathOf, selectorsOf } from './paths.ts';
+import type { Cluster, JsonObject, KubeObject, Listing, ListQuery, ObjectKey, ResourceName } from './port.ts';
+import { resources } from './resources.ts';
 import { refusalFromStatus } from './status.ts';
 import { type ClusterSource, createTransport, type TransportRequest, unreachable } from './transport.ts';
-import { eventFromLine, type ListPage, linesOf, objectFromText, pageFromText, textOf } from './wire.ts';
+import { createWatch } from './watch.ts';
+import { type ListPage, objectFromText, pageFromText, textOf } from './wire.ts';
 
 /** How we connect to the API server, and what it sees of us. */
 export type ClusterClientOptions = {
@@ -39,12 +31,17 @@ type Call = Omit<TransportRequest, 'signal'> & {
 type Answer = { readonly code: number; readonly text: string };
 
 const defaultPageSize = 500;
-const defaultWatchSeconds = 120;
 const longestLogBytes = 2 ** 20;
 
 /** How the API server says that a container has written nothing so far; it has no code of its own for that. */
 const noLogYet =
   /is waiting to start|does not have a host assigned|trying and failing to pull|previous terminated/;
+
+/** What depends on the object is deleted after it. */
+const inBackground = {
+  type: 'application/json',
+  text: JSON.stringify({ kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background' }),
+} as const;
 
 /** The port over HTTP: what a call becomes on the wire, and which refusal an answer is. */
 export function createClusterClient(options: ClusterClientOptions): Cluster {
@@ -114,57 +111,6 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
     }
   }
 
-  async function* watch(resource: ResourceName, query: WatchQuery): AsyncGenerator<WatchEvent> {
-    const asked = `watch ${resource}`;
-    if (query.signal.aborted) return;
-    const parameters = new URLSearchParams({
-      ...selectorsOf(query),
-      watch: 'true',
-      allowWatchBookmarks: 'true',
-      resourceVersion: query.resourceVersion,
-      timeoutSeconds: String(query.timeoutSeconds ?? defaultWatchSeconds),
-    });
-    const path = `${pathOf(resource, { namespace: query.namespace })}?${parameters}`;
-    const ending = new AbortController();
-    const abort = () => ending.abort(query.signal.reason);
-    query.signal.addEventListener('abort', abort, { once: true });
-    const headTimer = setTimeout(
-      () => ending.abort(new Error(`no answer within ${timeoutMs} ms`)),
-      timeoutMs,
-    );
-    try {
-      const response = await transport.open({ method: 'GET', path, signal: ending.signal });
-      const code = response.statusCode ?? 0;
-      if (code !== 200) throw refusalFromStatus(code, await textOf(response), asked);
-      clearTimeout(headTimer);
-      query.onOpen?.();
-      for await (const line of linesOf(response, asked)) {
-        const event = eventFromLine(line, asked);
-        const isWhole = query.project === undefined || event.type === 'BOOKMARK';
-        yield isWhole ? event : { type: event.type, object: query.project(event.object) };
-      }
-    } catch (thrown) {
-      if (query.signal.aborted) return;
-      throw unreachable(asked, ending.signal.aborted ? ending.signal.reason : thrown);
-    } finally {
-      clearTimeout(headTimer);
-      query.signal.removeEventListener('abort', abort);
-      // Ends the connection when the caller leaves its loop; after a normal end it does nothing.
-      ending.abort();
-    }
-  }
-
-  async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
-    try {
-      return await answer;
-    } catch (thrown) {
-      const isMissing = thrown instanceof Refusal && thrown.reason === 'object_missing';
-      // A kind that is not served is not the same as an object that is not there.
-      if (isMissing && thrown.details.kindServed === true) return undefined;
-      throw thrown;
-    }
-  }
-
   async function podLog(key: ObjectKey, of: { readonly container?: string; readonly tailLines: number }) {
     const query = new URLSearchParams({
       tailLines: String(of.tailLines),
@@ -186,7 +132,7 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
 
   return {
     list,
-    watch,
+    watch: createWatch(transport, timeoutMs),
     read: (resource, key) => {
       const asked = `get ${shown(resource, key)}`;
       return orUndefined(sendForObject({ method: 'GET', path: pathOf(resource, key), asked }));
@@ -209,38 +155,23 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       return sendForObject({ ...writing('PATCH', path, patch, 'application/merge-patch+json'), asked });
     },
     remove: async (resource, key) => {
-      const text = JSON.stringify({
-        kind: 'DeleteOptions',
-        apiVersion: 'v1',
-        propagationPolicy: 'Background',
-      });
-      const body = { type: 'application/json', text };
       const asked = `delete ${shown(resource, key)}`;
-      await orUndefined(send({ method: 'DELETE', path: pathOf(resource, key), body, asked }));
+      await orUndefined(send({ method: 'DELETE', path: pathOf(resource, key), body: inBackground, asked }));
     },
     podLog,
   };
 }
 
-function pathOf(
-  resource: ResourceName,
-  key: { readonly name?: string; readonly namespace?: string | undefined },
-  subresource?: 'status' | 'log',
-): string {
-  const row: ResourceRow = resources[resource];
-  const root = row.apiVersion.includes('/') ? `/apis/${row.apiVersion}` : `/api/${row.apiVersion}`;
-  const isInside = row.namespaced && key.namespace !== undefined;
-  const steps = [
-    ...(isInside ? ['namespaces', key.namespace ?? ''] : []),
-    row.plural,
-    ...(key.name === undefined ? [] : [key.name]),
-    ...(subresource === undefined ? [] : [subresource]),
-  ];
-  return `${root}/${steps.map(encodeURIComponent).join('/')}`;
-}
-
-function selectorsOf({ labelSelector, fieldSelector }: ListQuery): Record<string, string> {
-  return { ...(labelSelector && { labelSelector }), ...(fieldSelector && { fieldSelector }) };
+/** undefined: the object is not there. */
+async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (thrown) {
+    const isMissing = thrown instanceof Refusal && thrown.reason === 'object_missing';
+    // A kind that is not served is not the same as an object that is not there.
+    if (isMissing && thrown.details.kindServed === true) return undefined;
+    throw thrown;
+  }
 }
 
 function shown(resource: ResourceName, key: ObjectKey): string {

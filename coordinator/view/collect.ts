@@ -1,6 +1,5 @@
-import { parse } from 'yaml';
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
-import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
+import { Refusal } from '../../shared/errors.ts';
 import { heartbeatStaleMs } from '../../shared/nma-timing.ts';
 import type { Agents } from '../agents/port.ts';
 import { monitors } from '../catalogue/nma/conditions.ts';
@@ -12,23 +11,21 @@ import {
   type DrillFacts,
   type Facts,
   isUnread,
-  type NmaFacts,
-  type PodFacts,
   type RepairFacts,
   type Unread,
 } from './facts.ts';
 import { karpenterFacts } from './karpenter-facts.ts';
-import { conditionsOf, field, text, textMap } from './node.ts';
+import { createNmaFacts } from './nma-facts.ts';
+import { conditionsOf, text } from './node.ts';
 import { type PoolBudget, readPoolBudgets } from './node-pools.ts';
-import { imageOf, nodeFacts, podFacts, podImage, serviceAccountOf, tolerationsOf } from './object-facts.ts';
+import { imageOf, nodeFacts, podImage } from './object-facts.ts';
 import { projectNode } from './projections.ts';
 import { createSharedReads } from './shared-reads.ts';
+import { unlessRefused, unreadAs, unreadBecause } from './unread.ts';
 import type { View } from './view.ts';
 
 /** What only some of the questions need. */
 const notAsked: Unread = { unread: 'they were not asked for' };
-
-const logLines = 400;
 
 /** How long NMA's ServiceAccount and configuration count as read: the same two objects serve every target. */
 const sharedForMs = 10_000;
@@ -66,6 +63,7 @@ export function createCollector(options: {
 }): Collector {
   const { cluster, view, agents, clock } = options;
   const shared = createSharedReads(clock, sharedForMs);
+  const nmaFacts = createNmaFacts({ cluster, view, shared });
 
   async function collect(
     name: string,
@@ -77,7 +75,7 @@ export function createCollector(options: {
     const [nma, agent, doNotDisruptPods, budgets] = await Promise.all([
       nmaFacts(node, log),
       asksAgent ? agentFacts(name, signal) : unaskedAgent(name),
-      pods ? readDoNotDisruptPods(name) : notAsked,
+      pods ? readDoNotDisruptPods(cluster, name) : notAsked,
       pools ? poolBudgets(node) : notAsked,
     ]);
     return {
@@ -100,84 +98,6 @@ export function createCollector(options: {
     if (known !== undefined && view.isCurrent('nodes') && !hasOldHeartbeat(known, clock.now())) return known;
     const found = await cluster.read('nodes', { name });
     return found === undefined ? undefined : projectNode(found);
-  }
-
-  async function nmaFacts(node: KubeObject, isLogRead: boolean): Promise<NmaFacts> {
-    const { name } = node.metadata;
-    const [daemonSet] = view.all('nmaDaemonSets');
-    const found = view.podsOf('nmaPods', name)[0];
-    const [dcgmDaemonSet] = view.all('dcgmServerDaemonSets');
-    const dcgmPod = view.podsOf('dcgmServerPods', name)[0];
-    const pod = found === undefined ? undefined : podFacts(found);
-    const namespace = pod?.namespace ?? daemonSet?.metadata.namespace;
-    const image = pod?.image ?? (daemonSet === undefined ? undefined : imageOf(daemonSet));
-    const [account, configuration, log] = await Promise.all([
-      readServiceAccount(namespace, pod?.serviceAccount ?? serviceAccountOf(daemonSet)),
-      readDisabledPlugins(namespace),
-      isLogRead ? readLog(pod) : { unread: 'it was not asked for' },
-    ]);
-    return {
-      daemonSet:
-        daemonSet === undefined
-          ? undefined
-          : {
-              namespace: daemonSet.metadata.namespace ?? '',
-              name: daemonSet.metadata.name,
-              image: imageOf(daemonSet),
-              nodeSelector: textMap(daemonSet, 'spec', 'template', 'spec', 'nodeSelector'),
-            },
-      pod,
-      serviceAccount: isUnread(account) ? undefined : account,
-      mayBeHostProcess: node.metadata.labels?.['eks.amazonaws.com/compute-type'] === 'auto',
-      version: image === undefined ? undefined : { text: image, ...findNmaVersion(image) },
-      log,
-      disabledPlugins: isUnread(configuration) ? [] : configuration,
-      kept: {
-        ...(isUnread(account) ? { serviceAccount: account } : {}),
-        ...(isUnread(configuration) ? { configuration } : {}),
-        ...unreadAs('pods', view.unread('nmaPods')),
-        ...unreadAs('daemonSets', view.unread('nmaDaemonSets')),
-        ...unreadAs('dcgmServer', view.unread('dcgmServerPods') ?? view.unread('dcgmServerDaemonSets')),
-      },
-      dcgmServer: {
-        daemonSet: dcgmDaemonSet !== undefined,
-        ...(dcgmDaemonSet === undefined ? {} : { tolerations: tolerationsOf(dcgmDaemonSet) }),
-        pod: dcgmPod === undefined ? undefined : podFacts(dcgmPod),
-      },
-    };
-  }
-
-  async function readServiceAccount(namespace: string | undefined, name: string | undefined) {
-    if (namespace === undefined || name === undefined) return undefined;
-    return shared(`serviceaccounts ${namespace}/${name}`, async () => {
-      const found = await unlessKept(namespace, cluster.read('serviceaccounts', { namespace, name }));
-      if (found === undefined || isUnread(found)) return found;
-      return { namespace, name, annotations: found.metadata.annotations ?? {} };
-    });
-  }
-
-  async function readLog(pod: PodFacts | undefined): Promise<readonly string[] | Unread> {
-    if (pod === undefined) return { unread: 'there is no pod on this node' };
-    try {
-      const log = await cluster.podLog({ namespace: pod.namespace, name: pod.name }, { tailLines: logLines });
-      return log === undefined
-        ? { unread: 'the pod has no log yet' }
-        : log.split('\n').filter((line) => line !== '');
-    } catch (thrown) {
-      return { unread: messageFromUnknown(thrown) };
-    }
-  }
-
-  /** `monitors:` of the chart's ConfigMap (nma.md §4.4); absent means all enabled. */
-  async function readDisabledPlugins(namespace: string | undefined): Promise<readonly string[] | Unread> {
-    if (namespace === undefined) return [];
-    const name = 'eks-node-monitoring-agent-monitor-config';
-    return shared(`configmaps ${namespace}/${name}`, async () => {
-      const found = await unlessKept(namespace, cluster.read('configmaps', { namespace, name }));
-      if (isUnread(found)) return found;
-      const yaml = found === undefined ? undefined : text(found, 'data', 'config.yaml');
-      return yaml === undefined ? [] : disabledIn(yaml);
-    });
   }
 
   async function agentFacts(node: string, signal: AbortSignal | undefined): Promise<AgentFacts> {
@@ -216,15 +136,6 @@ export function createCollector(options: {
       karpenter: deployment === undefined ? undefined : karpenterFacts(deployment),
       ...unreadAs('karpenterUnread', view.unread('karpenterDeployments')),
     };
-  }
-
-  async function readDoNotDisruptPods(node: string): Promise<readonly string[] | Unread> {
-    const query = { fieldSelector: `spec.nodeName=${node}`, project: projectBare };
-    const pods = await unlessRefused(cluster.list('pods', query));
-    if (isUnread(pods)) return pods;
-    return pods.items
-      .filter(({ metadata }) => metadata.annotations?.['karpenter.sh/do-not-disrupt'] === 'true')
-      .map(({ metadata }) => `${metadata.namespace ?? ''}/${metadata.name}`);
   }
 
   return {
@@ -268,47 +179,17 @@ function hasOldHeartbeat(node: KubeObject, now: number): boolean {
   return times.length > 0 && now - Math.max(...times) > heartbeatStaleMs;
 }
 
-function disabledIn(yaml: string): readonly string[] {
-  try {
-    const monitors = field(parse(yaml), 'monitors');
-    return Object.entries((monitors ?? {}) as object).flatMap(([plugin, settings]) =>
-      field(settings, 'enabled') === false ? [plugin] : [],
-    );
-  } catch {
-    // The agent refuses such a file and does not start: its pod shows that.
-    return [];
-  }
+/** Pods of a node that Karpenter may not disrupt, as namespace/name. */
+async function readDoNotDisruptPods(cluster: Cluster, node: string): Promise<readonly string[] | Unread> {
+  const query = { fieldSelector: `spec.nodeName=${node}`, project: projectBare };
+  const pods = await unlessRefused(cluster.list('pods', query));
+  if (isUnread(pods)) return pods;
+  return pods.items
+    .filter(({ metadata }) => metadata.annotations?.['karpenter.sh/do-not-disrupt'] === 'true')
+    .map(({ metadata }) => `${metadata.namespace ?? ''}/${metadata.name}`);
 }
 
 /** Names and annotations are all that is asked of the pods of a node. */
 function projectBare({ apiVersion, kind, metadata }: KubeObject): KubeObject {
   return { apiVersion, kind, metadata };
-}
-
-function unreadAs<K extends string>(key: K, unread: Unread | undefined): { readonly [key in K]?: Unread } {
-  return (unread === undefined ? {} : { [key]: unread }) as { readonly [key in K]?: Unread };
-}
-
-/** Rights on the monitoring agent's namespace are given for one namespace; it may be in another. */
-function unlessKept<T>(namespace: string, answer: Promise<T>): Promise<T | Unread> {
-  const remedy = `let the coordinator read it: with its chart nma.namespace=${namespace}`;
-  return unlessRefused(answer, ({ message }) => ({ unread: `${message}; ${remedy}` }));
-}
-
-/** What is refused for want of a right is unread; what may pass is thrown. */
-async function unlessRefused<T>(
-  answer: Promise<T>,
-  asUnread: (refusal: Refusal) => Unread = unreadBecause,
-): Promise<T | Unread> {
-  try {
-    return await answer;
-  } catch (thrown) {
-    if (thrown instanceof Refusal && thrown.reason === 'cluster_refused') return asUnread(thrown);
-    throw thrown;
-  }
-}
-
-function unreadBecause(thrown: unknown): Unread {
-  const remedy = thrown instanceof Refusal ? thrown.details.remedy : undefined;
-  return { unread: messageFromUnknown(thrown), ...(remedy === undefined ? {} : { remedy }) };
 }
