@@ -339,3 +339,11 @@ t.test('orders at once are counted: beyond the most they are refused, and may co
   for (const { status } of await Promise.all(pending)) t.equal(status, 200);
   t.match(await send(256), { status: 200, body: { replayed: false } });
 });
+
+t.test('two journals on one folder, without the lock: an order is begun by one of them', async (t) => {
+  const stateDir = temporaryFolder(t);
+  const [one, other] = [1, 2].map(() => openJournal({ stateDir, interrupted, log: createSilentLog() }));
+  one?.begin(running);
+  t.throws(() => other?.begin(running), { name: 'Refusal', reason: 'journal_unwritable', message: /EEXIST/ });
+  t.match(one?.read('o1'), { state: 'running' }, 'and what the first one wrote stays');
+});
