@@ -142,7 +142,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       clock,
     });
     registerFaultRoutes(routes, { rows, collector, ready: readySoon });
-    registerNodeRoutes(routes, { view, collector, findAgent: agents.find, ready: readySoon });
+    registerNodeRoutes(routes, { view, collector, rows, findAgent: agents.find, ready: readySoon });
   });
   app.get('/openapi.json', { config: open, schema: { hide: true } }, async () => app.swagger());
 

@@ -75,9 +75,18 @@ export function previewPlan(input: PlanInput): PlanPreview {
   };
 }
 
-/** Every link on a node, checked before any fault is chosen, and what repair controllers would do. Pure. */
-export function previewNode(facts: Facts): Preflight & { readonly repair: readonly RepairForecast[] } {
-  return { ...preflight(facts), repair: forecastRepair(facts) };
+/**
+ * Every link on a node, checked for one fault or, without `asked`, before any is chosen; and what repair controllers would do.
+ * What blocks only some faults is known to block when the fault is known. Pure; refuses as `planTarget` does.
+ */
+export function previewNode(
+  facts: Facts,
+  asked?: PreviewInput,
+): Preflight & Pick<TargetPreview, 'refusals' | 'repair'> {
+  if (asked === undefined) return { ...preflight(facts), refusals: [], repair: forecastRepair(facts) };
+  const preview = previewTarget(facts, asked);
+  const { refusals, repair } = preview;
+  return { ...preflight({ ...facts, drill: drillOf(preview, asked.spec.fault.name) }), refusals, repair };
 }
 
 /** Whether a repair follows is told by its forecast. */

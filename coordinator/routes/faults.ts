@@ -12,16 +12,16 @@ import { ObjectName } from './names.ts';
 
 const Loose = Type.Record(Type.String(), Type.Unknown());
 
+/** The parameters of a fault in a query. */
+export const ParametersQuery = Type.String({
+  maxLength: 16_384,
+  description: 'a JSON object, URL-encoded; what is required and missing is taken from the row’s example',
+});
+
 const FaultQuery = Type.Object(
   {
     node: Type.Optional(ObjectName(253, 'plan the fault for this node as it is')),
-    parameters: Type.Optional(
-      Type.String({
-        maxLength: 16_384,
-        description:
-          'a JSON object, URL-encoded; what is required and missing is taken from the row’s example',
-      }),
-    ),
+    parameters: Type.Optional(ParametersQuery),
   },
   { additionalProperties: false },
 );
@@ -99,11 +99,9 @@ export function registerFaultRoutes(
       await deps.ready();
       const facts = await deps.collector.facts(query.node);
       const fault = { name: row.name, parameters: { ...exampleParameters(row), ...given } };
-      // No order is given, so that its id and marker stand for those of one.
       const plan = previewTarget(facts, {
         spec: { fault },
-        orderId: 'example',
-        marker,
+        ...exampleOrder,
         rows: [row],
         orNone: true,
       });
@@ -115,7 +113,8 @@ export function registerFaultRoutes(
 /** An answer that is data of ours as a whole. */
 const asItIs = () => JSON.stringify;
 
-const marker = 'a1b2c3';
+/** No order is given: these stand for the id and marker of one. */
+export const exampleOrder = { orderId: 'example', marker: 'a1b2c3' } as const;
 
 function rowAnswer(row: FaultRow): object {
   const { reactions, shownWith, ...shown } = describeFault(row);
@@ -123,7 +122,7 @@ function rowAnswer(row: FaultRow): object {
 }
 
 /** Here the name is the address: an unknown one is not there. */
-function knownFault(name: string, rows: readonly FaultRow[]): FaultRow {
+export function knownFault(name: string, rows: readonly FaultRow[]): FaultRow {
   const row = rows.find((candidate) => candidate.name === name);
   if (row !== undefined) return row;
   throw new Refusal('fault_missing', `name: ${whyNoFault(name, rows)}`, {
@@ -134,7 +133,8 @@ function knownFault(name: string, rows: readonly FaultRow[]): FaultRow {
   });
 }
 
-function parametersFrom(text: string | undefined): Parameters {
+/** Parameters of a fault as a query has them: a JSON object. Refuses anything else with `malformed_request`. */
+export function parametersFrom(text: string | undefined): Parameters {
   if (text === undefined) return {};
   let value: unknown;
   try {

@@ -1,10 +1,14 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
+import { Refusal } from '../../shared/errors.ts';
+import { exampleParameters, type Parameters } from '../catalogue/parameters.ts';
+import type { FaultRow } from '../catalogue/row.ts';
 import { previewNode } from '../preview/preview.ts';
 import { Explanation } from '../store/explanation.ts';
 import type { Collector } from '../view/collect.ts';
 import { conditionsOf, isReady, optInLabel, optInValue } from '../view/node.ts';
 import type { View } from '../view/view.ts';
+import { exampleOrder, knownFault, ParametersQuery, parametersFrom } from './faults.ts';
 import { ObjectName } from './names.ts';
 
 const Loose = Type.Record(Type.String(), Type.Unknown());
@@ -15,6 +19,8 @@ export function registerNodeRoutes(
   deps: {
     readonly view: Pick<View, 'all' | 'states'>;
     readonly collector: Collector;
+    /** The catalogue. */
+    readonly rows: readonly FaultRow[];
     /** Where the agent of a node is; undefined: no agent is known for it. */
     readonly findAgent: (node: string) => Promise<string | undefined>;
     readonly ready: () => Promise<void>;
@@ -50,16 +56,33 @@ export function registerNodeRoutes(
     },
   );
 
-  app.get<{ Params: { name: string } }>(
+  app.get<{ Params: { name: string }; Querystring: { fault?: string; parameters?: string } }>(
     '/api/v1/nodes/:name/preflight',
     {
       config: { access: { verb: 'get', resource: 'nodes', nameFrom: 'name' } },
       schema: {
         summary: 'Every link on this node, checked without injecting anything; what repair would do',
         params: Type.Object({ name: ObjectName(253) }),
+        querystring: Type.Object(
+          {
+            fault: Type.Optional(
+              Type.String({
+                maxLength: 64,
+                description: 'as before a drill of this fault: what blocks it here',
+              }),
+            ),
+            parameters: Type.Optional(ParametersQuery),
+          },
+          { additionalProperties: false },
+        ),
         response: {
           200: Type.Object({
             node: Type.String(),
+            fault: Type.Union([Type.Object({ name: Type.String(), parameters: Loose }), Type.Null()], {
+              description:
+                'null: no fault was asked for, and what blocks only some faults says blocks: false',
+            }),
+            refusals: Type.Array(Loose, { description: 'why a drill of the fault would not come about' }),
             ok: Type.Boolean(),
             checks: Type.Array(Loose),
             blocking: Type.Union([Explanation, Type.Null()]),
@@ -69,14 +92,37 @@ export function registerNodeRoutes(
       },
     },
     async (request) => {
-      const { checks, blocking, repair } = previewNode(await deps.collector.facts(request.params.name));
+      const { params, query } = request;
+      const fault = faultFrom(query, deps.rows);
+      const facts = await deps.collector.facts(params.name);
+      const asked = fault && { spec: { fault }, ...exampleOrder, rows: deps.rows, orNone: true };
+      const { checks, blocking, refusals, repair } = previewNode(facts, asked);
       return {
-        node: request.params.name,
-        ok: checks.every(({ result }) => result !== 'cause'),
+        node: params.name,
+        fault: fault ?? null,
+        ok: checks.every(({ result }) => result !== 'cause') && refusals.length === 0,
+        refusals: refusals.map((refusal) => ({ ...refusal })),
         checks: checks.map((check) => ({ ...check })),
         blocking: blocking?.explanation ?? null,
         repair: repair.map((forecast) => ({ ...forecast })),
       };
     },
   );
+}
+
+/** The fault of a preflight, with the parameters of its example where they are required and missing. */
+function faultFrom(
+  { fault, parameters }: { readonly fault?: string; readonly parameters?: string },
+  rows: readonly FaultRow[],
+): { readonly name: string; readonly parameters: Parameters } | undefined {
+  const given = parametersFrom(parameters);
+  if (fault !== undefined) {
+    const row = knownFault(fault, rows);
+    return { name: row.name, parameters: { ...exampleParameters(row), ...given } };
+  }
+  if (parameters === undefined) return undefined;
+  throw new Refusal('malformed_request', 'parameters: only goes with fault', {
+    field: 'parameters',
+    remedy: 'add fault=NAME, or leave parameters out',
+  });
 }

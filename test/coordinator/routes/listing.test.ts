@@ -1,6 +1,6 @@
 import t from 'tap';
 import { type ListQuery, pageOf } from '../../../coordinator/routes/listing.ts';
-import { cpuNode, only, startRig, until } from '../rig.ts';
+import { cpuNode, type Json, only, startRig, until } from '../rig.ts';
 
 t.test('pages of experiments', async (t) => {
   const row = (name: string, second: number, more: object = {}) => ({
@@ -117,4 +117,22 @@ t.test('a dry run and its drill pick the same node', async (t) => {
     t.equal(drill.seed, dry.body.seed, 'and both name the seed');
     t.match(drill.skipped[0]?.because, `seed ${drill.seed}`);
   }
+});
+
+t.test('a preflight for one fault says what blocks it', async (t) => {
+  const rig = await startRig(t, { rows: [{ ...cpuNode('arm'), arch: 'arm64' }] });
+  type Preflight = { ok: boolean; blocking: Json | null; checks: Json[]; refusals: Json[] };
+  const ask = (query: string) => rig.rest.ask<Preflight>('GET', `/api/v1/nodes/arm/preflight${query}`);
+  const gateIn = ({ checks }: Preflight) => checks.find(({ code }) => code === 'arm64-gate');
+  const any = (await ask('')).body;
+  t.match(any, { fault: null, refusals: [] });
+  t.match(gateIn(any), { result: 'cause', blocks: false }, 'not every fault is blocked');
+  const xid = (await ask('?fault=xid')).body;
+  t.match(xid, { fault: { name: 'xid' }, ok: false });
+  t.ok(xid.refusals.length > 0 && xid.blocking !== null, 'a drill would not come about');
+  t.match(gateIn(xid), { result: 'cause', blocks: true });
+  const kernel = (await ask('?fault=task-blocked')).body;
+  t.match(kernel, { blocking: null, refusals: [] }, 'the kernel log is read on arm64 as well');
+  t.match(await ask('?fault=nope'), { status: 404, body: { code: 'fault_missing' } });
+  t.match(await ask('?parameters=%7B%7D'), { status: 400, body: { errors: [{ field: 'parameters' }] } });
 });
