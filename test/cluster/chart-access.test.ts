@@ -25,6 +25,28 @@ const monitorTemplate = {
     ],
   },
 };
+const karpenterLabels = { 'app.kubernetes.io/name': 'karpenter' };
+/** From 1.15 on repair is voluntary disruption (karpenter.md). */
+const karpenterDeployment = {
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  metadata: { name: 'karpenter', namespace: 'kube-system', labels: karpenterLabels },
+  spec: {
+    selector: { matchLabels: karpenterLabels },
+    template: {
+      metadata: { labels: karpenterLabels },
+      spec: {
+        containers: [
+          {
+            name: 'controller',
+            image: 'public.ecr.aws/karpenter/controller:1.15.0',
+            env: [{ name: 'FEATURE_GATES', value: 'NodeRepair=true' }],
+          },
+        ],
+      },
+    },
+  },
+};
 const monitorDaemonSet = {
   apiVersion: 'apps/v1',
   kind: 'DaemonSet',
@@ -172,6 +194,9 @@ async function access(helm: Helm): Promise<void> {
     t.equal((await drill({ name: 'blocked', fault: { name: 'task-blocked' } })).verdict, 'pass');
     await Promise.all([nma.kill(), first.kill()]);
     await apply(monitorDaemonSet);
+    // Budgets of node pools are read where a Karpenter disrupts by them.
+    await apply(karpenterDeployment);
+    await kubectl(['label', 'node', node, 'karpenter.sh/nodepool=gpus', '--overwrite']);
     await apply({
       apiVersion: 'v1',
       kind: 'Pod',
