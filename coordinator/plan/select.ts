@@ -43,12 +43,8 @@ export function selectNodes(
     .toSorted((left, right) => (left.name < right.name ? -1 : 1))
     .map((node) => ({ node, exclusion: exclusionOf(node, asked) }));
   const eligible = judged.filter(({ exclusion }) => exclusion === undefined).map(({ node }) => node);
-  const ranked = eligible
-    .map((node) => ({ node, rank: rank(seed, node.name) }))
-    .toSorted((left, right) => left.rank - right.rank)
-    .map(({ node }) => node);
   const wanted = count(mode, value ?? 1, eligible.length, seed);
-  const chosen = ranked.slice(0, wanted);
+  const chosen = wanted === eligible.length ? eligible : firstOf(eligible, wanted, seed);
   const isChosen = new Set(chosen);
   const notPicked: Exclusion = {
     code: 'not-picked',
@@ -58,6 +54,15 @@ export function selectNodes(
     isChosen.has(node) ? [] : [{ node: node.name, ...exclusion }],
   );
   return { seed, chosen, skipped };
+}
+
+/** The first by rank; where all are wanted nobody has to ask for it, and a rank costs a hash. */
+function firstOf(eligible: readonly Candidate[], wanted: number, seed: number): readonly Candidate[] {
+  return eligible
+    .map((node) => ({ node, rank: rank(seed, node.name) }))
+    .toSorted((left, right) => left.rank - right.rank)
+    .slice(0, wanted)
+    .map(({ node }) => node);
 }
 
 /** The names of a target as a set: a target may name thousands. */
