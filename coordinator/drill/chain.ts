@@ -110,13 +110,15 @@ export function plannedLinks(chain: readonly ChainLink[]): LinkStatus[] {
   return chain.map(({ id, link, expected }) => ({ id, link, state: 'waiting', expected, evidence: [] }));
 }
 
+/** Every link of the chain as it stands; what is not known of is as it was planned. */
+function linksOf({ spec, status }: Chained): LinkStatus[] {
+  const known = status?.links ?? [];
+  return plannedLinks(spec.chain).map((planned) => known.find(({ id }) => id === planned.id) ?? planned);
+}
+
 /** The links with changes to one of them. */
 export function withLink(chained: Chained, id: string, change: Partial<LinkStatus>): LinkStatus[] {
-  const known = chained.status?.links ?? [];
-  return plannedLinks(chained.spec.chain).map((planned) => {
-    const now = known.find((other) => other.id === planned.id) ?? planned;
-    return now.id === id ? { ...now, ...change } : now;
-  });
+  return linksOf(chained).map((link) => (link.id === id ? { ...link, ...change } : link));
 }
 
 /** An order is about to be sent: what stands on the node now is what its reaction is compared with. */
@@ -126,7 +128,7 @@ export function withBaseline(chained: Chained, id: string, baseline: Baseline): 
 
 /** Nothing was carried out: the order is sent again later, with what stands on the node then. */
 export function withoutBaseline(chained: Chained, id: string): LinkStatus[] {
-  return withLink(chained, id, {}).map((link) => {
+  return linksOf(chained).map((link) => {
     if (link.id !== id) return link;
     const { baseline: _old, ...rest } = link;
     return rest;
@@ -222,7 +224,7 @@ export function withFinding(chained: Chained, id: string, { finding, at, how }: 
 
 /** The drill has ended: what was begun and not seen to its end is unknown, what was never begun is skipped. */
 export function closedLinks(chained: Chained): LinkStatus[] {
-  return withLink(chained, '', {}).map((link) => {
+  return linksOf(chained).map((link) => {
     if (link.state !== 'waiting') return link;
     const isBegun = link.since !== undefined || link.baseline !== undefined;
     return { ...link, state: isBegun ? 'unknown' : 'skipped' };

@@ -7,6 +7,7 @@ import { parseIntrospection, parseTime } from '../../../agent/dcgm/codecs/intros
 import { renderExit, returnCodeFromExit } from '../../../agent/dcgm/codecs/return-codes.ts';
 import { parseVersions } from '../../../agent/dcgm/codecs/versions.ts';
 import type { DcgmiRun } from '../../../agent/dcgm/port.ts';
+import { introspected } from './recorded.ts';
 import { refusalOf } from './refused.ts';
 
 const run = (exitCode: number, output: string): DcgmiRun => ({ exitCode, output, commandLine: ['dcgmi'] });
@@ -50,21 +51,6 @@ const blinded = table(`| 0      | Name: <<<NULL>>>                              
 |        | PCI Bus ID: <<<NULL>>>                                               |
 |        | Device UUID: <<<NULL>>>                                              |
 `);
-const introspected = ` Field ID                  : xid_errors                                     
- Flags                     : 1                                              
- Last Status               : 0                                              
- Number of Samples         : 3                                              
- Newest Timestamp          : Mon Nov 23 02:24:09 2026                       
- Oldest Timestamp          : Thu Jan  1 00:00:00 1970                       
- Monitor Interval (ms)     : 10000                                          
- Max Age (sec)             : 3600                                           
- Fetch Count               : 0                                              
- Total Fetch Usec          : 0                                              
- Usec Per Fetch            : 0                                              
- Number of Watchers        : 2                                              
-
-`;
-
 t.test('discovery', async (t) => {
   t.same(parseDiscovery(healthy), {
     gpus: [
