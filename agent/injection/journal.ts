@@ -1,22 +1,9 @@
-import {
-  accessSync,
-  appendFileSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { join } from 'node:path';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import { type ForgottenIds, readForgottenIds } from './forgotten.ts';
-import { setAside } from './held.ts';
-import { type JournalLine, parseJournal } from './journal-line.ts';
+import type { JournalLine } from './journal-line.ts';
+import { openReceiptFiles, type ReceiptFiles } from './receipt-files.ts';
 
 /** Receipts on disk, one file an order: a line before the first effect, others as it goes on. The last one counts. */
 export interface Journal {
@@ -39,9 +26,6 @@ const keptOrders = 10000;
 /** Removing costs, so it is done once in so many new orders. */
 const pruneEvery = 1000;
 
-/** More than any file system gives away for an empty file. */
-const probe = Buffer.alloc(8192);
-
 /**
  * Appended and never renamed: replacing a file makes ext4 write it out at once, which costs a millisecond an order.
  * Not synced to the platter: what a journal has to survive is the death of this process. After a power loss the kernel
@@ -58,29 +42,21 @@ export function openJournal(options: {
   readonly pruneEvery?: number;
 }): Journal {
   const { stateDir, log, keep = keptOrders, pruneEvery: every = pruneEvery } = options;
-  const folder = join(stateDir, 'orders');
-  const fileOf = (orderId: string) => join(folder, `${orderId}.json`);
-  // In the order of their first lines, the oldest first; a clock that is set does not change it while we run.
-  const known = new Set<string>();
+  const files = openReceiptFiles({ stateDir, log });
   // Begun by this process and not known to have ended.
   const open = new Set<string>();
-  // Of those, the ones whose last line may have been cut off.
-  const torn = new Set<string>();
-  const damaged = new Map<string, string>();
   let trouble: Refusal | undefined;
   let forgotten: ForgottenIds | undefined;
 
-  function fail(what: string, thrown: unknown): Refusal {
+  function unusable(thrown: unknown): Refusal {
     trouble = new Refusal(
       'journal_unwritable',
-      `${what}: ${messageFromUnknown(thrown)}`,
+      `the journal in ${files.folder} cannot be used: ${messageFromUnknown(thrown)}`,
       { remedy: 'give --state-dir a directory that this process may write, with space on its disk' },
       thrown,
     );
     return trouble;
   }
-
-  const unusable = (thrown: unknown) => fail(`the journal in ${folder} cannot be used`, thrown);
 
   /** Without it an old order could be carried out again, so that none is until it was read. */
   function forgottenIds(): ForgottenIds {
@@ -92,33 +68,8 @@ export function openJournal(options: {
     }
   }
 
-  function readLine(orderId: string): JournalLine | undefined {
-    const aside = damaged.get(orderId);
-    if (aside !== undefined) throw damagedReceipt(orderId, aside);
-    // The usual answer, without the cost of an error.
-    if (!existsSync(fileOf(orderId))) return undefined;
-    let text: string;
-    try {
-      text = readFileSync(fileOf(orderId), 'utf8');
-    } catch (thrown) {
-      if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      damaged.set(orderId, fileOf(orderId));
-      throw damagedReceipt(orderId, fileOf(orderId), thrown);
-    }
-    const line = parseJournal(text, orderId);
-    if (line !== undefined) return line;
-    const place = setAside(stateDir, fileOf(orderId), `${orderId}.json`);
-    damaged.set(orderId, place);
-    known.delete(orderId);
-    log.error(
-      { orderId, file: place },
-      'a damaged receipt was set aside; its order is not carried out again',
-    );
-    throw damagedReceipt(orderId, place);
-  }
-
   function read(orderId: string): Receipt | undefined {
-    const line = readLine(orderId);
+    const line = files.read(orderId);
     if (line === undefined) {
       if (forgottenIds().has(orderId)) throw forgottenOrder(orderId, keep);
       return undefined;
@@ -140,81 +91,49 @@ export function openJournal(options: {
   }
 
   function begin(line: JournalLine): void {
-    const { orderId } = line;
     forgottenIds();
     prune();
     try {
-      // Exclusive: no second process begins the same order.
-      writeFileSync(fileOf(orderId), `${JSON.stringify(line)}\n`, { mode: 0o600, flag: 'wx' });
+      files.create(line);
     } catch (thrown) {
-      // Half a line must not refuse this id for ever: nothing was injected.
-      if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') removeQuietly(fileOf(orderId));
       throw unusable(thrown);
     }
     trouble = undefined;
-    known.add(orderId);
-    open.add(orderId);
+    open.add(line.orderId);
   }
 
   function write(line: JournalLine): void {
-    const { orderId, state } = line;
-    // What stands there may end in the middle of a line: a disk was full, or a process killed.
-    const start = open.has(orderId) && !torn.has(orderId) ? '' : '\n';
     try {
-      appendFileSync(fileOf(orderId), `${start}${JSON.stringify(line)}\n`, { mode: 0o600 });
+      files.append(line);
     } catch (thrown) {
-      torn.add(orderId);
       throw unusable(thrown);
     }
-    torn.delete(orderId);
-    if (state !== 'running') open.delete(orderId);
+    if (line.state !== 'running') open.delete(line.orderId);
   }
 
-  /** Removes the oldest beyond the limit that have ended; their ids are kept. A failure only leaves more receipts. */
   function prune(): void {
-    if (known.size < keep + every) return;
-    const ids = forgottenIds();
-    const old = [...known].filter((orderId) => !open.has(orderId)).slice(0, known.size - keep);
-    if (ids.isFull() || old.length === 0) return;
-    try {
-      ids.add(old);
-    } catch (thrown) {
-      log.error({ err: thrown }, 'old receipts are not removed: their ids cannot be recorded');
-      return;
-    }
-    for (const orderId of old) {
-      removeQuietly(fileOf(orderId));
-      known.delete(orderId);
-    }
+    if (files.known.size >= keep + every) removeOldest(files, forgottenIds(), { open, keep, log });
   }
 
   function unwritable(): Refusal | undefined {
-    const file = join(folder, '.probe');
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
-      accessSync(folder, constants.W_OK | constants.X_OK);
+      files.assertWritable();
       if (trouble !== undefined) {
-        writeFileSync(file, probe, { mode: 0o600 });
+        files.assertSpace();
         forgottenIds();
         trouble = undefined;
       }
     } catch (thrown) {
       unusable(thrown);
-    } finally {
-      if (existsSync(file)) removeQuietly(file);
     }
     return trouble;
   }
 
   function openFolder(): void {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    for (const name of namesIn(join(stateDir, 'damaged'))) {
-      if (!name.startsWith('held-')) damaged.set(idOf(name), join(stateDir, 'damaged', name));
-    }
-    for (const orderId of oldestFirst(folder)) known.add(orderId);
-    for (const orderId of [...known]) {
+    files.list();
+    for (const orderId of [...files.known]) {
       try {
-        const line = readLine(orderId);
+        const line = files.read(orderId);
         if (line !== undefined) settled(line);
       } catch {
         // Named in the log, and refused when somebody asks for it.
@@ -235,37 +154,21 @@ export function openJournal(options: {
   return { read, begin, write, unwritable };
 }
 
-function idOf(name: string): string {
-  return name.slice(0, -'.json'.length);
-}
-
-function namesIn(folder: string): readonly string[] {
-  return existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.json')) : [];
-}
-
-function oldestFirst(folder: string): readonly string[] {
-  return namesIn(folder)
-    .map((name) => ({ name, at: statSync(join(folder, name)).mtimeMs }))
-    .sort((left, right) => left.at - right.at)
-    .map(({ name }) => idOf(name));
-}
-
-/** What cannot be removed stays and does no harm. */
-function removeQuietly(file: string): void {
+/** Removes the oldest beyond the limit that have ended; their ids are kept. A failure only leaves more receipts. */
+function removeOldest(
+  files: ReceiptFiles,
+  ids: ForgottenIds,
+  { open, keep, log }: { readonly open: ReadonlySet<string>; readonly keep: number; readonly log: Log },
+): void {
+  const old = [...files.known].filter((orderId) => !open.has(orderId)).slice(0, files.known.size - keep);
+  if (ids.isFull() || old.length === 0) return;
   try {
-    rmSync(file, { force: true });
-  } catch {
-    // A read-only disk, for one.
+    ids.add(old);
+  } catch (thrown) {
+    log.error({ err: thrown }, 'old receipts are not removed: their ids cannot be recorded');
+    return;
   }
-}
-
-function damagedReceipt(orderId: string, file: string, cause?: unknown): Refusal {
-  return new Refusal(
-    'receipt_damaged',
-    `orderId: the receipt of ${orderId} cannot be read; whether it was carried out is not known`,
-    { field: 'orderId', value: orderId, file, remedy: `see ${file}; send a new order id to inject again` },
-    cause,
-  );
+  for (const orderId of old) files.remove(orderId);
 }
 
 function forgottenOrder(orderId: string, keep: number): Refusal {
