@@ -28,6 +28,7 @@ import { registerNodeRoutes } from './routes/nodes.ts';
 import { completed } from './routes/openapi.ts';
 import { formatProblem } from './routes/problem.ts';
 import { createRunnerMetrics } from './run/metrics.ts';
+import { type Retention, retainExperiments } from './run/retention.ts';
 import { runExperiments } from './run/runner.ts';
 import { assertCrdsInstalled, assertNamespaceExists } from './store/crds.ts';
 import { createStore } from './store/store.ts';
@@ -58,6 +59,8 @@ export type CoordinatorOptions = {
   readonly gate?: Gate;
   /** Certificate and key; absent: plain HTTP. */
   readonly tls?: ServerTls;
+  /** When the records of ended experiments are removed; absent: never. */
+  readonly retention?: Retention;
   /** The catalogue, if it is another. */
   readonly rows?: readonly FaultRow[];
   /** The links of the chain, if they are others. */
@@ -168,7 +171,12 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
         { cluster, namespace, identity: options.identity, seconds: options.leaseSeconds, clock, log },
         async (held) => {
           await view.ready;
-          await runExperiments(deps, held);
+          const { retention } = options;
+          const { removed } = runnerMetrics;
+          await Promise.all([
+            runExperiments(deps, held),
+            retention && retainExperiments({ ...deps, removed }, retention, held),
+          ]);
         },
         signal,
       );

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createRealClock } from '../shared/clock.ts';
 import type { OptionTable } from '../shared/config.ts';
+import { parseDuration } from '../shared/duration.ts';
 import { Refusal } from '../shared/errors.ts';
 import { exitWith, onStop, pairFaultOf, serverProgram, serverRows } from '../shared/program.ts';
 import { version } from '../shared/version.ts';
@@ -79,6 +80,25 @@ const rows = {
     check: (text) => (Number(text) >= 1 && Number(text) <= 300 ? undefined : 'from 1 to 300'),
     help: 'how long a coordinator that died keeps others from going on',
   },
+  'keep-ended': {
+    kind: 'text',
+    value: 'AGE',
+    env: 'XIDRILL_KEEP_ENDED',
+    default: '30d',
+    check: checkAge,
+    help: 'an ended experiment is removed with its injections after this time, such as 36h or 30d',
+  },
+  'keep-ended-count': {
+    kind: 'number',
+    value: 'N',
+    env: 'XIDRILL_KEEP_ENDED_COUNT',
+    default: 500,
+    check: (text) =>
+      Number.isInteger(Number(text)) && Number(text) >= 1 && Number(text) <= 100_000
+        ? undefined
+        : 'a whole number from 1 to 100000',
+    help: 'of the ended experiments the newest N are kept; older ones are removed before their time',
+  },
   ...serverRows('127.0.0.1:8475'),
 } as const satisfies OptionTable;
 
@@ -92,6 +112,15 @@ const { config, log, address, gate, tls } = serverProgram(name, rows, (given) =>
     return '--agent-client-cert-file: give it with --agent-ca-file; only TLS has client certificates';
   return pairFaultOf('agent-client', certFile, keyFile);
 });
+
+/** The `check` of --keep-ended. */
+function checkAge(text: string): string | undefined {
+  try {
+    return parseDuration(text, '--keep-ended') >= 1000 ? undefined : 'at least 1s';
+  } catch {
+    return 'not a duration such as 36h or 30d';
+  }
+}
 
 try {
   const source = config.kubeconfig === undefined ? { inCluster: true as const } : { path: config.kubeconfig };
@@ -124,6 +153,10 @@ try {
     namespace: config.namespace,
     identity: `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`,
     leaseSeconds: config['lease-seconds'],
+    retention: {
+      keepMs: parseDuration(config['keep-ended'], '--keep-ended'),
+      keepCount: config['keep-ended-count'],
+    },
     clock,
     random: Math.random,
     newName: () => `drill-${randomBytes(4).toString('hex')}`,

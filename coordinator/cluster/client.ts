@@ -38,10 +38,7 @@ const noLogYet =
   /is waiting to start|does not have a host assigned|trying and failing to pull|previous terminated/;
 
 /** What depends on the object is deleted after it. */
-const inBackground = {
-  type: 'application/json',
-  text: JSON.stringify({ kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background' }),
-} as const;
+const inBackground = { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background' };
 
 /** The port over HTTP: what a call becomes on the wire, and which refusal an answer is. */
 export function createClusterClient(options: ClusterClientOptions): Cluster {
@@ -154,9 +151,11 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       // Explicit: the server's own default for an unnamed type, and the library's, is a JSON patch.
       return sendForObject({ ...writing('PATCH', path, patch, 'application/merge-patch+json'), asked });
     },
-    remove: async (resource, key) => {
+    remove: async (resource, key, uid) => {
       const asked = `delete ${shown(resource, key)}`;
-      await orUndefined(send({ method: 'DELETE', path: pathOf(resource, key), body: inBackground, asked }));
+      const options = uid === undefined ? inBackground : { ...inBackground, preconditions: { uid } };
+      const body = { type: 'application/json', text: JSON.stringify(options) } as const;
+      await orUndefined(send({ method: 'DELETE', path: pathOf(resource, key), body, asked }));
     },
     podLog,
   };

@@ -22,8 +22,8 @@ export interface Cluster {
     patch: JsonObject,
     subresource?: 'status',
   ): Promise<KubeObject>;
-  /** Deletes, or does nothing where there is none. */
-  remove(resource: ResourceName, key: ObjectKey): Promise<void>;
+  /** Deletes, or does nothing where there is none. With `uid` only that object: `object_conflict` where it is another one. */
+  remove(resource: ResourceName, key: ObjectKey, uid?: string): Promise<void>;
   /** The end of a container's log; undefined where the pod or the log is not there. */
   podLog(
     key: ObjectKey,

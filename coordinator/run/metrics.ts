@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Verdict } from '../store/timeline.ts';
+import { type RemovalReason, removalReasons } from './retention.ts';
 import type { RunnerMetrics } from './runner.ts';
 
 /** The verdicts of the alert XidrillDrillsFail. */
@@ -9,7 +10,7 @@ const alarming: readonly Verdict[] = ['fail', 'error'];
 export function createRunnerMetrics(
   registry: Registry,
   names: { readonly faults: readonly string[]; readonly causes: readonly string[] },
-): RunnerMetrics {
+): RunnerMetrics & { removed(why: RemovalReason): void } {
   const experiments = new Counter({
     name: 'xidrill_experiments_total',
     help: 'Experiments that have ended, by fault and verdict',
@@ -34,6 +35,13 @@ export function createRunnerMetrics(
     help: 'Experiments that are being worked on by this coordinator',
     registers: [registry],
   });
+  const removed = new Counter({
+    name: 'xidrill_removed_experiments_total',
+    help: 'Ended experiments whose records this coordinator removed, by why: age or count',
+    labelNames: ['why'],
+    registers: [registry],
+  });
+  for (const why of removalReasons) removed.inc({ why }, 0);
   // A series that first appears with its first failure is one that no alert on an increase can see. Those that nobody is
   // alerted by are left out: they are many.
   for (const fault of names.faults) for (const verdict of alarming) experiments.inc({ fault, verdict }, 0);
@@ -45,5 +53,6 @@ export function createRunnerMetrics(
     },
     detected: (fault, seconds) => detection.observe({ fault }, seconds),
     active: (count) => active.set(count),
+    removed: (why) => removed.inc({ why }),
   };
 }

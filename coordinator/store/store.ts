@@ -37,8 +37,11 @@ export type Store = {
     annotations: Readonly<Record<string, string>>,
   ): Promise<Experiment>;
   abortExperiment(name: string): Promise<Experiment>;
-  /** Its injections go with it, as Kubernetes' garbage collector gets to them; nothing happens where there is none. */
-  deleteExperiment(name: string): Promise<void>;
+  /**
+   * Its injections go with it, as Kubernetes' garbage collector gets to them; nothing happens where there is none. With `uid` only
+   * that object: `object_conflict` where another one has its name by now.
+   */
+  deleteExperiment(name: string, uid?: string): Promise<void>;
   writeExperimentStatus(experiment: Experiment, status: ExperimentStatus): Promise<Experiment>;
   listInjections(experiment?: string): Promise<readonly Injection[]>;
   readInjection(name: string): Promise<Injection | undefined>;
@@ -82,8 +85,8 @@ export function createStore(cluster: Cluster, namespace: string): Store {
       await requireExperiment(name);
       return experimentFrom(await cluster.patch('experiments', key(name), { spec: { abort: true } }));
     },
-    async deleteExperiment(name) {
-      await cluster.remove('experiments', key(name));
+    async deleteExperiment(name, uid) {
+      await cluster.remove('experiments', key(name), uid);
     },
     async writeExperimentStatus({ metadata, spec }, status) {
       const object = { ...typeOf('Experiment'), metadata, spec, status };

@@ -240,11 +240,19 @@ export const valueSets: readonly ValueSet[] = [
   },
   {
     name: 'one replica has no budget',
-    values: { 'coordinator.replicas': 1, 'coordinator.leaseSeconds': 5, 'coordinator.logLevel': 'debug' },
+    values: {
+      'coordinator.replicas': 1,
+      'coordinator.leaseSeconds': 5,
+      'coordinator.logLevel': 'debug',
+      'coordinator.keepEnded': '36h',
+      'coordinator.keepEndedCount': 20,
+    },
     shows: (objects) => [
       [kindsOf(objects).has('PodDisruptionBudget'), false],
       [argsOf(coordinatorOf(objects)).includes('--lease-seconds=5'), true],
       [argsOf(coordinatorOf(objects)).includes('--log-level=debug'), true],
+      [argsOf(coordinatorOf(objects)).includes('--keep-ended=36h'), true],
+      [argsOf(coordinatorOf(objects)).includes('--keep-ended-count=20'), true],
     ],
   },
   {

@@ -22,7 +22,12 @@ export type Rig = {
   startAgent(options?: { readonly disarmed?: boolean }): Promise<Running & { readonly url: string }>;
   startCoordinator(
     agentUrl: string,
-    options?: { readonly kubeconfig?: string; readonly leaseSeconds?: number },
+    options?: {
+      readonly kubeconfig?: string;
+      readonly leaseSeconds?: number;
+      /** Further flags. */
+      readonly flags?: readonly string[];
+    },
   ): Promise<Running & { readonly url: string }>;
   /** The simulated monitoring agent as a process that reads the real kernel log. */
   startNma(): Promise<Running>;
@@ -90,7 +95,10 @@ export async function startRig(t: Test, node: string): Promise<Rig> {
       running.push(agent);
       return { ...agent, url };
     },
-    async startCoordinator(agentUrl, { kubeconfig = plane.kubeconfigPath, leaseSeconds = 1 } = {}) {
+    async startCoordinator(
+      agentUrl,
+      { kubeconfig = plane.kubeconfigPath, leaseSeconds = 1, flags = [] } = {},
+    ) {
       const url = `http://127.0.0.1:${await freePort()}`;
       const args = [
         '--kubeconfig',
@@ -100,7 +108,7 @@ export async function startRig(t: Test, node: string): Promise<Rig> {
         '--listen',
         url.slice('http://'.length),
       ];
-      args.push('--agent', `${node}=${agentUrl}`, '--lease-seconds', String(leaseSeconds));
+      args.push('--agent', `${node}=${agentUrl}`, '--lease-seconds', String(leaseSeconds), ...flags);
       const coordinator = await start('coordinator/main.ts', args, () => isServing(url));
       running.push(coordinator);
       return { ...coordinator, url };

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { until } from './processes.ts';
 import { drill, experimentAt, injectionsAt, namespace, recordsWith, startRig } from './rig.ts';
 
 t.setTimeout(300_000);
@@ -116,4 +117,30 @@ t.test('a disarmed agent is the explanation', async (t) => {
   await coordinator.kill();
   const { body } = await drill(other.url, { name: 'disarmed', fault: { name: 'task-blocked' } });
   t.match(body, { verdict: /error|fail/, explanation: { code: 'agent-disarmed', remedy: /--arm/ } });
+  await Promise.all([other.kill(), disarmed.kill()]);
+});
+
+t.test('the records of ended experiments are removed, the oldest first', async (t) => {
+  const names = async () =>
+    ((await rig.getJson('-n', namespace, 'experiments')).items as { metadata: { name: string } }[]).map(
+      ({ metadata }) => metadata.name,
+    );
+  const before = await names();
+  t.ok(before.length > 2, `there are ${before.join(', ')}`);
+  const nma = await rig.startNma();
+  const tidy = await rig.startCoordinator(agent.url, { flags: ['--keep-ended-count', '2'] });
+  const { body } = await drill(tidy.url, { name: 'newest', fault: { name: 'task-blocked' } });
+  t.equal(body.verdict, 'pass', JSON.stringify(body.explanation));
+  await until('two are left', async () => (await names()).length === 2, 60);
+  t.ok((await names()).includes('newest'));
+  t.match(tidy.errors(), /records removed/);
+  const removed = before.length - 1;
+  t.match(
+    await (await fetch(`${tidy.url}/metrics`)).text(),
+    new RegExp(`xidrill_removed_experiments_total\\{why="count"\\} ${removed}`),
+  );
+  await Promise.all([tidy.kill(), nma.kill()]);
+  const aged = await rig.startCoordinator(agent.url, { flags: ['--keep-ended', '1s'] });
+  await until('none is left', async () => (await names()).length === 0, 60);
+  await aged.kill();
 });

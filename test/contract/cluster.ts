@@ -31,7 +31,15 @@ export async function clusterContract(t: Test, under: ClusterUnderTest): Promise
     t.match(created.status, node('round').status, 'a new node keeps the status it came with');
     t.strictSame(await cluster.read('nodes', { name: 'round' }), created);
     await refused(t, cluster.create('nodes', node('round')), 'object_exists', /nodes "round" already exists/);
-    await cluster.remove('nodes', { name: 'round' });
+    const { uid = '' } = created.metadata;
+    await refused(
+      t,
+      cluster.remove('nodes', { name: 'round' }, `${uid}-other`),
+      'object_conflict',
+      /[Pp]recondition/,
+    );
+    await cluster.remove('nodes', { name: 'round' }, uid);
+    await cluster.remove('nodes', { name: 'round' }, uid);
     await cluster.remove('nodes', { name: 'round' });
     t.equal(await cluster.read('nodes', { name: 'round' }), undefined);
   });

@@ -14,6 +14,7 @@ import {
 } from '../../coordinator/rehearsal/cluster.ts';
 import type { NodeRow } from '../../coordinator/rehearsal/objects.ts';
 import type { ExperimentAnswer, InjectionAnswer } from '../../coordinator/routes/answers.ts';
+import type { Retention } from '../../coordinator/run/retention.ts';
 import { createStaticDirectory } from '../../coordinator/view/agent-directory.ts';
 import { createView, type View } from '../../coordinator/view/view.ts';
 import { type Clock, createScaledClock } from '../../shared/clock.ts';
@@ -175,6 +176,7 @@ export async function startCoordinator(
     readonly agents?: Agents;
     readonly cluster?: Cluster;
     readonly leaseSeconds?: number;
+    readonly retention?: Retention;
     readonly rows?: readonly FaultRow[];
     readonly links?: readonly LinkRow[];
     readonly rules?: readonly Rule[];
@@ -189,6 +191,7 @@ export async function startCoordinator(
     namespace: home,
     identity: options.identity ?? randomUUID(),
     leaseSeconds: options.leaseSeconds ?? 30,
+    ...(options.retention === undefined ? {} : { retention: options.retention }),
     ...(options.rows === undefined ? {} : { rows: options.rows }),
     ...(options.links === undefined ? {} : { links: options.links }),
     ...(options.rules === undefined ? {} : { rules: options.rules }),
