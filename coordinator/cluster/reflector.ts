@@ -1,21 +1,10 @@
 import type { Clock } from '../../shared/clock.ts';
 import { messageFromUnknown, Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import { createGapRecord, type Gap } from './gaps.ts';
 import { type Change, createObjectCache } from './object-cache.ts';
-import type { Cluster, KubeObject, Listing, ListQuery, ObjectKey, ResourceName } from './port.ts';
-
-/**
- * A time in which we could not see. `lost`: the server no longer had the history and we listed again, so that states
- * in between may never be known; otherwise everything came, only later than it happened.
- */
-export type Gap = {
-  /** Milliseconds of the clock: the last moment at which we saw. */
-  readonly from: number;
-  /** Milliseconds of the clock. */
-  readonly until: number;
-  readonly because: string;
-  readonly lost: boolean;
-};
+import { followWatch } from './one-watch.ts';
+import type { Cluster, KubeObject, Listing, ListQuery, ObjectKey, ResourceName, WatchEvent } from './port.ts';
 
 /** What is reflected, and who is called. */
 export type ReflectorOptions = {
@@ -70,125 +59,54 @@ const firstPauseMs = 500;
 const longestPauseMs = 30_000;
 /** A watch that ends sooner counts as a failure: a server that closes at once must not be asked in a tight loop. */
 const shortWatchMs = 5_000;
-/**
- * What a watch may be silent beyond its time before it counts as dead. Bookmarks prove nothing: a server sends none for
- * a kind that does not change. That it ends a watch in time is the one thing it always does.
- */
-const graceMs = 30_000;
-const keptGaps = 100;
-
 /** List and watch of one kind that never ends by itself, and knows when it could not see. */
 export function createReflector(options: ReflectorOptions): Reflector {
-  const { cluster, resource, query = {}, clock, random, watchSeconds = 120 } = options;
-  const quietMs = watchSeconds * 1000 + graceMs;
+  const { cluster, resource, query = {}, clock, watchSeconds = 120 } = options;
   const log = options.log.child({ resource });
   const known = createObjectCache({
     now: () => clock.now(),
-    onChange: (change) => hand('onChange', () => options.onChange(change)),
+    onChange: (change) => hand(log, 'onChange', () => options.onChange(change)),
   });
-  const gaps: Gap[] = [];
+  const gaps = createGapRecord({
+    now: () => clock.now(),
+    onGap: (gap) => hand(log, 'onGap', () => options.onGap?.(gap)),
+  });
+  const pause = createPause({ clock, random: options.random });
   const stopping = new AbortController();
-  const ready = Promise.withResolvers<void>();
-  // Who does not wait for it must not be killed by it.
-  ready.promise.catch(() => {});
-  const settled = Promise.withResolvers<void>();
-  let unread: Refusal | undefined;
+  const first = createFirstList(resource);
   const counts = { lists: 0, watches: 0, errors: 0 };
   let lastError: ReflectorStatistics['lastError'];
-  let lastSeenAt: number | undefined;
   let running: Promise<void> | undefined;
   /** Where to watch from; undefined: a list is needed. */
   let version: string | undefined;
-  let listedBefore = false;
-  let failures = 0;
-  /** Why the stream broke since we last saw something. */
-  let blindBecause: string | undefined;
-
-  function hand(name: string, handler: (() => unknown) | undefined): void {
-    const failed = (thrown: unknown) => log.error({ err: thrown }, `a handler of ${name} failed`);
-    try {
-      const result = handler?.();
-      if (result instanceof Promise) result.catch(failed);
-    } catch (thrown) {
-      failed(thrown);
-    }
-  }
-
-  /** Something was heard: whatever was missed lies before now. */
-  function seen(lost: boolean): void {
-    const until = clock.now();
-    if (blindBecause !== undefined && lastSeenAt !== undefined) {
-      const gap: Gap = { from: lastSeenAt, until, because: blindBecause, lost };
-      gaps.push(gap);
-      if (gaps.length > keptGaps) gaps.shift();
-      hand('onGap', () => options.onGap?.(gap));
-    }
-    blindBecause = undefined;
-    lastSeenAt = until;
-  }
 
   function takeList({ items, resourceVersion }: Listing): void {
-    if (listedBefore) blindBecause ??= 'listed again';
-    seen(listedBefore);
+    const isAgain = first.isTaken();
+    if (isAgain) gaps.broke('listed again');
+    gaps.seen(isAgain);
     known.replaceAll(items, resourceVersion);
     version = resourceVersion;
-    listedBefore = true;
-    unread = undefined;
-    ready.resolve();
-    settled.resolve();
+    first.taken();
   }
 
-  async function watchOnce(resourceVersion: string): Promise<void> {
-    const cutting = new AbortController();
-    const signal = AbortSignal.any([stopping.signal, cutting.signal]);
-    const openedAt = clock.now();
-    const seenBefore = lastSeenAt;
-    let heardAt: number | undefined;
-    let isQuiet = false;
+  function takeEvent({ type, object }: WatchEvent): void {
+    if (type !== 'BOOKMARK') known.apply(object, type === 'DELETED');
+    version = object.metadata.resourceVersion ?? version;
+    pause.reset();
+  }
+
+  async function watchFrom(resourceVersion: string): Promise<void> {
     counts.watches += 1;
-    const watchdog = untilQuiet(() => heardAt ?? openedAt, cutting.signal).then((quiet) => {
-      isQuiet = quiet;
-      cutting.abort();
-    });
-    const onOpen = () => seen(false);
-    const asked = { ...query, resourceVersion, signal, timeoutSeconds: watchSeconds, onOpen };
-    try {
-      for await (const { type, object } of cluster.watch(resource, asked)) {
-        heardAt = clock.now();
-        seen(false);
-        if (type !== 'BOOKMARK') known.apply(object, type === 'DELETED');
-        version = object.metadata.resourceVersion ?? version;
-        failures = 0;
-      }
-    } catch (thrown) {
-      // A watch that opens only to say that its version has expired has shown us nothing.
-      const isExpired = thrown instanceof Refusal && thrown.reason === 'resource_expired';
-      if (isExpired && heardAt === undefined) lastSeenAt = seenBefore;
-      throw thrown;
-    } finally {
-      cutting.abort();
-      await watchdog;
-    }
-    if (stopping.signal.aborted) return;
-    if (isQuiet) throw new Refusal('cluster_unreachable', `nothing came for ${quietMs} ms`);
-    const lived = clock.now() - openedAt;
-    seen(false);
+    const { signal } = stopping;
+    const watched = { cluster, resource, query, clock, watchSeconds, gaps, onEvent: takeEvent };
+    const lived = await followWatch({ ...watched, resourceVersion, signal });
+    if (lived === undefined) return;
     if (lived >= shortWatchMs) {
-      failures = 0;
+      pause.reset();
       return;
     }
-    blindBecause = `the server closed the watch after ${lived} ms`;
-    await pause();
-  }
-
-  async function untilQuiet(heardAt: () => number, signal: AbortSignal): Promise<boolean> {
-    try {
-      for (let left = quietMs; left > 0; left = heardAt() + quietMs - clock.now())
-        await clock.sleep(left, signal);
-      return true;
-    } catch {
-      return false; // the watch ended before
-    }
+    gaps.broke(`the server closed the watch after ${lived} ms`);
+    await pause.wait(signal);
   }
 
   async function step(): Promise<void> {
@@ -196,7 +114,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
       counts.lists += 1;
       const listing = await cluster.list(resource, { ...query, signal: stopping.signal });
       takeList(listing);
-    } else await watchOnce(version);
+    } else await watchFrom(version);
   }
 
   function failed(thrown: unknown): void {
@@ -204,20 +122,10 @@ export function createReflector(options: ReflectorOptions): Reflector {
     const message = refusal.reason === 'internal' ? messageFromUnknown(thrown) : refusal.message;
     counts.errors += 1;
     lastError = { at: clock.now(), reason: refusal.reason, message };
-    blindBecause ??= message;
-    if (!listedBefore) {
-      unread = refusal;
-      settled.resolve();
-    }
+    gaps.broke(message);
+    first.refused(refusal);
     if (refusal.reason === 'resource_expired') version = undefined;
     log.warn({ reason: refusal.reason, message }, 'list or watch failed; trying again');
-  }
-
-  /** Doubles with every failure in a row; half of it is chance. */
-  async function pause(): Promise<void> {
-    const longest = Math.min(longestPauseMs, firstPauseMs * 2 ** failures);
-    failures = Math.min(failures + 1, 16);
-    await clock.sleep(longest * (0.5 + random() / 2), stopping.signal);
   }
 
   async function run(): Promise<void> {
@@ -227,13 +135,10 @@ export function createReflector(options: ReflectorOptions): Reflector {
       } catch (thrown) {
         if (stopping.signal.aborted) break;
         failed(thrown);
-        await pause().catch(() => {});
+        await pause.wait(stopping.signal).catch(() => {});
       }
     }
-    settled.resolve();
-    ready.reject(
-      new Refusal('shutting_down', `the reflector of ${resource} was stopped before its first list`),
-    );
+    first.stopped();
   }
 
   return {
@@ -248,24 +153,88 @@ export function createReflector(options: ReflectorOptions): Reflector {
       stopping.abort();
       await running;
     },
-    ready: ready.promise,
-    settled: settled.promise,
-    unread: () => unread,
-    blind: () =>
-      blindBecause === undefined || lastSeenAt === undefined
-        ? undefined
-        : { since: lastSeenAt, because: blindBecause },
+    ready: first.ready,
+    settled: first.settled,
+    unread: first.unread,
+    blind: gaps.open,
     learn: (object) => {
       const reduced = query.project?.(object) ?? object;
       // The watch is past it: it has brought this version, or its deletion.
       if (Number(reduced.metadata.resourceVersion) > Number(version)) known.learn(reduced);
     },
     store: { get: known.get, list: known.list },
-    gaps,
-    statistics: () => ({
-      ...counts,
-      ...(lastError !== undefined && { lastError }),
-      ...(lastSeenAt !== undefined && { lastSeenAt }),
-    }),
+    gaps: gaps.ended,
+    statistics: () => {
+      const lastSeenAt = gaps.seenAt();
+      return {
+        ...counts,
+        ...(lastError !== undefined && { lastError }),
+        ...(lastSeenAt !== undefined && { lastSeenAt }),
+      };
+    },
+  };
+}
+
+/** Whether anything is known of the kind, for those who wait for it. */
+function createFirstList(resource: ResourceName) {
+  const ready = Promise.withResolvers<void>();
+  // Who does not wait for it must not be killed by it.
+  ready.promise.catch(() => {});
+  const settled = Promise.withResolvers<void>();
+  let unread: Refusal | undefined;
+  let isTaken = false;
+  return {
+    ready: ready.promise,
+    settled: settled.promise,
+    unread: () => unread,
+    isTaken: () => isTaken,
+    /** A list was handed over. */
+    taken(): void {
+      isTaken = true;
+      unread = undefined;
+      ready.resolve();
+      settled.resolve();
+    },
+    /** A list or a watch failed. */
+    refused(refusal: Refusal): void {
+      if (isTaken) return;
+      unread = refusal;
+      settled.resolve();
+    },
+    /** There will be no more. */
+    stopped(): void {
+      settled.resolve();
+      ready.reject(
+        new Refusal('shutting_down', `the reflector of ${resource} was stopped before its first list`),
+      );
+    },
+  };
+}
+
+/** Calls a handler of our caller; a failure of it is logged and stops nothing. */
+function hand(log: Log, name: string, handler: () => unknown): void {
+  const failed = (thrown: unknown) => log.error({ err: thrown }, `a handler of ${name} failed`);
+  try {
+    const result = handler();
+    if (result instanceof Promise) result.catch(failed);
+  } catch (thrown) {
+    failed(thrown);
+  }
+}
+
+/** The pause between two attempts: it doubles with every failure in a row, and half of it is chance. */
+function createPause({ clock, random }: Pick<ReflectorOptions, 'clock' | 'random'>) {
+  let failures = 0;
+  return {
+    /** It went well: the next pause is the shortest again. */
+    reset(): void {
+      failures = 0;
+    },
+    /** Rejects when the signal is aborted. */
+    async wait(signal: AbortSignal): Promise<void> {
+      const longest = Math.min(longestPauseMs, firstPauseMs * 2 ** failures);
+      failures = Math.min(failures + 1, 16);
+      await clock.sleep(longest * (0.5 + random() / 2), signal);
+    },
   };
 }

@@ -1,9 +1,10 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import type { Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import type { Gap } from '../cluster/gaps.ts';
 import type { Change } from '../cluster/object-cache.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
-import { createReflector, type Gap, type Reflector } from '../cluster/reflector.ts';
+import { createReflector, type Reflector } from '../cluster/reflector.ts';
 import { experimentLabel } from '../store/store.ts';
 import type { Unread } from './facts.ts';
 import { createIndex } from './indexes.ts';
