@@ -32,6 +32,8 @@ export type AgentOptions = Omit<AgentParts, 'orders' | 'recover'> & {
   readonly newId: () => string;
   /** Who is let in; absent: everybody who can connect. */
   readonly gate?: Gate;
+  /** Names by which it may be called beside loopback and its own address; absent: none. */
+  readonly hosts?: readonly string[];
   /** Certificate and key; absent: plain HTTP. */
   readonly tls?: ServerTls;
   readonly log: Log;
@@ -44,6 +46,7 @@ export function createAgent(options: AgentOptions): FastifyInstance {
     log,
     formatError: formatConnectError,
     ...(options.gate === undefined ? {} : { gate: options.gate }),
+    ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
     notReady: () => (options.kernelLog.unavailable() ?? journal.unwritable())?.message,
   });

@@ -18,7 +18,7 @@ import { createForkedNvml } from './nvml/forked.ts';
 import { lockStateDir } from './state-lock.ts';
 
 const name = 'xidrill-agent';
-const { config, log, address, gate, tls } = serverProgram(name, {
+const { config, log, address, gate, hosts, tls } = serverProgram(name, {
   node: {
     kind: 'text',
     value: 'NAME',
@@ -78,6 +78,7 @@ try {
     bootId: readBootId(),
     stateDir: config['state-dir'],
     ...gate({ clock, reviews: () => createInClusterReviews(process.env) }),
+    hosts,
     ...tls,
     newId: randomUUID,
     clock,

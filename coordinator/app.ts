@@ -57,6 +57,8 @@ export type CoordinatorOptions = {
   readonly newName: () => string;
   /** Who is let in; absent: everybody who can connect. */
   readonly gate?: Gate;
+  /** Names by which it may be called beside loopback and its own address; absent: none. */
+  readonly hosts?: readonly string[];
   /** Certificate and key; absent: plain HTTP. */
   readonly tls?: ServerTls;
   /** When the records of ended experiments are removed; absent: never. */
@@ -103,6 +105,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     log,
     formatError: formatProblem,
     ...(options.gate === undefined ? {} : { gate: options.gate }),
+    ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
     notReady: view.missing,
   });

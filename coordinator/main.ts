@@ -102,7 +102,7 @@ const rows = {
   ...serverRows('127.0.0.1:8475'),
 } as const satisfies OptionTable;
 
-const { config, log, address, gate, tls } = serverProgram(name, rows, (given) => {
+const { config, log, address, gate, hosts, tls } = serverProgram(name, rows, (given) => {
   const { 'agent-client-cert-file': certFile, 'agent-client-key-file': keyFile } = given;
   const isSecure = given['agent-ca-file'] !== undefined;
   const plain = given.agent.find((entry) => parseAgentEntry(entry)?.[1].startsWith('http:'));
@@ -161,6 +161,7 @@ try {
     random: Math.random,
     newName: () => `drill-${randomBytes(4).toString('hex')}`,
     ...gate({ clock, reviews: () => createClusterReviews({ source, userAgent }) }),
+    hosts,
     ...tls,
     log,
   });

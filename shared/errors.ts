@@ -99,6 +99,12 @@ export const reasons = {
   },
   unauthenticated: { code: 'unauthenticated', title: 'No valid token was given', ...unfit },
   permission_denied: { code: 'permission_denied', title: 'The caller may not do this', ...unfit },
+  host_unknown: { code: 'permission_denied', title: 'The server has no such name', ...unfit },
+  origin_refused: {
+    code: 'permission_denied',
+    title: 'Web pages of other origins are refused',
+    ...unfit,
+  },
   tls_unusable: { code: 'failed_precondition', title: 'The certificate or its key cannot be used', ...unfit },
   internal: { code: 'internal', title: 'An unexpected failure', ...unfit, injected: 'perhaps' },
   shutting_down: { code: 'unavailable', title: 'The process is shutting down', ...passing },

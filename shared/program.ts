@@ -48,6 +48,14 @@ export function serverRows<const L extends string>(listen: L) {
       check: (text) => (/^[\w.:/-]+$/.test(text) ? undefined : 'letters, digits and . : / _ - only'),
       help: 'in a cluster, instead: callers need a token of the API server for this audience, and RBAC decides',
     },
+    host: {
+      kind: 'list',
+      value: 'NAME',
+      env: 'XIDRILL_HOST',
+      check: (text) =>
+        /^[a-z0-9._:-]+$/i.test(text) ? undefined : 'a host name or an address, without a port',
+      help: 'a name by which callers may address it, beside localhost and its own address; others are refused',
+    },
     'tls-cert-file': {
       kind: 'text',
       value: 'FILE',
@@ -103,6 +111,8 @@ export type ServerProgram<T extends ServerTable> = {
   readonly config: ConfigOf<T>;
   readonly log: Log;
   readonly address: { readonly host: string; readonly port: number };
+  /** For `createServer`: by which names it may be called. */
+  readonly hosts: readonly string[];
   /** For `createServer`: an empty object, or TLS. */
   readonly tls: { readonly tls?: ServerTls };
   /** Whom to let in: an empty object, or a gate; `reviews` is asked for only where a cluster decides. */
@@ -137,6 +147,7 @@ export function serverProgram<const T extends ServerTable>(
     config,
     log,
     address: parseListenAddress(server.listen) ?? { host: '127.0.0.1', port: 0 },
+    hosts: server.host,
     tls:
       certFile === undefined || keyFile === undefined
         ? {}
@@ -169,6 +180,8 @@ function faultOf(config: ConfigOf<ServerTable>): string | undefined {
     pairFaultOf('tls', config['tls-cert-file'], config['tls-key-file']) ?? clientFaultOf(config);
   if (pairFault !== undefined) return pairFault;
   const isOpen = tokenFile === undefined && audience === undefined;
+  if (isOpen && config.host.length > 0)
+    return '--host: give it with --token-file or --audience; without a token it is called as localhost only';
   if (isOpen && !isLoopback(parseListenAddress(listen)?.host ?? ''))
     return `--listen: ${listen} is reachable from other machines; give --token-file or --audience, or listen on 127.0.0.1`;
   return undefined;

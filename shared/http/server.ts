@@ -12,6 +12,7 @@ import type { Log } from '../log.ts';
 import { assertHasAccess, open } from './access.ts';
 import { registerAdmission } from './admission.ts';
 import { collectMethods } from './allowed-methods.ts';
+import { registerBrowserRules } from './browsers.ts';
 import type { Gate } from './gate.ts';
 import { answerParserErrors } from './parser-errors.ts';
 import { refusalFromFastify } from './request-faults.ts';
@@ -33,6 +34,8 @@ export type ServerOptions = {
   readonly formatError: ErrorFormat;
   /** Who is let in, by the rule of the route; absent: everybody. */
   readonly gate?: Gate;
+  /** Names by which it may be called beside loopback and its own address; counts with a gate only. */
+  readonly hosts?: readonly string[];
   /** Absent: plain HTTP. */
   readonly tls?: ServerTls;
   /** Larger bodies are refused with 413; absent: 64 KiB. */
@@ -65,6 +68,8 @@ export function createServer(options: ServerOptions): Server {
     ...(options.tls === undefined ? {} : tlsServerOptions(options.tls, log)),
     bodyLimit: options.bodyLimitBytes ?? defaultBodyLimit,
     genReqId: (request) => shortText(request.headers['x-request-id']) ?? randomUUID(),
+    // Node would answer HTTP/1.1 without `Host` by itself, without a body.
+    http: { requireHostHeader: false },
     forceCloseConnections: true,
     requestTimeout: requestTimeoutMs,
     // The router's own limit of 100 answers a node's name of 253 characters with 404.
@@ -145,6 +150,7 @@ export function createServer(options: ServerOptions): Server {
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
   });
+  registerBrowserRules(app, { hasGate: options.gate !== undefined, names: options.hosts ?? [] });
   registerAdmission(app, options.gate);
   app.addHook('onResponse', async (request, reply) => {
     requests.inc({ route: request.routeOptions.url ?? 'none', status: String(reply.statusCode) });

@@ -85,6 +85,26 @@ export const valueSets: readonly ValueSet[] = [
     ],
   },
   {
+    name: 'the names by which callers address both programs',
+    values: { 'coordinator.hosts': ['drills.example.com'], 'agent.hosts': ['agents.example.com'] },
+    shows: (objects) => [
+      [
+        argsOf(coordinatorOf(objects)).filter((arg) => arg.startsWith('--host=')),
+        [
+          '--host=drills-xidrill-coordinator',
+          '--host=drills-xidrill-coordinator.gpu-drills',
+          '--host=drills-xidrill-coordinator.gpu-drills.svc',
+          '--host=drills-xidrill-coordinator.gpu-drills.svc.cluster.local',
+          '--host=drills.example.com',
+        ],
+      ],
+      [
+        argsOf(agentOf(objects)).filter((arg) => arg.startsWith('--host=')),
+        ['--host=xidrill-agent', '--host=agents.example.com'],
+      ],
+    ],
+  },
+  {
     name: 'certificates of cert-manager',
     values: {
       'tls.source': 'cert-manager',

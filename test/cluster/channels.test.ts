@@ -140,7 +140,10 @@ t.test('aborted while a value is held', async (t) => {
     return sustained !== undefined && sustained.ended === undefined;
   });
   t.match(await statusOf('aborted'), { phase: 'Verifying', receipt: { state: 'running', endedAt: null } });
-  const answer = await fetch(`${url}/api/v1/experiments/aborted/abort`, { method: 'POST' });
+  const answer = await fetch(`${url}/api/v1/experiments/aborted/abort`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+  });
   t.equal(answer.status, 202);
   t.match(await experimentAt(url, 'aborted'), { phase: 'Aborted', verdict: 'aborted' });
   t.match(await statusOf('aborted'), { receipt: { surfaces: [{ sustained: { ended: 'stopped' } }] } });

@@ -46,7 +46,7 @@ export function createRest(url: string): Rest {
   const ask: Rest['ask'] = async <T>(method: string, path: string, body?: unknown, headers = {}) => {
     const response = await fetch(`${url}${path}`, {
       method,
-      headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      headers: { ...(method === 'POST' ? { 'content-type': 'application/json' } : {}), ...headers },
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
     return { status: response.status, headers: response.headers, body: (await response.json()) as T };

@@ -24,6 +24,8 @@ const rows: Readonly<Record<Reason, Row>> = {
   body_too_large: [413, 'stays', 'no', 'error', 'body-too-large'],
   unauthenticated: [401, 'stays', 'no', 'error', 'unauthenticated'],
   permission_denied: [403, 'stays', 'no', 'error', 'permission-denied'],
+  host_unknown: [403, 'stays', 'no', 'error', 'host-unknown'],
+  origin_refused: [403, 'stays', 'no', 'error', 'origin-refused'],
   tls_unusable: [400, 'stays', 'no', 'error', 'tls-unusable'],
   internal: [500, 'stays', 'perhaps', 'error', 'internal'],
   shutting_down: [503, 'may pass', 'no', 'error', 'shutting-down'],

@@ -87,6 +87,17 @@ default
 {{- end -}}
 {{- end -}}
 
+{{/* By which names a program may be addressed, beside localhost and its pod's own address: as its callers know it, and yours. */}}
+{{- define "xidrill.hosts" -}}
+{{- $names := include "xidrill.tlsNames" . | fromYamlArray -}}
+{{- if eq .component "coordinator" -}}
+{{- $names = append $names (printf "%s.cluster.local" (last $names)) -}}
+{{- end -}}
+{{- range concat $names (index .root.Values .component).hosts }}
+- --host={{ . }}
+{{- end -}}
+{{- end -}}
+
 {{/* The program's own token and the authority of the API server, where the kubelet would mount them by itself. */}}
 {{- define "xidrill.apiAccess" -}}
 name: api-access
