@@ -1,28 +1,10 @@
 import type { EngineProcess } from '../../../agent/engines/port.ts';
 import type { Clock } from '../../../shared/clock.ts';
-import { xidField } from '../../../shared/dcgm-fields/ids.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import { isSamePci, parsePci } from '../../../shared/pci.ts';
-import { policyThresholds, type Violation } from '../../catalogue/nma/reactions.ts';
-import { createCache, type EntryFacts, type Sample } from './cache.ts';
-import {
-  fieldIncidents,
-  type HealthSystem,
-  healthFieldsOf,
-  healthSystems,
-  type Incident,
-  isXidKept,
-  xidIncidents,
-} from './health.ts';
-import { createAlertSlots, type PolicyThresholds, violationOf } from './policy.ts';
-import {
-  clientWatch,
-  type EngineGpuOptions,
-  healthWatch,
-  informWatch,
-  policyFields,
-  policyWatch,
-} from './readings.ts';
+import { type HealthSystem, healthSystems, type Incident } from './health.ts';
+import { createMemory, type FieldValue, type PolicyCallback } from './memory.ts';
+import type { EngineGpuOptions } from './readings.ts';
 
 /** One simulated nv-hostengine: version, GPUs and place. */
 export type HostEngineOptions = {
@@ -41,18 +23,6 @@ export type HostEngineOptions = {
   /** Where its `dcgmi` is; null: the image has none. */
   readonly dcgmiPath?: string | null;
 };
-
-/** A sample of a watched field, as a client gets it. */
-export type FieldValue = {
-  readonly gpuId: number;
-  readonly fieldId: number;
-  /** Blanks are above 2^53, hence the bigint. */
-  readonly value: number | bigint;
-  readonly atMs: number;
-};
-
-/** Called for each alert of a policy that the client has registered for. */
-export type PolicyCallback = (violation: Violation, gpuId: number) => void;
 
 /** What a client such as NMA has; every call throws `engine_unreachable` once the engine is gone. */
 export type EngineConnection = {
@@ -75,30 +45,8 @@ export type EngineConnection = {
   close(): void;
 };
 
-/** A field group as `dcgmi fieldgroup -l` lists it. */
-export type FieldGroupFacts = {
-  readonly id: number;
-  readonly name: string;
-  readonly fields: readonly number[];
-};
-
 /** A host engine in memory, with the measured rules of the real one (dcgm.md, dcgm-measured.md). */
 export type HostEngine = ReturnType<typeof createHostEngine>;
-
-type Listener = {
-  readonly connection: number;
-  readonly callback: PolicyCallback;
-  readonly slots: ReturnType<typeof createAlertSlots>;
-};
-
-/** DCGM_INT64_BLANK. */
-const blankInt64 = 0x7ffffffffffffff0n;
-
-const internalGroups: readonly FieldGroupFacts[] = [
-  { id: 1, name: 'DCGM_INTERNAL_30SEC', fields: [70, 51, 71, 72, 55, 123, 124, 52, 53, 54, 91, 85] },
-  { id: 2, name: 'DCGM_INTERNAL_HOURLY', fields: [125, 126, 93] },
-  { id: 3, name: 'DCGM_INTERNAL_JOB', fields: [230, 240, 241, 245, 312, 313, 390, 391] },
-];
 
 /**
  * A DCGM host engine: cache, policies and health as measured on the real one. It keeps no timers; everything that
@@ -106,50 +54,13 @@ const internalGroups: readonly FieldGroupFacts[] = [
  * right, they are only delivered late.
  */
 export function createHostEngine(options: HostEngineOptions) {
-  const { clock, version, gpus } = options;
+  const { version, gpus } = options;
   let state: 'running' | 'suspended' | 'stopped' = 'running';
   let pid = options.pid;
   /** Grows at each start; a connection of an earlier life is dead. */
   let life = 1;
   let nextConnection = 1;
-  let nextGroup = internalGroups.length + 1;
-  let blind = false;
-  const healthOn = new Set<HealthSystem>();
-  let thresholds: PolicyThresholds | undefined;
-  let listeners: Listener[] = [];
-  let groups: (FieldGroupFacts & { readonly connection: number })[] = [];
-  const xids = new Map<number, Set<number>>();
-  const cache = createCache({
-    clock,
-    isBlind: () => blind,
-    // A reading of the driver counts as much as an injection: a total above the injected one is an increase.
-    onPoll: (gpu, fieldId, series, sample) => tellListeners(gpu, fieldId, series, sample),
-  });
-
-  function watchAll(
-    fieldIds: readonly number[],
-    watcher: { owner: 'policy' | 'health' | 'client'; connection: number },
-    span: { intervalMs: number; maxAgeMs: number },
-  ): void {
-    for (const gpu of gpus)
-      for (const fieldId of fieldIds) cache.watch(gpu, fieldId, { ...watcher, ...span });
-  }
-
-  function tellListeners(
-    gpu: EngineGpuOptions,
-    fieldId: number,
-    series: readonly Sample[],
-    injected: Sample,
-  ): void {
-    if (thresholds === undefined) return;
-    const otherPages = cache.samples(gpu, fieldId === 390 ? 391 : 390).at(-1)?.value;
-    const violation = violationOf({ version, fieldId, series, injected, thresholds, otherPages });
-    if (violation === undefined) return;
-    for (const listener of listeners) {
-      if (listener.slots.take(gpu.id, violation.policy, injected.stampUs))
-        listener.callback(violation, gpu.id);
-    }
-  }
+  const memory = createMemory(options);
 
   function connect(name: string): EngineConnection {
     assertReachable(state, name);
@@ -167,33 +78,23 @@ export function createHostEngine(options: HostEngineOptions) {
         if (gpus.length === 0) {
           throw new Refusal('engine_unreachable', 'cannot get policy for a group with no GPUs');
         }
-        if (set && (!keepThresholds || thresholds === undefined)) thresholds = policyThresholds;
-        watchAll(policyFields, { owner: 'policy', connection }, policyWatch);
-        listeners.push({ connection, callback, slots: createAlertSlots() });
+        memory.registerPolicies({ connection, callback, keepThresholds, set });
       },
       enableHealth(systems = healthSystems) {
         use();
-        for (const system of systems) healthOn.add(system);
-        const owner = { owner: 'health', connection } as const;
-        watchAll(healthFieldsOf(version, systems), owner, healthWatch);
-        if (systems.includes('InfoROM')) watchAll([84], owner, informWatch);
+        memory.enableHealth(connection, systems);
       },
       watchFields(group, fieldIds) {
         use();
-        groups.push({ id: nextGroup, name: group, fields: [...fieldIds], connection });
-        nextGroup += 1;
-        watchAll(fieldIds, { owner: 'client', connection }, clientWatch);
+        memory.watchFields(connection, group, fieldIds);
       },
       healthCheck() {
         use();
-        return check();
+        return memory.check();
       },
       valuesSince(sinceMs) {
         use();
-        const fieldIds = groups
-          .filter((group) => group.connection === connection)
-          .flatMap((group) => group.fields);
-        return gpus.flatMap((gpu) => fieldIds.flatMap((fieldId) => valuesOf(gpu, fieldId, sinceMs)));
+        return memory.valuesSince(connection, sinceMs);
       },
       deviceCount() {
         use();
@@ -204,55 +105,15 @@ export function createHostEngine(options: HostEngineOptions) {
       close() {
         if (closed || born !== life) return;
         closed = true;
-        listeners = listeners.filter((listener) => listener.connection !== connection);
-        groups = groups.filter((group) => group.connection !== connection);
-        cache.forget(connection);
+        memory.forget(connection);
       },
     };
-  }
-
-  function valuesOf(gpu: EngineGpuOptions, fieldId: number, sinceMs: number): FieldValue[] {
-    const nowUs = clock.now() * 1000;
-    return cache
-      .samples(gpu, fieldId)
-      .filter((sample) => sample.stampUs >= sinceMs * 1000 && sample.stampUs <= nowUs)
-      .map(({ value = blankInt64, stampUs }) => ({
-        gpuId: gpu.id,
-        fieldId,
-        value,
-        atMs: Math.floor(stampUs / 1000),
-      }));
-  }
-
-  function check(): Incident[] {
-    return gpus.flatMap((gpu) => [
-      ...xidIncidents(version, { gpuId: gpu.id, name: gpu.name }, xids.get(gpu.id) ?? []),
-      ...fieldIncidents(
-        version,
-        { gpuId: gpu.id, name: gpu.name, samples: (fieldId) => cache.samples(gpu, fieldId) },
-        healthOn,
-        clock.now(),
-      ),
-    ]);
-  }
-
-  function rememberXid({ id, name }: EngineGpuOptions, xid: number): void {
-    // Before the first health watch an Xid leaves nothing behind (measured).
-    if (!isXidKept(version, { name }, xid, healthOn)) return;
-    const known = xids.get(id) ?? new Set();
-    xids.set(id, known.add(xid));
   }
 
   function end(next: 'stopped' | 'running'): void {
     state = next;
     life += 1;
-    blind = false;
-    healthOn.clear();
-    thresholds = undefined;
-    listeners = [];
-    groups = [];
-    xids.clear();
-    cache.clear();
+    memory.clear();
   }
 
   return {
@@ -270,33 +131,14 @@ export function createHostEngine(options: HostEngineOptions) {
       problems: [],
     }),
     state: () => state,
-    isBlind: () => blind,
-    isHealthOn: () => healthOn.size > 0,
+    isBlind: memory.isBlind,
+    isHealthOn: memory.isHealthOn,
     connect,
-    /** As `dcgmi test --inject` does after it has read its arguments; false: no such GPU. */
-    inject(injection: {
-      gpuId: number;
-      fieldId: number;
-      value: number | undefined;
-      text: string;
-      stampMs: number;
-    }): boolean {
-      const { gpuId, fieldId, value, text, stampMs } = injection;
-      const gpu = gpus.find((candidate) => candidate.id === gpuId);
-      if (gpu === undefined) return false;
-      const sample: Sample = { stampUs: stampMs * 1000, value, text };
-      const series = cache.inject(gpu, fieldId, sample);
-      if (fieldId === xidField && value !== undefined) rememberXid(gpu, value);
-      if (cache.isWatchedBy(gpu, fieldId, 'policy')) tellListeners(gpu, fieldId, series, sample);
-      return true;
-    },
-    facts: (gpuId: number, fieldId: number): EntryFacts | undefined => cache.facts(gpuId, fieldId),
-    fieldGroups: (): readonly FieldGroupFacts[] => [...internalGroups, ...groups],
-    healthCheck: check,
-    /** `dcgmi policy --set` by somebody else. */
-    setThresholds(given: PolicyThresholds): void {
-      thresholds = given;
-    },
+    inject: memory.inject,
+    facts: memory.facts,
+    fieldGroups: memory.fieldGroups,
+    healthCheck: memory.check,
+    setThresholds: memory.setThresholds,
     /**
      * A record of the kernel log. The engine knows 79, 119 and 120: they reach the cache and raise no alert; 119 at an
      * address of its own makes it stop asking the driver, until it is restarted (measured).
@@ -306,8 +148,7 @@ export function createHostEngine(options: HostEngineOptions) {
       const [, address, xid] = /^\d+,\d+,\d+,.*;NVRM: Xid \(PCI:(.*)\): (79|119|120),.*/.exec(raw) ?? [];
       const gpu = address === undefined ? undefined : gpus.find((candidate) => isAt(candidate.pci, address));
       if (gpu === undefined || xid === undefined) return;
-      cache.inject(gpu, xidField, { stampUs: clock.now() * 1000, value: Number(xid), text: xid });
-      if (xid === '119') blind = true;
+      memory.learnXid(gpu, Number(xid));
     },
     /** The process ends; in a container that sleeps on it stays away. */
     kill(): void {

@@ -1,6 +1,6 @@
 import type { EntryFacts } from './cache.ts';
-import type { FieldGroupFacts } from './engine.ts';
 import type { Incident } from './health.ts';
+import type { FieldGroupFacts } from './memory.ts';
 import type { EngineGpuOptions } from './readings.ts';
 
 /** The texts of dcgmi 4.6.0, as recorded; its tables are DcgmiOutput.cpp's. */
