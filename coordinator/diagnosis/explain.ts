@@ -77,6 +77,16 @@ export function preflight(facts: Facts, rules: readonly Rule[] = allRules): Pref
   };
 }
 
+/** What keeps the reaction from coming, before anything is injected; undefined: nothing is known to. */
+export function blockedBy(facts: Facts, rules: readonly Rule[] = allRules): Diagnosis | undefined {
+  const method = facts.drill?.order.method;
+  const asked = rules.filter(
+    ({ mayBlock = [] }) => mayBlock === 'any' || (method !== undefined && mayBlock.includes(method)),
+  );
+  const found = judgeAll(facts, asked);
+  return causesOf(found).some(({ cause }) => cause.blocks) ? preflight(facts, rules).blocking : undefined;
+}
+
 /** A drill that passed: what was seen, how soon, and what is broken besides. */
 export function explainPass(
   facts: Facts,
@@ -98,7 +108,7 @@ export function explainPass(
     remedy: remedyAfter(facts),
     refuted: [],
     // What would explain a silence is no finding where there was none.
-    alsoFound: causesOf(judgeAll(withReaction(facts, what), rules))
+    alsoFound: causesOf(judgeAll(withReaction(facts, what), rules.filter(isBesideReaction)))
       .filter(({ rule, cause }) => !isAboutReaction(rule) || cause.incidental)
       .map(furtherOf),
   };
@@ -118,6 +128,11 @@ function withReaction(facts: Facts, what: { readonly text: string; readonly sour
     match: true,
   } as const;
   return { ...facts, drill: { ...drill, timeline: [...drill.timeline, entry] } };
+}
+
+/** Rules whose causes can stand beside a reaction that came. */
+function isBesideReaction(rule: Rule): boolean {
+  return !isAboutReaction(rule) || rule.mayBeIncidental === true;
 }
 
 function judgeAll(facts: Facts, rules: readonly Rule[]): readonly Judged[] {

@@ -1,4 +1,5 @@
 import type { ReasonVerdict } from '../../shared/errors.ts';
+import type { OrderMethod } from '../../shared/schemas/order.ts';
 import type { Evidence } from '../store/explanation.ts';
 import type { Facts } from '../view/facts.ts';
 
@@ -15,6 +16,10 @@ export type Rule = {
   readonly link: string;
   /** What a drill says of which this is the first cause. `inconclusive`: it hides a reaction rather than prevents it. */
   readonly verdict: ReasonVerdict;
+  /** Orders that it may be found to block before they are sent (`Cause.blocks`); absent: it never blocks. */
+  readonly mayBlock?: 'any' | readonly OrderMethod[];
+  /** It may be a side finding (`Cause.incidental`), also of a drill that passed; absent: it never is. */
+  readonly mayBeIncidental?: true;
   readonly judge: (facts: Facts) => Judgement;
 };
 

@@ -1,5 +1,5 @@
 import { isReason, rowOf } from '../../shared/errors.ts';
-import { diagnose, explainPass, preflight, renderLatency } from '../diagnosis/explain.ts';
+import { blockedBy, diagnose, explainPass, renderLatency } from '../diagnosis/explain.ts';
 import {
   type AnsweredControl,
   explainBrokenPath,
@@ -54,8 +54,7 @@ export function blockedBefore(
   rules: readonly Rule[],
 ): Verdicted | undefined {
   if (isNegative(injection.spec)) return brokenPath(injection, facts, rules);
-  const { blocking } = preflight({ ...facts, drill: drillFacts(injection) }, rules);
-  return blocking;
+  return blockedBy({ ...facts, drill: drillFacts(injection) }, rules);
 }
 
 /** What a diagnosis has to know of one link of the drill and of the order that it belongs to. */
@@ -147,7 +146,7 @@ function proved({ injection, rules }: Ended, facts: Facts): Verdicted {
   // The fault's own event is no reaction here that would end the search for doubts.
   const doubt = explainDoubt({ ...facts, drill: { ...drill, timeline: unmatched(drill) } });
   if (doubt !== undefined) return { verdict: 'inconclusive', explanation: doubt };
-  const { blocking } = preflight({ ...facts, drill: conditionFacts(injection) }, rules);
+  const blocking = blockedBy({ ...facts, drill: conditionFacts(injection) }, rules);
   if (blocking !== undefined && blocking.explanation.code !== 'already-false')
     return { verdict: 'inconclusive', explanation: explainBrokenPath(blocking.explanation, 'after') };
   const { entry } = knownOf(injection, faultOf(injection.spec).detectionLink) ?? {};
@@ -180,7 +179,7 @@ function brokenPath(injection: Injection, facts: Facts, rules: readonly Rule[]):
   );
   const drills = [...controls.map((link) => drillFacts(injection, link)), conditionFacts(injection)];
   for (const drill of drills) {
-    const { blocking } = preflight({ ...facts, drill }, rules);
+    const blocking = blockedBy({ ...facts, drill }, rules);
     if (blocking === undefined) continue;
     return blocking.verdict === 'fail'
       ? { verdict: 'inconclusive', explanation: explainBrokenPath(blocking.explanation, 'before') }

@@ -10,6 +10,7 @@ export const agentUnknown: Rule = {
   title: 'No agent runs on the node',
   link: 'order',
   verdict: 'error',
+  mayBlock: 'any',
   judge(facts) {
     const problem = problemFor(facts, 'agent_unknown') ?? problemFor(facts, 'wrong_node');
     if (facts.agent.url !== undefined && problem === undefined)
@@ -67,6 +68,7 @@ export const agentDisarmed: Rule = {
   title: 'The agent is disarmed',
   link: 'order',
   verdict: 'error',
+  mayBlock: 'any',
   judge: judgeArmed,
 };
 

@@ -15,6 +15,7 @@ export const arm64Gate: Rule = {
   title: 'This NMA version switches GPU detection off on arm64',
   link: 'detection',
   verdict: 'fail',
+  mayBlock: 'any',
   judge: judgeGate,
 };
 

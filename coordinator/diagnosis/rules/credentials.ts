@@ -30,6 +30,8 @@ export const credentialsBroken: Rule = {
   title: 'An AWS role on the pod breaks NMA’s condition writes',
   link: 'detection',
   verdict: 'fail',
+  mayBlock: 'any',
+  mayBeIncidental: true,
   judge: judgeCredentials,
 };
 

@@ -25,6 +25,7 @@ export const dcgmServerMissing: Rule = {
   title: 'There is no dcgm-server on the node',
   link: 'detection',
   verdict: 'fail',
+  mayBlock: 'any',
   judge: judgeServer,
 };
 

@@ -17,6 +17,7 @@ export const gpuMissing: Rule = {
   title: 'NVML and the host engine do not list the same GPUs',
   link: 'detection',
   verdict: 'fail',
+  mayBeIncidental: true,
   judge(facts) {
     if (!isAboutGpus(facts)) return irrelevant;
     const { inventory } = facts.agent;

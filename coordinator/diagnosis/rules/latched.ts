@@ -21,6 +21,7 @@ export const alreadyFalse: Rule = {
   title: 'The condition was False before the injection',
   link: 'detection',
   verdict: 'inconclusive',
+  mayBlock: 'any',
   judge: judgeLatched,
 };
 

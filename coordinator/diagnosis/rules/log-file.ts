@@ -11,6 +11,7 @@ export const logFileMissing: Rule = {
   title: 'The node has no such log file for NMA to read',
   link: 'order',
   verdict: 'fail',
+  mayBlock: ['AppendLogLine'],
   judge: judgeFile,
 };
 

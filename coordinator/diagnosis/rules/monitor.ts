@@ -21,6 +21,7 @@ export const monitorDisabled: Rule = {
   title: 'The monitor is switched off in NMA’s configuration',
   link: 'detection',
   verdict: 'fail',
+  mayBlock: 'any',
   judge: judgeDisabled,
 };
 
@@ -64,6 +65,7 @@ export const monitorNotRegistered: Rule = {
   title: 'NMA found no hardware for the monitor when it started',
   link: 'detection',
   verdict: 'fail',
+  mayBlock: 'any',
   judge: judgeRegistration,
 };
 

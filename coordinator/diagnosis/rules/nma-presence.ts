@@ -157,6 +157,7 @@ export const nmaNotWriting: Rule = {
   title: 'NMA has stopped writing conditions',
   link: 'detection',
   verdict: 'fail',
+  mayBlock: 'any',
   judge: judgeWriting,
 };
 

@@ -14,6 +14,7 @@ export const eventInsteadOfCondition: Rule = {
   title: 'This NMA version sends an event for the fault, not a condition',
   link: 'detection',
   verdict: 'fail',
+  mayBlock: 'any',
   judge: (facts) => judgeKind(facts, 'condition', 'event'),
 };
 
@@ -23,6 +24,7 @@ export const conditionInsteadOfEvent: Rule = {
   title: 'This NMA version sets the condition for the fault and sends no event',
   link: 'detection',
   verdict: 'fail',
+  mayBlock: 'any',
   judge: (facts) => judgeKind(facts, 'event', 'condition'),
 };
 

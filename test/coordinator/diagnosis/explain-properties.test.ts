@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { Compile } from 'typebox/compile';
-import { explain, preflight } from '../../../coordinator/diagnosis/explain.ts';
+import { blockedBy, explain, preflight } from '../../../coordinator/diagnosis/explain.ts';
+import { rules } from '../../../coordinator/diagnosis/rules.ts';
 import { forecastRepair } from '../../../coordinator/repair/forecast.ts';
 import { Explanation } from '../../../coordinator/store/explanation.ts';
 import type { Facts } from '../../../coordinator/view/facts.ts';
@@ -216,6 +217,15 @@ t.test('only with a drill, and only with a proven cause, something blocks', asyn
     fc.property(anyFacts, (given) => {
       const { blocking: found, checks } = preflight(given);
       const blocking = found?.explanation;
+      const asked = blockedBy(given)?.explanation.code;
+      if (asked !== blocking?.code) throw new Error(`${asked} blocks, and ${blocking?.code} of all causes`);
+      for (const { code, judge, mayBlock, mayBeIncidental } of rules) {
+        const judgement = judge(given);
+        if (judgement.is !== 'cause') continue;
+        if (judgement.blocks && !mayBlock) throw new Error(`${code} blocks and does not say that it may`);
+        if (judgement.incidental && !mayBeIncidental)
+          throw new Error(`${code} is incidental and does not say that it may be`);
+      }
       if (blocking !== undefined && given.drill === undefined) throw new Error('blocked without a drill');
       if (blocking?.summary.startsWith('Likely') === true) throw new Error(`${blocking.code} is not proven`);
       if (checks.some(({ blocks, result }) => blocks && result !== 'cause'))

@@ -69,7 +69,7 @@ t.test('F14: the remedy for an untolerated taint names the add-on’s value', as
 t.test('every rule has rows: a cause and its refutation', async (t) => {
   const codes = rules.map(({ code }) => code);
   t.same([...new Set(codes)], codes, 'codes are unique');
-  for (const { code, title } of rules) {
+  for (const { code, title, mayBlock, mayBeIncidental } of rules) {
     const said = ruleRows.filter(([rowCode]) => rowCode === code).map(([, , word]) => word);
     t.match(code, /^[a-z0-9]+(-[a-z0-9]+)*$/, `${code} is kebab-case`);
     t.ok(title.length > 5, `${code} has a title`);
@@ -78,6 +78,16 @@ t.test('every rule has rows: a cause and its refutation', async (t) => {
       `${code} has a row with the cause`,
     );
     t.ok(said.includes('refuted'), `${code} has a row that refutes it`);
+    t.equal(
+      said.includes('proven!'),
+      mayBlock !== undefined,
+      `${code} blocks in a row, and says that it may`,
+    );
+    t.equal(
+      said.some((word) => word.endsWith('incidental')),
+      mayBeIncidental === true,
+      `${code} is a side finding in a row, and says that it may be`,
+    );
   }
 });
 
