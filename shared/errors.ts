@@ -336,6 +336,12 @@ export const reasons = {
     mayPass: true,
     cause: 'agent-unreachable',
   },
+  agent_answer_invalid: {
+    code: 'unavailable',
+    title: 'The answer of the agent cannot be used',
+    ...notProven,
+    cause: 'agent-answer-invalid',
+  },
 } as const satisfies Record<string, ReasonRow>;
 
 /** Facts beside the message: which field, what it was, what would have been right, what to do. Plain JSON. */

@@ -7,8 +7,9 @@ import {
   Refusal,
   type RefusalDetails,
 } from '../../shared/errors.ts';
-import type { Receipt } from '../../shared/schemas/receipt.ts';
-import { inventoryFrom } from './inventory.ts';
+import type { AgentOrder } from '../../shared/schemas/order.ts';
+import { type Asked, invalidAnswer, inventoryFrom, receiptFrom } from './answers.ts';
+import { whyUnbounded } from './bounds.ts';
 import type { Agents } from './port.ts';
 import { type AgentTls, type Answer, createAgentTransport, troubleOf } from './transport.ts';
 
@@ -36,7 +37,12 @@ export function createHttpAgents(options: {
   // What cannot be read fails at the start, not with the first order.
   authorization(tokenFile);
 
-  async function call(node: string, method: string, body: object, signal?: AbortSignal): Promise<unknown> {
+  /** What the agent answered; an order's own receipt may come with a refusal, hence `order`. */
+  async function call<T>(
+    { node, method, order, signal }: Call,
+    body: object,
+    read: (answer: unknown, asked: Asked) => T,
+  ): Promise<T> {
     const url = await directory(node);
     if (url === undefined) {
       throw new Refusal('agent_unknown', `no agent is known for node ${node}`, {
@@ -57,21 +63,29 @@ export function createHttpAgents(options: {
       });
     } catch (thrown) {
       signal?.throwIfAborted();
-      throw unreachable(node, url, thrown);
+      throw unreachable({ node, url, method }, thrown);
     } finally {
       deadline.release();
     }
-    return answerFrom(node, url, answer);
+    const asked = { node, url, method };
+    return read(answerFrom(asked, answer, order), asked);
   }
+
+  const orderCall = (node: string, method: string, orderId: string, signal?: AbortSignal) =>
+    call({ node, method, order: { orderId }, signal }, { orderId }, (answer, asked) =>
+      receiptFrom(answer, asked, { orderId }),
+    );
 
   return {
     find: directory,
-    order: async (node, order, signal) =>
-      (await call(node, order.method, { ...order.body, orderId: order.orderId }, signal)) as Receipt,
-    receipt: async (node, orderId, signal) =>
-      (await call(node, 'GetReceipt', { orderId }, signal)) as Receipt,
-    stop: async (node, orderId, signal) =>
-      (await call(node, 'StopInjection', { orderId }, signal)) as Receipt,
+    order: (node, order, signal) =>
+      call(
+        { node, method: order.method, order, signal },
+        { ...order.body, orderId: order.orderId },
+        (answer, asked) => receiptFrom(answer, asked, order),
+      ),
+    receipt: (node, orderId, signal) => orderCall(node, 'GetReceipt', orderId, signal),
+    stop: (node, orderId, signal) => orderCall(node, 'StopInjection', orderId, signal),
     async isUp(node) {
       const deadline = createDeadline(healthMs);
       try {
@@ -85,10 +99,17 @@ export function createHttpAgents(options: {
         deadline.release();
       }
     },
-    inventory: async (node, signal) =>
-      inventoryFrom(await call(node, 'GetInventory', {}, signal), `the agent of ${node}`),
+    inventory: (node, signal) => call({ node, method: 'GetInventory', signal }, {}, inventoryFrom),
   };
 }
+
+type Call = {
+  readonly node: string;
+  readonly method: string;
+  /** Whose receipt is in the answer, or in the details of a refusal. */
+  readonly order?: Pick<AgentOrder, 'orderId'> | AgentOrder;
+  readonly signal?: AbortSignal | undefined;
+};
 
 function authorization(tokenFile: string | undefined): Record<string, string> {
   if (tokenFile === undefined) return {};
@@ -104,8 +125,10 @@ function authorization(tokenFile: string | undefined): Record<string, string> {
   }
 }
 
-function unreachable(node: string, url: string, thrown: unknown): Refusal {
-  const { because, isAboutTls, isUnsent } = troubleOf(thrown);
+function unreachable(asked: Asked, thrown: unknown): Refusal {
+  const { node, url } = asked;
+  const { because, isAboutTls, isUnsent, isAnswer } = troubleOf(thrown);
+  if (isAnswer) return invalidAnswer(asked, `cannot be read: ${because}`);
   return new Refusal(
     'agent_unreachable',
     `no answer from the agent of ${node} at ${url}: ${because}`,
@@ -124,11 +147,14 @@ function networkRemedy(node: string, url: string): string {
   return `see whether it runs and whether a NetworkPolicy stands between: kubectl get pods -A -o wide --field-selector spec.nodeName=${node}; curl ${url}/healthz`;
 }
 
-function answerFrom(node: string, url: string, { status, text }: Answer): unknown {
+function answerFrom(asked: Asked, { status, text }: Answer, order: Call['order']): unknown {
+  const { node, url } = asked;
+  const isSuccess = status >= 200 && status < 300;
   let body: unknown;
   try {
     body = JSON.parse(text);
   } catch (thrown) {
+    if (isSuccess) throw invalidAnswer(asked, `is ${status} with something that is not JSON`);
     throw new Refusal(
       'agent_unreachable',
       `${url} answered ${status} with something that is not JSON; is it the agent of ${node}?`,
@@ -136,29 +162,50 @@ function answerFrom(node: string, url: string, { status, text }: Answer): unknow
       thrown,
     );
   }
-  if (status >= 200 && status < 300) return body;
-  const { message, details } = (body ?? {}) as {
-    message?: string;
-    details?: RefusalDetails & { reason?: string };
+  if (isSuccess) return body;
+  throw refusalFrom(asked, status, body, order);
+}
+
+/** What an agent's error says, or `agent_answer_invalid` where its members are not of the documented types. */
+function refusalFrom(asked: Asked, status: number, body: unknown, order: Call['order']): Refusal {
+  const { node, url } = asked;
+  const because = whyUnbounded(body);
+  if (because !== undefined) return invalidAnswer(asked, `is ${status} and ${because}`);
+  const { message, details = {} } = (body ?? {}) as {
+    readonly message?: unknown;
+    readonly details?: unknown;
   };
-  const { reason = '', ...facts } = details ?? {};
+  if (message !== undefined && typeof message !== 'string')
+    return invalidAnswer(asked, `is ${status} with a /message that is no text`);
+  if (typeof details !== 'object' || details === null || Array.isArray(details))
+    return invalidAnswer(asked, `is ${status} with /details that are no object`);
+  const { reason = '', receipt, ...others } = details as Readonly<Record<string, unknown>>;
+  if (typeof reason !== 'string' || reason.length > longestReason)
+    return invalidAnswer(asked, `is ${status} with a /details/reason that is none`);
+  const facts: RefusalDetails =
+    receipt === undefined || order === undefined
+      ? others
+      : { ...others, receipt: receiptFrom(receipt, asked, order) };
   // The agent cannot ask the API server who calls it: nothing was carried out, and it may pass.
   if (reason === 'cluster_unreachable') {
-    throw new Refusal('agent_unreachable', `the agent of ${node} at ${url}: ${message ?? reason}`, {
+    return new Refusal('agent_unreachable', `the agent of ${node} at ${url}: ${message ?? reason}`, {
       ...facts,
       isUnsent: true,
     });
   }
-  const told = message ?? `${url} answered ${status}`;
+  const reported = message ?? `${url} answered ${status}`;
   const ours = reasonFrom(reason);
   const all = ours === reason || reason === '' ? facts : { ...facts, agentReason: reason };
-  if (status !== 401 && status !== 403) throw new Refusal(ours, told, all);
+  if (status !== 401 && status !== 403) return new Refusal(ours, reported, all);
   // Its own words would read as if somebody refused the caller of the coordinator.
-  throw new Refusal(ours, `the agent of ${node} refuses this coordinator: ${told}`, {
+  return new Refusal(ours, `the agent of ${node} refuses this coordinator: ${reported}`, {
     remedy: tokenRemedy,
     ...all,
   });
 }
+
+/** More than any reason of shared/errors.ts. */
+const longestReason = 64;
 
 /** Without a reason it was no agent that answered. One that we do not know is a newer agent's: what it did is not known. */
 function reasonFrom(text: string): Reason {

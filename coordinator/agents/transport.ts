@@ -33,8 +33,11 @@ export type Answer = { readonly status: number; readonly text: string };
  */
 const keptOpen = { keepAlive: true, timeout: 5_000 } as const;
 
-/** A receipt with everything in it stays far below. */
-const longestAnswer = 8 * 1024 * 1024;
+/**
+ * Bytes of one answer. The longest script has 32 steps on two surfaces, with their lines below 400 KiB; beyond this an object
+ * with a receipt would come near what etcd takes (1.5 MiB, https://etcd.io/docs/v3.5/dev-guide/limit/).
+ */
+const longestAnswer = 512 * 1024;
 
 /**
  * Requests to agents over http or https. Node's own, because fetch takes neither an authority nor a server name without
@@ -105,11 +108,14 @@ async function readAll(response: IncomingMessage): Promise<Answer> {
   let length = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > longestAnswer) throw new Error(`the answer is longer than ${longestAnswer} bytes`);
+    if (length > longestAnswer) throw new AnswerError(`it is longer than ${longestAnswer} bytes`);
     chunks.push(chunk);
   }
   return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') };
 }
+
+/** Something answered, and it is nothing that can be read: to ask again gives the same. */
+class AnswerError extends Error {}
 
 /** Why a connection or a request failed. */
 export type Trouble = {
@@ -119,6 +125,8 @@ export type Trouble = {
   readonly isAboutTls: boolean;
   /** No byte of the request has left. */
   readonly isUnsent: boolean;
+  /** There was an answer, and it is too long or no HTTP. */
+  readonly isAnswer: boolean;
 };
 
 /** What is wrong with a connection. */
@@ -129,7 +137,11 @@ export function troubleOf(thrown: unknown): Trouble {
     because: `${meaning} (${code}: ${message})`,
     isAboutTls,
     isUnsent,
+    isAnswer: false,
   });
+  // Names of Node's HTTP parser for what it cannot read.
+  if (thrown instanceof AnswerError || code.startsWith('HPE_'))
+    return { because: message, isAboutTls: false, isUnsent: false, isAnswer: true };
   const fault = certificateFaults[code];
   if (fault !== undefined) return trouble(`its certificate ${fault}`, true, true);
   if (/^(EPROTO|ERR_SSL_)/.test(code)) {
@@ -137,7 +149,7 @@ export function troubleOf(thrown: unknown): Trouble {
     return trouble(isAlert ? 'it ended the TLS handshake' : 'it speaks no TLS there', true, true);
   }
   const meaning = meanings[code];
-  if (meaning === undefined) return { because: message, isAboutTls: false, isUnsent: false };
+  if (meaning === undefined) return { because: message, isAboutTls: false, isUnsent: false, isAnswer: false };
   return trouble(meaning, false, code === 'ECONNREFUSED');
 }
 

@@ -1,5 +1,5 @@
 import type { Rule } from './rule.ts';
-import { agentDisarmed, agentUnknown, agentUnreachable } from './rules/agent.ts';
+import { agentAnswerInvalid, agentDisarmed, agentUnknown, agentUnreachable } from './rules/agent.ts';
 import { arm64Gate } from './rules/arm64-gate.ts';
 import { credentialsBroken } from './rules/credentials.ts';
 import { dcgmServerMissing, engineLost, engineWithoutGpus } from './rules/dcgm-server.ts';
@@ -36,6 +36,7 @@ import { conditionInsteadOfEvent, eventCombined, eventInsteadOfCondition } from 
 export const rules: readonly Rule[] = [
   agentUnknown,
   agentUnreachable,
+  agentAnswerInvalid,
   agentDisarmed,
   fieldIsAnotherQuantity,
   wrongEngine,

@@ -95,7 +95,11 @@ const reactionRules = rules.filter(isAboutReaction);
 /** What is broken without keeping the drill from being made: the reaction may stay away all the same. */
 function loweredBy(checks: readonly PreflightCheck[], { confidence, refusals }: PlanPreview): Confidence {
   // An unread inventory is a doubt already.
-  const told = ['agent-unreachable', ...refusals.map(({ reason }) => causeOf(reason))];
+  const told = [
+    'agent-unreachable',
+    'agent-answer-invalid',
+    ...refusals.map(({ reason }) => causeOf(reason)),
+  ];
   const found = checks
     .filter(({ result, blocks, code }) => result === 'cause' && !blocks && !told.includes(code))
     .map(({ code, text }) => `${code}: ${text}`);

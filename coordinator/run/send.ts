@@ -1,4 +1,5 @@
 import { Refusal } from '../../shared/errors.ts';
+import type { AgentOrder } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import { nextLink, orderBefore, phaseOf, withoutBaseline, withReceipt, withRefusal } from '../drill/chain.ts';
 import { type Attempt, orderEntries, receiptEntries, shortened, timelineEntry } from '../drill/timeline.ts';
@@ -43,7 +44,13 @@ export function createSendStep(
     });
     const next = nextLink(links, sent);
     const phase = next === 'conclude' ? phaseOf(open) : phaseOf(next);
-    return store.writeInjectionStatus(injection, { ...statusOf(sent), phase });
+    try {
+      return await store.writeInjectionStatus(injection, { ...statusOf(sent), phase });
+    } catch (thrown) {
+      if (!(thrown instanceof Refusal) || thrown.reason !== 'object_invalid') throw thrown;
+      // The step would be made again until the deadline, each time with the same order and the same end.
+      return refused(step, unstorable(target, thrown), attempts);
+    }
   }
 
   async function refused(
@@ -90,4 +97,15 @@ export function createSendStep(
   }
 
   return send;
+}
+
+/** A receipt of the documented form that the API server does not take: too large, or with a value that its schema refuses. */
+function unstorable(target: { readonly node: string; readonly order: AgentOrder }, thrown: Refusal): Refusal {
+  const { node, order } = target;
+  return new Refusal(
+    'agent_answer_invalid',
+    `the answer of the agent of ${node} to ${order.method} cannot be stored: ${thrown.message}`,
+    { method: order.method, remedy: 'read the receipt from the agent itself: GetReceipt with the order id' },
+    thrown,
+  );
 }

@@ -1,3 +1,4 @@
+import type { Reason } from '../../shared/errors.ts';
 import type { Inventory } from '../../shared/schemas/inventory.ts';
 import type { MethodCall } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
@@ -31,7 +32,12 @@ export type Facts = {
 };
 
 /** Why something could not be read, and what would help: no fact about it may be concluded. */
-export type Unread = { readonly unread: string; readonly remedy?: string };
+export type Unread = {
+  readonly unread: string;
+  readonly remedy?: string;
+  /** Of the refusal that it could not be read for; absent: it was not asked for. */
+  readonly reason?: Reason;
+};
 
 /** The Node as rules need it. */
 export type NodeFacts = {

@@ -24,6 +24,8 @@ export async function unlessRefused<T>(
 
 /** A part that could not be read, with the words of what went wrong and the remedy where there is one. */
 export function unreadBecause(thrown: unknown): Unread {
-  const remedy = thrown instanceof Refusal ? thrown.details.remedy : undefined;
-  return { unread: messageFromUnknown(thrown), ...(remedy === undefined ? {} : { remedy }) };
+  const unread = messageFromUnknown(thrown);
+  if (!(thrown instanceof Refusal)) return { unread };
+  const { reason, details } = thrown;
+  return { unread, reason, ...(details.remedy === undefined ? {} : { remedy: details.remedy }) };
 }

@@ -102,6 +102,7 @@ const rows: Readonly<Record<Reason, Row>> = {
   agent_unknown: [404, 'stays', 'no', 'error', 'agent-unknown'],
   wrong_node: [400, 'stays', 'no', 'error', 'agent-unknown'],
   agent_unreachable: [503, 'may pass', 'perhaps', 'inconclusive', 'agent-unreachable'],
+  agent_answer_invalid: [503, 'stays', 'perhaps', 'inconclusive', 'agent-answer-invalid'],
 };
 
 t.test('every reason has its columns, as the reference pages have them', (t) => {

@@ -1,4 +1,4 @@
-import { type Facts, isUnread } from '../../view/facts.ts';
+import { type Facts, isUnread, type Unread } from '../../view/facts.ts';
 import { problemsOf, seenProblem } from '../drill.ts';
 import { capital, seen } from '../evidence.ts';
 import { withoutInventory } from '../inventory.ts';
@@ -44,7 +44,7 @@ export const agentUnreachable: Rule = {
   judge(facts) {
     const { inventory, url } = facts.agent;
     const problem = problemFor(facts, 'agent_unreachable');
-    if (problem === undefined && !isUnread(inventory))
+    if (problem === undefined && (!isUnread(inventory) || isInvalid(inventory)))
       return refuted(`the agent answered from ${url ?? 'the node'}`);
     if (problem === undefined && (url === undefined || hasAnswered(facts))) return irrelevant;
     const evidence =
@@ -61,6 +61,48 @@ export const agentUnreachable: Rule = {
     });
   },
 };
+
+/**
+ * Blocks: what cannot be read of the node cannot be judged, and an agent that answers so does not prove what it writes. Asked
+ * again it answers the same.
+ */
+export const agentAnswerInvalid: Rule = {
+  code: 'agent-answer-invalid',
+  title: 'The answer of the agent cannot be used',
+  link: 'order',
+  verdict: 'inconclusive',
+  judge(facts) {
+    const { inventory, url } = facts.agent;
+    const problem = problemFor(facts, 'agent_answer_invalid');
+    const invalid = isUnread(inventory) && isInvalid(inventory) ? inventory : undefined;
+    if (problem === undefined && hasAnswered(facts)) return irrelevant;
+    if (problem === undefined && invalid === undefined) {
+      return isUnread(inventory)
+        ? withoutInventory(inventory)
+        : refuted(`the inventory from ${url ?? 'the node'} has the documented form`);
+    }
+    const evidence =
+      problem === undefined
+        ? seen(facts, `agent ${facts.node.name} GetInventory`, invalid?.unread ?? '')
+        : seenProblem(problem);
+    const remedy = problem === undefined ? invalid?.remedy : problem.details.remedy;
+    const what = problem === undefined ? (invalid?.unread ?? '') : problem.message;
+    const outcome =
+      problem === undefined
+        ? ' Nothing was sent to it.'
+        : ' Whether anything was injected cannot be known from here; the order is not sent again.';
+    return proven({
+      summary: `${capital(what)}.${outcome}`,
+      evidence: [evidence],
+      remedy: `${typeof remedy === 'string' ? capital(remedy) : 'Install agent and coordinator of the same version'}: kubectl get pods -A -o wide --field-selector spec.nodeName=${facts.node.name}.`,
+      blocks: facts.drill !== undefined,
+    });
+  },
+};
+
+function isInvalid({ reason }: Unread): boolean {
+  return reason === 'agent_answer_invalid';
+}
 
 /** The agent runs without `--arm`. */
 export const agentDisarmed: Rule = {

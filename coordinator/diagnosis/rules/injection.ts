@@ -4,7 +4,7 @@ import type { Facts } from '../../view/facts.ts';
 import { injectedOn, type Problem, problemsOf, seenInjection, seenProblem } from '../drill.ts';
 import { capital } from '../evidence.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
-import { agentDisarmed, agentUnknown, agentUnreachable } from './agent.ts';
+import { agentAnswerInvalid, agentDisarmed, agentUnknown, agentUnreachable } from './agent.ts';
 import { dcgmServerMissing, engineLost } from './dcgm-server.ts';
 import { nobodyListens, wrongEngine } from './engine.ts';
 import { fieldIsAnotherQuantity } from './field.ts';
@@ -15,6 +15,7 @@ import { logFileMissing } from './log-file.ts';
 const others: readonly Rule[] = [
   agentUnknown,
   agentUnreachable,
+  agentAnswerInvalid,
   agentDisarmed,
   fieldIsAnotherQuantity,
   // What `nobody_listens` is where NMA listens on another engine.

@@ -74,6 +74,7 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['agent_unknown', 'agent-unknown', 'never'],
   ['wrong_node', 'agent-unknown', 'never'],
   ['agent_unreachable', 'agent-unreachable', 'never'],
+  ['agent_answer_invalid', 'agent-answer-invalid', 'never'],
 ];
 
 /** Reasons of the coordinator itself, of a start that fails, and of the tools that make images: an order never ends with them. */

@@ -94,6 +94,10 @@ const twoGpus = [
 ];
 const kernelOnly = receipt([kernelResult(storyLine)], { text: storyLine });
 const unread = { unread: 'connect ECONNREFUSED' };
+const invalid = {
+  unread: 'the answer of the agent of n1 to GetInventory is not a JSON object',
+  reason: 'agent_answer_invalid',
+} as const;
 const gone = { nma: { pod: undefined, daemonSet: undefined, version: undefined } };
 const crashing = pod(nmaPod, { phase: 'Pending', ready: false, reason: 'CrashLoopBackOff', restarts: 12 });
 const fieldDrill = (field: number, value: number, over = {}) =>
@@ -233,6 +237,29 @@ export const ruleRows: readonly RuleRow[] = [
     facts({ agent: { inventory: unread }, drill: silent() }),
   ],
   ['agent-unreachable', 'answered', 'refuted', facts({ drill: silent() })],
+  ['agent-unreachable', 'answered with something else', 'refuted', facts({ agent: { inventory: invalid } })],
+  [
+    'agent-answer-invalid',
+    'an inventory that is none, before a drill',
+    'proven!',
+    facts({ agent: { inventory: invalid }, drill: planned() }),
+    /^The answer of the agent of n1 to GetInventory is not a JSON object\. Nothing was sent to it\.$/,
+  ],
+  [
+    'agent-answer-invalid',
+    'a receipt that is none',
+    'proven!',
+    facts({ drill: refusedDrill('agent_answer_invalid', 'the answer … lacks /orderId') }),
+    /lacks \/orderId\. Whether anything was injected cannot be known from here/,
+  ],
+  [
+    'agent-answer-invalid',
+    'an inventory that is none after a receipt',
+    'irrelevant',
+    facts({ agent: { inventory: invalid }, drill: silent() }),
+  ],
+  ['agent-answer-invalid', 'no answer', 'unknown', facts({ agent: { inventory: unread } })],
+  ['agent-answer-invalid', 'documented', 'refuted', facts()],
   [
     'agent-disarmed',
     'refused',

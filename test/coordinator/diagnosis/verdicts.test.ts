@@ -14,6 +14,7 @@ const rows: readonly (readonly [code: string, link: string, verdict: ReasonVerdi
   ['injection-refused', 'order', 'error'],
   // Whether the fault was there for all of the time is not known.
   ['agent-unreachable', 'order', 'inconclusive'],
+  ['agent-answer-invalid', 'order', 'inconclusive'],
   ['injection-not-proven', 'order', 'inconclusive'],
   ['injection-interrupted', 'order', 'inconclusive'],
   // Nothing that is written there reaches NMA.
@@ -125,6 +126,7 @@ t.test('an order that was refused as a whole', async (t) => {
     ['dcgmi_not_found', 'fail'],
     ['log_file_missing', 'fail'],
     ['agent_unreachable', 'inconclusive'],
+    ['agent_answer_invalid', 'inconclusive'],
     ['order_interrupted', 'inconclusive'],
     ['read_back_failed', 'inconclusive'],
     ['process_not_paused', 'inconclusive'],

@@ -58,7 +58,7 @@ t.test('what an agent answers, and what that means', async (t) => {
       '{"details":{"reason":"new_one"},"message":"hm"}',
       { reason: 'internal', message: 'hm', details: { agentReason: 'new_one' } },
     ],
-    ['success that is not JSON', 200, 'ok', { reason: 'agent_unreachable' }],
+    ['success that is not JSON', 200, 'ok', { reason: 'agent_answer_invalid' }],
   ];
   for (const [name, status, text, expected] of rows) {
     const url = await serve(t, (_request, response) => response.writeHead(status).end(text));
@@ -67,6 +67,18 @@ t.test('what an agent answers, and what that means', async (t) => {
 });
 
 t.test('an order is one POST with its id', async (t) => {
+  const receipt = {
+    ...{
+      orderId: 'o-1',
+      node: 'n',
+      method: 'WriteKernelMessage',
+      asked: {},
+      state: 'ended',
+      replayed: false,
+    },
+    ...{ acceptedAt: '2026-01-01T00:00:00Z', endedAt: null },
+    surfaces: [{ surface: 'kernel-log', outcome: 'refused', code: 'disarmed', undo: '', notes: [] }],
+  };
   const seen: string[] = [];
   const url = await serve(t, (request, response) => {
     let text = '';
@@ -75,10 +87,10 @@ t.test('an order is one POST with its id', async (t) => {
     });
     request.on('end', () => {
       seen.push(`${request.method} ${request.url} ${text}`);
-      response.end('{"orderId":"o-1"}');
+      response.end(JSON.stringify(receipt));
     });
   });
-  t.match(await agentsAt(url).order('n', order), { orderId: 'o-1' });
+  t.match(await agentsAt(url).order('n', order), receipt);
   t.strictSame(seen, ['POST /xidrill.agent.v1.AgentService/WriteKernelMessage {"text":"x","orderId":"o-1"}']);
 });
 
