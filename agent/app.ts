@@ -2,20 +2,20 @@ import type { FastifyInstance } from 'fastify';
 import { isoFromMillis } from '../shared/clock.ts';
 import { Refusal } from '../shared/errors.ts';
 import type { Gate } from '../shared/http/gate.ts';
-import { createServer, formatConnectError } from '../shared/http/server.ts';
+import type { ApiInfo } from '../shared/http/openapi/document.ts';
+import { ConnectError, createServer, formatConnectError } from '../shared/http/server.ts';
 import type { ServerTls } from '../shared/http/tls.ts';
 import type { Log } from '../shared/log.ts';
+import { version } from '../shared/version.ts';
 import type { Held } from './injection/held.ts';
 import { openJournal } from './injection/journal.ts';
 import { createInjectionMetrics } from './injection/metrics.ts';
 import { createOrders } from './injection/orders.ts';
 import { interruptedReceipt } from './injection/receipts.ts';
 import { createRecover } from './injection/recovery.ts';
+import { methodDoc, NodeHeader, nodeHeader } from './method-docs.ts';
 import { type AgentParts, createMethods } from './service.ts';
 import { registerTail } from './tail.ts';
-
-/** The node that a caller means; an agent of another one refuses. */
-const nodeHeader = 'xidrill-node';
 
 /** Where all methods are, as Connect would place them; `servicePath/GetInventory` is a POST with a JSON body. */
 export const servicePath = '/xidrill.agent.v1.AgentService';
@@ -39,12 +39,26 @@ export type AgentOptions = Omit<AgentParts, 'orders' | 'recover'> & {
   readonly log: Log;
 };
 
+const api: ApiInfo = {
+  title: 'Xidrill agent',
+  version,
+  description:
+    'All power on one node, none in the cluster: evidence, or a refusal. Methods are POSTs with a JSON body, as Connect’s unary protocol has them; errors are `{code, message, details}` with Connect’s codes.',
+  tags: {
+    reading: 'What the node has, and what became of an order; nothing is written.',
+    injecting: 'Writes on the node, once for each order id; the receipt has what was read back.',
+    program: 'Health, metrics and this document; open to everybody.',
+  },
+  error: { type: 'application/json', schema: ConnectError },
+};
+
 /** The agent without its process: everything real comes in as an argument. */
 export function createAgent(options: AgentOptions): FastifyInstance {
   const { log, clock } = options;
   const { app, metrics } = createServer({
     log,
     formatError: formatConnectError,
+    api,
     ...(options.gate === undefined ? {} : { gate: options.gate }),
     ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
@@ -63,9 +77,11 @@ export function createAgent(options: AgentOptions): FastifyInstance {
     app.post(
       `${servicePath}/${method.name}`,
       {
-        config: { access: { verb: method.verb, resource: 'nodes', name: options.node } },
-        schema: { body: method.request },
-        serializerCompiler: () => JSON.stringify,
+        config: {
+          access: { verb: method.verb, resource: 'nodes', name: options.node },
+          doc: methodDoc(method),
+        },
+        schema: { body: method.request, headers: NodeHeader },
       },
       async (request, reply) =>
         reply.type('application/json').send(JSON.stringify(await method.call(request.body as never))),

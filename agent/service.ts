@@ -38,6 +38,8 @@ export type AgentParts = ChannelParts & {
 export type Method = {
   /** The last part of the path, `InjectXid`. */
   readonly name: string;
+  /** One line for the OpenAPI document. */
+  readonly summary: string;
   /** What the caller must be allowed to do to this node. */
   readonly verb: 'get' | 'inject';
   /** Bodies that do not match are refused with `parameter_invalid` before `call`. */
@@ -55,6 +57,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
   return [
     {
       name: 'GetInventory',
+      summary: 'What this node can be drilled with; what is missing says why',
       verb: 'get',
       request: Empty,
       response: Inventory,
@@ -71,9 +74,10 @@ export function createMethods(parts: AgentParts): readonly Method[] {
     },
     {
       name: 'ListGpus',
+      summary: 'The GPUs as NVML has them',
       verb: 'get',
       request: Empty,
-      response: Type.Object({ driverVersion: Type.String(), gpus: Type.Array(GpuFacts) }),
+      response: Type.Object({ driverVersion: Type.String(), gpus: Type.Array(GpuFacts) }, { $id: 'GpuList' }),
       call: async () => {
         const answer = await nvml.list();
         if (answer.available) return { driverVersion: answer.driverVersion, gpus: answer.gpus };
@@ -84,14 +88,16 @@ export function createMethods(parts: AgentParts): readonly Method[] {
     },
     {
       name: 'ListHostEngines',
+      summary: 'Every DCGM host engine with its process, pod, version and listeners',
       verb: 'get',
       request: Empty,
-      response: Type.Object({ engines: Type.Array(HostEngineFacts) }),
+      response: Type.Object({ engines: Type.Array(HostEngineFacts) }, { $id: 'HostEngineList' }),
       call: async () => ({ engines: await dcgm.list() }),
     },
     ...writingMethods(parts),
     {
       name: 'IntrospectDcgmField',
+      summary: 'The state of a field in a host engine',
       verb: 'get',
       request: IntrospectDcgmField,
       response: Type.Object({
@@ -110,6 +116,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
     },
     {
       name: 'GetReceipt',
+      summary: 'What became of an order',
       verb: 'get',
       request: OrderReference,
       response: Receipt,
@@ -117,6 +124,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
     },
     {
       name: 'StopInjection',
+      summary: 'End an order that goes on',
       verb: 'inject',
       request: OrderReference,
       response: Receipt,
@@ -125,10 +133,22 @@ export function createMethods(parts: AgentParts): readonly Method[] {
   ];
 }
 
+const summaries: Readonly<Record<OrderMethod, string>> = {
+  WriteKernelMessage: 'Write one line in the kernel log',
+  InjectXid: 'Inject an Xid on the surfaces kernel-log, dcgm or both',
+  InjectCascade: 'Inject several Xids, each at its time',
+  InjectSxid: 'Write the three lines of an NVSwitch error in the kernel log',
+  InjectDcgmField: 'Inject a value of a DCGM field in a host engine, once or sustained',
+  WriteJournalMessage: 'Write a line in the journal as the kubelet’s or systemd’s',
+  AppendLogLine: 'Append a line to one of the files that the monitoring agent follows',
+  PauseHostEngine: 'Pause a host engine for a given time',
+};
+
 /** Each writes what its script says (shared/orders/script.ts). */
 function writingMethods(parts: AgentParts): readonly Method[] {
   return (Object.keys(orderMethods) as OrderMethod[]).map((name) => ({
     name,
+    summary: summaries[name],
     verb: 'inject',
     request: orderMethods[name],
     response: Receipt,

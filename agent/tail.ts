@@ -6,6 +6,7 @@ import type { RouteAccess } from '../shared/http/access.ts';
 import { untilRefused } from '../shared/http/admission.ts';
 import { TailKernelLog } from '../shared/schemas/order.ts';
 import type { KernelLog, TailEntry } from './kernel-log/port.ts';
+import { NodeHeader, tailDoc } from './method-docs.ts';
 
 /** How long a stream that ends with the agent may take to say so; a caller who has stopped reading never hears it. */
 const lastWordMs = 1000;
@@ -36,7 +37,7 @@ export function registerTail(
     heard.abort();
   });
 
-  const options = { config: { access }, schema: { body: TailKernelLog } };
+  const options = { config: { access, doc: tailDoc }, schema: { body: TailKernelLog, headers: NodeHeader } };
   app.post<{ Body: TailKernelLog }>(path, options, async (request, reply) => {
     const because = kernelLog.unavailable();
     if (because !== undefined) throw because;

@@ -1,9 +1,8 @@
-import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../shared/clock.ts';
 import { Refusal } from '../shared/errors.ts';
-import { open } from '../shared/http/access.ts';
 import type { Gate } from '../shared/http/gate.ts';
+import type { ApiInfo } from '../shared/http/openapi/document.ts';
 import { createServer } from '../shared/http/server.ts';
 import type { ServerTls } from '../shared/http/tls.ts';
 import type { Log } from '../shared/log.ts';
@@ -25,8 +24,7 @@ import { registerExperimentRoutes } from './routes/experiments.ts';
 import { registerFaultRoutes } from './routes/faults.ts';
 import { createExperimentFeed } from './routes/feed.ts';
 import { registerNodeRoutes } from './routes/nodes.ts';
-import { completed } from './routes/openapi.ts';
-import { formatProblem } from './routes/problem.ts';
+import { formatProblem, Problem } from './routes/problem.ts';
 import { createRunnerMetrics } from './run/metrics.ts';
 import { type Retention, retainExperiments } from './run/retention.ts';
 import { runExperiments } from './run/runner.ts';
@@ -79,6 +77,20 @@ export type Coordinator = {
   run(signal: AbortSignal): Promise<void>;
 };
 
+const api: ApiInfo = {
+  title: 'Xidrill coordinator',
+  version,
+  description:
+    'Fire drills for GPU nodes: what is injected, what must follow, and why it did not. Errors are RFC 9457 problem documents.',
+  tags: {
+    experiments: 'Drills: plan, run, follow, abort and delete them.',
+    faults: 'The catalogue of what can be injected, and what a healthy cluster shows.',
+    nodes: 'The nodes of the cluster, and what would stand in the way of a drill.',
+    program: 'Health, metrics and this document; open to everybody.',
+  },
+  error: { type: 'application/problem+json', schema: Problem },
+};
+
 /** The coordinator without its process: everything real comes in as an argument. */
 export async function createCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
   const {
@@ -104,6 +116,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   const { app, metrics } = createServer({
     log,
     formatError: formatProblem,
+    api,
     ...(options.gate === undefined ? {} : { gate: options.gate }),
     ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
@@ -121,22 +134,6 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
         .filter(({ metadata }) => metadata.labels?.[optInLabel] === optInValue)
         .map(({ metadata }) => metadata.name),
   });
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Xidrill coordinator',
-        version,
-        description: 'Fire drills for GPU nodes. Errors are RFC 9457 problem documents.',
-        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
-      },
-    },
-    refResolver: {
-      buildLocalReference: (schema, _base, _fragment, index) => String(schema.$id ?? `schema-${index}`),
-    },
-    transformObject: (document) =>
-      'openapiObject' in document ? completed(document.openapiObject) : document.swaggerObject,
-  });
   await app.register(async (routes) => {
     registerExperimentRoutes(routes, {
       store,
@@ -150,7 +147,6 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     registerFaultRoutes(routes, { rows, collector, ready: readySoon });
     registerNodeRoutes(routes, { view, collector, rows, findAgent: agents.find, ready: readySoon });
   });
-  app.get('/openapi.json', { config: open, schema: { hide: true } }, async () => app.swagger());
 
   return {
     app,

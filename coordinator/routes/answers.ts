@@ -71,6 +71,7 @@ export const InjectionSummary = Type.Object({
 /** An experiment as REST answers it. */
 export const ExperimentAnswer = Type.Object(
   {
+    kind: Type.Literal('Experiment'),
     name: Type.String(),
     phase: Type.Enum([...experimentPhases]),
     verdict: optionalVerdict,
@@ -128,6 +129,7 @@ export function experimentAnswer(experiment: Experiment, injections: readonly In
   const { metadata, spec } = experiment;
   const status: Partial<Static<typeof ExperimentStatus>> = experiment.status ?? {};
   return {
+    kind: 'Experiment',
     name: metadata.name,
     phase: status.phase ?? 'Pending',
     verdict: status.verdict ?? null,

@@ -4,15 +4,24 @@ import { canonicalJson } from '../../shared/canonical-json.ts';
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal, rowOf } from '../../shared/errors.ts';
 import { untilRefused } from '../../shared/http/admission.ts';
+import { Empty } from '../../shared/schemas/order.ts';
 import { explainRequest } from '../drill/cut-short.ts';
 import { isEnded } from '../drill/machine.ts';
 import type { ExperimentPreview } from '../preview/experiment.ts';
-import { TargetPreview } from '../preview/schema.ts';
-import { ExperimentRequest, type ExperimentSpec, SkippedNode } from '../store/experiment.ts';
+import { ExperimentRequest, type ExperimentSpec } from '../store/experiment.ts';
 import { type Experiment, type Store, seedFromName, shortHash } from '../store/store.ts';
-import { ExperimentAnswer, experimentAnswer, InjectionAnswer, injectionAnswer } from './answers.ts';
+import { type ExperimentAnswer, experimentAnswer, injectionAnswer } from './answers.ts';
+import { experimentDocs } from './experiment-docs.ts';
 import type { ExperimentFeed } from './feed.ts';
-import { ExperimentList, type Listed, ListQuery, pageOf } from './listing.ts';
+import {
+  CreationHeaders,
+  CreationQuery,
+  longestWaitSeconds,
+  ReadHeaders,
+  TagHeaders,
+  WaitHeaders,
+} from './headers.ts';
+import { type ExperimentList, type Listed, ListQuery, pageOf } from './listing.ts';
 import { ObjectName } from './names.ts';
 import { sendTagged } from './tagged.ts';
 
@@ -34,24 +43,7 @@ type Asked = Pick<Experiment, 'metadata' | 'spec'>;
 const keyAnnotation = 'xidrill.dev/idempotency-key';
 const bodyAnnotation = 'xidrill.dev/request';
 
-/** A proxy in between rarely keeps a silent request for longer. */
-const longestWaitSeconds = 3600;
-
-/** Objects that `kubectl apply` made may be incomplete in ways that a strict serializer would answer with 500. */
-const asItIs = () => JSON.stringify;
-
 const Name = Type.Object({ name: ObjectName(63) }, { additionalProperties: false });
-
-/** The answer of a dry run: what each target would get, and why other nodes are left out. */
-export const PlanAnswer = Type.Object(
-  {
-    dryRun: Type.Literal('All'),
-    seed: Type.Integer(),
-    targets: Type.Array(TargetPreview),
-    skipped: Type.Array(SkippedNode),
-  },
-  { $id: 'Plan' },
-);
 
 /** Adds `/api/v1/experiments` and all below it. */
 export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentRouteDeps): void {
@@ -107,30 +99,15 @@ function registerCreation(app: FastifyInstance, deps: ExperimentRouteDeps, respo
   const { store } = deps;
   const rule = accessTo(store);
 
-  app.post<{ Body: ExperimentRequest; Querystring: { dryRun?: 'All' } }>(
+  app.post<{ Body: ExperimentRequest; Querystring: CreationQuery; Headers: CreationHeaders }>(
     '/api/v1/experiments',
     {
-      config: { access: { ...rule, verb: 'create' } },
-      serializerCompiler: asItIs,
-      schema: {
-        summary: 'Create an experiment; 202 while it runs, 200 when `Prefer: wait` saw its end',
-        body: ExperimentRequest,
-        headers: Type.Object({
-          prefer: Type.Optional(Type.String({ description: 'wait=SECONDS holds the answer until the end' })),
-          'idempotency-key': Type.Optional(
-            Type.String({ description: 'the same key and body again give the same experiment' }),
-          ),
-        }),
-        querystring: Type.Object(
-          { dryRun: Type.Optional(Type.Literal('All')) },
-          { additionalProperties: false },
-        ),
-        response: { 200: Type.Union([ExperimentAnswer, PlanAnswer]), 202: ExperimentAnswer },
-      },
+      config: { access: { ...rule, verb: 'create' }, doc: experimentDocs.create },
+      schema: { body: ExperimentRequest, headers: CreationHeaders, querystring: CreationQuery },
     },
     async (request, reply) => {
       const waitSeconds = waitPreference(request.headers.prefer);
-      const key = idempotencyKey(request.headers['idempotency-key']);
+      const key = request.headers['idempotency-key'];
       await deps.ready();
       const { name: asked, ...given } = request.body;
       const spec = asked === undefined ? withSeed(given) : given;
@@ -145,7 +122,7 @@ function registerCreation(app: FastifyInstance, deps: ExperimentRouteDeps, respo
       if (isDryRun) {
         const plan = await explained(deps.clock, () => deps.preview(planned));
         if (earlier === undefined && (await store.readExperiment(name)) !== undefined) throw nameTaken(name);
-        return reply.send({ dryRun: 'All', ...plan });
+        return reply.send({ kind: 'Plan', dryRun: 'All', ...plan });
       }
       await explained(deps.clock, () => deps.check(planned));
       return respond(reply, await createOnce(name, spec, key, request.body), waitSeconds, true);
@@ -188,13 +165,8 @@ function registerReads(app: FastifyInstance, { store, feed }: ExperimentRouteDep
   app.get<{ Querystring: ListQuery }>(
     '/api/v1/experiments',
     {
-      config: { access: { ...rule, verb: 'list' } },
-      serializerCompiler: asItIs,
-      schema: {
-        summary: 'Experiments, the newest first, in pages',
-        querystring: ListQuery,
-        response: { 200: ExperimentList },
-      },
+      config: { access: { ...rule, verb: 'list' }, doc: experimentDocs.list },
+      schema: { querystring: ListQuery, headers: TagHeaders },
     },
     async ({ query }, reply) => {
       const [experiments, injections] = await Promise.all([store.listExperiments(), store.listInjections()]);
@@ -204,7 +176,7 @@ function registerReads(app: FastifyInstance, { store, feed }: ExperimentRouteDep
         const answer = experimentAnswer(experiment, ofExperiment.get(experiment.metadata.name) ?? []);
         if (query.form !== 'short') return answer;
         const { injections: _injections, causes: _causes, skipped: _skipped, ...short } = answer;
-        return short;
+        return { ...short, kind: 'ShortExperiment' as const };
       });
       return sendTagged(reply, { items, continue: next, remaining } satisfies ExperimentList);
     },
@@ -213,13 +185,8 @@ function registerReads(app: FastifyInstance, { store, feed }: ExperimentRouteDep
   app.get<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name',
     {
-      config: { access: { ...ofOne, verb: 'get' } },
-      serializerCompiler: asItIs,
-      schema: {
-        summary: 'One experiment; `Prefer: wait=N` holds the answer until it has ended',
-        params: Name,
-        response: { 200: ExperimentAnswer },
-      },
+      config: { access: { ...ofOne, verb: 'get' }, doc: experimentDocs.read },
+      schema: { params: Name, headers: ReadHeaders },
     },
     async (request, reply) => {
       const waitSeconds = waitPreference(request.headers.prefer);
@@ -230,13 +197,8 @@ function registerReads(app: FastifyInstance, { store, feed }: ExperimentRouteDep
   app.get<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name/injections',
     {
-      config: { access: { ...ofOne, verb: 'get' } },
-      serializerCompiler: asItIs,
-      schema: {
-        summary: 'Receipt, timeline and verdict of each target',
-        params: Name,
-        response: { 200: Type.Object({ items: Type.Array(InjectionAnswer) }) },
-      },
+      config: { access: { ...ofOne, verb: 'get' }, doc: experimentDocs.injections },
+      schema: { params: Name },
     },
     async (request) => {
       const experiment = await store.requireExperiment(request.params.name);
@@ -248,16 +210,8 @@ function registerReads(app: FastifyInstance, { store, feed }: ExperimentRouteDep
   app.get<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name/events',
     {
-      config: { access: { ...ofOne, verb: 'get' } },
-      serializerCompiler: asItIs,
-      schema: {
-        summary:
-          'Server-sent events: `experiment` and `injection` on each change, `end` at the last; `refused` where the right to read them has ended',
-        params: Name,
-        response: {
-          200: { description: 'a stream', content: { 'text/event-stream': { schema: Type.String() } } },
-        },
-      },
+      config: { access: { ...ofOne, verb: 'get' }, doc: experimentDocs.follow },
+      schema: { params: Name },
     },
     async (request, reply) => {
       const experiment = await store.requireExperiment(request.params.name);
@@ -278,12 +232,8 @@ function registerEnding(app: FastifyInstance, { store }: ExperimentRouteDeps, re
   app.delete<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name',
     {
-      config: { access: { ...ofOne, verb: 'delete' } },
-      schema: {
-        summary: 'Delete the records of an experiment that has ended; 409 while it runs',
-        params: Name,
-        response: { 204: { description: 'deleted', type: 'null' } },
-      },
+      config: { access: { ...ofOne, verb: 'delete' }, doc: experimentDocs.remove },
+      schema: { params: Name },
     },
     async ({ params: { name } }, reply) => {
       const experiment = await store.requireExperiment(name);
@@ -302,13 +252,8 @@ function registerEnding(app: FastifyInstance, { store }: ExperimentRouteDeps, re
   app.post<{ Params: Static<typeof Name> }>(
     '/api/v1/experiments/:name/abort',
     {
-      config: { access: { ...ofOne, verb: 'update' } },
-      serializerCompiler: asItIs,
-      schema: {
-        summary: 'End an experiment; what was injected stays, and the answer says so',
-        params: Name,
-        response: { 200: ExperimentAnswer, 202: ExperimentAnswer },
-      },
+      config: { access: { ...ofOne, verb: 'update' }, doc: experimentDocs.abort },
+      schema: { params: Name, headers: WaitHeaders, body: Empty },
     },
     async (request, reply) => {
       const experiment = await store.requireExperiment(request.params.name);
@@ -383,16 +328,6 @@ function waitPreference(header: string | string[] | undefined): number | undefin
       value: match[1],
       allowed: `wait=0 to wait=${longestWaitSeconds}`,
     },
-  );
-}
-
-function idempotencyKey(header: string | string[] | undefined): string | undefined {
-  if (header === undefined) return undefined;
-  if (typeof header === 'string' && /^[\x21-\x7e]{1,200}$/.test(header)) return header;
-  throw new Refusal(
-    'malformed_request',
-    'header idempotency-key: 1 to 200 printable characters without blanks',
-    { field: 'idempotency-key' },
   );
 }
 

@@ -6,16 +6,18 @@ import { describeFault } from '../catalogue/describe.ts';
 import { exampleParameters, type Parameters, whyNoFault } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import { previewTarget } from '../preview/preview.ts';
-import { TargetPreview } from '../preview/schema.ts';
 import type { Collector } from '../view/collect.ts';
+import { faultDocs } from './fault-docs.ts';
 import { ObjectName } from './names.ts';
-
-const Loose = Type.Record(Type.String(), Type.Unknown());
 
 /** The parameters of a fault in a query. */
 export const ParametersQuery = Type.String({
   maxLength: 16_384,
   description: 'a JSON object, URL-encoded; what is required and missing is taken from the row’s example',
+});
+
+const FaultParams = Type.Object({
+  name: Type.String({ maxLength: 64, description: 'a row of the catalogue' }),
 });
 
 const FaultQuery = Type.Object(
@@ -24,20 +26,6 @@ const FaultQuery = Type.Object(
     parameters: Type.Optional(ParametersQuery),
   },
   { additionalProperties: false },
-);
-
-const FaultAnswer = Type.Intersect(
-  [
-    Loose,
-    Type.Object({
-      name: Type.String(),
-      reacts: Type.Array(Loose, {
-        description: 'what a healthy cluster shows, by version of the monitoring agent: from, to, shows',
-      }),
-      plan: Type.Optional(TargetPreview),
-    }),
-  ],
-  { $id: 'Fault' },
 );
 
 /** Adds `/api/v1/faults` and `/api/v1/faults/NAME`. */
@@ -60,28 +48,16 @@ export function registerFaultRoutes(
   app.get(
     '/api/v1/faults',
     {
-      config: { access: { verb: 'list', resource: 'faults' } },
-      serializerCompiler: asItIs,
-      schema: {
-        summary: 'The fault catalogue, and what is not offered',
-        response: { 200: Type.Object({ items: Type.Array(FaultAnswer), notOffered: Type.Array(Loose) }) },
-      },
+      config: { access: { verb: 'list', resource: 'faults' }, doc: faultDocs.list },
     },
     async () => ({ items: deps.rows.map(describe), notOffered }),
   );
 
-  app.get<{ Params: { name: string }; Querystring: Static<typeof FaultQuery> }>(
+  app.get<{ Params: Static<typeof FaultParams>; Querystring: Static<typeof FaultQuery> }>(
     '/api/v1/faults/:name',
     {
-      config: { access: { verb: 'get', resource: 'faults', nameFrom: 'name' } },
-      serializerCompiler: asItIs,
-      schema: {
-        summary:
-          'One fault; with `node` what would be written there, who reads it, what follows, what refuses it',
-        params: Type.Object({ name: Type.String({ maxLength: 64 }) }),
-        querystring: FaultQuery,
-        response: { 200: FaultAnswer },
-      },
+      config: { access: { verb: 'get', resource: 'faults', nameFrom: 'name' }, doc: faultDocs.read },
+      schema: { params: FaultParams, querystring: FaultQuery },
     },
     async (request) => {
       const { params, query } = request;
@@ -109,9 +85,6 @@ export function registerFaultRoutes(
     },
   );
 }
-
-/** An answer that is data of ours as a whole. */
-const asItIs = () => JSON.stringify;
 
 /** No order is given: these stand for the id and marker of one. */
 export const exampleOrder = { orderId: 'example', marker: 'a1b2c3' } as const;

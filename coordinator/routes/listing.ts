@@ -12,10 +12,7 @@ const usualLimit = 100;
 export const ListQuery = Type.Object(
   {
     limit: Type.Optional(
-      Type.String({
-        pattern: '^([1-9]|[1-9][0-9]|[1-4][0-9][0-9]|500)$',
-        description: `a whole number from 1 to 500, the items of a page; default ${usualLimit}`,
-      }),
+      Type.Integer({ minimum: 1, maximum: 500, default: usualLimit, description: 'the items of a page' }),
     ),
     continue: Type.Optional(
       Type.String({
@@ -36,14 +33,20 @@ export const ListQuery = Type.Object(
 export type ListQuery = Static<typeof ListQuery>;
 
 /** An experiment without what grows with its nodes. */
-const ShortExperiment = Type.Omit(ExperimentAnswer, ['injections', 'causes', 'skipped'], {
-  $id: 'ShortExperiment',
-});
+const ShortExperiment = Type.Object(
+  {
+    ...Type.Omit(ExperimentAnswer, ['injections', 'causes', 'skipped']).properties,
+    kind: Type.Literal('ShortExperiment'),
+  },
+  { $id: 'ShortExperiment' },
+);
 
 /** One page of experiments, the newest first. */
 export const ExperimentList = Type.Object(
   {
-    items: Type.Array(Type.Union([ExperimentAnswer, ShortExperiment])),
+    items: Type.Array(
+      Type.Union([ExperimentAnswer, ShortExperiment], { discriminator: { propertyName: 'kind' } }),
+    ),
     continue: Type.Union([Type.String(), Type.Null()], {
       description: 'asks for the next page; null: this is the last',
     }),
@@ -84,7 +87,7 @@ export function pageOf<T extends Listed>(
         (after === undefined || newestFirst(after, item) < 0),
     )
     .toSorted(newestFirst);
-  const page = found.slice(0, Number(query.limit ?? usualLimit));
+  const page = found.slice(0, query.limit ?? usualLimit);
   const last = page.at(-1);
   const remaining = found.length - page.length;
   return { page, next: remaining === 0 || last === undefined ? null : tokenOf(last), remaining };

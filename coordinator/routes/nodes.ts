@@ -1,17 +1,27 @@
 import type { FastifyInstance } from 'fastify';
-import Type from 'typebox';
+import Type, { type Static } from 'typebox';
 import { Refusal } from '../../shared/errors.ts';
 import { exampleParameters, type Parameters } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import { previewNode } from '../preview/preview.ts';
-import { Explanation } from '../store/explanation.ts';
 import type { Collector } from '../view/collect.ts';
 import { conditionsOf, isReady, optInLabel, optInValue } from '../view/node.ts';
 import type { View } from '../view/view.ts';
 import { exampleOrder, knownFault, ParametersQuery, parametersFrom } from './faults.ts';
 import { ObjectName } from './names.ts';
+import { nodeDocs } from './node-docs.ts';
 
-const Loose = Type.Record(Type.String(), Type.Unknown());
+const NodeParams = Type.Object({ name: ObjectName(253) });
+
+const PreflightQuery = Type.Object(
+  {
+    fault: Type.Optional(
+      Type.String({ maxLength: 64, description: 'as before a drill of this fault: what blocks it here' }),
+    ),
+    parameters: Type.Optional(ParametersQuery),
+  },
+  { additionalProperties: false },
+);
 
 /** Adds `/api/v1/nodes` and the preflight of one node. */
 export function registerNodeRoutes(
@@ -29,11 +39,7 @@ export function registerNodeRoutes(
   app.get(
     '/api/v1/nodes',
     {
-      config: { access: { verb: 'list', resource: 'nodes' } },
-      schema: {
-        summary: 'Nodes, whether they may be drilled, and their agents',
-        response: { 200: Type.Object({ items: Type.Array(Loose), view: Type.Array(Loose) }) },
-      },
+      config: { access: { verb: 'list', resource: 'nodes' }, doc: nodeDocs.list },
     },
     async () => {
       await deps.ready();
@@ -56,40 +62,11 @@ export function registerNodeRoutes(
     },
   );
 
-  app.get<{ Params: { name: string }; Querystring: { fault?: string; parameters?: string } }>(
+  app.get<{ Params: Static<typeof NodeParams>; Querystring: Static<typeof PreflightQuery> }>(
     '/api/v1/nodes/:name/preflight',
     {
-      config: { access: { verb: 'get', resource: 'nodes', nameFrom: 'name' } },
-      schema: {
-        summary: 'Every link on this node, checked without injecting anything; what repair would do',
-        params: Type.Object({ name: ObjectName(253) }),
-        querystring: Type.Object(
-          {
-            fault: Type.Optional(
-              Type.String({
-                maxLength: 64,
-                description: 'as before a drill of this fault: what blocks it here',
-              }),
-            ),
-            parameters: Type.Optional(ParametersQuery),
-          },
-          { additionalProperties: false },
-        ),
-        response: {
-          200: Type.Object({
-            node: Type.String(),
-            fault: Type.Union([Type.Object({ name: Type.String(), parameters: Loose }), Type.Null()], {
-              description:
-                'null: no fault was asked for, and what blocks only some faults says blocks: false',
-            }),
-            refusals: Type.Array(Loose, { description: 'why a drill of the fault would not come about' }),
-            ok: Type.Boolean(),
-            checks: Type.Array(Loose),
-            blocking: Type.Union([Explanation, Type.Null()]),
-            repair: Type.Array(Loose),
-          }),
-        },
-      },
+      config: { access: { verb: 'get', resource: 'nodes', nameFrom: 'name' }, doc: nodeDocs.preflight },
+      schema: { params: NodeParams, querystring: PreflightQuery },
     },
     async (request) => {
       const { params, query } = request;

@@ -1,5 +1,34 @@
-import { type Refusal, rowOf, statusOf } from '../../shared/errors.ts';
+import Type from 'typebox';
+import { type Reason, type Refusal, reasons, rowOf, statusOf } from '../../shared/errors.ts';
 import type { ErrorFormat } from '../../shared/http/server.ts';
+import { Explanation } from '../store/explanation.ts';
+
+/** What `formatProblem` writes; facts of the refusal may stand beside these members. */
+export const Problem = Type.Object(
+  {
+    type: Type.String({ format: 'uri', description: 'urn:xidrill:problem:CODE; a name, no address' }),
+    title: Type.String({ description: 'of the code, always the same' }),
+    status: Type.Integer({ description: 'the HTTP status' }),
+    detail: Type.String({ description: 'what was wrong this time, for people' }),
+    code: Type.Enum(Object.keys(reasons) as Reason[], { description: 'stable; for scripts' }),
+    instance: Type.Optional(Type.String({ description: 'path and query of the request' })),
+    requestId: Type.String({ description: 'as in the header x-request-id and in the log' }),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object({
+          field: Type.String(),
+          message: Type.String(),
+          allowed: Type.Optional(Type.Array(Type.String())),
+        }),
+        { description: 'one entry for each field that is wrong' },
+      ),
+    ),
+    allowed: Type.Optional(Type.Array(Type.String(), { description: 'what would have been right' })),
+    remedy: Type.Optional(Type.String({ description: 'the next step' })),
+    explanation: Type.Optional(Explanation),
+  },
+  { $id: 'Problem', additionalProperties: true, description: 'an RFC 9457 problem document' },
+);
 
 /**
  * RFC 9457 problem documents: its members and `code` first, ours after them. `code` is the stable name; `errors` has one

@@ -4,17 +4,28 @@ import Fastify, {
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
-  type RouteOptions,
 } from 'fastify';
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
-import { messageFromUnknown, Refusal, statusOf } from '../errors.ts';
+import Type from 'typebox';
+import {
+  messageFromUnknown,
+  type Reason,
+  Refusal,
+  type RpcCode,
+  reasons,
+  rpcCodes,
+  statusOf,
+} from '../errors.ts';
 import type { Log } from '../log.ts';
 import { assertHasAccess, open } from './access.ts';
 import { registerAdmission } from './admission.ts';
 import { collectMethods } from './allowed-methods.ts';
 import { registerBrowserRules } from './browsers.ts';
 import type { Gate } from './gate.ts';
+import type { ApiInfo } from './openapi/document.ts';
+import { registerDocument } from './openapi/register.ts';
 import { answerParserErrors } from './parser-errors.ts';
+import { readNumbers, refuseUnknownQuery } from './queries.ts';
 import { refusalFromFastify } from './request-faults.ts';
 import { type ServerTls, tlsServerOptions } from './tls.ts';
 
@@ -32,6 +43,8 @@ export type ErrorFormat = (
 export type ServerOptions = {
   readonly log: Log;
   readonly formatError: ErrorFormat;
+  /** For `/openapi.json`; absent: there is none. */
+  readonly api?: ApiInfo;
   /** Who is let in, by the rule of the route; absent: everybody. */
   readonly gate?: Gate;
   /** Names by which it may be called beside loopback and its own address; counts with a gate only. */
@@ -98,6 +111,7 @@ export function createServer(options: ServerOptions): Server {
   app.addHook('onRoute', assertHasAccess);
   app.addHook('onRoute', refuseUnknownQuery);
   const methodsOf = collectMethods(app);
+  if (options.api !== undefined) registerDocument(app, options.api);
   const metrics = new Registry();
   collectDefaultMetrics({ register: metrics });
 
@@ -167,17 +181,45 @@ export function createServer(options: ServerOptions): Server {
   });
 
   registerBodies(app);
-  app.get('/healthz', { config: open }, async (_request, reply) => reply.type('text/plain').send('ok\n'));
-  app.get('/readyz', { config: open }, async (_request, reply) => {
-    const because = options.notReady?.();
+  app.addHook('preValidation', readNumbers);
+  registerProbes(app, metrics, options.notReady);
+
+  return { app, metrics };
+}
+
+/** `/healthz`, `/readyz`, `/metrics`: open to everybody, in plain text. */
+function registerProbes(app: FastifyInstance, metrics: Registry, notReady: ServerOptions['notReady']): void {
+  const plain = (description: string) => ({ description, schema: Type.String(), type: 'text/plain' });
+  const tag = 'program';
+  const healthz = {
+    id: 'getHealth',
+    tag,
+    summary: 'Whether the process lives',
+    answers: { 200: plain('It does') },
+  };
+  app.get('/healthz', { config: { ...open, doc: healthz } }, async (_request, reply) =>
+    reply.type('text/plain').send('ok\n'),
+  );
+  const readyz = {
+    id: 'getReadiness',
+    tag,
+    summary: 'Whether it can do its work',
+    answers: { 200: plain('It can'), 503: plain('Not yet or no longer, with the reason') },
+  };
+  app.get('/readyz', { config: { ...open, doc: readyz } }, async (_request, reply) => {
+    const because = notReady?.();
     if (because === undefined) return reply.type('text/plain').send('ok\n');
     return reply.code(503).type('text/plain').send(`not ready: ${because}\n`);
   });
-  app.get('/metrics', { config: open }, async (_request, reply) =>
+  const readMetrics = {
+    id: 'getMetrics',
+    tag,
+    summary: 'Metrics of Prometheus',
+    answers: { 200: plain('Its text format') },
+  };
+  app.get('/metrics', { config: { ...open, doc: readMetrics } }, async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.metrics()),
   );
-
-  return { app, metrics };
 }
 
 /** How bodies are read: JSON and nothing else. */
@@ -199,6 +241,25 @@ function registerBodies(app: FastifyInstance): void {
   });
 }
 
+/** An error of Connect's unary protocol over JSON (connectrpc.com/docs/protocol#error-end-stream). */
+export const ConnectError = Type.Object(
+  {
+    code: Type.Enum(Object.keys(rpcCodes) as RpcCode[], { description: 'of Connect' }),
+    message: Type.String({ description: 'for people' }),
+    details: Type.Object(
+      {
+        reason: Type.Enum(Object.keys(reasons) as Reason[], { description: 'stable; for scripts' }),
+        field: Type.Optional(Type.String({ description: 'of the request, where one is wrong' })),
+        value: Type.Optional(Type.Unknown({ description: 'what it was' })),
+        allowed: Type.Optional(Type.Unknown({ description: 'what would have been right' })),
+        remedy: Type.Optional(Type.String({ description: 'the next step' })),
+      },
+      { additionalProperties: true, description: 'the reason and its facts' },
+    ),
+  },
+  { $id: 'Error' },
+);
+
 /** `{code, message, details}` with Connect's codes and statuses: a Connect unary JSON client can call it. */
 export const formatConnectError: ErrorFormat = (refusal) => ({
   type: 'application/json',
@@ -208,12 +269,6 @@ export const formatConnectError: ErrorFormat = (refusal) => ({
     details: { reason: refusal.reason, ...refusal.details },
   },
 });
-
-/** A route without query parameters of its own takes none: a misspelt one must not be ignored. */
-function refuseUnknownQuery(route: RouteOptions): void {
-  if (route.schema?.querystring !== undefined) return;
-  route.schema = { ...route.schema, querystring: { type: 'object', additionalProperties: false } };
-}
 
 function shortText(value: string | string[] | undefined): string | undefined {
   return typeof value === 'string' && value.length > 0 && value.length <= 256 ? value : undefined;

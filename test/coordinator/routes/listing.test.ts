@@ -25,14 +25,14 @@ t.test('pages of experiments', async (t) => {
   t.strictSame(names({ fault: 'sxid' }), ['old']);
   t.strictSame(names({ node: 'n3' }), ['a']);
   t.strictSame(names({ node: 'n1', verdict: 'pass' }), ['b']);
-  const first = pageOf(all, { limit: '2' });
+  const first = pageOf(all, { limit: 2 });
   t.match(first, { page: [{ name: 'new' }, { name: 'a' }], remaining: 2 });
   const next = first.next ?? '';
-  t.strictSame(names({ limit: '2', continue: next }), ['b', 'old']);
-  t.equal(pageOf(all, { limit: '2', continue: next }).next, null, 'the last page');
+  t.strictSame(names({ limit: 2, continue: next }), ['b', 'old']);
+  t.equal(pageOf(all, { limit: 2, continue: next }).next, null, 'the last page');
   const since = [...all.filter(({ name }) => name !== 'a'), row('newer', 4)];
   t.strictSame(names({ continue: next }, since), ['b', 'old'], 'what came or went meanwhile changes nothing');
-  t.strictSame(names({ limit: '2' }, []), []);
+  t.strictSame(names({ limit: 2 }, []), []);
   for (const token of [
     'x',
     Buffer.from('[1]').toString('base64url'),

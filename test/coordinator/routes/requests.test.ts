@@ -2,7 +2,6 @@ import t from 'tap';
 import type { Agents } from '../../../coordinator/agents/port.ts';
 import { createCoordinator } from '../../../coordinator/app.ts';
 import type { ExperimentAnswer } from '../../../coordinator/routes/answers.ts';
-import { registeredRoutes } from '../../shared/http/routes.ts';
 import { cpuNode, gpuNode, httpAgents, type Json, log, only, recordsWith, startRig, viewOf } from '../rig.ts';
 
 type Problem = {
@@ -452,57 +451,5 @@ t.test('one cluster, every kind of request', async (t) => {
     t.ok(
       catalogue.items.length >= 6 && catalogue.items.every(({ name, risk, undo }) => name && risk && undo),
     );
-  });
-
-  await t.test('the document has every route', async (t) => {
-    const { app } = await createCoordinator({
-      cluster: rig.cluster,
-      view: viewOf(rig),
-      agents: httpAgents(rig),
-      namespace: 'xidrill',
-      identity: 'document',
-      leaseSeconds: 15,
-      clock: rig.clock,
-      random: () => 0.5,
-      newName: () => 'x',
-      log,
-    });
-    t.teardown(() => app.close());
-    await app.ready();
-    const document = (await app.inject('/openapi.json')).json() as {
-      openapi: string;
-      paths: Record<string, Record<string, { summary?: string; responses: Record<string, Json> }>>;
-      components: { schemas: Record<string, Json> };
-    };
-    t.match(document.openapi, /^3\.1\./);
-    const routes = registeredRoutes(app);
-    t.ok(routes.length >= 12, `${routes.length} routes`);
-    for (const [method, path] of routes)
-      t.ok(document.paths[path]?.[method]?.summary, `${method} ${path} is described`);
-    const problems = Object.entries(document.paths)
-      .filter(([path]) => path.startsWith('/api/'))
-      .flatMap(([, operations]) => Object.values(operations))
-      .filter(({ responses }) => responses.default === undefined);
-    t.strictSame(problems, [], 'every operation of ours says how errors look');
-    t.match(document, {
-      servers: [{ url: '/' }],
-      security: [{ bearer: [] }],
-      components: { securitySchemes: { bearer: { scheme: 'bearer' } }, responses: { Problem: Object } },
-    });
-    const ids = Object.values(document.paths).flatMap((operations) =>
-      Object.values(operations).map((operation) => (operation as { operationId?: string }).operationId),
-    );
-    t.notOk(ids.includes(undefined), 'every operation has an id');
-    t.equal(new Set(ids).size, ids.length, 'of its own');
-    t.ok(ids.includes('getNodesByNamePreflight') && ids.includes('deleteExperimentsByName'));
-    t.match(document.components.schemas.Experiment, {
-      properties: {
-        phase: { enum: ['Pending', 'Running', 'Completed', 'Aborted'] },
-        createdAt: { anyOf: [{ format: 'date-time' }, { type: 'null' }] },
-      },
-    });
-    const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)];
-    for (const [, name = ''] of references)
-      if (!Object.hasOwn(document.components.schemas, name)) t.fail(`${name} is referred to and not there`);
   });
 });

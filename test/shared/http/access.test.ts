@@ -23,6 +23,7 @@ const agentRules: Readonly<Record<string, Access | 'open'>> = {
   'get /healthz': 'open',
   'get /readyz': 'open',
   'get /metrics': 'open',
+  'get /openapi.json': 'open',
   [`post ${service}/GetInventory`]: read,
   [`post ${service}/ListGpus`]: read,
   [`post ${service}/ListHostEngines`]: read,

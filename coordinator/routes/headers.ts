@@ -1,0 +1,48 @@
+import Type, { type Static } from 'typebox';
+
+/** A proxy in between rarely keeps a silent request for longer. */
+export const longestWaitSeconds = 3600;
+
+const prefer = Type.Optional(
+  Type.String({
+    maxLength: 1024,
+    description: `wait=SECONDS holds the answer until the end, for ${longestWaitSeconds} s at most (RFC 7240); other preferences are ignored`,
+  }),
+);
+
+const ifNoneMatch = Type.Optional(
+  Type.String({ description: 'the ETag of an earlier answer: 304 without a body where nothing has changed' }),
+);
+
+/** Headers of a request that may hold its answer. */
+export const WaitHeaders = Type.Object({ prefer });
+
+/** Headers of a request that may know the answer already. */
+export const TagHeaders = Type.Object({ 'if-none-match': ifNoneMatch });
+
+/** Both of them. */
+export const ReadHeaders = Type.Object({ prefer, 'if-none-match': ifNoneMatch });
+
+/** Headers of a POST that creates. */
+export const CreationHeaders = Type.Object({
+  prefer,
+  'idempotency-key': Type.Optional(
+    Type.String({
+      pattern: '^[!-~]{1,200}$',
+      description:
+        '1 to 200 printable ASCII characters without blanks; the same key and body again give the same experiment',
+    }),
+  ),
+});
+export type CreationHeaders = Static<typeof CreationHeaders>;
+
+/** Query of a POST that creates. */
+export const CreationQuery = Type.Object(
+  {
+    dryRun: Type.Optional(
+      Type.Literal('All', { description: 'answers with the plan; nothing is created or written' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type CreationQuery = Static<typeof CreationQuery>;

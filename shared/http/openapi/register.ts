@@ -1,0 +1,29 @@
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import { open } from '../access.ts';
+import { type ApiInfo, createDocument, type DocumentedRoute } from './document.ts';
+
+/**
+ * Serves `/openapi.json`, made of the routes that are registered after this and have a `doc`. Made when it is first asked for:
+ * a program that nobody asks pays nothing.
+ */
+export function registerDocument(app: FastifyInstance, info: ApiInfo): void {
+  const routes: DocumentedRoute[] = [];
+  app.addHook('onRoute', ({ method, url, schema = {}, config }) => {
+    // HEAD comes with each GET, and answers like it without a body.
+    const [first] = [method].flat();
+    if (config?.doc === undefined || first === undefined || first === 'HEAD') return;
+    routes.push({ method: first, url, access: config.access, doc: config.doc, schema });
+  });
+  let document: string | undefined;
+  const doc = {
+    id: 'getOpenApi',
+    tag: 'program',
+    summary: 'This document',
+    answers: { 200: { description: 'OpenAPI 3.1', schema: Type.Object({ openapi: Type.String() }) } },
+  };
+  app.get('/openapi.json', { config: { ...open, doc } }, async (_request, reply) => {
+    document ??= JSON.stringify(createDocument(info, routes));
+    return reply.type('application/json').send(document);
+  });
+}
