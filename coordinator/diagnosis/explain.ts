@@ -1,11 +1,13 @@
 import type { ReasonVerdict } from '../../shared/errors.ts';
 import type { ChainLink } from '../store/experiment.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
+import type { TimelineEntry } from '../store/timeline.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
-import { expectedType, gapsOf, hasReacted, injectedOn, seenInjection } from './drill.ts';
+import { expectedType, gapsOf, hasReacted, injectedOn, reactionEntry, seenInjection } from './drill.ts';
 import { renderPod, seen, seenCondition } from './evidence.ts';
 import { remedyAfter } from './left-behind.ts';
 import { conditionOf } from './liveness.ts';
+import { reasonIn } from './reactions.ts';
 import type { Cause, Judgement, Rule } from './rule.ts';
 import { rules as allRules } from './rules.ts';
 
@@ -87,19 +89,31 @@ export function blockedBy(facts: Facts, rules: readonly Rule[] = allRules): Diag
   return causesOf(found).some(({ cause }) => cause.blocks) ? preflight(facts, rules).blocking : undefined;
 }
 
+/** The reaction that a drill passed by. */
+export type Shown = {
+  readonly text: string;
+  readonly latencySeconds: number;
+  readonly source: string;
+  /** Absent: the one that is marked in the timeline. */
+  readonly entry?: TimelineEntry | undefined;
+};
+
+/** The reason that was seen, and the expected one where the message alone was the match. */
+export function renderReason(entry: TimelineEntry | undefined, expected: string | undefined): string {
+  const reason = reasonIn(entry);
+  if (reason === '') return 'the reaction';
+  const isOther = expected !== undefined && expected !== '' && expected !== reason;
+  return isOther ? `${reason}, whose message has the text expected of ${expected}` : reason;
+}
+
 /** A drill that passed: what was seen, how soon, and what is broken besides. */
-export function explainPass(
-  facts: Facts,
-  what: { readonly text: string; readonly latencySeconds: number; readonly source: string },
-  rules: readonly Rule[] = allRules,
-): Explanation {
+export function explainPass(facts: Facts, what: Shown, rules: readonly Rule[] = allRules): Explanation {
   const { drill, node } = facts;
-  const reason = drill?.expectation.reason ?? 'the reaction';
   const condition =
     drill?.expectation.kind === 'condition' ? conditionOf(facts, drill.expectation.type) : undefined;
   return {
     code: 'reacted',
-    summary: `NMA reacted on node ${node.name} after ${renderLatency(what.latencySeconds)}: ${reason}.`,
+    summary: `NMA reacted on node ${node.name} after ${renderLatency(what.latencySeconds)}: ${renderReason(what.entry ?? reactionEntry(facts), drill?.expectation.reason)}.`,
     evidence: [
       ...injectedOn(drill).map((result) => seenInjection(facts, result)),
       seen(facts, what.source, what.text),
@@ -115,18 +129,14 @@ export function explainPass(
 }
 
 /** The reaction may have been found by its text alone; rules that explain a silence must not see one. */
-function withReaction(facts: Facts, what: { readonly text: string; readonly source: string }): Facts {
+function withReaction(facts: Facts, { source, text, entry: shown }: Shown): Facts {
   const { drill } = facts;
   if (drill === undefined || hasReacted(facts)) return facts;
-  const { source, text } = what;
-  const entry = {
-    at: facts.at,
-    clock: 'coordinator',
-    kind: drill.expectation.kind === 'condition' ? 'condition' : 'event',
-    source,
-    text,
-    match: true,
-  } as const;
+  const kind = drill.expectation.kind === 'condition' ? 'condition' : 'event';
+  const entry: TimelineEntry =
+    shown === undefined
+      ? { at: facts.at, clock: 'coordinator', kind, source, text, match: true }
+      : { ...shown, match: true };
   return { ...facts, drill: { ...drill, timeline: [...drill.timeline, entry] } };
 }
 

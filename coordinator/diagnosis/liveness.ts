@@ -59,7 +59,9 @@ export function isFresh(facts: Facts, condition: NodeCondition): boolean {
 /** A sentence that shows that NMA lived when it mattered: since the injection, or now where nothing was injected. */
 export function signOfLife(facts: Facts): string | undefined {
   const { drill } = facts;
-  const entry = drill?.timeline.find(({ event }) => event !== undefined && isFromNma(event));
+  const isOld = ({ at, clock }: TimelineEntry) =>
+    clock === 'node' && injectedAt(drill) !== undefined && !isAfterInjection(facts, at);
+  const entry = drill?.timeline.find((one) => one.event !== undefined && isFromNma(one.event) && !isOld(one));
   if (entry !== undefined) return `${entry.source} at ${entry.at}: ${entry.text}`;
   const writing = writingOf(facts);
   if (writing.state !== 'fresh') return undefined;
@@ -77,7 +79,13 @@ export function runningPod(pod: PodFacts | undefined): PodFacts | undefined {
 }
 
 /** `reason` of NMA's events is the type of the condition (nma.md §1.0). */
-function isFromNma({ component, reason }: NonNullable<TimelineEntry['event']>): boolean {
+export function isFromNma({
+  component,
+  reason,
+}: {
+  readonly component?: string;
+  readonly reason: string;
+}): boolean {
   return component === eventSource || managedTypes.has(reason);
 }
 

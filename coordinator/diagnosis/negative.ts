@@ -85,7 +85,7 @@ export function explainViolation(
   const { drill, node } = facts;
   const what =
     found.kind === 'event'
-      ? `the event that must not come came: ${drill?.expectation.reason ?? ''}`
+      ? 'the event that must not come came'
       : `${drill?.expectation.type ?? 'the condition'} changed`;
   return {
     code: 'unexpected-reaction',

@@ -15,6 +15,7 @@ import { logFileMissing } from './rules/log-file.ts';
 import { monitorDisabled, monitorNotRegistered } from './rules/monitor.ts';
 import { nmaJustStarted, nmaNotInstalled, nmaNotRunning, nmaNotWriting } from './rules/nma-presence.ts';
 import { nodeReplaced, observationGap, waitTooShort } from './rules/observation.ts';
+import { earlierReaction, lateReaction, otherReaction, reasonNotGiven } from './rules/other-reaction.ts';
 import {
   karpenterGateOff,
   karpenterNotRunning,
@@ -54,6 +55,10 @@ export const rules: readonly Rule[] = [
   eventInsteadOfCondition,
   conditionInsteadOfEvent,
   eventCombined,
+  lateReaction,
+  otherReaction,
+  reasonNotGiven,
+  earlierReaction,
 
   credentialsBroken,
   nmaNotRunning,

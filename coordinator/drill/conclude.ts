@@ -88,7 +88,12 @@ function onGoneNode(injection: Injection, missed: ChainLink | undefined, at: str
   if (isNegative(injection.spec)) return { verdict: 'inconclusive', explanation };
   if (missed === undefined) {
     const { match, seconds } = firstReaction(injection);
-    const what = { text: match?.text ?? '', latencySeconds: seconds, source: match?.source ?? '' };
+    const what = {
+      text: match?.text ?? '',
+      latencySeconds: seconds,
+      source: match?.source ?? '',
+      entry: match,
+    };
     return { verdict: 'pass', explanation: passOnGoneNode(injection, what) };
   }
   const isOrdered = knownOf(injection, orderBefore(injection.spec.chain, missed.id))?.state === 'reached';
@@ -140,7 +145,7 @@ function proved({ injection, rules }: Ended, facts: Facts): Verdicted {
   const own = { ...facts, drill };
   if (!isNegative(injection.spec)) {
     const { match, seconds, because, source } = firstReaction(injection);
-    const what = { text: `${match?.text ?? ''}; ${because}`, latencySeconds: seconds, source };
+    const what = { text: `${match?.text ?? ''}; ${because}`, latencySeconds: seconds, source, entry: match };
     return { verdict: 'pass', explanation: withFurther(injection, explainPass(own, what, rules)) };
   }
   // The fault's own event is no reaction here that would end the search for doubts.

@@ -1,4 +1,5 @@
 import type { Receipt } from '../../shared/schemas/receipt.ts';
+import { renderReason, type Shown } from '../diagnosis/explain.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import type { Injection } from '../store/store.ts';
 import { faultOf } from './chain.ts';
@@ -32,15 +33,12 @@ export function nodeGone(injection: Injection, at: string): Explanation {
 }
 
 /** A reaction that was seen on a node that could not be asked any more. */
-export function passOnGoneNode(
-  injection: Injection,
-  what: { readonly text: string; readonly latencySeconds: number; readonly source: string },
-): Explanation {
+export function passOnGoneNode(injection: Injection, what: Shown): Explanation {
   const { spec, status } = injection;
   const at = status?.timeline?.at(-1)?.at ?? '';
   return {
     code: 'reacted',
-    summary: `NMA reacted on node ${spec.node} after ${what.latencySeconds.toFixed(1)} s: ${faultOf(spec).expectation.reason}. The node is gone since.`,
+    summary: `NMA reacted on node ${spec.node} after ${what.latencySeconds.toFixed(1)} s: ${renderReason(what.entry, faultOf(spec).expectation.reason)}. The node is gone since.`,
     evidence: [...injectionEvidence(injection), { source: what.source, observed: what.text, at }],
     remedy: 'Nothing to do: the node is gone.',
     refuted: [],

@@ -1,4 +1,5 @@
 import { healthCodeNames } from '../../../shared/dcgm-fields/health-codes.ts';
+import { textDistance } from '../../../shared/text-distance.ts';
 import { highestXid } from '../../../shared/xid/number.ts';
 import type { PluginName, Via } from '../expectation.ts';
 import { monitors } from './conditions.ts';
@@ -61,6 +62,17 @@ const known: ReadonlyMap<string, Detection> = new Map([
   ...kernelRules.map(({ reason, plugin }) => [reason, { via: 'kernel-log-rule', plugin }] as const),
   ...logRules.map(({ reason, plugin, source }) => [reason, { via: viaOfLog(source.kind), plugin }] as const),
 ]);
+
+/** Every reason that a known version of NMA reports. */
+export const knownReasons: readonly string[] = [...known.keys()];
+
+/** The known reason that is spelled most like this one; of equally near ones, and of nearly so, one of `preferred`. */
+export function nearestReason(reason: string, preferred: readonly string[] = []): string {
+  const far = (known: string) =>
+    textDistance(reason.toLowerCase(), known.toLowerCase()) - (preferred.includes(known) ? 1.9 : 0);
+  const [nearest = ''] = [...preferred, ...knownReasons].toSorted((left, right) => far(left) - far(right));
+  return nearest;
+}
 
 function byNvidia(
   via: Via,

@@ -5,6 +5,7 @@ import { incidentalToEngine } from '../drill.ts';
 import { podSource, present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
 import { conditionOf, isFresh } from '../liveness.ts';
 import { nmaName, nmaTag } from '../names.ts';
+import { engineWasHeard } from '../reactions.ts';
 import { type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 const gateLine = /NVIDIA-based monitoring is disabled for the arm64 architecture/;
@@ -24,6 +25,8 @@ function judgeGate(facts: Facts): Judgement {
   const incidental = incidentalToEngine(facts);
   if (incidental !== undefined) return incidental;
   if (node.architecture !== 'arm64') return refuted(`the node is ${node.architecture}`);
+  const heard = engineWasHeard(facts);
+  if (heard !== undefined) return heard;
   const line = seenInLog(facts, gateLine);
   if (node.labels['eks.amazonaws.com/compute-type'] === 'auto' && line === undefined)
     return refuted('EKS Auto has no such gate');

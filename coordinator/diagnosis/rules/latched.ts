@@ -13,6 +13,7 @@ import {
 import { present, seenCondition } from '../evidence.ts';
 import { conditionOf } from '../liveness.ts';
 import { nmaNamespace, restartPod } from '../names.ts';
+import { isPlanned, plannedReactions, seenEntry } from '../reactions.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 /** NMA never goes back to True while it lives; a further fault does not move the transition (nma.md §3). */
@@ -80,20 +81,35 @@ export const reasonReplaced: Rule = {
         `${drill.expectation.type} is ${condition?.status ?? 'absent'}: no other reason stands there`,
       );
     }
-    if (condition.reason === drill.expectation.reason) return irrelevant;
-    const message = drill.expectation.message ?? usualReaction(facts)?.message;
+    const { reason } = drill.expectation;
+    if (condition.reason === reason) return irrelevant;
+    const planned = plannedReactions(facts);
+    const message =
+      drill.expectation.message ?? planned?.find((one) => one.reaction.reason === reason)?.reaction.message;
     const isOurs =
       message !== undefined &&
+      message !== '' &&
       condition.message.includes(message) &&
       drill.conditionBefore?.message.includes(message) !== true;
     if (!isOurs)
       return refuted(`the message of ${condition.type} (${condition.reason}) does not contain this fault’s`);
+    // A reason that this version does not have for the fault never stood there.
+    if (planned !== undefined && planned.length > 0 && !isPlanned(facts, drill.expectation))
+      return irrelevant;
+    const stood = drill.timeline.find(
+      (entry) => entry.condition?.type === condition.type && entry.condition.reason === reason,
+    );
+    const history =
+      stood === undefined
+        ? `Its reason is ${condition.reason}; that it was ${reason} before was not seen.`
+        : `Its reason was ${reason} at ${stood.at} and is ${condition.reason} now.`;
     return proven({
       summary:
-        `NMA did react: the message of ${condition.type} contains "${message}". Its reason was ${drill.expectation.reason} and ` +
-        `is ${condition.reason} now, because a later fault replaces the reason and only adds to the message.`,
+        `NMA did react: the message of ${condition.type} contains "${message}". ${history} ` +
+        'A later fault replaces the reason and only adds to the message.',
       evidence: present(
         seenCondition(facts, condition),
+        stood && seenEntry(stood),
         drill.conditionBefore && {
           ...seenCondition(facts, drill.conditionBefore),
           source: `nodes/${facts.node.name} status.conditions[${condition.type}] before the injection`,

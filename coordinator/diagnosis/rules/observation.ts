@@ -8,8 +8,8 @@ import {
   windowOf,
 } from '../drill.ts';
 import { millis, renderAge, seen } from '../evidence.ts';
+import { seenEntry } from '../reactions.ts';
 import { irrelevant, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
-import { seenEntry } from './severity.ts';
 
 /** What was not seen while the watch was interrupted may have happened: an inconclusive drill, not a failed one. */
 export const observationGap: Rule = {

@@ -5,8 +5,8 @@ import type { BlockCode, RepairForecast } from '../../repair/schema.ts';
 import type { Facts } from '../../view/facts.ts';
 import { reactionEntry } from '../drill.ts';
 import { ageSeconds, renderAge, seen } from '../evidence.ts';
+import { seenEntry } from '../reactions.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
-import { seenEntry } from './severity.ts';
 
 type BlockRule = {
   readonly code: BlockCode;

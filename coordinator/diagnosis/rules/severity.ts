@@ -1,11 +1,11 @@
 import { eventAggregateLimit, eventBurst } from '../../../shared/nma-timing.ts';
 import { combinedPrefix } from '../../catalogue/nma/conditions.ts';
 import type { Evidence } from '../../store/explanation.ts';
-import type { TimelineEntry } from '../../store/timeline.ts';
 import type { Facts } from '../../view/facts.ts';
-import { isSilent, usualReaction, xidOf } from '../drill.ts';
+import { injectedOn, isSilent, judgedEngine, seenInjection, xidOf } from '../drill.ts';
 import { present, seen, seenInLog } from '../evidence.ts';
 import { nmaName } from '../names.ts';
+import { differenceOf, isPlanned, plannedReactions, reportedOn, seenEntry } from '../reactions.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 /** Warning → event, Fatal → condition, never both; which of them an Xid is changed between versions (nma.md §7). */
@@ -31,40 +31,54 @@ export const conditionInsteadOfEvent: Rule = {
 function judgeKind(facts: Facts, expected: 'event' | 'condition', actual: 'event' | 'condition'): Judgement {
   const { drill, nma } = facts;
   if (drill?.expectation.kind !== expected) return irrelevant;
-  const usual = usualReaction(facts);
-  const entry = drill.timeline.find((seen) => seen.kind === actual && mentions(facts, seen));
-  const isOther = usual !== undefined && usual.appearsAs === actual;
+  const planned = plannedReactions(facts);
+  const usual = planned?.at(0)?.reaction;
+  const isExpected = isPlanned(facts, { ...drill.expectation, message: undefined });
+  const isOther = usual !== undefined && usual.appearsAs === actual && !isExpected;
+  const came = isExpected
+    ? undefined
+    : reportedOn(facts).find(
+        (one) =>
+          one.kind === actual &&
+          (isPlanned(facts, { ...one, message: undefined }) || one.reason === drill.expectation.reason),
+      );
+  const entry = came !== undefined && differenceOf(facts, came) === 'earlier' ? undefined : came;
+  const fault = xidOf(drill) === undefined ? 'this fault' : `Xid ${xidOf(drill)}`;
   if (!isOther && entry === undefined) {
-    if (usual !== undefined)
-      return refuted(`for Xid ${xidOf(drill)} ${nmaName(facts)} does give ${a(expected)}`);
-    if (xidOf(drill) === undefined) return irrelevant;
-    return unknown('the NMA version is not known, and it decides how an Xid shows');
+    if (usual !== undefined) return refuted(`for ${fault} ${nmaName(facts)} does give ${a(expected)}`);
+    if (nma.version !== undefined) return irrelevant;
+    return unknown('the NMA version is not known, and it decides how a fault shows');
   }
-  const reason = usual?.reason ?? drill.expectation.reason;
+  const reason = entry?.reason ?? usual?.reason ?? '';
+  const shows = isOther
+    ? `${nmaName(facts)} answers ${fault} with ${a(actual)} (${usual.reason}), and the drill waits for ${a(expected)}.`
+    : `The drill waits for ${a(expected)}.`;
+  const seenText = entry === undefined ? '' : ` NMA did react, with ${a(actual)}: ${entry.text}.`;
   const cause = {
-    summary:
-      `${nmaName(facts)} answers ${xidOf(drill) === undefined ? 'this fault' : `Xid ${xidOf(drill)}`} with ${a(actual)} (${reason}), and the drill ` +
-      `waits for ${a(expected)}. ${entry === undefined ? '' : `It came: ${entry.text}`}`.trimEnd(),
+    summary: `${shows}${seenText}`,
     evidence: present<Evidence>(
-      entry && seenEntry(entry),
+      entry?.evidence,
       nma.version &&
         seen(
           facts,
           'version of NMA',
           `${nma.version.text}${nma.version.note === '' ? '' : ` (${nma.version.note})`}`,
         ),
-      nma.version &&
-        usual &&
-        seen(
-          facts,
-          `fatal Xids of NMA ${nma.version.row.version} (shared/nma/versions.ts)`,
-          nma.version.row.fatalXids.join(', '),
-        ),
+      nma.version && xidOf(drill) !== undefined
+        ? seen(
+            facts,
+            `fatal Xids of NMA ${nma.version.row.version} (coordinator/catalogue/nma/versions.ts)`,
+            nma.version.row.fatalXids.join(', '),
+          )
+        : undefined,
+      ...injectedOn(drill).map((result) => seenInjection(facts, result)),
     ),
     remedy: `Expect {"kind": "${actual}", "reason": "${reason}"}, or leave the expectation out: the version then decides.${whereToLook(facts, actual)}`,
   };
   const isProven = entry !== undefined || nma.version?.exact === true;
-  return isProven ? proven({ ...cause, blocks: entry === undefined && isOther }) : likely(cause);
+  // The engine decides as well, for everything but an Xid.
+  const isCertain = xidOf(drill) !== undefined || judgedEngine(facts) !== undefined;
+  return isProven ? proven({ ...cause, blocks: entry === undefined && isOther && isCertain }) : likely(cause);
 }
 
 function whereToLook(facts: Facts, actual: 'event' | 'condition'): string {
@@ -88,7 +102,7 @@ export const eventCombined: Rule = {
     if (entry === undefined && sent === undefined) {
       return refuted(`no event with the prefix "${combinedPrefix.trim()}" was seen on the node`);
     }
-    const isOurs = entry !== undefined && mentions(facts, entry);
+    const isOurs = entry?.event?.message.startsWith(`${combinedPrefix}${reason}:`) === true;
     const cause = {
       summary: `${
         entry === undefined
@@ -101,19 +115,6 @@ export const eventCombined: Rule = {
     return isOurs || sent !== undefined ? proven(cause) : likely(cause);
   },
 };
-
-/** Whether NMA's own words in an event or a condition name what is expected. */
-function mentions(facts: Facts, { event, condition }: TimelineEntry): boolean {
-  const { drill } = facts;
-  const text = event?.message ?? `${condition?.reason} ${condition?.message}`;
-  const names = present(drill?.expectation.reason, drill?.expectation.message, usualReaction(facts)?.reason);
-  return names.some((name) => name !== '' && text.includes(name));
-}
-
-/** A timeline entry as evidence, with the clock of its time. */
-export function seenEntry(entry: TimelineEntry): Evidence {
-  return { source: `${entry.source} (${entry.clock} clock)`, observed: entry.text, at: entry.at };
-}
 
 function a(kind: 'event' | 'condition'): string {
   return kind === 'event' ? 'an event' : 'a condition';

@@ -430,6 +430,12 @@ export function reacted(over: DrillChange = {}): DrillFacts {
       entry('condition', 'AcceleratedHardwareReady False NvidiaXID79Error', {
         match: true,
         source: 'nodes/n1 status.conditions[AcceleratedHardwareReady]',
+        condition: {
+          type: 'AcceleratedHardwareReady',
+          status: 'False',
+          reason: 'NvidiaXID79Error',
+          message: 'detected XID-79 on the instance, review kernel logs for additional information.',
+        },
       }),
     ],
     ...over,

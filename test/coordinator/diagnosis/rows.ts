@@ -1,3 +1,4 @@
+import type { TimelineEntry } from '../../../coordinator/store/timeline.ts';
 import type { DrillFacts, Facts, KarpenterFacts } from '../../../coordinator/view/facts.ts';
 import { parseCall } from '../../../shared/orders/call.ts';
 import type { Inventory } from '../../../shared/schemas/inventory.ts';
@@ -29,6 +30,27 @@ import {
   version,
   withCondition,
 } from './builder.ts';
+
+function turned79(over: Partial<TimelineEntry> = {}): TimelineEntry {
+  const condition = {
+    type: 'AcceleratedHardwareReady',
+    status: 'False',
+    reason: 'NvidiaXID79Error',
+    message: 'detected XID-79 on the instance, review kernel logs for additional information.',
+  };
+  return entry('condition', 'AcceleratedHardwareReady=False NvidiaXID79Error', { condition, ...over });
+}
+
+const kernelEvent = entry('event', 'SoftLockup: CPU stuck for 23s', {
+  event: {
+    uid: 'e-1',
+    type: 'Warning',
+    reason: 'KernelReady',
+    message: 'SoftLockup: CPU stuck for 23s',
+    count: 1,
+    component: 'eks-node-monitoring-agent',
+  },
+});
 
 /** What a rule has to say: `proven!` blocks; `incidental` is broken but does not explain this drill. */
 export type Said =
@@ -654,6 +676,84 @@ export const ruleRows: readonly RuleRow[] = [
     facts({ drill: silent({ parameters: { xid: 31 }, expectation: eventXid31 }) }),
   ],
   ['event-combined', 'a condition', 'irrelevant', facts({ drill: silent() })],
+  [
+    'late-reaction',
+    'after the wait',
+    'proven',
+    facts({ drill: silent({ timeline: [turned79({ at: before(-20) })] }) }),
+    /1 min 50 s after the injection/,
+  ],
+  ['late-reaction', 'not at all', 'refuted', facts({ drill: silent() })],
+  ['late-reaction', 'before the injection', 'irrelevant', facts({ drill: planned() })],
+  [
+    'other-reaction',
+    'what the version gives',
+    'proven',
+    facts({
+      drill: silent({
+        expectation: { ...conditionXid31, reason: 'NvidiaXidError' },
+        timeline: [turned79()],
+      }),
+    }),
+    /nearest that one has is NvidiaXID79Error/,
+  ],
+  [
+    'other-reaction',
+    'of another fault',
+    'likely',
+    facts({
+      drill: silent({ timeline: [entry('event', 'NvidiaPowerError: detected power usage')] }),
+    }),
+    /does not have NvidiaPowerError for this fault/,
+  ],
+  [
+    'other-reaction',
+    'of another monitor',
+    'likely incidental',
+    facts({ drill: silent({ timeline: [kernelEvent] }) }),
+  ],
+  ['other-reaction', 'none', 'refuted', facts({ drill: silent() })],
+  ['other-reaction', 'nothing injected', 'irrelevant', facts({ drill: planned() })],
+  [
+    'reason-not-given',
+    'of no version',
+    'proven',
+    facts({ drill: planned({ expectation: { ...conditionXid31, reason: 'NvidiaXidError' } }) }),
+  ],
+  [
+    'reason-not-given',
+    'of another fault',
+    'likely',
+    facts({ drill: planned({ expectation: { ...conditionXid31, reason: 'NvidiaXID48Error' } }) }),
+  ],
+  [
+    'reason-not-given',
+    'version guessed',
+    'unknown',
+    facts({
+      nma: { version: version('v1.6.9-custom') },
+      drill: planned({ expectation: { ...conditionXid31, reason: 'NvidiaXID48Error' } }),
+    }),
+  ],
+  [
+    'reason-not-given',
+    'nothing came of it',
+    'proven incidental',
+    facts({ drill: silent({ expectation: { ...conditionXid31, reason: 'NvidiaXidError' } }) }),
+  ],
+  ['reason-not-given', 'given', 'refuted', facts({ drill: planned() })],
+  [
+    'earlier-reaction',
+    'before the injection',
+    'likely',
+    facts({
+      drill: silentLockup({
+        timeline: [{ ...kernelEvent, at: before(300) }],
+      }),
+    }),
+    /3 min 30 s before the injection/,
+  ],
+  ['earlier-reaction', 'none', 'refuted', facts({ drill: silentLockup() })],
 
   [
     'credentials-broken',
