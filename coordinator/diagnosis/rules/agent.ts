@@ -71,6 +71,7 @@ export const agentAnswerInvalid: Rule = {
   title: 'The answer of the agent cannot be used',
   link: 'order',
   verdict: 'inconclusive',
+  mayBlock: 'any',
   judge(facts) {
     const { inventory, url } = facts.agent;
     const problem = problemFor(facts, 'agent_answer_invalid');

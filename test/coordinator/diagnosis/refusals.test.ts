@@ -105,6 +105,8 @@ const coordinatorSide: readonly Reason[] = [
   'experiment_running',
   'experiment_ended',
   'idempotency_key_reused',
+  'host_unknown',
+  'origin_refused',
 ];
 
 /** An order that was refused as a whole, without a receipt. */
