@@ -1,4 +1,4 @@
-import type { KubeStatus } from '../../cluster/status.ts';
+import type { KubeStatus } from '../../cluster/wire.ts';
 
 /** One thing that is wrong with one field; messages and reasons as the real server words them. */
 export type Cause = { readonly reason: string; readonly message: string; readonly field: string };
