@@ -13,7 +13,8 @@ import {
   OrderReference,
   orderMethods,
 } from '../shared/schemas/order.ts';
-import { Introspection, Receipt } from '../shared/schemas/receipt.ts';
+import { Introspection } from '../shared/schemas/read-back.ts';
+import { Receipt } from '../shared/schemas/receipt.ts';
 import { whyNoJournal } from './host-files/journald.ts';
 import type { Orders } from './injection/orders.ts';
 import { type ChannelParts, channelsFor, identify } from './injection/parts.ts';

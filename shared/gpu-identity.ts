@@ -1,7 +1,7 @@
 import { Refusal } from './errors.ts';
 import { isSamePci, type PciAddress, parsePci, pciToSysfs } from './pci.ts';
 import type { GpuFacts, HostEngineFacts } from './schemas/inventory.ts';
-import type { GpuSelector } from './schemas/order.ts';
+import type { GpuSelector } from './schemas/order-members.ts';
 import type { AddressIsGpu } from './xid/guard.ts';
 
 /** NVML's answer, or why there is none. */

@@ -12,7 +12,7 @@ import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
 import { assertListened, gpuMissing } from '../../shared/engines/choose.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
-import type { Introspection } from '../../shared/schemas/receipt.ts';
+import type { Introspection } from '../../shared/schemas/read-back.ts';
 import type { AlertSlots, AlertTarget, TakenSlots } from './alert-slots.ts';
 import { parseIntrospection } from './codecs/introspection.ts';
 import type { Dcgmi } from './port.ts';

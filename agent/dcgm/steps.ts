@@ -7,7 +7,7 @@ import {
 } from '../../shared/dcgm-fields/recipe.ts';
 import type { FieldRow } from '../../shared/dcgm-fields/row.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
-import type { Reach } from '../../shared/schemas/order.ts';
+import type { Reach } from '../../shared/schemas/order-members.ts';
 import { parseInjection } from './codecs/injection.ts';
 import type { Dcgmi } from './port.ts';
 

@@ -1,4 +1,4 @@
-import type { ProcessReadBack } from '../../shared/schemas/receipt.ts';
+import type { ProcessReadBack } from '../../shared/schemas/read-back.ts';
 
 /** A process, and not a later one with its number. */
 export type ProcessIdentity = {

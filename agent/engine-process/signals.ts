@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
-import type { ProcessReadBack } from '../../shared/schemas/receipt.ts';
+import type { ProcessReadBack } from '../../shared/schemas/read-back.ts';
 import type { EngineProcesses, ProcessIdentity } from './port.ts';
 
 /** A signal is delivered when the process next leaves the kernel; microseconds as a rule. */

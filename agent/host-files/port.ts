@@ -1,4 +1,4 @@
-import type { LogFileReadBack } from '../../shared/schemas/receipt.ts';
+import type { LogFileReadBack } from '../../shared/schemas/read-back.ts';
 
 /** Log files of the node. Only appended to: never created, cut or replaced. */
 export interface HostFiles {

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { type Surface, type SurfaceResult, surfaces } from '../../shared/schemas/receipt.ts';
+import type { Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
+import { surfaces } from '../../shared/surfaces/table.ts';
 
 /** What is counted of injections; no node or order stands in a label. */
 export type InjectionMetrics = {

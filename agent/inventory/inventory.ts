@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { refusalFromUnknown } from '../../shared/errors.ts';
 import type { NvmlAnswer } from '../../shared/gpu-identity.ts';
 import type { Capability, HostEngineFacts, Inventory, LogFileFacts } from '../../shared/schemas/inventory.ts';
-import { logFiles } from '../../shared/schemas/order.ts';
+import { logFiles } from '../../shared/surfaces/log-file.ts';
 import type { EngineProcesses } from '../engine-process/port.ts';
 import type { HostFiles } from '../host-files/port.ts';
 import type { KernelLog } from '../kernel-log/port.ts';

@@ -1,7 +1,7 @@
 import { xidHealthIncident } from '../../shared/dcgm-fields/health-codes.ts';
 import { xidField } from '../../shared/dcgm-fields/ids.ts';
-import type { Part } from '../../shared/orders/script.ts';
 import type { Surface } from '../../shared/schemas/receipt.ts';
+import type { Part } from '../../shared/surfaces/table.ts';
 import { xidsReadByEngine } from '../../shared/xid/guard.ts';
 import { parseXidLine } from '../../shared/xid/line.ts';
 import type { Reaction } from './nma/reactions.ts';

@@ -1,5 +1,5 @@
-import type { LogFileName } from '../../shared/schemas/order.ts';
 import type { Surface } from '../../shared/schemas/receipt.ts';
+import type { LogFileName } from '../../shared/surfaces/log-file.ts';
 
 /** A fault is a row: adding one touches nothing but its row and its test. */
 export type FaultRow = {

@@ -1,7 +1,7 @@
 import { messageFromUnknown } from '../../shared/errors.ts';
-import { encodeKmsgWrite } from '../../shared/kmsg-record.ts';
-import { type Part, scriptOf } from '../../shared/orders/script.ts';
+import { scriptOf } from '../../shared/orders/script.ts';
 import { parsePci } from '../../shared/pci.ts';
+import { checkPart, type Part } from '../../shared/surfaces/table.ts';
 import { channelOf } from './channels.ts';
 import { exampleParameters, type Parameters, resolveParameters } from './parameters.ts';
 import type { FaultRow, NotOfferedRow, ParameterRow } from './row.ts';
@@ -111,8 +111,7 @@ function defectsWith(row: FaultRow, given: Parameters): readonly string[] {
 }
 
 function partDefects(row: FaultRow, part: Part): readonly string[] {
-  if (part.surface === 'kernel-log') encodeKmsgWrite(part.level, part.text);
-  if (part.surface === 'journal') encodeKmsgWrite('err', `${part.identifier}: ${part.text}`);
+  checkPart(part);
   return row.surfaces.includes(part.surface)
     ? []
     : [`writes to ${part.surface}, which is none of its surfaces`];

@@ -1,7 +1,8 @@
 import { engineNamed, xidsNamed } from '../../shared/orders/call.ts';
 import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
-import type { KernelLogReadBack, Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
+import type { KernelLogReadBack } from '../../shared/schemas/read-back.ts';
+import type { Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
 import { parseXidLine } from '../../shared/xid/line.ts';
 import { engineVias } from '../catalogue/expectation.ts';
 import { gpuConditionType } from '../catalogue/nma/conditions.ts';

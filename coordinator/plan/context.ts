@@ -3,7 +3,7 @@ import { Refusal } from '../../shared/errors.ts';
 import { type GpuIdentity, identifyGpu, type NvmlAnswer } from '../../shared/gpu-identity.ts';
 import { type PciAddress, parsePci } from '../../shared/pci.ts';
 import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
-import type { EngineSelector, GpuSelector } from '../../shared/schemas/order.ts';
+import type { EngineSelector, GpuSelector } from '../../shared/schemas/order-members.ts';
 import { type FoundNmaVersion, findNmaVersion } from '../catalogue/nma/versions.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
 

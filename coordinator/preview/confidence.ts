@@ -3,8 +3,8 @@ import { knownEngines } from '../../shared/dcgm-fields/engine-versions.ts';
 import { fieldById } from '../../shared/dcgm-fields/find.ts';
 import { generationOf } from '../../shared/gpu-generations.ts';
 import { isXidOrder } from '../../shared/orders/call.ts';
-import type { Part } from '../../shared/orders/script.ts';
 import type { MethodCall } from '../../shared/schemas/order.ts';
+import type { Part } from '../../shared/surfaces/table.ts';
 import { judgingVersion, type OrderPlace, type TargetContext } from '../plan/context.ts';
 import type { Confidence } from './schema.ts';
 

@@ -1,7 +1,7 @@
 import { isXidOrder } from '../../shared/orders/call.ts';
-import type { Part } from '../../shared/orders/script.ts';
 import type { MethodCall } from '../../shared/schemas/order.ts';
 import type { Surface } from '../../shared/schemas/receipt.ts';
+import type { Part } from '../../shared/surfaces/table.ts';
 import type { ChannelReaction } from '../catalogue/channels/channel.ts';
 import { reactionWindow } from '../catalogue/nma/windows.ts';
 import type { PlannedReaction, Window } from './schema.ts';

@@ -1,4 +1,4 @@
-import type { Part } from '../../shared/orders/script.ts';
+import type { Part } from '../../shared/surfaces/table.ts';
 import { kernelRulesOf, matchKernelRules } from '../catalogue/nma/kernel-rules.ts';
 import { type LogSource, linesNeeded, matchLogRules } from '../catalogue/nma/log-rules.ts';
 import { journalEntryOf } from '../catalogue/readers/journald.ts';

@@ -7,10 +7,11 @@ import {
 } from '../../shared/dcgm-fields/recipe.ts';
 import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
 import { kmsgLevels } from '../../shared/kmsg-record.ts';
-import { type Part, recordOf, scriptOf } from '../../shared/orders/script.ts';
+import { recordOf, scriptOf } from '../../shared/orders/script.ts';
 import { type PciAddress, parsePci, pciToXid } from '../../shared/pci.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { MethodCall } from '../../shared/schemas/order.ts';
+import type { Part } from '../../shared/surfaces/table.ts';
 import { dcgmReaders } from './engine-readers.ts';
 import type { ReaderContext } from './monitor-gate.ts';
 import { readersOfPart } from './readers.ts';

@@ -10,7 +10,7 @@ import { createFakeNvml } from '../../agent/nvml/fake.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { ServerTls } from '../../shared/http/tls.ts';
 import type { Log } from '../../shared/log.ts';
-import { logFiles } from '../../shared/schemas/order.ts';
+import { logFiles } from '../../shared/surfaces/log-file.ts';
 import { version } from '../../shared/version.ts';
 import { findNmaVersion, type NmaVersion } from '../catalogue/nma/versions.ts';
 import type { Cluster } from '../cluster/port.ts';

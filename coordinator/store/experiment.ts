@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
-import { AgentOrder, GpuSelector } from '../../shared/schemas/order.ts';
+import { AgentOrder } from '../../shared/schemas/order.ts';
+import { GpuSelector } from '../../shared/schemas/order-members.ts';
 import { Receipt } from '../../shared/schemas/receipt.ts';
 import { EventRule, Expectation } from '../catalogue/expectation.ts';
 import { Evidence, Explanation } from './explanation.ts';

@@ -1,6 +1,6 @@
 import { compareVersions } from '../compare-versions.ts';
 import { isWithin, renderRange } from '../gpu-generations.ts';
-import type { Reach } from '../schemas/order.ts';
+import type { Reach } from '../schemas/order-members.ts';
 import { is, type NoEffect, renderEffect, suggestions } from './effect.ts';
 import { xidHealthIncident } from './health-codes.ts';
 import type { Effect, FieldRow } from './row.ts';

@@ -1,5 +1,5 @@
 import { fieldTickMs, healthTickMs, healthTickSurelyMs } from '../nma-timing.ts';
-import type { Reach } from '../schemas/order.ts';
+import type { Reach } from '../schemas/order-members.ts';
 import { refuseNoEffect } from './effect.ts';
 import { countersCompareSince, keepsWatchedSince } from './engine-versions.ts';
 import { effectOf, explainMiss, firstReach, isSince, type Reached } from './reach.ts';

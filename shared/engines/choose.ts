@@ -2,7 +2,7 @@ import { Refusal, type RefusalDetails } from '../errors.ts';
 import type { GpuIdentity } from '../gpu-identity.ts';
 import { isSamePci, type PciAddress, parsePci, pciToNvml } from '../pci.ts';
 import type { HostEngineFacts } from '../schemas/inventory.ts';
-import type { EngineSelector } from '../schemas/order.ts';
+import type { EngineSelector } from '../schemas/order-members.ts';
 
 /**
  * The engine that was asked for, else the one that the node monitoring agent listens on. Every refusal lists all

@@ -1,7 +1,7 @@
 import { policiesOf } from '../dcgm-fields/effect.ts';
 import { fieldById } from '../dcgm-fields/find.ts';
 import { Refusal } from '../errors.ts';
-import type { Part } from './script.ts';
+import type { Part } from '../surfaces/table.ts';
 
 /**
  * The engine sends at most one alert a policy kind, GPU and listener in 5 s of *sample time* and drops the others

@@ -3,14 +3,8 @@ import { Errors } from 'typebox/value';
 import { knownField } from '../dcgm-fields/find.ts';
 import { xidField } from '../dcgm-fields/ids.ts';
 import { Refusal } from '../errors.ts';
-import {
-  type EngineSelector,
-  type GpuSelector,
-  type MethodCall,
-  type OrderBody,
-  type OrderMethod,
-  orderMethods,
-} from '../schemas/order.ts';
+import { type MethodCall, type OrderBody, type OrderMethod, orderMethods } from '../schemas/order.ts';
+import type { EngineSelector, GpuSelector } from '../schemas/order-members.ts';
 
 /**
  * A method with a body that was put together from untyped values. Throws a Refusal that names the member,

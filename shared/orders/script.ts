@@ -1,71 +1,22 @@
-import { findField } from '../dcgm-fields/find.ts';
 import { xidField } from '../dcgm-fields/ids.ts';
 import { Refusal } from '../errors.ts';
-import type { KmsgLevel } from '../kmsg-record.ts';
-import type {
-  InjectCascade,
-  InjectXid,
-  MethodCall,
-  OrderBody,
-  OrderMethod,
-  Reach,
-} from '../schemas/order.ts';
-import { logFiles, longestSustainSeconds } from '../schemas/order.ts';
-import type { XidOrder, XidStep } from '../xid/checks.ts';
-import { refuseWithoutKernelLog } from '../xid/checks.ts';
+import type { InjectCascade, InjectXid, MethodCall, OrderBody, OrderMethod } from '../schemas/order.ts';
+import type { JournalPart } from '../surfaces/journal.ts';
+import type { KernelLogPart } from '../surfaces/kernel-log.ts';
+import { type Part, type SurfaceMethods, surfaceMethods } from '../surfaces/table.ts';
+import { refuseWithoutKernelLog, type XidOrder, type XidStep } from '../xid/checks.ts';
 import { xidRecords } from '../xid/records.ts';
 import { sxidRecords } from '../xid/sxid.ts';
 import type { ScriptContext } from './context.ts';
-import { refuseUnusedTimes } from './unused-times.ts';
-
-/**
- * What an order writes, part by part: the agent carries exactly this out, and a plan shows exactly this. One part is
- * one entry of the receipt. `afterMs` counts from the acceptance of the order.
- */
-export type Part =
-  | {
-      readonly surface: 'kernel-log';
-      readonly afterMs: number;
-      readonly level: KmsgLevel;
-      readonly text: string;
-      /** The request field that a refusal of the text names. */
-      readonly field: string;
-    }
-  | {
-      /** In the kernel log it stands as `identifier: text`. */
-      readonly surface: 'journal';
-      readonly afterMs: number;
-      readonly identifier: string;
-      readonly text: string;
-    }
-  | {
-      readonly surface: 'log-file';
-      readonly afterMs: number;
-      /** On the node. */
-      readonly path: string;
-      readonly text: string;
-    }
-  | {
-      readonly surface: 'dcgm';
-      readonly afterMs: number;
-      readonly field: number;
-      readonly value: number | string;
-      readonly offsetSeconds: number | undefined;
-      readonly reach: Reach | undefined;
-      /** Set: written until then, by the recipe of the field (shared/dcgm-fields/recipe.ts). */
-      readonly forMs: number | undefined;
-      /** The beat instead of the recipe's own. */
-      readonly everyMs: number | undefined;
-    }
-  | { readonly surface: 'host-engine'; readonly afterMs: number; readonly forMs: number };
 
 /** Pure: the same order on the same node gives the same parts, here and there. */
 export function scriptOf(call: MethodCall, context: ScriptContext): readonly Part[] {
   // A method's script takes that method's body: the compiler cannot follow the pair through the look-up.
-  const script = scripts[call.method] as (
-    body: MethodCall['body'],
-    context: ScriptContext,
-  ) => readonly Part[];
+  const script = (
+    call.method in driverScripts
+      ? driverScripts[call.method as keyof typeof driverScripts]
+      : surfaceMethods[call.method as keyof SurfaceMethods].script
+  ) as (body: MethodCall['body'], context: ScriptContext) => readonly Part[];
   return script(call.body, context);
 }
 
@@ -75,16 +26,16 @@ export function recordOf(part: RecordPart): Pick<KernelLogPart, 'level' | 'text'
   return { level: 'info', text: `${part.identifier}: ${part.text}`, field: 'text' };
 }
 
-type KernelLogPart = Extract<Part, { surface: 'kernel-log' }>;
 /** A part that is written through the kernel log. */
-export type RecordPart = Extract<Part, { surface: 'kernel-log' | 'journal' }>;
+export type RecordPart = KernelLogPart | JournalPart;
 
-const scripts: {
-  readonly [M in OrderMethod]: (body: OrderBody<M>, context: ScriptContext) => readonly Part[];
+/** Orders for an error as its driver prints it; all others write to one surface alone and stand with it. */
+const driverScripts: {
+  readonly [M in Exclude<OrderMethod, keyof SurfaceMethods>]: (
+    body: OrderBody<M>,
+    context: ScriptContext,
+  ) => readonly Part[];
 } = {
-  WriteKernelMessage: (body) => [
-    { surface: 'kernel-log', afterMs: 0, level: body.level ?? 'err', text: body.text, field: 'text' },
-  ],
   InjectXid: (body, context) => xidParts(body, body, { path: '', afterMs: 0 }, context),
   InjectCascade: (body, context) => {
     assertInOrder(body.steps);
@@ -100,37 +51,6 @@ const scripts: {
       text,
       field: 'detail',
     })),
-  InjectDcgmField: (body) => {
-    const field = findField(body.field);
-    refuseUnusedTimes(field, body);
-    return [
-      {
-        surface: 'dcgm',
-        afterMs: 0,
-        field: field.id,
-        value: body.value,
-        offsetSeconds: body.offsetSeconds,
-        reach: body.reach,
-        forMs: millis(body.forSeconds),
-        everyMs: millis(body.everySeconds),
-      },
-    ];
-  },
-  WriteJournalMessage: (body) =>
-    repeated(body, (afterMs) => ({
-      surface: 'journal',
-      afterMs,
-      identifier: body.identifier,
-      text: body.text,
-    })),
-  AppendLogLine: (body) =>
-    repeated(body, (afterMs) => ({
-      surface: 'log-file',
-      afterMs,
-      path: logFiles[body.file],
-      text: body.text,
-    })),
-  PauseHostEngine: (body) => [{ surface: 'host-engine', afterMs: 0, forMs: body.forSeconds * 1000 }],
 };
 
 type XidParts = XidOrder & Pick<InjectXid, 'surfaces' | 'engine'>;
@@ -186,24 +106,4 @@ function assertInOrder(steps: InjectCascade['steps']): void {
     value: steps[late]?.afterSeconds,
     allowed: { minimum: least },
   });
-}
-
-function repeated(
-  body: { readonly times?: number; readonly gapSeconds?: number },
-  make: (afterMs: number) => Part,
-): readonly Part[] {
-  const { times = 1, gapSeconds = 0 } = body;
-  if ((times - 1) * gapSeconds > longestSustainSeconds) {
-    const most = longestSustainSeconds / (times - 1);
-    throw new Refusal(
-      'malformed_request',
-      `gapSeconds: ${times} lines would take ${(times - 1) * gapSeconds} s, and an order lasts at most ${longestSustainSeconds} s`,
-      { field: 'gapSeconds', value: gapSeconds, allowed: { maximum: most } },
-    );
-  }
-  return Array.from({ length: times }, (_, index) => make(index * gapSeconds * 1000));
-}
-
-function millis(seconds: number | undefined): number | undefined {
-  return seconds === undefined ? undefined : seconds * 1000;
 }

@@ -1,17 +1,22 @@
-import type { MethodCall, OrderMethod } from '../schemas/order.ts';
-import type { Surface } from '../schemas/receipt.ts';
+import type { MethodCall } from '../schemas/order.ts';
+import { type Surface, type SurfaceMethods, surfaceRows } from '../surfaces/table.ts';
 
 /** Where an order writes, whatever the node is: its script (script.ts) has parts on these and no others. */
 export function surfacesOfOrder(call: MethodCall): readonly Surface[] {
-  if (call.method === 'InjectXid' || call.method === 'InjectCascade') return call.body.surfaces;
-  return [surfaces[call.method]];
+  switch (call.method) {
+    case 'InjectXid':
+    case 'InjectCascade':
+      return call.body.surfaces;
+    case 'InjectSxid':
+      return ['kernel-log'];
+    default:
+      return [surfaceOfMethod(call.method)];
+  }
 }
 
-const surfaces: { readonly [M in Exclude<OrderMethod, 'InjectXid' | 'InjectCascade'>]: Surface } = {
-  WriteKernelMessage: 'kernel-log',
-  InjectSxid: 'kernel-log',
-  InjectDcgmField: 'dcgm',
-  WriteJournalMessage: 'journal',
-  AppendLogLine: 'log-file',
-  PauseHostEngine: 'host-engine',
-};
+/** The surface of a method that writes to one alone. */
+function surfaceOfMethod(method: keyof SurfaceMethods): Surface {
+  const row = surfaceRows.find(({ methods }) => method in methods);
+  if (row === undefined) throw new RangeError(`no surface has ${method}`);
+  return row.name;
+}

@@ -1,69 +1,7 @@
 import Type, { type Static } from 'typebox';
-import { kmsgLevels } from '../kmsg-record.ts';
+import { type SurfaceMethods, surfaceMethods } from '../surfaces/table.ts';
 import { highestXid } from '../xid/number.ts';
-
-/** Letters, digits, dot, dash and underscore: the id is a file name in the journal. */
-export const OrderId = Type.String({
-  minLength: 1,
-  maxLength: 128,
-  pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$',
-  description:
-    'letters, digits, dots, dashes and underscores, the first a letter or digit; the same id again answers with the same receipt and injects nothing; made if absent',
-});
-
-/** Exactly one of the three. */
-export const GpuSelector = Type.Object(
-  {
-    index: Type.Optional(Type.Integer({ minimum: 0, description: 'NVML index' })),
-    uuid: Type.Optional(Type.String({ minLength: 1, maxLength: 96, description: 'GPU-…' })),
-    pci: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 32, description: 'any of the four spellings' }),
-    ),
-  },
-  { additionalProperties: false, minProperties: 1, maxProperties: 1, description: 'one of index, uuid, pci' },
-);
-export type GpuSelector = Static<typeof GpuSelector>;
-
-/** Which host engine; absent: the one that the monitoring agent listens on. */
-export const EngineSelector = Type.Object(
-  {
-    pid: Type.Optional(Type.Integer({ minimum: 1 })),
-    address: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 256, description: '127.0.0.1:5555 or unix:///path' }),
-    ),
-  },
-  { additionalProperties: false, minProperties: 1, maxProperties: 1, description: 'one of pid, address' },
-);
-export type EngineSelector = Static<typeof EngineSelector>;
-
-/** Level of a record in the kernel log, by syslog's name. */
-export const KmsgLevelName = Type.Enum([...kmsgLevels]);
-
-/** One line in the kernel log, as it stands. */
-export const WriteKernelMessage = Type.Object(
-  {
-    orderId: Type.Optional(OrderId),
-    level: Type.Optional(KmsgLevelName),
-    text: Type.String({ maxLength: 8192, description: 'one line of printable ASCII' }),
-    acceptRisk: Type.Optional(
-      Type.Boolean({ description: 'yes to a line that a host engine acts on (Xid 79, 120)' }),
-    ),
-  },
-  { $id: 'WriteKernelMessage', additionalProperties: false },
-);
-export type WriteKernelMessage = Static<typeof WriteKernelMessage>;
-
-const force = Type.Optional(
-  Type.Boolean({ description: 'inject although nobody listens or nobody reacts; the receipt says so' }),
-);
-
-/** How long something lasts; it ends earlier by StopInjection, and when the agent starts again. */
-export const longestSustainSeconds = 3600;
-const forSeconds = Type.Integer({
-  minimum: 1,
-  maximum: longestSustainSeconds,
-  description: 'lasts so long at the most; StopInjection ends it earlier',
-});
+import { EngineSelector, force, GpuSelector, longestSustainSeconds, OrderId } from './order-members.ts';
 
 /** The surfaces of an Xid. */
 export const XidSurface = Type.Enum(['kernel-log', 'dcgm']);
@@ -214,99 +152,14 @@ export const InjectSxid = Type.Object(
 );
 export type InjectSxid = Static<typeof InjectSxid>;
 
-/** Who is to react to a value; it decides how the value is written. */
-export const Reach = Type.Enum(['policy', 'health', 'watch']);
-export type Reach = Static<typeof Reach>;
-
-/** A value of a DCGM field in the cache of a host engine, once or sustained. */
-export const InjectDcgmField = Type.Object(
-  {
-    orderId: Type.Optional(OrderId),
-    gpu: GpuSelector,
-    field: Type.Union([Type.Integer(), Type.String({ minLength: 1, maxLength: 96 })], {
-      description: 'number or name of shared/dcgm-fields',
-    }),
-    value: Type.Union([Type.Number(), Type.String({ maxLength: 256 })], {
-      description:
-        'whole number, number or text, by the type of the field; a decimal string keeps 64 bits exact',
-    }),
-    offsetSeconds: Type.Optional(
-      Type.Integer({ minimum: 0, description: 'seconds into the future for the sample; 1 by default' }),
-    ),
-    reach: Type.Optional(Reach),
-    forSeconds: Type.Optional(forSeconds),
-    everySeconds: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: 20,
-        description: 'with forSeconds: written again so often; default: by the recipe of the field',
-      }),
-    ),
-    engine: Type.Optional(EngineSelector),
-    force,
-  },
-  { $id: 'InjectDcgmField', additionalProperties: false },
-);
-export type InjectDcgmField = Static<typeof InjectDcgmField>;
-
-/** Repeated lines, for reactions that need several of them. */
-const times = {
-  times: Type.Optional(Type.Integer({ minimum: 1, maximum: 20, description: 'how often; 1 by default' })),
-  gapSeconds: Type.Optional(
-    Type.Number({ minimum: 0, maximum: 600, description: 'between them; 0 by default' }),
-  ),
-};
-
-/** Journal lines are selected by their identifier, which journald takes from the head of a kernel record. */
-export const WriteJournalMessage = Type.Object(
-  {
-    orderId: Type.Optional(OrderId),
-    identifier: Type.Enum(['kubelet', 'systemd']),
-    text: Type.String({ maxLength: 900, description: 'one line of printable ASCII' }),
-    ...times,
-  },
-  { $id: 'WriteJournalMessage', additionalProperties: false },
-);
-export type WriteJournalMessage = Static<typeof WriteJournalMessage>;
-
-/** Files of the node that the monitoring agent tails; nothing else is ever appended to. */
-export const logFiles = {
-  ipamd: '/var/log/aws-routed-eni/ipamd.log',
-  messages: '/var/log/messages',
-  cron: '/var/log/cron.log',
-} as const;
-/** By the file's role, not by its path: see `logFiles`. */
-export type LogFileName = keyof typeof logFiles;
-
-/** A line at the end of a file that NMA follows; the file has to exist. */
-export const AppendLogLine = Type.Object(
-  {
-    orderId: Type.Optional(OrderId),
-    file: Type.Enum(['ipamd', 'messages', 'cron'], { description: 'ipamd.log, messages or cron.log' }),
-    text: Type.String({ maxLength: 900, description: 'one line of printable ASCII' }),
-    ...times,
-  },
-  { $id: 'AppendLogLine', additionalProperties: false },
-);
-export type AppendLogLine = Static<typeof AppendLogLine>;
-
-/** Stops a host engine by SIGSTOP and continues it after `forSeconds`. */
-export const PauseHostEngine = Type.Object(
-  { orderId: Type.Optional(OrderId), forSeconds, engine: Type.Optional(EngineSelector), force },
-  { $id: 'PauseHostEngine', additionalProperties: false },
-);
-export type PauseHostEngine = Static<typeof PauseHostEngine>;
-
-/** Methods that write something; the others only read. */
+/** The schemas of all methods that write something; the others only read. */
 export const orderMethods = {
-  WriteKernelMessage,
   InjectXid,
   InjectCascade,
   InjectSxid,
-  InjectDcgmField,
-  WriteJournalMessage,
-  AppendLogLine,
-  PauseHostEngine,
+  ...(Object.fromEntries(Object.entries(surfaceMethods).map(([name, { body }]) => [name, body])) as {
+    [M in keyof SurfaceMethods]: SurfaceMethods[M]['body'];
+  }),
 } as const;
 /** The methods of the agent that write something. */
 export type OrderMethod = keyof typeof orderMethods;

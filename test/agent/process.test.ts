@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
-import { logFiles } from '../../shared/schemas/order.ts';
+import { logFiles } from '../../shared/surfaces/log-file.ts';
 import { installStub, startEngine } from './dcgm/stub.ts';
 import { type AgentProcess, hasOwnProcesses, runAgent, startAgent } from './process.ts';
 import { service, temporaryFolder } from './rig.ts';

@@ -16,8 +16,8 @@ import { createHostEngine } from '../../coordinator/rehearsal/host-engine/engine
 import type { Gate } from '../../shared/http/gate.ts';
 import { createSilentLog, type Log } from '../../shared/log.ts';
 import type { GpuFacts } from '../../shared/schemas/inventory.ts';
-import { logFiles } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
+import { logFiles } from '../../shared/surfaces/log-file.ts';
 import { createManualClock } from '../manual-clock.ts';
 
 export const service = '/xidrill.agent.v1.AgentService';

@@ -2,8 +2,8 @@ import t from 'tap';
 import { Errors } from 'typebox/value';
 import { createMethods } from '../../agent/service.ts';
 import { Inventory } from '../../shared/schemas/inventory.ts';
-import { logFiles } from '../../shared/schemas/order.ts';
 import { Receipt } from '../../shared/schemas/receipt.ts';
+import { logFiles } from '../../shared/surfaces/log-file.ts';
 import { gpus, readBackOf, startRig } from './rig.ts';
 
 const [first, second] = gpus;

@@ -1,7 +1,7 @@
 import { findNmaVersion } from '../../coordinator/catalogue/nma/versions.ts';
 import type { TargetContext } from '../../coordinator/plan/context.ts';
 import type { GpuFacts, HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
-import { logFiles } from '../../shared/schemas/order.ts';
+import { logFiles } from '../../shared/surfaces/log-file.ts';
 
 /** GPU `index` of a node: its place in NVML is not its place in the host engine. */
 export function gpuFacts(index: number): GpuFacts {

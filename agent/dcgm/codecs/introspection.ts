@@ -1,5 +1,5 @@
 import { isoFromMillis } from '../../../shared/clock.ts';
-import type { Introspection } from '../../../shared/schemas/receipt.ts';
+import type { Introspection } from '../../../shared/schemas/read-back.ts';
 import type { DcgmiRun } from '../port.ts';
 import { refusalFromRun } from './injection.ts';
 import { notWatched, returnCodeFromExit } from './return-codes.ts';

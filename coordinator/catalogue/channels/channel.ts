@@ -1,11 +1,12 @@
 import { Refusal } from '../../../shared/errors.ts';
-import { encodeKmsgWrite } from '../../../shared/kmsg-record.ts';
 import { assertAlertGaps } from '../../../shared/orders/alert-gaps.ts';
 import { parseCall } from '../../../shared/orders/call.ts';
 import { scriptOf } from '../../../shared/orders/script.ts';
 import { parsePci } from '../../../shared/pci.ts';
-import type { GpuSelector, MethodCall, OrderMethod } from '../../../shared/schemas/order.ts';
+import type { MethodCall, OrderMethod } from '../../../shared/schemas/order.ts';
+import type { GpuSelector } from '../../../shared/schemas/order-members.ts';
 import type { Surface } from '../../../shared/schemas/receipt.ts';
+import { checkPart } from '../../../shared/surfaces/table.ts';
 import type { PluginName, Via } from '../expectation.ts';
 import type { Reaction } from '../nma/reactions.ts';
 import type { NmaVersion } from '../nma/versions.ts';
@@ -67,8 +68,7 @@ export function soundCall(method: OrderMethod, body: Parameters): MethodCall {
     const order: MethodCall = parseCall(method, body);
     const parts = scriptOf(order, { gpu: anyGpu });
     assertAlertGaps(parts);
-    for (const part of parts)
-      if (part.surface === 'kernel-log') encodeKmsgWrite(part.level, part.text, part.field);
+    for (const part of parts) checkPart(part);
     return order;
   } catch (thrown) {
     if (!(thrown instanceof Refusal)) throw thrown;

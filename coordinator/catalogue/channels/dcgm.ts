@@ -8,7 +8,7 @@ import { assertFieldValue } from '../../../shared/dcgm-fields/value.ts';
 import { firstGpu } from '../../../shared/gpu-identity.ts';
 import { healthTickSurelyMs } from '../../../shared/nma-timing.ts';
 import { parseCall } from '../../../shared/orders/call.ts';
-import type { Reach } from '../../../shared/schemas/order.ts';
+import type { Reach } from '../../../shared/schemas/order-members.ts';
 import { fieldReaction, healthReaction, policyReaction, type Violation } from '../nma/reactions.ts';
 import type { Parameters } from '../parameters.ts';
 import {

@@ -1,5 +1,5 @@
 import { encodeKmsgWrite } from '../../../shared/kmsg-record.ts';
-import { logFiles } from '../../../shared/schemas/order.ts';
+import { logFiles } from '../../../shared/surfaces/log-file.ts';
 import { viaOfLog } from '../nma/known-reasons.ts';
 import { type LogSource, linesNeeded, matchLogRules } from '../nma/log-rules.ts';
 import { type ChannelReaction, type ChannelWork, fillText, type ReactsOn } from './channel.ts';

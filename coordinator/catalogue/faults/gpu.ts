@@ -1,4 +1,4 @@
-import { longestSustainSeconds } from '../../../shared/schemas/order.ts';
+import { longestSustainSeconds } from '../../../shared/schemas/order-members.ts';
 import { highestXid } from '../../../shared/xid/number.ts';
 import type { FaultRow, ParameterRow } from '../row.ts';
 import {

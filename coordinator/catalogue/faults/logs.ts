@@ -1,4 +1,4 @@
-import type { LogFileName } from '../../../shared/schemas/order.ts';
+import type { LogFileName } from '../../../shared/surfaces/log-file.ts';
 import type { FaultRow, ParameterRow } from '../row.ts';
 import { latches, nmaSource } from './vocabulary.ts';
 

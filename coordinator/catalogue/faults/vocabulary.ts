@@ -1,5 +1,5 @@
 import { healthTickSurelyMs } from '../../../shared/nma-timing.ts';
-import { longestSustainSeconds } from '../../../shared/schemas/order.ts';
+import { longestSustainSeconds } from '../../../shared/schemas/order-members.ts';
 import type { ParameterRow } from '../row.ts';
 
 /** Parameters and sentences that many rows share. */

@@ -1,5 +1,5 @@
 import { compareVersions } from '../../../shared/compare-versions.ts';
-import { logFiles } from '../../../shared/schemas/order.ts';
+import { logFiles } from '../../../shared/surfaces/log-file.ts';
 import type { PluginName } from '../expectation.ts';
 import type { ConditionType } from './conditions.ts';
 import { quoted } from './kernel-rules.ts';

@@ -1,4 +1,4 @@
-import { logFiles } from '../../../shared/schemas/order.ts';
+import { logFiles } from '../../../shared/surfaces/log-file.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import { problemsOf, seenProblem } from '../drill.ts';
 import { capital, seen } from '../evidence.ts';

@@ -6,8 +6,8 @@ import type { Dcgm } from '../../../agent/dcgm/client.ts';
 import { journaldFolder } from '../../../agent/host-files/journald.ts';
 import type { JournalLine } from '../../../agent/injection/journal-line.ts';
 import { refreshUntilEnd } from '../../../agent/injection/refresh.ts';
-import { logFiles } from '../../../shared/schemas/order.ts';
 import { Receipt } from '../../../shared/schemas/receipt.ts';
+import { logFiles } from '../../../shared/surfaces/log-file.ts';
 import { createManualClock } from '../../manual-clock.ts';
 import { startRig, temporaryFolder } from '../rig.ts';
 

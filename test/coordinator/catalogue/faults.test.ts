@@ -15,7 +15,8 @@ import { encodeKmsgWrite } from '../../../shared/kmsg-record.ts';
 import { scriptOf } from '../../../shared/orders/script.ts';
 import { surfacesOfOrder } from '../../../shared/orders/surfaces.ts';
 import { parsePci } from '../../../shared/pci.ts';
-import { type GpuSelector, orderMethods } from '../../../shared/schemas/order.ts';
+import { orderMethods } from '../../../shared/schemas/order.ts';
+import type { GpuSelector } from '../../../shared/schemas/order-members.ts';
 
 const marker = 'a1b2c3';
 

@@ -7,8 +7,8 @@ import type { DrillFacts, Facts, PodFacts } from '../../../coordinator/view/fact
 import type { NodeCondition } from '../../../coordinator/view/node.ts';
 import { parseCall } from '../../../shared/orders/call.ts';
 import type { HostEngineFacts, Inventory } from '../../../shared/schemas/inventory.ts';
-import { logFiles } from '../../../shared/schemas/order.ts';
 import type { Receipt, SurfaceResult } from '../../../shared/schemas/receipt.ts';
+import { logFiles } from '../../../shared/surfaces/log-file.ts';
 
 /** When the facts are read; the injection was 90 s before, and the wait has just ended. */
 export const now = '2026-11-23T03:05:00.000Z';

@@ -2,7 +2,8 @@ import type { TimelineEntry } from '../../../coordinator/store/timeline.ts';
 import type { DrillFacts, Facts, KarpenterFacts } from '../../../coordinator/view/facts.ts';
 import { parseCall } from '../../../shared/orders/call.ts';
 import type { Inventory } from '../../../shared/schemas/inventory.ts';
-import type { EngineSelector, MethodCall } from '../../../shared/schemas/order.ts';
+import type { MethodCall } from '../../../shared/schemas/order.ts';
+import type { EngineSelector } from '../../../shared/schemas/order-members.ts';
 import type { SurfaceResult, Sustained } from '../../../shared/schemas/receipt.ts';
 import {
   before,

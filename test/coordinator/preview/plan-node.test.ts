@@ -8,7 +8,7 @@ import { previewPlan } from '../../../coordinator/preview/preview.ts';
 import { findField } from '../../../shared/dcgm-fields/find.ts';
 import { parsePci, pciToXid } from '../../../shared/pci.ts';
 import type { HostEngineFacts, Inventory } from '../../../shared/schemas/inventory.ts';
-import type { GpuSelector, Reach } from '../../../shared/schemas/order.ts';
+import type { GpuSelector, Reach } from '../../../shared/schemas/order-members.ts';
 import { engineFacts, gpuFacts, inventoryOf, knownTarget } from '../targets.ts';
 
 type Parameters = Readonly<Record<string, unknown>>;

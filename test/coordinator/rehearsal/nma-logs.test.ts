@@ -5,7 +5,7 @@ import { createFakeHostFiles } from '../../../agent/host-files/fake.ts';
 import { createFileTail, type FileTail } from '../../../coordinator/rehearsal/nma/file-tail.ts';
 import { createRealClock } from '../../../shared/clock.ts';
 import { createSilentLog } from '../../../shared/log.ts';
-import { logFiles } from '../../../shared/schemas/order.ts';
+import { logFiles } from '../../../shared/surfaces/log-file.ts';
 import { createManualClock } from '../../manual-clock.ts';
 import { drill } from '../catalogue/nma/drill.ts';
 

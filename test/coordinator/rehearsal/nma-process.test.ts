@@ -11,7 +11,7 @@ import { startApiServer } from '../../../coordinator/rehearsal/apiserver/server.
 import { createNma } from '../../../coordinator/rehearsal/nma/actor.ts';
 import { createRealClock } from '../../../shared/clock.ts';
 import { createSilentLog } from '../../../shared/log.ts';
-import { logFiles } from '../../../shared/schemas/order.ts';
+import { logFiles } from '../../../shared/surfaces/log-file.ts';
 import { createManualClock } from '../../manual-clock.ts';
 import type { Condition } from '../catalogue/nma/memory-cluster.ts';
 

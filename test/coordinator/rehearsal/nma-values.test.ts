@@ -5,7 +5,8 @@ import { exampleParameters } from '../../../coordinator/catalogue/parameters.ts'
 import type { FaultRow } from '../../../coordinator/catalogue/row.ts';
 import { findField } from '../../../shared/dcgm-fields/find.ts';
 import { Refusal } from '../../../shared/errors.ts';
-import { type Part, scriptOf } from '../../../shared/orders/script.ts';
+import { scriptOf } from '../../../shared/orders/script.ts';
+import type { Part } from '../../../shared/surfaces/table.ts';
 import { type Rehearsal, rehearse } from '../catalogue/nma/rehearsal.ts';
 
 type Value = Extract<Part, { surface: 'dcgm' }>;

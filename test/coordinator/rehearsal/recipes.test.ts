@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { EngineGpuOptions } from '../../../coordinator/rehearsal/host-engine/readings.ts';
 import { fieldRows } from '../../../shared/dcgm-fields/rows.ts';
-import type { Reach } from '../../../shared/schemas/order.ts';
+import type { Reach } from '../../../shared/schemas/order-members.ts';
 import { refusalOf } from '../../agent/dcgm/refused.ts';
 import { inSeconds, recipeOn, rig } from './recipe-rig.ts';
 

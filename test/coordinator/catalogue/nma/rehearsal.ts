@@ -7,8 +7,9 @@ import type { NmaOptions } from '../../../../coordinator/rehearsal/nma/actor.ts'
 import { conditionsOf, nodeEventFrom, type Observation } from '../../../../coordinator/view/node.ts';
 import { isoFromMillis } from '../../../../shared/clock.ts';
 import { fieldById } from '../../../../shared/dcgm-fields/find.ts';
-import { type Part, scriptOf } from '../../../../shared/orders/script.ts';
-import { logFiles } from '../../../../shared/schemas/order.ts';
+import { scriptOf } from '../../../../shared/orders/script.ts';
+import { logFiles } from '../../../../shared/surfaces/log-file.ts';
+import type { Part } from '../../../../shared/surfaces/table.ts';
 import { dcgmOver } from '../../../agent/dcgm/simulated.ts';
 import { drill } from './drill.ts';
 

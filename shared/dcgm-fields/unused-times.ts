@@ -1,9 +1,14 @@
-import { policiesOf } from '../dcgm-fields/effect.ts';
-import type { FieldRow } from '../dcgm-fields/row.ts';
 import { Refusal } from '../errors.ts';
-import type { InjectDcgmField } from '../schemas/order.ts';
+import type { Reach } from '../schemas/order-members.ts';
+import { policiesOf } from './effect.ts';
+import type { FieldRow } from './row.ts';
 
-type Times = Pick<InjectDcgmField, 'reach' | 'offsetSeconds' | 'forSeconds' | 'everySeconds'>;
+type Times = {
+  readonly reach?: Reach;
+  readonly offsetSeconds?: number;
+  readonly forSeconds?: number;
+  readonly everySeconds?: number;
+};
 
 /** Refuses with `parameter_invalid` a time that the recipe for a health check (dcgm-fields/recipe.ts) makes no use of. */
 export function refuseUnusedTimes(field: FieldRow, times: Times): void {
