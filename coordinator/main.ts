@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createRealClock } from '../shared/clock.ts';
 import type { OptionTable } from '../shared/config.ts';
-import { parseDuration } from '../shared/duration.ts';
 import { Refusal } from '../shared/errors.ts';
 import { exitWith, onStop, pairFaultOf, serverProgram, serverRows } from '../shared/program.ts';
 import { version } from '../shared/version.ts';
@@ -10,6 +9,7 @@ import { createHttpAgents } from './agents/http.ts';
 import { createCoordinator } from './app.ts';
 import { createClusterClient } from './cluster/client.ts';
 import { createClusterReviews } from './cluster/reviews.ts';
+import { parseAge } from './run/retention.ts';
 import {
   checkAgentEntry,
   createPodDirectory,
@@ -116,7 +116,7 @@ const { config, log, address, gate, hosts, tls } = serverProgram(name, rows, (gi
 /** The `check` of --keep-ended. */
 function checkAge(text: string): string | undefined {
   try {
-    return parseDuration(text, '--keep-ended') >= 1000 ? undefined : 'at least 1s';
+    return parseAge(text, '--keep-ended') >= 1000 ? undefined : 'at least 1s';
   } catch {
     return 'not a duration such as 36h or 30d';
   }
@@ -154,7 +154,7 @@ try {
     identity: `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`,
     leaseSeconds: config['lease-seconds'],
     retention: {
-      keepMs: parseDuration(config['keep-ended'], '--keep-ended'),
+      keepMs: parseAge(config['keep-ended'], '--keep-ended'),
       keepCount: config['keep-ended-count'],
     },
     clock,

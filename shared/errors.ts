@@ -66,6 +66,7 @@ export const reasons = {
     title: 'The request does not have the documented shape',
     ...unfit,
   },
+  port_taken: { code: 'failed_precondition', title: 'Another program is listening there', ...unfit },
   method_unknown: { code: 'not_found', title: 'No such method or route', ...unfit },
   method_not_allowed: {
     code: 'invalid_argument',

@@ -217,8 +217,18 @@ export function onStop(stop: (signal: NodeJS.Signals) => void): void {
   }
 }
 
+/** `port_taken` where another program is listening at the address; anything else as it is. */
+export function fromListen(thrown: unknown, remedy: string): unknown {
+  const { code, port, address } = thrown as { code?: unknown; port?: unknown; address?: unknown };
+  if (!(thrown instanceof Error) || code !== 'EADDRINUSE') return thrown;
+  const where = `${String(address ?? '')}:${String(port ?? '')}`;
+  const details = { value: where, remedy: `${remedy}; who it is: ss -ltnp sport = :${String(port ?? '')}` };
+  return new Refusal('port_taken', `${where} is in use by another program`, details, thrown);
+}
+
 /** Ends the process with what went wrong and what to do. */
-export function exitWith(program: string, thrown: unknown): never {
+export function exitWith(program: string, cause: unknown): never {
+  const thrown = fromListen(cause, 'choose another address with --listen HOST:PORT, or stop that program');
   const remedy = thrown instanceof Refusal ? thrown.details.remedy : undefined;
   process.stderr.write(
     `${program}: ${messageFromUnknown(thrown)}${remedy === undefined ? '' : `\n  ${remedy}`}\n`,

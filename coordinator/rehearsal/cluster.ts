@@ -71,6 +71,8 @@ export type RehearsalOptions = {
   /** 0: any free ones. Agents get consecutive ports from theirs on. */
   readonly coordinatorPort: number;
   readonly firstAgentPort: number;
+  /** Of the stand-in API server; absent: any free one. */
+  readonly apiServerPort?: number;
   readonly log: Log;
 };
 
@@ -80,7 +82,8 @@ export const namespace = 'xidrill';
 /** Starts an API server and a rehearsal on it. */
 export async function startRehearsalCluster(options: RehearsalOptions): Promise<RehearsalCluster> {
   const { clock, log } = options;
-  const apiServer = await startApiServer({ clock, log });
+  const { apiServerPort: port = 0 } = options;
+  const apiServer = await startApiServer({ clock, log, port });
   const cluster = createClusterClient({
     kubeconfig: { url: apiServer.url },
     userAgent: 'xidrill-rehearsal',

@@ -1,18 +1,39 @@
 import { randomUUID } from 'node:crypto';
 import { createScaledClock } from '../../shared/clock.ts';
+import type { OptionTable } from '../../shared/config.ts';
+import { Refusal } from '../../shared/errors.ts';
 import { createLog, type LogLevel } from '../../shared/log.ts';
-import { configOrExit, logLevelRow, onStop } from '../../shared/program.ts';
-import { serveNodes, storyNodes } from './accounts.ts';
-import { type RehearsalCluster, startRehearsalCluster } from './cluster.ts';
+import { configOrExit, exitWith, logLevelRow, onStop } from '../../shared/program.ts';
+import { storyNodes } from './accounts.ts';
+import { startRehearsalCluster } from './cluster.ts';
 import { createPaint, renderStep } from './screen.ts';
-import { faultsOf, playStory, type StoryStep, untilAgentListens } from './story.ts';
+import { checkServePort, renderServed, startServed } from './serve.ts';
+import { faultsOf, playStory, type StoryStep } from './story.ts';
 
 // The scripts of package.json say which: `npm start` plays the story, `npm run serve` keeps the cluster running.
 const isServe = process.argv[2] === 'serve';
+const serveRows = {
+  port: {
+    kind: 'number',
+    value: 'N',
+    default: 8475,
+    check: checkServePort,
+    help: 'of REST; one below it is the reset, one above the API server, agents from 1000 above; 0: free ones',
+  },
+  kubeconfig: {
+    kind: 'text',
+    value: 'FILE',
+    help: 'where the kubeconfig of the embedded API server is written; absent: in a temporary folder',
+  },
+} as const satisfies OptionTable;
 const config = configOrExit(
   `npm ${isServe ? 'run serve' : 'start'} --`,
   {
-    json: { kind: 'switch', help: 'print the story as JSON' },
+    json: {
+      kind: 'switch',
+      help: isServe ? 'print the addresses as one line of JSON' : 'print the story as JSON',
+    },
+    ...serveRows,
     speed: {
       kind: 'number',
       value: 'N',
@@ -28,6 +49,9 @@ const stop = new AbortController();
 onStop(() => stop.abort());
 // `npm start | head` is no failure: who reads has seen enough.
 process.stdout.on('error', () => process.exit());
+
+// Colours only where somebody looks, and not where they are not wanted (https://no-color.org: set and not empty).
+const isColoured = process.stdout.isTTY === true && (process.env.NO_COLOR ?? '') === '';
 
 const options = {
   clock: createScaledClock({ factor: config.speed, startAt: Date.now() }),
@@ -53,7 +77,7 @@ async function story(): Promise<number> {
     coordinatorPort: 0,
     firstAgentPort: 0,
   });
-  const paint = createPaint(process.stdout.isTTY && process.env.NO_COLOR === undefined);
+  const paint = createPaint(isColoured);
   const width = Math.min(Math.max(process.stdout.columns ?? 140, 80), 160);
   const steps: StoryStep[] = [];
   const startedAt = performance.now();
@@ -85,25 +109,28 @@ async function story(): Promise<number> {
 }
 
 async function serve(): Promise<number> {
-  const cluster: RehearsalCluster = await startRehearsalCluster({
-    ...options,
-    rows: Object.values(serveNodes),
-    coordinatorPort: 8475,
-    firstAgentPort: 9475,
-  });
   try {
-    await cluster.installNma({ version: '1.6.4', credentials: 'healthy' });
-    await untilAgentListens(cluster.node(serveNodes.gpu.name).url);
-    const agents = [...cluster.nodes].map(([name, { url }]) => `  agent ${url}  ${name}`);
+    const { port, kubeconfig } = config;
+    const served = await startServed({
+      ...options,
+      port,
+      ...(kubeconfig === undefined ? {} : { kubeconfig }),
+    });
+    const { addresses } = served;
+    const paint = createPaint(isColoured);
     process.stdout.write(
-      `a rehearsal cluster at ${config.speed} times real speed; Ctrl-C ends it\n  REST  ${cluster.url}/api/v1\n${agents.join('\n')}\n`,
+      config.json
+        ? `${JSON.stringify({ speed: config.speed, ...addresses })}\n`
+        : renderServed(addresses, config.speed, paint.bold),
     );
     await new Promise<void>((resolve) => {
       if (stop.signal.aborted) resolve();
       stop.signal.addEventListener('abort', () => resolve(), { once: true });
     });
+    await served.close();
     return 0;
-  } finally {
-    await cluster.close();
+  } catch (thrown) {
+    if (thrown instanceof Refusal) exitWith('xidrill', thrown);
+    throw thrown;
   }
 }

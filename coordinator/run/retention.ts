@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/clock.ts';
+import { parseDuration } from '../../shared/duration.ts';
 import { refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { lastingSeconds, scheduledMs } from '../../shared/orders/call.ts';
@@ -14,6 +15,12 @@ export type Retention = {
   /** The newest ended experiments that are kept; older ones are removed before their time. */
   readonly keepCount: number;
 };
+
+/** `30d`, or a duration as in requests, as milliseconds. Refuses with `deadline_invalid`; days are no duration of Go's. */
+export function parseAge(text: string, field: string): number {
+  const days = /^(\d+)d$/.exec(text)?.[1];
+  return days === undefined ? parseDuration(text, field) : Number(days) * 86_400_000;
+}
 
 /** Why the records of an experiment are removed: `age`, it ended too long ago; `count`, too many newer ones have ended. */
 export const removalReasons = ['age', 'count'] as const;

@@ -43,7 +43,7 @@ export type ErrorFormat = (
 export type ServerOptions = {
   readonly log: Log;
   readonly formatError: ErrorFormat;
-  /** For `/openapi.json`; absent: there is none. */
+  /** For `/openapi.json` and `/`; absent: there is neither. */
   readonly api?: ApiInfo;
   /** Who is let in, by the rule of the route; absent: everybody. */
   readonly gate?: Gate;

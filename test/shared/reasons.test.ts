@@ -16,6 +16,7 @@ type Row = readonly [
  */
 const rows: Readonly<Record<Reason, Row>> = {
   malformed_request: [400, 'stays', 'no', 'error', 'malformed-request'],
+  port_taken: [400, 'stays', 'no', 'error', 'port-taken'],
   method_unknown: [404, 'stays', 'no', 'error', 'method-unknown'],
   method_not_allowed: [405, 'stays', 'no', 'error', 'method-not-allowed'],
   media_type_unsupported: [415, 'stays', 'no', 'error', 'media-type-unsupported'],

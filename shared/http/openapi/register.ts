@@ -3,8 +3,20 @@ import Type from 'typebox';
 import { open } from '../access.ts';
 import { type ApiInfo, createDocument, type DocumentedRoute } from './document.ts';
 
+/** What `/` answers to somebody who has nothing but the address. */
+const Index = Type.Object(
+  {
+    program: Type.String(),
+    version: Type.String(),
+    routes: Type.Record(Type.String(), Type.String(), {
+      description: 'by method and path, each with its summary; `/openapi.json` has the rest',
+    }),
+  },
+  { $id: 'Index', additionalProperties: false },
+);
+
 /**
- * Serves `/openapi.json`, made of the routes that are registered after this and have a `doc`. Made when it is first asked for:
+ * Serves `/openapi.json` and `/`, made of the routes that are registered after this and have a `doc`. Made when it is first asked for:
  * a program that nobody asks pays nothing.
  */
 export function registerDocument(app: FastifyInstance, info: ApiInfo): void {
@@ -25,5 +37,16 @@ export function registerDocument(app: FastifyInstance, info: ApiInfo): void {
   app.get('/openapi.json', { config: { ...open, doc } }, async (_request, reply) => {
     document ??= JSON.stringify(createDocument(info, routes));
     return reply.type('application/json').send(document);
+  });
+  const index = {
+    id: 'getIndex',
+    tag: 'program',
+    summary: 'What this is, and every route with a sentence',
+    answers: { 200: { description: 'The program and its routes', schema: Index } },
+  };
+  app.get('/', { config: { ...open, doc: index } }, async (_request, reply) => {
+    const summaries = routes.map(({ method, url, doc: { summary } }) => [`${method} ${url}`, summary]);
+    const answer = { program: info.title, version: info.version, routes: Object.fromEntries(summaries) };
+    return reply.type('application/json').send(`${JSON.stringify(answer, null, 2)}\n`);
   });
 }
