@@ -106,6 +106,11 @@ export const reasons = {
     title: 'Web pages of other origins are refused',
     ...unfit,
   },
+  too_many_reviews: {
+    code: 'resource_exhausted',
+    title: 'Too many calls have to be checked with the API server',
+    ...passing,
+  },
   tls_unusable: { code: 'failed_precondition', title: 'The certificate or its key cannot be used', ...unfit },
   internal: { code: 'internal', title: 'An unexpected failure', ...unfit, injected: 'perhaps' },
   shutting_down: { code: 'unavailable', title: 'The process is shutting down', ...passing },

@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createDeadline } from '../../shared/deadline.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
@@ -54,6 +56,8 @@ type Call = Omit<TransportRequest, 'signal'> & {
 type Answer = { readonly code: number; readonly text: string };
 
 const defaultPageSize = 500;
+/** Of a request that the API server puts off. */
+const mostAttempts = 5;
 const longestLogBytes = 2 ** 20;
 
 /** How the API server says that a container has written nothing so far; it has no code of its own for that. */
@@ -76,7 +80,7 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
   async function exchange({ asked, signal: given, ...request }: Call): Promise<Answer> {
     const deadline = createDeadline(timeoutMs, given);
     try {
-      const response = await transport.open({ ...request, signal: deadline.signal });
+      const response = await openPatiently(transport, { ...request, signal: deadline.signal }, timeoutMs);
       const text = await textOf(response);
       const code = response.statusCode ?? 0;
       if (code < 200 || code > 299) throw refusalFromStatus(code, text, asked);
@@ -243,4 +247,24 @@ function createWatch(transport: Transport, timeoutMs: number) {
       ending.abort();
     }
   };
+}
+
+/**
+ * As client-go does (rest/with_retry.go): a 429 with Retry-After was not carried out, so that it is sent again after that time,
+ * whatever it asks for, as long as the deadline of the whole call allows.
+ */
+async function openPatiently(
+  transport: Transport,
+  request: TransportRequest,
+  timeoutMs: number,
+): Promise<IncomingMessage> {
+  const begun = performance.now();
+  for (let attempt = 1; ; attempt += 1) {
+    const response = await transport.open(request);
+    const pauseMs = Number(response.headers['retry-after'] ?? Number.NaN) * 1000;
+    const isInTime = performance.now() - begun + pauseMs < timeoutMs;
+    if (response.statusCode !== 429 || attempt === mostAttempts || !isInTime) return response;
+    await textOf(response);
+    await sleep(pauseMs, undefined, { signal: request.signal });
+  }
 }

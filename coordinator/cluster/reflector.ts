@@ -135,7 +135,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
       } catch (thrown) {
         if (stopping.signal.aborted) break;
         failed(thrown);
-        await pause.wait(stopping.signal).catch(() => {});
+        await pause.wait(stopping.signal, thrown).catch(() => {});
       }
     }
     first.stopped();
@@ -230,11 +230,13 @@ function createPause({ clock, random }: Pick<ReflectorOptions, 'clock' | 'random
     reset(): void {
       failures = 0;
     },
-    /** Rejects when the signal is aborted. */
-    async wait(signal: AbortSignal): Promise<void> {
+    /** Not shorter than an API server that refused has asked for. Rejects when the signal is aborted. */
+    async wait(signal: AbortSignal, refused?: unknown): Promise<void> {
       const longest = Math.min(longestPauseMs, firstPauseMs * 2 ** failures);
       failures = Math.min(failures + 1, 16);
-      await clock.sleep(longest * (0.5 + random() / 2), signal);
+      const seconds = refused instanceof Refusal ? refused.details.retryAfterSeconds : undefined;
+      const asked = typeof seconds === 'number' ? Math.min(seconds * 1000, longestPauseMs) : 0;
+      await clock.sleep(Math.max(asked, longest * (0.5 + random() / 2)), signal);
     },
   };
 }

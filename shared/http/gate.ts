@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
+import { createReviewBudget } from './review-budget.ts';
+import { createMemory, createRecent } from './review-memory.ts';
 
 /** What a request does, in the words of Kubernetes RBAC; the API group is `xidrill.dev`. */
 export type Access = {
@@ -74,9 +76,8 @@ export type CreateReview = (
   object: object,
 ) => Promise<{ readonly status?: unknown }>;
 
-/** Long enough for a burst of requests, short enough that a deleted ServiceAccount is out within seconds. */
-const rememberedMs = 10_000;
-const rememberedAtMost = 1000;
+/** The kubelet renews tokens that are good for an hour (Kubernetes, "Projected volumes"). */
+const acquaintedMs = 3_600_000;
 
 type TokenStatus = {
   readonly authenticated?: boolean;
@@ -99,7 +100,8 @@ type AccessStatus = {
 
 /**
  * Kubernetes' own identities and RBAC: the token has to be bound to our audience (TokenReview), and the caller has to
- * have the verb on our resource (SubjectAccessReview). Only what was allowed is remembered.
+ * have the verb on our resource (SubjectAccessReview). Answers are remembered for seconds, and callers that are refused again and
+ * again wait (review-budget.ts). A token that was accepted within the last hour does not wait for others behind the same address.
  */
 export function createClusterGate(options: {
   readonly create: CreateReview;
@@ -109,53 +111,67 @@ export function createClusterGate(options: {
   const { create, audience, clock } = options;
   const callers = createMemory<Caller>(clock);
   const allowed = createMemory<true>(clock);
+  const acquainted = createRecent<true>(clock, acquaintedMs);
+  const budget = createReviewBudget(clock);
 
-  async function authenticate(token: string): Promise<Caller> {
+  async function authenticate(token: string, peer: Socket): Promise<Caller> {
     const key = createHash('sha256').update(token).digest('hex');
-    return callers.get(key, async () => {
-      const review = await create('tokenreviews', {
-        apiVersion: 'authentication.k8s.io/v1',
-        kind: 'TokenReview',
-        spec: { token, audiences: [audience] },
-      });
-      return callerFrom((review.status ?? {}) as TokenStatus, audience);
-    });
+    const spender = acquainted.get(key) === true ? `token ${key}` : `address ${peer.remoteAddress ?? ''}`;
+    return callers.get(key, () =>
+      budget.spend(spender, async () => {
+        const review = await create('tokenreviews', {
+          apiVersion: 'authentication.k8s.io/v1',
+          kind: 'TokenReview',
+          spec: { token, audiences: [audience] },
+        });
+        const caller = callerFrom((review.status ?? {}) as TokenStatus, audience);
+        acquainted.set(key, true);
+        return caller;
+      }),
+    );
   }
 
   async function authorize(caller: Caller, access: Access): Promise<void> {
     const { username, uid, groups, extra } = caller;
-    await allowed.get(JSON.stringify([username, uid, groups, extra, access]), async () => {
-      const { verb, name, namespace } = access;
-      const [resource, subresource] = access.resource.split('/');
-      const review = await create('subjectaccessreviews', {
-        apiVersion: 'authorization.k8s.io/v1',
-        kind: 'SubjectAccessReview',
-        spec: {
-          user: username,
-          ...(uid === undefined ? {} : { uid }),
-          groups,
-          extra,
-          resourceAttributes: {
-            group: accessGroup,
-            verb,
-            resource,
-            ...(subresource === undefined ? {} : { subresource }),
-            ...(name === undefined ? {} : { name }),
-            ...(namespace === undefined ? {} : { namespace }),
-          },
-        },
-      });
-      const { allowed: isAllowed, reason, evaluationError } = (review.status ?? {}) as AccessStatus;
-      if (isAllowed !== true) throw denied(caller, access, reason || evaluationError);
-      return true;
-    });
+    await allowed.get(JSON.stringify([username, uid, groups, extra, access]), () =>
+      budget.spend(`user ${username}`, async () => {
+        const review = await create('subjectaccessreviews', accessReview(caller, access));
+        const { allowed: isAllowed, reason, evaluationError } = (review.status ?? {}) as AccessStatus;
+        if (isAllowed !== true) throw denied(caller, access, reason || evaluationError);
+        return true as const;
+      }),
+    );
   }
 
   return {
-    async admit(header, access) {
-      const caller = await authenticate(bearerToken(header));
+    async admit(header, access, peer) {
+      const caller = await authenticate(bearerToken(header), peer);
       await authorize(caller, access);
       return caller.username;
+    },
+  };
+}
+
+function accessReview(caller: Caller, access: Access): object {
+  const { username, uid, groups, extra } = caller;
+  const { verb, name, namespace } = access;
+  const [resource, subresource] = access.resource.split('/');
+  return {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SubjectAccessReview',
+    spec: {
+      user: username,
+      ...(uid === undefined ? {} : { uid }),
+      groups,
+      extra,
+      resourceAttributes: {
+        group: accessGroup,
+        verb,
+        resource,
+        ...(subresource === undefined ? {} : { subresource }),
+        ...(name === undefined ? {} : { name }),
+        ...(namespace === undefined ? {} : { namespace }),
+      },
     },
   };
 }
@@ -202,40 +218,4 @@ function denied({ username }: Caller, access: Access, reason: string | undefined
       remedy: `grant verb ${verb} on resource ${resource} of API group ${accessGroup}, such as with the chart’s operator role`,
     },
   );
-}
-
-type Memory<T> = { get(key: string, ask: () => Promise<T>): Promise<T> };
-
-/** Recent answers; calls that come while one is awaited share it. Refusals are not cached. */
-function createMemory<T>(clock: Clock): Memory<T> {
-  const entries = new Map<string, { readonly value: T; readonly at: number }>();
-  const asking = new Map<string, Promise<T>>();
-
-  function remember(key: string, value: T): void {
-    // The oldest goes first: a Map keeps the order of insertion.
-    entries.delete(key);
-    const [oldest] = entries.keys();
-    if (entries.size >= rememberedAtMost && oldest !== undefined) entries.delete(oldest);
-    entries.set(key, { value, at: clock.elapsed() });
-  }
-
-  return {
-    async get(key, ask) {
-      const entry = entries.get(key);
-      // A clock that was put back makes nothing younger.
-      const age = entry === undefined ? rememberedMs : clock.elapsed() - entry.at;
-      if (entry !== undefined && age >= 0 && age < rememberedMs) return entry.value;
-      const pending = asking.get(key);
-      if (pending !== undefined) return pending;
-      const answer = ask();
-      asking.set(key, answer);
-      try {
-        const value = await answer;
-        remember(key, value);
-        return value;
-      } finally {
-        asking.delete(key);
-      }
-    },
-  };
 }

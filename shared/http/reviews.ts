@@ -28,6 +28,7 @@ export function createReviews(post: (path: string, body: string) => Promise<Answ
       'cluster_unreachable',
       `the API server answered ${status} to a ${resource} review: ${messageIn(status, text)}`,
       {
+        ...pauseIn(text),
         remedy:
           status === 403
             ? `this ServiceAccount needs verb create on ${resource} (ClusterRole system:auth-delegator has it)`
@@ -35,6 +36,13 @@ export function createReviews(post: (path: string, body: string) => Promise<Answ
       },
     );
   };
+}
+
+/** A server that is overloaded says when to come back (API conventions, StatusDetails.retryAfterSeconds). */
+function pauseIn(text: string): { readonly retryAfterSeconds?: number } {
+  const details = (objectIn(text)?.details ?? {}) as { readonly retryAfterSeconds?: unknown };
+  const seconds = details.retryAfterSeconds;
+  return typeof seconds === 'number' && seconds > 0 ? { retryAfterSeconds: seconds } : {};
 }
 
 async function answerTo(asked: Promise<Answer>): Promise<Answer> {
@@ -60,7 +68,9 @@ function messageIn(status: number, text: string): string {
   return typeof message === 'string' ? message : text.slice(0, 300);
 }
 
-function objectIn(text: string): { readonly status?: unknown; readonly message?: unknown } | undefined {
+function objectIn(
+  text: string,
+): { readonly status?: unknown; readonly message?: unknown; readonly details?: unknown } | undefined {
   try {
     const found: unknown = JSON.parse(text);
     return typeof found === 'object' && found !== null ? found : undefined;

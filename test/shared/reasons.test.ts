@@ -27,6 +27,7 @@ const rows: Readonly<Record<Reason, Row>> = {
   permission_denied: [403, 'stays', 'no', 'error', 'permission-denied'],
   host_unknown: [403, 'stays', 'no', 'error', 'host-unknown'],
   origin_refused: [403, 'stays', 'no', 'error', 'origin-refused'],
+  too_many_reviews: [429, 'may pass', 'no', 'error', 'too-many-reviews'],
   tls_unusable: [400, 'stays', 'no', 'error', 'tls-unusable'],
   internal: [500, 'stays', 'perhaps', 'error', 'internal'],
   shutting_down: [503, 'may pass', 'no', 'error', 'shutting-down'],

@@ -10,6 +10,7 @@ import type { Cluster, KubeObject } from '../../../coordinator/cluster/port.ts';
 import type { ClusterSource } from '../../../coordinator/cluster/transport.ts';
 import { startApiServer } from '../../../coordinator/rehearsal/apiserver/server.ts';
 import { createRealClock } from '../../../shared/clock.ts';
+import type { Refusal } from '../../../shared/errors.ts';
 import { createSilentLog } from '../../../shared/log.ts';
 import { node, pod } from '../../contract/cluster-objects.ts';
 
@@ -113,6 +114,34 @@ t.test('each answer becomes the refusal that says most', async (t) => {
     response.end('{"items":null,"metadata":{"resourceVersion":"7"}}'),
   );
   t.strictSame(await clientOf({ url: empty }).list('nodes'), { items: [], resourceVersion: '7' });
+});
+
+t.test('a request that the API server puts off is sent again when it said, and not for ever', async (t) => {
+  const rows = [
+    { status: 429, headers: { 'retry-after': '0' }, times: 2, sent: 3, ends: 'answered' },
+    { status: 429, headers: { 'retry-after': '1' }, times: 1, sent: 2, ends: 'answered', atLeastMs: 990 },
+    { status: 429, headers: { 'retry-after': '0' }, times: 99, sent: 5, ends: 'cluster_unreachable' },
+    { status: 429, headers: {}, times: 99, sent: 1, ends: 'cluster_unreachable' },
+    { status: 429, headers: { 'retry-after': '60' }, times: 99, sent: 1, ends: 'cluster_unreachable' },
+    { status: 503, headers: { 'retry-after': '0' }, times: 99, sent: 1, ends: 'cluster_unreachable' },
+  ] as const;
+  for (const { status, headers, times, sent, ends, ...row } of rows) {
+    let seen = 0;
+    const url = await serveWith(t, (_request, response) => {
+      seen += 1;
+      if (seen <= times) response.writeHead(status, headers).end('{"kind":"Status","message":"busy"}');
+      else response.writeHead(201).end(JSON.stringify(node('a')));
+    });
+    const begun = performance.now();
+    const outcome = await clientOf({ url })
+      .create('nodes', node('a'))
+      .then(
+        () => 'answered',
+        (thrown: Refusal) => thrown.reason,
+      );
+    t.same([outcome, seen], [ends, sent], `${status} ${JSON.stringify(headers)}`);
+    if ('atLeastMs' in row) t.ok(performance.now() - begun >= row.atLeastMs, 'not before');
+  }
 });
 
 t.test('a server that does not answer is not waited for longer than said', async (t) => {

@@ -1,7 +1,9 @@
 import { Socket } from 'node:net';
 import t from 'tap';
 import type { Clock } from '../../../shared/clock.ts';
+import { Refusal } from '../../../shared/errors.ts';
 import { type CreateReview, createClusterGate } from '../../../shared/http/gate.ts';
+import { createManualClock } from '../../manual-clock.ts';
 
 type Review = { readonly resource: string; readonly object: Record<string, unknown> };
 
@@ -98,7 +100,7 @@ t.test('everybody else hears why, and never the token', async (t) => {
   }
 });
 
-t.test('only what was allowed is remembered, and not for long', async (t) => {
+t.test('an answer is remembered, and not for long', async (t) => {
   const { create, asked } = reviewer();
   const clock = clockAt();
   const gate = createClusterGate({ create, audience, clock });
@@ -111,7 +113,10 @@ t.test('only what was allowed is remembered, and not for long', async (t) => {
   await gate.admit('Bearer good', access, peer);
   t.equal(asked.length, 5, 'after ten seconds both are asked again');
   for (const _ of [1, 2]) await t.rejects(gate.admit('Bearer weak', access, peer));
-  t.equal(asked.length, 8, 'a refusal is asked for again each time');
+  t.equal(asked.length, 7, 'a refusal is remembered too');
+  clock.set(17_001);
+  await t.rejects(gate.admit('Bearer weak', access, peer));
+  t.equal(asked.length, 8, 'for five seconds: a right that was just granted counts soon');
 });
 
 t.test('who asks while the answer is on its way waits for it', async (t) => {
@@ -148,4 +153,116 @@ t.test('an authorizer that could not tell is told as such', async (t) => {
     reason: 'permission_denied',
     message: /webhook: connection refused/,
   });
+});
+
+t.test('forged tokens cost the API server a few reviews, and the caller a wait', async (t) => {
+  const { create, asked } = reviewer();
+  const clock = createManualClock();
+  const gate = createClusterGate({ create, audience, clock });
+  const attacker = { remoteAddress: '10.0.0.66' } as Socket;
+  let refused = 0;
+  let toldToWait = 0;
+  for (let attempt = 0; attempt < 3000; attempt += 1) {
+    // 3,000 in 12.7 s, as they were measured.
+    await clock.advance(4.23);
+    const outcome = await gate
+      .admit(`Bearer forged-${attempt}`, access, attacker)
+      .catch((thrown: Refusal) => thrown);
+    if ((outcome as Refusal).reason === 'unauthenticated') refused += 1;
+    const { retryAfterSeconds } = (outcome as Refusal).details;
+    if ((outcome as Refusal).reason === 'too_many_reviews' && Number(retryAfterSeconds) > 0) toldToWait += 1;
+  }
+  t.equal(refused + toldToWait, 3000);
+  t.ok(asked.length <= 24, `${asked.length} reviews`);
+
+  await gate.admit('Bearer good', access, peer);
+  await clock.advance(61_000);
+  await gate.admit('Bearer good', access, attacker);
+  t.pass('a token that was accepted before does not wait for those that were not');
+  const before = asked.length;
+  await t.rejects(gate.admit('Bearer forged-again', access, attacker), {
+    name: 'Refusal',
+    reason: 'unauthenticated',
+  });
+  await t.rejects(gate.admit('Bearer forged-once-more', access, attacker), {
+    name: 'Refusal',
+    reason: 'too_many_reviews',
+    details: { retryAfterSeconds: 16 },
+  });
+  t.equal(asked.length, before + 1, 'one review after the wait, and then a longer one');
+});
+
+t.test('a burst of forged tokens is counted while it is under way', async (t) => {
+  const { create, asked } = reviewer();
+  const clock = createManualClock();
+  let going = 0;
+  let most = 0;
+  const slow: CreateReview = async (resource, object) => {
+    going += 1;
+    most = Math.max(most, going);
+    await clock.sleep(50);
+    going -= 1;
+    return create(resource, object);
+  };
+  const gate = createClusterGate({ create: slow, audience, clock });
+  const from = (address: string) => ({ remoteAddress: address }) as Socket;
+  const burst = Array.from({ length: 3000 }, (_, index) =>
+    gate.admit(`Bearer forged-${index}`, access, from('10.0.0.66')).catch((thrown: Refusal) => thrown.reason),
+  );
+  const good = gate.admit('Bearer good', access, from('10.0.0.7'));
+  for (let turn = 0; turn < 10; turn += 1) await clock.advance(50);
+  t.equal(await good, 'ops', 'another caller is not kept waiting by them');
+  const outcomes = await Promise.all(burst);
+  t.same(new Set(outcomes), new Set(['unauthenticated', 'too_many_reviews']));
+  t.ok(asked.length <= 22, `${asked.length} reviews`);
+  t.ok(most <= 17, `${most} at once`);
+});
+
+t.test('a caller without rights who asks for one name after the other waits as well', async (t) => {
+  const { create, asked } = reviewer();
+  const clock = createManualClock();
+  const gate = createClusterGate({ create, audience, clock });
+  for (let attempt = 0; attempt < 500; attempt += 1)
+    await t.rejects(gate.admit('Bearer weak', { ...access, name: `n${attempt}` }, peer));
+  t.ok(asked.length <= 21, `${asked.length} reviews`);
+  await gate.admit('Bearer good', access, peer);
+  t.pass('others do not');
+});
+
+t.test('an API server that asks for a pause gets one', async (t) => {
+  const clock = createManualClock();
+  let asked = 0;
+  const gate = createClusterGate({
+    audience,
+    clock,
+    create: async () => {
+      asked += 1;
+      throw new Refusal('cluster_unreachable', 'overloaded', { retryAfterSeconds: 3 });
+    },
+  });
+  for (let attempt = 0; attempt < 100; attempt += 1)
+    await t.rejects(gate.admit(`Bearer t${attempt}`, access, peer), {
+      name: 'Refusal',
+      reason: 'cluster_unreachable',
+      details: { retryAfterSeconds: 3 },
+    });
+  t.equal(asked, 1);
+  await clock.advance(3_001);
+  await t.rejects(gate.admit('Bearer later', access, peer), {
+    name: 'Refusal',
+    reason: 'cluster_unreachable',
+  });
+  t.equal(asked, 2, 'no refusal: nobody was found to be a stranger');
+});
+
+t.test('many addresses are not remembered for ever, and what is remembered crowds out nobody', async (t) => {
+  const { create, asked } = reviewer();
+  const clock = createManualClock();
+  const gate = createClusterGate({ create, audience, clock });
+  await gate.admit('Bearer good', access, peer);
+  for (let address = 0; address < 3000; address += 1)
+    await t.rejects(gate.admit(`Bearer f${address}`, access, { remoteAddress: `a${address}` } as Socket));
+  const before = asked.length;
+  await gate.admit('Bearer good', access, peer);
+  t.equal(asked.length, before, 'refusals do not push out who was accepted');
 });
