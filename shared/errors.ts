@@ -213,6 +213,11 @@ export const reasons = {
     cause: 'nobody-listens',
   },
   dcgmi_not_found: { code: 'failed_precondition', title: 'No dcgmi for that host engine', ...brokenPath },
+  dcgmi_untrusted: {
+    code: 'failed_precondition',
+    title: 'Others than root can change the dcgmi for that host engine',
+    ...unfit,
+  },
   dcgmi_failed: { code: 'unavailable', title: 'dcgmi reported an error', ...unfit, injected: 'if-begun' },
   dcgmi_busy: { code: 'resource_exhausted', title: 'Too many requests wait for dcgmi', ...passing },
   too_many_streams: {

@@ -3,11 +3,12 @@ import { type IPty, spawn } from 'node-pty';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { EngineProcess } from '../engines/port.ts';
-import { type Located, locateDcgmi } from './locate.ts';
+import { type Located, libraryFolders, locateDcgmi } from './locate.ts';
 import { createMark, killMarked, markName } from './marked-processes.ts';
 import type { Dcgmi, DcgmiRun } from './port.ts';
 import { type ProcessFacts, readProcessFacts } from './process-facts.ts';
 import { findProgram } from './root-path.ts';
+import { renderUntrusted, type Untrusted } from './trust.ts';
 
 /** More than the longest table; what comes after it is dropped, and the program may go on writing. */
 const longestOutput = 256 * 1024;
@@ -46,11 +47,21 @@ export function createPtyDcgmi(options: {
       signal?.throwIfAborted();
       const { facts, located } = await find(engine);
       if ('because' in located) {
-        throw new Refusal('dcgmi_not_found', `engine ${engine.pid}: ${located.because}`, { pid: engine.pid });
+        const { because, untrusted } = located;
+        const reason = untrusted === undefined ? 'dcgmi_not_found' : 'dcgmi_untrusted';
+        throw new Refusal(reason, `engine ${engine.pid}: ${because}`, {
+          pid: engine.pid,
+          ...(untrusted === undefined ? {} : { file: untrusted, remedy: remedyFor(untrusted) }),
+        });
       }
       const commandLine = await commandLineFor(engine, args, facts, located, procRoot);
       log.debug({ commandLine, engine: engine.pid }, 'running dcgmi');
-      return runUnderPty(commandLine, { environment: environmentFor(facts), procRoot, timeoutMs, signal });
+      return runUnderPty(commandLine, {
+        environment: environmentFor(located.inEngine ? facts : none),
+        procRoot,
+        timeoutMs,
+        signal,
+      });
     },
   };
 }
@@ -84,7 +95,15 @@ function addressFromOutside(engine: EngineProcess, facts: ProcessFacts, procRoot
 }
 
 async function findNsenter(): Promise<string> {
-  for (const path of nsenterPaths) if ((await findProgram('/', path)) !== undefined) return path;
+  for (const path of nsenterPaths) {
+    const found = await findProgram('/', path);
+    if (found === undefined) continue;
+    if (found.untrusted === undefined) return path;
+    throw new Refusal('dcgmi_untrusted', renderUntrusted(found.untrusted), {
+      file: found.untrusted,
+      remedy: remedyFor(found.untrusted),
+    });
+  }
   throw new Refusal(
     'dcgmi_not_found',
     `the engine has namespaces of its own and ${nsenterPaths.join(', ')} is missing`,
@@ -94,16 +113,24 @@ async function findNsenter(): Promise<string> {
   );
 }
 
+function remedyFor({ path }: Untrusted): string {
+  return `have ${path} belong to root and be writable by nobody else (chown root, chmod go-w), or give the agent --dcgmi PATH with one that is`;
+}
+
+/** Of an engine whose own folders mean nothing to the program that is run. */
+const none: Pick<ProcessFacts, 'environment'> = { environment: {} };
+
 /** No CUDA_VISIBLE_DEVICES: dcgmi prints a warning about it into what is parsed. */
-function environmentFor(facts: ProcessFacts): Record<string, string> {
-  const { LD_LIBRARY_PATH: libraries, PATH: path } = facts.environment;
+function environmentFor(facts: Pick<ProcessFacts, 'environment'>): Record<string, string> {
+  const { PATH: path } = facts.environment;
+  const libraries = libraryFolders(facts).join(':');
   return {
     PATH: path ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     TZ: 'UTC',
     LC_ALL: 'C',
     TERM: 'dumb',
     NO_COLOR: '1',
-    ...(libraries === undefined ? {} : { LD_LIBRARY_PATH: libraries }),
+    ...(libraries === '' ? {} : { LD_LIBRARY_PATH: libraries }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access, lstat, readlink, stat } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
+import { type Untrusted, untrusted } from './trust.ts';
 
 /** As many as the kernel follows (MAXSYMLINKS). */
 const mostLinks = 40;
@@ -9,9 +10,8 @@ const mostLinks = 40;
 export type ProgramFile = {
   /** Below that root, without links: a link through /proc could lead into another container when it is followed. */
   readonly path: string;
-  readonly ownerUid: number;
-  /** Whether somebody else than its owner may write to it. */
-  readonly writableByOthers: boolean;
+  /** The first of the folders and links on the way, or the file itself, that others can change; undefined: none. */
+  readonly untrusted: Untrusted | undefined;
 };
 
 /**
@@ -20,26 +20,47 @@ export type ProgramFile = {
  */
 export async function findProgram(root: string, path: string): Promise<ProgramFile | undefined> {
   try {
-    const resolved = await resolveInRoot(root, path);
-    const outside = join(root, resolved);
-    const facts = await stat(outside);
-    if (!facts.isFile()) return undefined;
+    const found = await resolveInRoot(root, path);
+    const outside = join(root, found.path);
+    if (!(await stat(outside)).isFile()) return undefined;
     await access(outside, constants.X_OK);
-    return { path: resolved, ownerUid: facts.uid, writableByOthers: (facts.mode & 0o022) !== 0 };
+    return found;
   } catch {
     // Not there, not reachable, not executable: for the caller it is all "not here".
     return undefined;
   }
 }
 
-async function resolveInRoot(root: string, path: string): Promise<string> {
+/** Whether others can change a folder, or what is on the way to it; where it does not exist, whether they can make it. */
+export async function untrustedFolder(root: string, path: string): Promise<Untrusted | undefined> {
+  const seen: Untrusted[] = [];
+  try {
+    return (await resolveInRoot(root, path, (found) => seen.push(found))).untrusted;
+  } catch {
+    return seen[0];
+  }
+}
+
+async function resolveInRoot(
+  root: string,
+  path: string,
+  onUntrusted: (found: Untrusted) => void = () => undefined,
+): Promise<ProgramFile> {
   let todo = posix.normalize(path).split('/').filter(Boolean);
   let done = '/';
+  let first: Untrusted | undefined;
+  const look = async (at: string) => {
+    const facts = at === '/' ? await stat(root) : await lstat(join(root, at));
+    const found = untrusted(at, facts);
+    if (found !== undefined) onUntrusted(found);
+    first ??= found;
+    return facts;
+  };
+  await look('/');
   for (let links = 0; todo.length > 0; ) {
     const [name = '', ...rest] = todo;
     const next = name === '..' ? dirname(done) : posix.join(done, name);
-    const isLink = (await lstat(join(root, next))).isSymbolicLink();
-    if (isLink) {
+    if ((await look(next)).isSymbolicLink()) {
       links += 1;
       if (links > mostLinks) throw new Error(`${path}: too many links`);
       const target = await readlink(join(root, next));
@@ -50,5 +71,5 @@ async function resolveInRoot(root: string, path: string): Promise<string> {
       todo = rest;
     }
   }
-  return done;
+  return { path: done, untrusted: first };
 }

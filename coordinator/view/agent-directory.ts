@@ -13,7 +13,7 @@ export function createStaticDirectory(agents: ReadonlyMap<string, string>): Agen
 
 /**
  * Agents by the node that their pods are on, from the view. A node without one has no agent: that is an answer. What
- * counts is the agent's own container: a pod whose sidecar's image cannot be pulled is Pending for good, and its agent
+ * counts is the agent's own container: a pod with another one whose image cannot be pulled is Pending for good, and its agent
  * works. Refuses with `cluster_refused` or `cluster_unreachable` where the pods cannot be read.
  */
 export function createPodDirectory(
@@ -23,8 +23,8 @@ export function createPodDirectory(
   return async (node) => {
     const unread = view.unread('agentPods');
     if (unread !== undefined) {
-      const { unread: message, ...remedy } = unread;
-      throw new Refusal('cluster_refused', message, remedy);
+      const { unread: message, remedy } = unread;
+      throw new Refusal('cluster_refused', message, remedy === undefined ? {} : { remedy });
     }
     for (const pod of view.podsOf('agentPods', node).filter(hasRunningAgent)) {
       const ip = text(pod, 'status', 'podIP');

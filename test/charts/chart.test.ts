@@ -48,7 +48,7 @@ if (!('because' in helm)) {
       [{ 'tls.agent.serverName': '*.example' }, /at '\/tls\/agent\/serverName'/],
       [
         { 'agent.dcgm.sidecar.enabled': false, 'agent.dcgm.sidecar.engine.enabled': true },
-        /engine runs in the sidecar/,
+        /engine comes from the same image/,
       ],
       [{ 'agent.serviceAccount.create': false }, /serviceAccount\.name: .*every pod of the namespace/],
       [

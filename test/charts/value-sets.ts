@@ -12,6 +12,15 @@ const agentPod = 'spec.template.spec';
 const agentOf = (objects: readonly Rendered[]) => at(only(objects, 'DaemonSet'), agentPod);
 const coordinatorOf = (objects: readonly Rendered[]) => at(only(objects, 'Deployment'), agentPod);
 const argsOf = (pod: unknown) => at(pod, 'containers.0.args') as readonly string[];
+/** Which containers mount a volume, and whether read-only. */
+const mountsOf = (pod: unknown, volume: string) =>
+  ['containers', 'initContainers'].flatMap((list) =>
+    ((at(pod, list) ?? []) as readonly Rendered[]).flatMap((container) =>
+      ((at(container, 'volumeMounts') ?? []) as readonly { name: string; readOnly?: boolean }[])
+        .filter(({ name }) => name === volume)
+        .map(({ readOnly }) => [at(container, 'name'), readOnly]),
+    ),
+  );
 /** The Secrets that a pod mounts. */
 const secretsOf = (pod: unknown) =>
   [...JSON.stringify(at(pod, 'volumes')).matchAll(/"secret(?:Name)?":(?:\{"name":)?"([^"]+)"/g)].map(
@@ -32,13 +41,11 @@ export const valueSets: readonly ValueSet[] = [
       [at(agentOf(objects), 'automountServiceAccountToken'), false],
       [at(agentOf(objects), 'tolerations'), [{ operator: 'Exists' }]],
       [at(agentOf(objects), 'volumes.0.hostPath'), { path: '/dev/kmsg', type: 'CharDevice' }],
-      [at(agentOf(objects), 'containers.length'), 2],
+      [at(agentOf(objects), 'containers.length'), 1],
       [
-        String(at(agentOf(objects), 'containers.1.image')).replace(/:.*/, ''),
+        String(at(agentOf(objects), 'initContainers.0.image')).replace(/:.*/, ''),
         'nvcr.io/nvidia/cloud-native/dcgm',
       ],
-      [at(agentOf(objects), 'containers.1.env.1'), { name: 'NVIDIA_VISIBLE_DEVICES', value: 'void' }],
-      [at(agentOf(objects), 'containers.1.securityContext.runAsNonRoot'), true],
       [at(coordinatorOf(objects), 'securityContext.runAsNonRoot'), true],
       [at(coordinatorOf(objects), 'containers.0.securityContext.readOnlyRootFilesystem'), true],
       [at(only(objects, 'Deployment'), 'spec.replicas'), 2],
@@ -209,33 +216,54 @@ export const valueSets: readonly ValueSet[] = [
     ],
   },
   {
-    name: 'the sidecar lends dcgmi, without rights',
+    name: 'H4 an init container copies dcgmi, without capabilities, and the agent cannot write to it',
     values: { 'agent.dcgm.sidecar.image.tag': '4.5.2' },
     shows: (objects) => [
-      [at(agentOf(objects), 'containers.1.image'), 'nvcr.io/nvidia/cloud-native/dcgm:4.5.2'],
-      [at(agentOf(objects), 'containers.1.securityContext.privileged'), undefined],
-      [at(agentOf(objects), 'containers.1.securityContext.capabilities'), { drop: ['ALL'] }],
-      [at(agentOf(objects), 'containers.1.env.1'), { name: 'NVIDIA_VISIBLE_DEVICES', value: 'void' }],
-      [at(agentOf(objects), 'containers.1.securityContext.runAsNonRoot'), true],
+      [at(agentOf(objects), 'containers.length'), 1],
+      [at(agentOf(objects), 'initContainers.length'), 1],
+      // With it the container would go on running (Kubernetes, sidecar containers).
+      [at(agentOf(objects), 'initContainers.0.restartPolicy'), undefined],
+      [at(agentOf(objects), 'initContainers.0.image'), 'nvcr.io/nvidia/cloud-native/dcgm:4.5.2'],
+      [at(agentOf(objects), 'initContainers.0.env.1'), { name: 'NVIDIA_VISIBLE_DEVICES', value: 'void' }],
+      [
+        at(agentOf(objects), 'initContainers.0.securityContext'),
+        {
+          runAsUser: 0,
+          runAsGroup: 0,
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+          seccompProfile: { type: 'RuntimeDefault' },
+        },
+      ],
+      [
+        mountsOf(agentOf(objects), 'dcgm'),
+        [
+          ['agent', true],
+          ['dcgm', undefined],
+        ],
+      ],
     ],
   },
   {
-    name: 'no sidecar',
+    name: 'no DCGM image',
     values: { 'agent.dcgm.sidecar.enabled': false },
     shows: (objects) => [
       [at(agentOf(objects), 'containers.length'), 1],
+      [at(agentOf(objects), 'initContainers'), undefined],
       [/opt\/nvidia\/dcgm/.test(JSON.stringify(agentOf(objects))), false],
     ],
   },
   {
-    name: 'the sidecar runs an engine',
+    name: 'H4 an engine of the DCGM image has no part in what the agent runs',
     values: {
       'agent.dcgm.sidecar.engine': { enabled: true, port: 5557 },
       'agent.dcgm.dcgmi': '/usr/bin/dcgmi',
     },
     shows: (objects) => [
       [at(agentOf(objects), 'containers.1.securityContext'), { privileged: true }],
-      [at(agentOf(objects), 'containers.1.env.1'), { name: 'ENGINE_PORT', value: '5557' }],
+      [at(agentOf(objects), 'containers.1.volumeMounts'), undefined],
+      [at(agentOf(objects), 'containers.1.command.5'), '5557'],
       [argsOf(agentOf(objects)).includes('--dcgmi=/usr/bin/dcgmi'), true],
     ],
   },

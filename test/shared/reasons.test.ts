@@ -59,6 +59,7 @@ const rows: Readonly<Record<Reason, Row>> = {
   engine_unreachable: [503, 'stays', 'if-begun', 'fail', 'engine-lost'],
   nobody_listens: [400, 'stays', 'no', 'fail', 'nobody-listens'],
   dcgmi_not_found: [400, 'stays', 'no', 'fail', 'dcgmi-not-found'],
+  dcgmi_untrusted: [400, 'stays', 'no', 'error', 'dcgmi-untrusted'],
   dcgmi_failed: [503, 'stays', 'if-begun', 'error', 'dcgmi-failed'],
   dcgmi_busy: [429, 'may pass', 'no', 'error', 'dcgmi-busy'],
   too_many_streams: [429, 'may pass', 'no', 'error', 'too-many-streams'],

@@ -1,8 +1,15 @@
-# Runs in a DCGM image: copies dcgmi and the libraries that the agent's image lacks to $OFFER, where the agent looks for a
-# dcgmi of its own, and waits. With $ENGINE_PORT it runs a host engine instead of waiting.
+# Runs in a DCGM image before the agent starts: copies dcgmi and the libraries that the agent's image lacks to $OFFER, where the
+# agent looks for a dcgmi of its own, and ends. What it leaves belongs to root and can be written to by nobody else: the agent
+# runs nothing else.
 set -eu
+umask 022
 dcgmi=$(command -v dcgmi)
-mkdir -p "$OFFER/lib" "$OFFER/bin"
+mkdir -p "$OFFER"
+# The kubelet makes the volume writable for everybody.
+chmod 0755 "$OFFER"
+# A container that is started again finds what the one before it left.
+rm -rf "$OFFER/lib" "$OFFER/bin"
+mkdir "$OFFER/lib" "$OFFER/bin"
 cp -L "$dcgmi" "$OFFER/lib/dcgmi"
 # The C library is the agent's own: one of another version would not fit its loader.
 ldd "$dcgmi" | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p' | grep -v -E '/(libc|libm|libdl|libpthread|librt)\.so' |
@@ -11,13 +18,6 @@ ldd "$dcgmi" | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p' | grep -v -E '/(libc|libm|libd
 for library in /usr/lib/*/libdcgm*.so.* /usr/lib64/libdcgm*.so.*; do
   if [ -e "$library" ]; then cp -L "$library" "$OFFER/lib/"; fi
 done
-printf '#!/bin/sh\nLD_LIBRARY_PATH=%s/lib exec %s/lib/dcgmi "$@"\n' "$OFFER" "$OFFER" > "$OFFER/bin/.dcgmi"
-chmod 0755 "$OFFER/bin/.dcgmi"
-# Whoever looks meanwhile finds no dcgmi, not half of one.
-mv "$OFFER/bin/.dcgmi" "$OFFER/bin/dcgmi"
-if [ -n "${ENGINE_PORT:-}" ]; then exec nv-hostengine -n --bind-interface 127.0.0.1 --port "$ENGINE_PORT"; fi
-trap 'exit 0' TERM INT
-while :; do
-  sleep 3600 &
-  wait $!
-done
+printf '#!/bin/sh\nLD_LIBRARY_PATH=%s/lib exec %s/lib/dcgmi "$@"\n' "$OFFER" "$OFFER" > "$OFFER/bin/dcgmi"
+chmod -R go-w "$OFFER"
+chmod 0755 "$OFFER/bin/dcgmi"

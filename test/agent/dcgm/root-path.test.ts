@@ -19,7 +19,10 @@ t.test('a program is looked for as a process below another root would', async (t
   symlinkSync('loop', join(root, 'opt/loop'));
   symlinkSync('/bin/sh', join(root, 'opt/outside'));
 
-  t.match(await findProgram(root, '/bin/dcgmi'), { path: '/opt/dcgmi-4', writableByOthers: true });
+  t.match(await findProgram(root, '/bin/dcgmi'), {
+    path: '/opt/dcgmi-4',
+    untrusted: { path: '/opt/dcgmi-4', mode: '0775' },
+  });
   for (const path of ['/opt/plain', '/opt', '/opt/absent', '/opt/escape', '/opt/loop', '/opt/outside']) {
     t.equal(await findProgram(root, path), undefined, path);
   }

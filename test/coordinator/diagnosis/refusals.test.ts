@@ -47,6 +47,7 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   // With NMA on an engine of the node: another one was asked for.
   ['nobody_listens', 'wrong-engine', 'wrong-engine'],
   ['dcgmi_not_found', 'injection-refused', 'injection-refused'],
+  ['dcgmi_untrusted', 'injection-refused', 'never'],
   ['dcgmi_failed', 'injection-refused', 'injection-not-proven'],
   ['dcgmi_timeout', 'injection-refused', 'injection-not-proven'],
   ['gpu_not_in_engine', 'injection-refused', 'injection-refused'],
