@@ -1,6 +1,5 @@
-import type { Clock } from '../../shared/clock.ts';
+import { type Clock, createDeadline } from '../../shared/clock.ts';
 import type { Recipe } from '../../shared/dcgm-fields/recipe.ts';
-import { createDeadline } from '../../shared/deadline.ts';
 import { chooseEngine, gpuIdFor } from '../../shared/engines/choose.ts';
 import type { Log } from '../../shared/log.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';

@@ -1,7 +1,7 @@
 import type { TSchema } from 'typebox';
 import { Check, Clean, Errors } from 'typebox/value';
 import { Refusal } from '../../shared/errors.ts';
-import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
+import { surfacesOfOrder } from '../../shared/orders/call.ts';
 import { Capability, Inventory, LogFileFacts } from '../../shared/schemas/inventory.ts';
 import type { AgentOrder } from '../../shared/schemas/order.ts';
 import { Receipt } from '../../shared/schemas/receipt.ts';

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { createDeadline } from '../../shared/deadline.ts';
+import { createDeadline } from '../../shared/clock.ts';
 import {
   isReason,
   messageFromUnknown,

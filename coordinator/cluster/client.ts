@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createDeadline } from '../../shared/deadline.ts';
+import { createDeadline } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type {

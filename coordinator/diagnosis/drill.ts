@@ -1,5 +1,4 @@
-import { engineNamed, xidsNamed } from '../../shared/orders/call.ts';
-import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
+import { engineNamed, surfacesOfOrder, xidsNamed } from '../../shared/orders/call.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { KernelLogReadBack } from '../../shared/schemas/read-back.ts';
 import type { Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
@@ -7,9 +6,13 @@ import { parseXidLine } from '../../shared/xid/line.ts';
 import { engineVias } from '../catalogue/expectation.ts';
 import { gpuConditionType } from '../catalogue/nma/conditions.ts';
 import { matchKernelRules } from '../catalogue/nma/kernel-rules.ts';
-import { type Reaction, xidReaction } from '../catalogue/nma/reactions.ts';
+import {
+  type Reaction,
+  type ReactionWindow,
+  reactionWindow,
+  xidReaction,
+} from '../catalogue/nma/reactions.ts';
 import { nmaVersions } from '../catalogue/nma/versions.ts';
-import { type ReactionWindow, reactionWindow } from '../catalogue/nma/windows.ts';
 import type { Evidence } from '../store/explanation.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
 import { type DrillFacts, type Facts, isUnread } from '../view/facts.ts';

@@ -1,6 +1,9 @@
+import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
+import { eventSource } from '../catalogue/nma/conditions.ts';
 import type { Evidence } from '../store/explanation.ts';
-import { type Facts, isUnread, type PodFacts } from '../view/facts.ts';
+import { type Facts, isUnread, type PodFacts, type Unread } from '../view/facts.ts';
 import type { NodeCondition } from '../view/node.ts';
+import { type Judgement, unknown } from './rule.ts';
 
 /** What stood there when the facts were read. */
 export function seen(facts: Facts, source: string, observed: string): Evidence {
@@ -84,4 +87,74 @@ export function renderAge(seconds: number): string {
 /** What is there, in order. */
 export function present<T>(...items: readonly (T | undefined)[]): T[] {
   return items.filter((item) => item !== undefined);
+}
+
+/** `NMA v1.4.3-eksbuild.1`, as people know it, not the image with its registry. */
+export function nmaName(facts: Facts): string {
+  const tag = nmaTag(facts);
+  return tag === undefined ? 'NMA' : `NMA ${tag}`;
+}
+
+/** The image tag, `v1.6.4-eksbuild.1`; undefined: the image is named by its digest only. */
+export function nmaTag({ nma }: Facts): string | undefined {
+  const [image = ''] = nma.version?.text.split('@', 1) ?? [];
+  const tag = image.slice(Math.max(image.lastIndexOf(':'), image.lastIndexOf('/')) + 1);
+  return tag === '' ? undefined : tag;
+}
+
+/** Where NMA runs, as far as anything of it was found; otherwise where EKS installs it. */
+export function nmaNamespace({ nma }: Facts): string {
+  return nma.pod?.namespace ?? nma.daemonSet?.namespace ?? nma.serviceAccount?.namespace ?? 'kube-system';
+}
+
+/** The name of NMA's DaemonSet. */
+export function nmaDaemonSet({ nma }: Facts): string {
+  return nma.daemonSet?.name ?? eventSource;
+}
+
+/** All NMA pods, or the one of this node where nothing else has to change. */
+export function restartAllNma(facts: Facts): string {
+  return `kubectl -n ${nmaNamespace(facts)} rollout restart daemonset ${nmaDaemonSet(facts)}`;
+}
+
+/** The command that deletes a pod; `otherwise` where there is none. */
+export function restartPod(pod: PodFacts | undefined, otherwise: string): string {
+  return pod === undefined ? otherwise : `kubectl -n ${pod.namespace} delete pod ${pod.name}`;
+}
+
+/** The start of a command in the host engine's container; a word in capitals stands for a pod that is not known. */
+export function dcgmServerShell(facts: Facts): string {
+  const { pod } = facts.nma.dcgmServer;
+  return `kubectl -n ${pod?.namespace ?? nmaNamespace(facts)} exec ${pod?.name ?? 'DCGM-SERVER-POD'} --`;
+}
+
+/** What a rule says that cannot decide without the inventory. */
+export function withoutInventory({ unread }: Unread): Judgement {
+  return unknown(`the agent’s inventory could not be read: ${unread}`);
+}
+
+/** The host engine that the monitoring agent uses, or the first one where it listens on none. */
+export function engineOfNma({ engines }: Inventory): HostEngineFacts | undefined {
+  return engines.find(({ nma }) => nma.listening) ?? engines[0];
+}
+
+/** Which GPUs the engine cannot read, and DCGM's own answer for each. */
+export function unreadText({ pid, unreadableGpus = [] }: HostEngineFacts): string {
+  const list = unreadableGpus.map(({ id, because }) => `GPU ${id}: ${because}`).join('; ');
+  return `The host engine with pid ${pid} cannot read ${list}.`;
+}
+
+/** A lost GPU stays lost for every process of the node (NVML_ERROR_GPU_IS_LOST, nvml.h); others the engine may find again. */
+export function unreadRemedy(facts: Facts, { unreadableGpus = [] }: HostEngineFacts): string {
+  const lost = unreadableGpus.filter((gpu) => gpu.lost);
+  const others = unreadableGpus.filter((gpu) => !gpu.lost);
+  const restart = `kubectl -n ${nmaNamespace(facts)} rollout restart daemonset dcgm-server`;
+  return present(
+    lost.length === 0
+      ? undefined
+      : `A lost GPU does not come back with the engine: read the kernel log (TailKernelLog, match NVRM), then reboot or replace ${facts.node.name}.`,
+    others.length === 0
+      ? undefined
+      : `Restart the engine, which then reads its GPUs anew: ${restartPod(facts.nma.dcgmServer.pod, restart)}.`,
+  ).join(' ');
 }

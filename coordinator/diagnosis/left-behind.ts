@@ -1,4 +1,4 @@
-import { latchedByOrder, reactionsToOrder } from '../catalogue/order-reactions.ts';
+import { latchedByOrder, reactionsToOrder } from '../catalogue/channels.ts';
 import type { DrillFacts, Facts } from '../view/facts.ts';
 import { judgedEngine } from './drill.ts';
 import { capital } from './evidence.ts';

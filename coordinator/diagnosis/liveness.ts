@@ -1,6 +1,6 @@
 import { heartbeatStaleMs } from '../../shared/nma-timing.ts';
 import { eventSource, monitors } from '../catalogue/nma/conditions.ts';
-import { restartWindow } from '../catalogue/nma/windows.ts';
+import { restartWindow } from '../catalogue/nma/reactions.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
 import type { Facts, PodFacts } from '../view/facts.ts';
 import type { NodeCondition } from '../view/node.ts';

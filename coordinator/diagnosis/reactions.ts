@@ -1,8 +1,8 @@
 import type { ChannelReaction } from '../catalogue/channels/channel.ts';
+import { reactionsToOrder } from '../catalogue/channels.ts';
 import { engineVias } from '../catalogue/expectation.ts';
 import { combinedPrefix } from '../catalogue/nma/conditions.ts';
 import { detectionOf, knownReasons } from '../catalogue/nma/known-reasons.ts';
-import { reactionsToOrder } from '../catalogue/order-reactions.ts';
 import type { Evidence } from '../store/explanation.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
 import type { DrillFacts, Facts } from '../view/facts.ts';

@@ -3,7 +3,7 @@ import { combinedPrefix } from '../catalogue/nma/conditions.ts';
 import type { Baseline } from '../store/experiment.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
 import type { NodeCondition, NodeEvent, Observation } from '../view/node.ts';
-import { conditionEntry, eventEntry } from '../view/timeline-entries.ts';
+import { conditionEntry, eventEntry } from '../view/watcher.ts';
 
 /** The reaction as it was seen, and what tells it from the baseline. */
 export type Match = { readonly entry: TimelineEntry; readonly source: string; readonly how: string };

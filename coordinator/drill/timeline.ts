@@ -2,7 +2,7 @@ import { isoFromMillis } from '../../shared/clock.ts';
 import type { AgentOrder } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
-import { isSameSight } from '../view/timeline-entries.ts';
+import { isSameSight } from '../view/watcher.ts';
 
 /** A timeline is cut in the middle: what was ordered and injected stands at its beginning. */
 const keptFirst = 20;

@@ -1,16 +1,15 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { firstGpu } from '../../shared/gpu-identity.ts';
-import { engineNamed, gpuNamed, xidsNamed } from '../../shared/orders/call.ts';
-import { surfacesOfOrder } from '../../shared/orders/surfaces.ts';
+import { engineNamed, gpuNamed, surfacesOfOrder, xidsNamed } from '../../shared/orders/call.ts';
 import type { AgentOrder, MethodCall } from '../../shared/schemas/order.ts';
 import type { GpuSelector } from '../../shared/schemas/order-members.ts';
 import type { ChannelReaction } from '../catalogue/channels/channel.ts';
 import { channelOf, expectationOf } from '../catalogue/channels.ts';
 import type { Expectation } from '../catalogue/expectation.ts';
 import { gpuConditionType, monitors } from '../catalogue/nma/conditions.ts';
+import { reactionWindow } from '../catalogue/nma/reactions.ts';
 import type { NmaVersion } from '../catalogue/nma/versions.ts';
-import { reactionWindow } from '../catalogue/nma/windows.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import { renderExpectation } from '../drill/links.ts';
 import type { ChainLink, ExpectationInput } from '../store/experiment.ts';
@@ -20,14 +19,13 @@ const usualForSeconds = 60;
 
 const positive = ['kind', 'type', 'reason', 'message', 'within'] as const;
 
-/** The expectation of a negative drill, or undefined where it is no such drill. Refuses what goes with the other only. */
+/** The expectation of a negative drill. Refuses what goes with another drill only, and what belongs to none without `none`. */
 export function negativeExpectation(
   given: ExpectationInput,
   { usual, row, reacting, elsewhere }: Usual,
-): Expectation | undefined {
+): Expectation {
   if (given.none !== true) {
-    const stray = (['for', 'event'] as const).find((name) => given[name] !== undefined);
-    if (stray === undefined) return undefined;
+    const stray = given.for === undefined ? 'event' : 'for';
     throw mixed(stray, given[stray], 'goes with none: true only', 'leave it out, or add none: true');
   }
   const stray = positive.find((name) => given[name] !== undefined);

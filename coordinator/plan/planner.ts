@@ -1,23 +1,27 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { engineNamed } from '../../shared/orders/call.ts';
-import { inParallel } from '../../shared/parallel.ts';
+import { inParallel, inSlices } from '../../shared/parallel.ts';
 import { findFault } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import { chainSeconds } from '../drill/chain.ts';
 import type { LinkRow } from '../drill/links.ts';
-import { isConcluded, isEnded } from '../drill/machine.ts';
+import { isConcluded, isEnded } from '../drill/summary.ts';
 import type { ExperimentSpec, InjectionSpec, SkipCode } from '../store/experiment.ts';
 import { type Experiment, markerOf, orderIdOf, type Store, seedFromName } from '../store/store.ts';
 import type { Collector } from '../view/collect.ts';
-import { hasGpu } from '../view/gpus.ts';
-import { isReady, optInLabel, optInValue } from '../view/node.ts';
-import { contextFromFacts, contextFromLabels, type TargetContext } from './context.ts';
-import { restsOnAssumedEngine } from './expectation.ts';
-import { type PlanInput, planTarget, type TargetPlan } from './plan.ts';
+import { hasGpu, isReady, optInLabel, optInValue } from '../view/node.ts';
+import { restsOnAssumedEngine } from './chain.ts';
+import {
+  contextFromFacts,
+  contextFromLabels,
+  type PlanInput,
+  planTarget,
+  type TargetContext,
+  type TargetPlan,
+} from './plan.ts';
 import { type Candidate, type Selection, selectNodes } from './select.ts';
-import { inSlices } from './slices.ts';
 
 /** The target nodes of an experiment, and why the other nodes were left out. */
 export type Choice = {

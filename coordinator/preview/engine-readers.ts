@@ -5,7 +5,7 @@ import { explainMiss, isCurrent } from '../../shared/dcgm-fields/reach.ts';
 import type { Effect, FieldRow } from '../../shared/dcgm-fields/row.ts';
 import { isMatch, renderRule } from '../../shared/dcgm-fields/rule.ts';
 import { healthReaction } from '../catalogue/nma/reactions.ts';
-import { judgingVersion } from '../plan/context.ts';
+import { judgingVersion } from '../plan/plan.ts';
 import { gated, nmaName, type ReaderContext } from './monitor-gate.ts';
 import type { Reading } from './schema.ts';
 

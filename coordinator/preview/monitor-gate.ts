@@ -1,6 +1,6 @@
 import type { PluginName } from '../catalogue/expectation.ts';
 import { isNeuronInstance } from '../catalogue/nma/conditions.ts';
-import { judgingVersion, type OrderPlace, type TargetContext } from '../plan/context.ts';
+import { judgingVersion, type OrderPlace, type TargetContext } from '../plan/plan.ts';
 import type { Reading } from './schema.ts';
 
 /** What is known of the node's versions and GPU. */

@@ -1,6 +1,6 @@
 import { causeOf } from '../../shared/errors.ts';
 import { gpuNamed } from '../../shared/orders/call.ts';
-import { latchedBy } from '../catalogue/latched.ts';
+import { latchedBy } from '../catalogue/channels.ts';
 import {
   type Diagnosis,
   isAboutReaction,
@@ -9,8 +9,7 @@ import {
   preflight,
 } from '../diagnosis/explain.ts';
 import { rules } from '../diagnosis/rules.ts';
-import { addressOf, contextFromFacts } from '../plan/context.ts';
-import { type PlanInput, planTarget } from '../plan/plan.ts';
+import { addressOf, contextFromFacts, type PlanInput, planTarget } from '../plan/plan.ts';
 import { forecastRepair } from '../repair/forecast.ts';
 import type { RepairForecast } from '../repair/schema.ts';
 import type { DrillFacts, Facts } from '../view/facts.ts';

@@ -3,7 +3,7 @@ import type { MethodCall } from '../../shared/schemas/order.ts';
 import type { Surface } from '../../shared/schemas/receipt.ts';
 import type { Part } from '../../shared/surfaces/table.ts';
 import type { ChannelReaction } from '../catalogue/channels/channel.ts';
-import { reactionWindow } from '../catalogue/nma/windows.ts';
+import { reactionWindow } from '../catalogue/nma/reactions.ts';
 import type { PlannedReaction, Window } from './schema.ts';
 
 /**

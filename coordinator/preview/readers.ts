@@ -3,7 +3,7 @@ import { kernelRulesOf, matchKernelRules } from '../catalogue/nma/kernel-rules.t
 import { type LogSource, linesNeeded, matchLogRules } from '../catalogue/nma/log-rules.ts';
 import { journalEntryOf } from '../catalogue/readers/journald.ts';
 import { judgeLine, type ReaderVerdict } from '../catalogue/readers/xid-lines.ts';
-import { judgingVersion } from '../plan/context.ts';
+import { judgingVersion } from '../plan/plan.ts';
 import { nmaOnEngineLoss, onNvmlEvents } from './engine-readers.ts';
 import { gated, nmaName, type ReaderContext } from './monitor-gate.ts';
 import type { Reading } from './schema.ts';

@@ -19,7 +19,7 @@ import {
   nvmlAnswerOf,
   type OrderPlace,
   type TargetContext,
-} from '../plan/context.ts';
+} from '../plan/plan.ts';
 import { nmaGate } from './monitor-gate.ts';
 import type { PlannedRefusal } from './schema.ts';
 import { withoutStandIn } from './writes.ts';

@@ -1,6 +1,6 @@
 import { engineNamed } from '../../shared/orders/call.ts';
+import { reactionsToOrder } from '../catalogue/channels.ts';
 import { gpuConditionType } from '../catalogue/nma/conditions.ts';
-import { reactionsToOrder } from '../catalogue/order-reactions.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
 
 /** A condition that the drill turns False, or the reason that it gets later. */

@@ -6,11 +6,11 @@ import { Refusal, rowOf } from '../../shared/errors.ts';
 import { untilRefused } from '../../shared/http/admission.ts';
 import { Empty } from '../../shared/schemas/order.ts';
 import { explainRequest } from '../drill/cut-short.ts';
-import { isEnded } from '../drill/machine.ts';
+import { isEnded } from '../drill/summary.ts';
 import type { ExperimentPreview } from '../preview/experiment.ts';
 import { ExperimentRequest, type ExperimentSpec } from '../store/experiment.ts';
 import { type Experiment, type Store, seedFromName, shortHash } from '../store/store.ts';
-import { type ExperimentAnswer, experimentAnswer, injectionAnswer } from './answers.ts';
+import { type ExperimentAnswer, experimentAnswer, injectionAnswer, sendTagged } from './answers.ts';
 import { experimentDocs } from './experiment-docs.ts';
 import type { ExperimentFeed } from './feed.ts';
 import {
@@ -23,7 +23,6 @@ import {
 } from './headers.ts';
 import { type ExperimentList, type Listed, ListQuery, pageOf } from './listing.ts';
 import { ObjectName } from './names.ts';
-import { sendTagged } from './tagged.ts';
 
 /** What the routes of experiments read and write through. */
 export type ExperimentRouteDeps = {

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { Refusal } from '../../shared/errors.ts';
-import { isEnded } from '../drill/machine.ts';
+import { isEnded } from '../drill/summary.ts';
 import { experimentFrom, experimentLabel, injectionFrom } from '../store/store.ts';
 import type { View } from '../view/view.ts';
 import { experimentAnswer, injectionAnswer } from './answers.ts';

@@ -5,8 +5,7 @@ import type { Baseline, ChainLink } from '../store/experiment.ts';
 import type { Injection } from '../store/store.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
 import type { ReadNode } from '../view/read-node.ts';
-import { gapEntry } from '../view/timeline-entries.ts';
-import type { Seen, Watcher } from '../view/watcher.ts';
+import { gapEntry, type Seen, type Watcher } from '../view/watcher.ts';
 
 /** A link that is looked for, with what it is compared with. `key` tells one baseline from another. */
 export type Expected = {

@@ -3,7 +3,7 @@ import { parseDuration } from '../../shared/duration.ts';
 import { refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { lastingSeconds, scheduledMs } from '../../shared/orders/call.ts';
-import { isEnded } from '../drill/machine.ts';
+import { isEnded } from '../drill/summary.ts';
 import type { Experiment, Injection, Store } from '../store/store.ts';
 import { experimentFrom, injectionFrom } from '../store/store.ts';
 import type { View } from '../view/view.ts';

@@ -2,7 +2,7 @@ import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
 import { inParallel as limited } from '../../shared/parallel.ts';
 import { endedBy, explainRequest } from '../drill/cut-short.ts';
-import { isEnded, nextExperimentStep } from '../drill/machine.ts';
+import { isEnded, nextExperimentStep } from '../drill/summary.ts';
 import { deadlineMillis, type Planner } from '../plan/planner.ts';
 import type { ExperimentStatus } from '../store/experiment.ts';
 import { type Experiment, experimentFrom, type Injection } from '../store/store.ts';

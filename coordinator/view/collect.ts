@@ -14,14 +14,20 @@ import {
   type RepairFacts,
   type Unread,
 } from './facts.ts';
-import { karpenterFacts } from './karpenter-facts.ts';
 import { createNmaFacts } from './nma-facts.ts';
 import { conditionsOf, text } from './node.ts';
 import { type PoolBudget, readPoolBudgets } from './node-pools.ts';
-import { imageOf, nodeFacts, podImage } from './object-facts.ts';
+import {
+  imageOf,
+  karpenterFacts,
+  nodeFacts,
+  podImage,
+  unlessRefused,
+  unreadAs,
+  unreadBecause,
+} from './object-facts.ts';
 import { projectNode } from './projections.ts';
 import { createSharedReads } from './shared-reads.ts';
-import { unlessRefused, unreadAs, unreadBecause } from './unread.ts';
 import type { View } from './view.ts';
 
 /** What only some of the questions need. */

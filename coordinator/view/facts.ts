@@ -8,8 +8,7 @@ import type { NodeRepairConfig } from '../catalogue/repair/eks.ts';
 import type { RepairPolicy } from '../catalogue/repair/policies.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
 
-import type { ExpectedGpus } from './gpus.ts';
-import type { NodeCondition } from './node.ts';
+import type { ExpectedGpus, NodeCondition } from './node.ts';
 import type { PoolBudget } from './node-pools.ts';
 import type { Peers } from './peers.ts';
 import type { KindState } from './view.ts';

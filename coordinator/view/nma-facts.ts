@@ -4,9 +4,15 @@ import { findNmaVersion } from '../catalogue/nma/versions.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
 import { isUnread, type NmaFacts, type PodFacts, type Unread } from './facts.ts';
 import { field, text, textMap } from './node.ts';
-import { imageOf, podFacts, serviceAccountOf, tolerationsOf } from './object-facts.ts';
+import {
+  imageOf,
+  podFacts,
+  serviceAccountOf,
+  tolerationsOf,
+  unlessRefused,
+  unreadAs,
+} from './object-facts.ts';
 import type { SharedReads } from './shared-reads.ts';
-import { unlessRefused, unreadAs } from './unread.ts';
 import type { View } from './view.ts';
 
 const logLines = 400;

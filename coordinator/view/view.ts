@@ -7,11 +7,10 @@ import type { Cluster, KubeObject } from '../cluster/port.ts';
 import { createReflector, type Reflector } from '../cluster/reflector.ts';
 import { experimentLabel } from '../store/store.ts';
 import type { Unread } from './facts.ts';
-import { createIndex } from './indexes.ts';
 import { type KindRow, kinds, queryOf, type ViewKind, viewKinds } from './kinds.ts';
 import type { Observation } from './node.ts';
 import { conditionsOf, nodeEventFrom, text } from './node.ts';
-import { createPeerCounts, type Peers } from './peers.ts';
+import { createIndex, createPeerCounts, type Peers } from './peers.ts';
 
 /** How far one kind of the view can be relied on. */
 export type KindState = {

@@ -5,6 +5,7 @@ import { xidField } from '../dcgm-fields/ids.ts';
 import { Refusal } from '../errors.ts';
 import { type MethodCall, type OrderBody, type OrderMethod, orderMethods } from '../schemas/order.ts';
 import type { EngineSelector, GpuSelector } from '../schemas/order-members.ts';
+import { type Surface, type SurfaceMethods, surfaceRows } from '../surfaces/table.ts';
 
 /**
  * A method with a body that was put together from untyped values. Throws a Refusal that names the member,
@@ -93,4 +94,24 @@ export function scheduledMs({ body }: MethodCall): number {
 /** Seconds for which an order lasts once it was accepted; undefined: it is written once. */
 export function lastingSeconds({ body }: MethodCall): number | undefined {
   return 'forSeconds' in body ? body.forSeconds : undefined;
+}
+
+/** Where an order writes, whatever the node is: its script (script.ts) has parts on these and no others. */
+export function surfacesOfOrder(call: MethodCall): readonly Surface[] {
+  switch (call.method) {
+    case 'InjectXid':
+    case 'InjectCascade':
+      return call.body.surfaces;
+    case 'InjectSxid':
+      return ['kernel-log'];
+    default:
+      return [surfaceOfMethod(call.method)];
+  }
+}
+
+/** The surface of a method that writes to one alone. */
+function surfaceOfMethod(method: keyof SurfaceMethods): Surface {
+  const row = surfaceRows.find(({ methods }) => method in methods);
+  if (row === undefined) throw new RangeError(`no surface has ${method}`);
+  return row.name;
 }

@@ -1,5 +1,5 @@
 import { findNmaVersion } from '../../coordinator/catalogue/nma/versions.ts';
-import type { TargetContext } from '../../coordinator/plan/context.ts';
+import type { TargetContext } from '../../coordinator/plan/plan.ts';
 import type { GpuFacts, HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
 import { logFiles } from '../../shared/surfaces/log-file.ts';
 

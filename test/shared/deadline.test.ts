@@ -1,5 +1,5 @@
 import t from 'tap';
-import { createDeadline } from '../../shared/deadline.ts';
+import { createDeadline } from '../../shared/clock.ts';
 
 t.test('time that is over aborts, and says that it was the time', async (t) => {
   const deadline = createDeadline(1);

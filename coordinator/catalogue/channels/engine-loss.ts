@@ -1,6 +1,5 @@
 import { parseCall } from '../../../shared/orders/call.ts';
-import { engineLossReaction } from '../nma/reactions.ts';
-import { reactionWindow } from '../nma/windows.ts';
+import { engineLossReaction, reactionWindow } from '../nma/reactions.ts';
 import type { ChannelWork } from './channel.ts';
 
 /** A paused host engine. Nothing shows when it answers again within NMA's grace time. */

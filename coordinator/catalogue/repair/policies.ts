@@ -29,11 +29,6 @@ export function policiesFor(
   return named.length > 0 ? named : ofPair.filter(({ reason }) => reason === undefined);
 }
 
-/** How peers.ts writes a condition that is not healthy. */
-export function pairOf({ type, status }: { readonly type: string; readonly status: string }): string {
-  return `${type}=${status}`;
-}
-
 function matches(pattern: string, reason: string): boolean {
   return new RegExp(pattern).test(reason);
 }

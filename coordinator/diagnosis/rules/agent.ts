@@ -1,7 +1,6 @@
 import { type Facts, isUnread, type Unread } from '../../view/facts.ts';
 import { problemsOf, seenProblem } from '../drill.ts';
-import { capital, seen } from '../evidence.ts';
-import { withoutInventory } from '../inventory.ts';
+import { capital, seen, withoutInventory } from '../evidence.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 /** No pod and no `--agent` entry for the node, or the agent of another node at its address. */

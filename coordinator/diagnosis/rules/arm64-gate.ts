@@ -2,9 +2,17 @@ import { gpuConditionType } from '../../catalogue/nma/conditions.ts';
 import { firstWith } from '../../catalogue/nma/versions.ts';
 import type { Facts } from '../../view/facts.ts';
 import { incidentalToEngine } from '../drill.ts';
-import { podSource, present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
+import {
+  nmaName,
+  nmaTag,
+  podSource,
+  present,
+  seen,
+  seenCondition,
+  seenHeartbeat,
+  seenInLog,
+} from '../evidence.ts';
 import { conditionOf, isFresh } from '../liveness.ts';
-import { nmaName, nmaTag } from '../names.ts';
 import { engineWasHeard } from '../reactions.ts';
 import { type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 

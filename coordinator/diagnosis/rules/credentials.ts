@@ -1,8 +1,17 @@
 import type { Evidence } from '../../store/explanation.ts';
 import type { Facts } from '../../view/facts.ts';
-import { podSource, present, renderAge, renderPod, seen, seenHeartbeat, seenInLog } from '../evidence.ts';
+import {
+  nmaNamespace,
+  podSource,
+  present,
+  renderAge,
+  renderPod,
+  restartAllNma,
+  seen,
+  seenHeartbeat,
+  seenInLog,
+} from '../evidence.ts';
 import { managedConditions, writingOf } from '../liveness.ts';
-import { nmaNamespace, restartAllNma } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 const roleAnnotation = 'eks.amazonaws.com/role-arn';

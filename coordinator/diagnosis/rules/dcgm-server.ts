@@ -11,10 +11,23 @@ import {
   problemsOf,
   seenProblem,
 } from '../drill.ts';
-import { millis, podSource, present, renderPod, seen, seenCondition, seenInLog } from '../evidence.ts';
-import { engineOfNma, unreadRemedy, unreadText, withoutInventory } from '../inventory.ts';
+import {
+  dcgmServerShell,
+  engineOfNma,
+  millis,
+  nmaNamespace,
+  podSource,
+  present,
+  renderPod,
+  restartPod,
+  seen,
+  seenCondition,
+  seenInLog,
+  unreadRemedy,
+  unreadText,
+  withoutInventory,
+} from '../evidence.ts';
 import { conditionOf, runningPod } from '../liveness.ts';
-import { dcgmServerShell, nmaNamespace, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 const lostReason = 'DCGMError';

@@ -12,9 +12,8 @@ import {
   seenInjection,
   seenProblem,
 } from '../drill.ts';
-import { renderPod, seen } from '../evidence.ts';
+import { nmaNamespace, renderPod, seen } from '../evidence.ts';
 import { runningPod } from '../liveness.ts';
-import { nmaNamespace } from '../names.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 /** One engine as a rule needs it, from the inventory or from a refusal's details. */

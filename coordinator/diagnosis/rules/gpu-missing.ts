@@ -2,9 +2,15 @@ import type { GpuIdentities, HostEngineFacts, Inventory } from '../../../shared/
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import { isAboutGpus } from '../drill.ts';
-import { present, seen } from '../evidence.ts';
-import { engineOfNma, unreadRemedy, unreadText, withoutInventory } from '../inventory.ts';
-import { dcgmServerShell } from '../names.ts';
+import {
+  dcgmServerShell,
+  engineOfNma,
+  present,
+  seen,
+  unreadRemedy,
+  unreadText,
+  withoutInventory,
+} from '../evidence.ts';
 import { irrelevant, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 /**

@@ -1,6 +1,5 @@
 import { type Facts, isUnread } from '../../view/facts.ts';
-import { seen } from '../evidence.ts';
-import { withoutInventory } from '../inventory.ts';
+import { seen, withoutInventory } from '../evidence.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 
 /**

@@ -15,8 +15,7 @@ import {
   usualReaction,
   xidOf,
 } from '../drill.ts';
-import { seen } from '../evidence.ts';
-import { nmaName } from '../names.ts';
+import { nmaName, seen } from '../evidence.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 
 /** No handler of NMA has a pattern for Xid lines, in any version (nma.md §0.1): proven whatever runs on the node. */

@@ -10,9 +10,8 @@ import {
   seenInjection,
   usualReaction,
 } from '../drill.ts';
-import { present, seenCondition } from '../evidence.ts';
+import { nmaNamespace, present, restartPod, seenCondition } from '../evidence.ts';
 import { conditionOf } from '../liveness.ts';
-import { nmaNamespace, restartPod } from '../names.ts';
 import { isPlanned, plannedReactions, seenEntry } from '../reactions.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 

@@ -1,8 +1,7 @@
 import { logFiles } from '../../../shared/surfaces/log-file.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import { problemsOf, seenProblem } from '../drill.ts';
-import { capital, seen } from '../evidence.ts';
-import { withoutInventory } from '../inventory.ts';
+import { capital, seen, withoutInventory } from '../evidence.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 
 /** NMA tails files that some node images do not have: there, what it looks for in them is never seen (nma.md §1). */

@@ -10,9 +10,17 @@ import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import type { NodeCondition } from '../../view/node.ts';
 import { expectedType, isForEngine } from '../drill.ts';
-import { present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
+import {
+  nmaNamespace,
+  present,
+  restartAllNma,
+  restartPod,
+  seen,
+  seenCondition,
+  seenHeartbeat,
+  seenInLog,
+} from '../evidence.ts';
 import { conditionOf, isFresh, runningPod, writingOf } from '../liveness.ts';
-import { nmaNamespace, restartAllNma, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 /** Read once, at the start of NMA: a change of the ConfigMap does nothing until the pods restart (nma.md §4.4). */

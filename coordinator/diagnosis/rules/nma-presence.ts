@@ -16,15 +16,17 @@ import {
 import {
   ageSeconds,
   millis,
+  nmaDaemonSet,
+  nmaNamespace,
   podSource,
   present,
   renderAge,
   renderPod,
+  restartPod,
   seen,
   seenHeartbeat,
 } from '../evidence.ts';
 import { runningPod, signOfLife, writingOf } from '../liveness.ts';
-import { nmaDaemonSet, nmaNamespace, restartPod } from '../names.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 import { hasCredentialMarks } from './credentials.ts';
 

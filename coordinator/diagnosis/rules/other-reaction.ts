@@ -12,8 +12,7 @@ import {
   waitedSeconds,
   windowOf,
 } from '../drill.ts';
-import { ageSeconds, present, renderAge, seen } from '../evidence.ts';
-import { nmaName } from '../names.ts';
+import { ageSeconds, nmaName, present, renderAge, seen } from '../evidence.ts';
 import {
   type Difference,
   differenceOf,

@@ -3,8 +3,7 @@ import { combinedPrefix } from '../../catalogue/nma/conditions.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import type { Facts } from '../../view/facts.ts';
 import { injectedOn, isSilent, judgedEngine, seenInjection, xidOf } from '../drill.ts';
-import { present, seen, seenInLog } from '../evidence.ts';
-import { nmaName } from '../names.ts';
+import { nmaName, present, seen, seenInLog } from '../evidence.ts';
 import { differenceOf, isPlanned, plannedReactions, reportedOn, seenEntry } from '../reactions.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 

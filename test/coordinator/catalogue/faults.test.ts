@@ -12,8 +12,8 @@ import {
   resolveParameters,
 } from '../../../coordinator/catalogue/parameters.ts';
 import { encodeKmsgWrite } from '../../../shared/kmsg-record.ts';
+import { surfacesOfOrder } from '../../../shared/orders/call.ts';
 import { scriptOf } from '../../../shared/orders/script.ts';
-import { surfacesOfOrder } from '../../../shared/orders/surfaces.ts';
 import { parsePci } from '../../../shared/pci.ts';
 import { orderMethods } from '../../../shared/schemas/order.ts';
 import type { GpuSelector } from '../../../shared/schemas/order-members.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { type InjectionState, isConcluded, nextExperimentStep } from '../../../coordinator/drill/machine.ts';
+import { type InjectionState, isConcluded, nextExperimentStep } from '../../../coordinator/drill/summary.ts';
 import {
   type ExperimentSpec,
   type ExperimentStatus,

@@ -4,7 +4,7 @@ import type { KubeObject } from '../../../coordinator/cluster/port.ts';
 import { type Candidate, selectNodes } from '../../../coordinator/plan/select.ts';
 import type { Target } from '../../../coordinator/store/experiment.ts';
 import { seedFromName } from '../../../coordinator/store/store.ts';
-import { expectedGpus, hasGpu } from '../../../coordinator/view/gpus.ts';
+import { expectedGpus, hasGpu } from '../../../coordinator/view/node.ts';
 import { Refusal } from '../../../shared/errors.ts';
 
 const candidate = (name: string, more: Partial<Candidate> = {}): Candidate => ({

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { reactionWindow } from '../../../coordinator/catalogue/nma/windows.ts';
+import { reactionWindow } from '../../../coordinator/catalogue/nma/reactions.ts';
 import { createHostEngine } from '../../../coordinator/rehearsal/host-engine/engine.ts';
 import { createManualClock } from '../../manual-clock.ts';
 import { drill } from '../catalogue/nma/drill.ts';

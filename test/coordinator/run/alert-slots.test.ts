@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Agents } from '../../../coordinator/agents/port.ts';
-import { slotWaitMs } from '../../../coordinator/run/dispatch.ts';
+import { slotWaitMs } from '../../../coordinator/run/send.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import type { Receipt, SurfaceResult } from '../../../shared/schemas/receipt.ts';
 import { gpuNode, httpAgents, only, type Rig, startCoordinator, startRig, until } from '../rig.ts';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { karpenterFacts } from '../../../coordinator/view/karpenter-facts.ts';
+import { karpenterFacts } from '../../../coordinator/view/object-facts.ts';
 import { projectWorkload } from '../../../coordinator/view/projections.ts';
 
 const image = 'public.ecr.aws/karpenter/controller:1.15.0';

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { KubeObject } from '../../../coordinator/cluster/port.ts';
-import { karpenterFacts } from '../../../coordinator/view/karpenter-facts.ts';
 import { conditionsOf, isReady, nodeEventFrom } from '../../../coordinator/view/node.ts';
 import {
   imageOf,
+  karpenterFacts,
   nodeFacts,
   podFacts,
   podImage,

@@ -1,12 +1,7 @@
 import t from 'tap';
 import { Check } from 'typebox/value';
 import { TimelineEntry } from '../../../coordinator/store/timeline.ts';
-import {
-  conditionEntry,
-  eventEntry,
-  gapEntry,
-  isSameSight,
-} from '../../../coordinator/view/timeline-entries.ts';
+import { conditionEntry, eventEntry, gapEntry, isSameSight } from '../../../coordinator/view/watcher.ts';
 
 const times = { at: '2026-01-01T00:00:00Z', clock: 'node' } as const;
 const event = {

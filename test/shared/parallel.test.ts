@@ -1,5 +1,5 @@
 import t from 'tap';
-import { inSlices } from '../../../coordinator/plan/slices.ts';
+import { inSlices } from '../../shared/parallel.ts';
 
 function busyFor(ms: number): void {
   for (const end = performance.now() + ms; performance.now() < end; );
