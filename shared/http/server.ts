@@ -137,7 +137,7 @@ export function createServer(options: ServerOptions): Server {
   app.setErrorHandler((thrown: FastifyError | Refusal, request, reply) => {
     const refusal = refusalFromFastify(thrown);
     if (refusal.reason === 'internal')
-      log.error({ err: thrown, requestId: request.id, url: request.url }, 'request failed');
+      log.error({ err: thrown, requestId: request.id, path: pathOf(request.url) }, 'request failed');
     return send(request, reply, refusal);
   });
   app.setNotFoundHandler((request, reply) => {
@@ -172,7 +172,7 @@ export function createServer(options: ServerOptions): Server {
       {
         requestId: request.id,
         method: request.method,
-        url: request.url,
+        path: pathOf(request.url),
         status: reply.statusCode,
         ms: reply.elapsedTime,
       },
@@ -272,4 +272,9 @@ export const formatConnectError: ErrorFormat = (refusal) => ({
 
 function shortText(value: string | string[] | undefined): string | undefined {
   return typeof value === 'string' && value.length > 0 && value.length <= 256 ? value : undefined;
+}
+
+/** Without its query, which may hold what somebody took for a good place of a token. */
+function pathOf(url: string): string {
+  return url.replace(/[?#].*$/s, '');
 }
