@@ -45,10 +45,23 @@ export function renderPod(pod: PodFacts): string {
   return `${pod.phase}${why}, ${ready}, ${pod.restarts} restarts, started ${pod.startedAt ?? 'never'}`;
 }
 
-/** The newest line of NMA's log that matches, as evidence. */
+/** The newest line of NMA's log that matches, as evidence of the time that it bears, if it bears one. */
 export function seenInLog(facts: Facts, pattern: RegExp): Evidence | undefined {
   const line = logLine(facts, pattern);
-  return line === undefined ? undefined : seen(facts, logSource(facts), line.slice(0, 400));
+  if (line === undefined) return undefined;
+  return { source: logSource(facts), observed: line.slice(0, 400), at: logTime(line) ?? facts.at };
+}
+
+/** When NMA wrote a line (zap's member `ts`, nma.md §5), RFC 3339; undefined: a line of another writer, without a time. */
+export function logTime(line: string): string | undefined {
+  const found = /"ts":"([^"]+)"/.exec(line)?.[1];
+  return millis(found) === undefined ? undefined : found;
+}
+
+/** Whether something seen at a time is older than another; false where one of them bears no time. */
+export function isOlder(then: string | null | undefined, than: string | null | undefined): boolean {
+  const [left, right] = [millis(then), millis(than)];
+  return left !== undefined && right !== undefined && left < right;
 }
 
 /** The last line of NMA's log that matches; undefined: none does, or the log was not read. */
@@ -112,22 +125,6 @@ export function nmaDaemonSet({ nma }: Facts): string {
   return nma.daemonSet?.name ?? eventSource;
 }
 
-/** All NMA pods, or the one of this node where nothing else has to change. */
-export function restartAllNma(facts: Facts): string {
-  return `kubectl -n ${nmaNamespace(facts)} rollout restart daemonset ${nmaDaemonSet(facts)}`;
-}
-
-/** The command that deletes a pod; `otherwise` where there is none. */
-export function restartPod(pod: PodFacts | undefined, otherwise: string): string {
-  return pod === undefined ? otherwise : `kubectl -n ${pod.namespace} delete pod ${pod.name}`;
-}
-
-/** The start of a command in the host engine's container; a word in capitals stands for a pod that is not known. */
-export function dcgmServerShell(facts: Facts): string {
-  const { pod } = facts.nma.dcgmServer;
-  return `kubectl -n ${pod?.namespace ?? nmaNamespace(facts)} exec ${pod?.name ?? 'DCGM-SERVER-POD'} --`;
-}
-
 /** What a rule says that cannot decide without the inventory. */
 export function withoutInventory({ unread }: Unread): Judgement {
   return unknown(`the agent’s inventory could not be read: ${unread}`);
@@ -144,17 +141,10 @@ export function unreadText({ pid, unreadableGpus = [] }: HostEngineFacts): strin
   return `The host engine with pid ${pid} cannot read ${list}.`;
 }
 
-/** A lost GPU stays lost for every process of the node (NVML_ERROR_GPU_IS_LOST, nvml.h); others the engine may find again. */
-export function unreadRemedy(facts: Facts, { unreadableGpus = [] }: HostEngineFacts): string {
-  const lost = unreadableGpus.filter((gpu) => gpu.lost);
-  const others = unreadableGpus.filter((gpu) => !gpu.lost);
-  const restart = `kubectl -n ${nmaNamespace(facts)} rollout restart daemonset dcgm-server`;
-  return present(
-    lost.length === 0
-      ? undefined
-      : `A lost GPU does not come back with the engine: read the kernel log (TailKernelLog, match NVRM), then reboot or replace ${facts.node.name}.`,
-    others.length === 0
-      ? undefined
-      : `Restart the engine, which then reads its GPUs anew: ${restartPod(facts.nma.dcgmServer.pod, restart)}.`,
-  ).join(' ');
+/** The engine that NMA is connected to, if it answers and has no trouble; undefined: none was seen. */
+export function connectedEngine({ agent }: Facts): HostEngineFacts | undefined {
+  if (isUnread(agent.inventory)) return undefined;
+  return agent.inventory.engines.find(
+    ({ listening, nma, problems }) => listening && nma.listening && problems.length === 0,
+  );
 }

@@ -28,7 +28,7 @@ export type PreflightCheck = {
 
 /** All checks of a node, in the order of the links. */
 export type Preflight = {
-  /** Set where the drill's reaction cannot appear: then nothing is to be injected. */
+  /** Set where the drill's reaction cannot appear: then nothing is to be injected. Its cause is the first of the chain. */
   readonly blocking: Diagnosis | undefined;
   readonly checks: readonly PreflightCheck[];
 };
@@ -53,10 +53,7 @@ export function isAboutReaction({ link }: Pick<Rule, 'link'>): boolean {
  */
 export function diagnose(facts: Facts, rules: readonly Rule[] = allRules, missed?: MissedLink): Diagnosis {
   const judged = judgeAll(facts, rules);
-  const fitting = causesOf(judged).filter(
-    ({ rule, cause }) => isAskedFor(rule, facts, missed) && !cause.incidental,
-  );
-  const first = fitting.find(({ cause }) => cause.certainty === 'proven') ?? fitting[0];
+  const first = firstOf(causesOf(judged).filter(({ rule }) => isAskedFor(rule, facts, missed)));
   const found: Diagnosis =
     first === undefined
       ? { explanation: explainNothing(facts, judged, missed), verdict: 'fail' }
@@ -72,9 +69,10 @@ export function explain(facts: Facts, rules: readonly Rule[] = allRules): Explan
 /** Before the injection: everything that is found, and whether the reaction can come at all. */
 export function preflight(facts: Facts, rules: readonly Rule[] = allRules): Preflight {
   const judged = judgeAll(facts, rules);
-  const blocking = causesOf(judged).find(({ cause }) => cause.blocks);
+  const isBlocked = causesOf(judged).some(({ cause }) => cause.blocks);
+  const first = isBlocked ? firstOf(causesOf(judged).filter(({ rule }) => isAboutReaction(rule))) : undefined;
   return {
-    blocking: blocking && diagnosisOf(blocking, judged),
+    blocking: first && diagnosisOf(first, judged),
     checks: judged.flatMap(({ rule, judgement }) => checkOf(rule, judgement)),
   };
 }
@@ -153,6 +151,12 @@ function causesOf(judged: readonly Judged[]): readonly Found[] {
   return judged.flatMap(({ rule, judgement }) =>
     judgement.is === 'cause' ? [{ rule, cause: judgement }] : [],
   );
+}
+
+/** The first proven one in the order of the chain, whether it blocks or not; else the first likely one. */
+function firstOf(causes: readonly Found[]): Found | undefined {
+  const fitting = causes.filter(({ cause }) => !cause.incidental);
+  return fitting.find(({ cause }) => cause.certainty === 'proven') ?? fitting[0];
 }
 
 function diagnosisOf(first: Found, judged: readonly Judged[]): Diagnosis {

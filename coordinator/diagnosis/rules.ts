@@ -2,8 +2,10 @@ import type { Rule } from './rule.ts';
 import { agentAnswerInvalid, agentDisarmed, agentUnknown, agentUnreachable } from './rules/agent.ts';
 import { arm64Gate } from './rules/arm64-gate.ts';
 import { credentialsBroken } from './rules/credentials.ts';
-import { dcgmServerMissing, engineLost, engineWithoutGpus } from './rules/dcgm-server.ts';
+import { dcgmServerMissing } from './rules/dcgm-server.ts';
 import { nobodyListens, wrongEngine } from './rules/engine.ts';
+import { engineElsewhere } from './rules/engine-elsewhere.ts';
+import { engineLost, engineWithoutGpus } from './rules/engine-lost.ts';
 import { fieldIsAnotherQuantity } from './rules/field.ts';
 import { gpuMissing } from './rules/gpu-missing.ts';
 import { injectionNotProven, injectionRefused } from './rules/injection.ts';
@@ -41,6 +43,7 @@ export const rules: readonly Rule[] = [
   agentDisarmed,
   fieldIsAnotherQuantity,
   wrongEngine,
+  engineElsewhere,
   nobodyListens,
   logFileMissing,
   journalMissing,

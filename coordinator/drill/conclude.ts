@@ -151,8 +151,10 @@ function proved({ injection, rules }: Ended, facts: Facts): Verdicted {
   // The fault's own event is no reaction here that would end the search for doubts.
   const doubt = explainDoubt({ ...facts, drill: { ...drill, timeline: unmatched(drill) } });
   if (doubt !== undefined) return { verdict: 'inconclusive', explanation: doubt };
-  const blocking = blockedBy({ ...facts, drill: conditionFacts(injection) }, rules);
-  if (blocking !== undefined && blocking.explanation.code !== 'already-false')
+  // That the condition is False hides nothing here: it would have changed all the same.
+  const others = rules.filter(({ code }) => code !== 'already-false');
+  const blocking = blockedBy({ ...facts, drill: conditionFacts(injection) }, others);
+  if (blocking !== undefined)
     return { verdict: 'inconclusive', explanation: explainBrokenPath(blocking.explanation, 'after') };
   const { entry } = knownOf(injection, faultOf(injection.spec).detectionLink) ?? {};
   return { verdict: 'pass', explanation: explainQuiet(own, answeredControls(injection), entry) };

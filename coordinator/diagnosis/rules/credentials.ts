@@ -1,12 +1,13 @@
 import type { Evidence } from '../../store/explanation.ts';
 import type { Facts } from '../../view/facts.ts';
+import { restartAllNma } from '../commands.ts';
 import {
+  isOlder,
   nmaNamespace,
   podSource,
   present,
   renderAge,
   renderPod,
-  restartAllNma,
   seen,
   seenHeartbeat,
   seenInLog,
@@ -48,12 +49,21 @@ export const credentialsBroken: Rule = {
 export function hasCredentialMarks(facts: Facts): boolean {
   const found = markersOf(facts);
   if (found.annotation !== undefined || found.pod.length > 0) return true;
-  return logPatterns.some((pattern) => seenInLog(facts, pattern) !== undefined);
+  return failuresIn(facts).length > 0;
+}
+
+/** Lines of the log since the last condition was written: what failed before that has passed. */
+function failuresIn(facts: Facts): readonly Evidence[] {
+  const writing = writingOf(facts);
+  const written = writing.state === 'absent' ? undefined : writing.condition.lastHeartbeatTime;
+  return present(...logPatterns.map((pattern) => seenInLog(facts, pattern))).filter(
+    ({ at }) => !isOlder(at, written),
+  );
 }
 
 function judgeCredentials(facts: Facts): Judgement {
   const found = markersOf(facts);
-  const logLines = present(...logPatterns.map((pattern) => seenInLog(facts, pattern)));
+  const logLines = failuresIn(facts);
   const writing = writingOf(facts);
   if (!hasCredentialMarks(facts)) {
     const kept = facts.nma.kept?.serviceAccount;

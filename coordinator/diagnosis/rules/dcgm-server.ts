@@ -1,36 +1,14 @@
-import { policiesListenMaxMs } from '../../../shared/nma-timing.ts';
-import { eventSource, gpuConditionType } from '../../catalogue/nma/conditions.ts';
+import { eventSource } from '../../catalogue/nma/conditions.ts';
 import { firstWith } from '../../catalogue/nma/versions.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread, type Toleration } from '../../view/facts.ts';
-import {
-  incidentalToEngine,
-  injectedAt,
-  isAboutGpus,
-  isForEngine,
-  problemsOf,
-  seenProblem,
-} from '../drill.ts';
-import {
-  dcgmServerShell,
-  engineOfNma,
-  millis,
-  nmaNamespace,
-  podSource,
-  present,
-  renderPod,
-  restartPod,
-  seen,
-  seenCondition,
-  seenInLog,
-  unreadRemedy,
-  unreadText,
-  withoutInventory,
-} from '../evidence.ts';
-import { conditionOf, runningPod } from '../liveness.ts';
+import { incidentalToEngine, isForEngine, problemsOf, seenProblem } from '../drill.ts';
+import { nmaNamespace, podSource, present, renderPod, seen, seenCondition } from '../evidence.ts';
+import { runningPod } from '../liveness.ts';
+import { engineWasHeard } from '../reactions.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
-
-const lostReason = 'DCGMError';
+import { engineAddress, isOnNode } from './engine-elsewhere.ts';
+import { lostReason, reportedLoss } from './engine-lost.ts';
 
 /** The chart schedules it by instance type, gives it no tolerations, and amd64 only while the agent has its arm64 gate (nma.md §4.5). */
 export const dcgmServerMissing: Rule = {
@@ -49,26 +27,37 @@ function judgeServer(facts: Facts): Judgement {
   if (incidental !== undefined) return incidental;
   // The missing engine is then what was drilled.
   if (drill?.expectation.reason === lostReason && drill.receipt !== undefined) return irrelevant;
+  const { inventory } = facts.agent;
+  const noEngine = !isUnread(inventory) && inventory.engines.length === 0;
   const running = runningPod(pod);
-  if (running !== undefined) return refuted(`pod ${running.namespace}/${running.name} is Running and Ready`);
-  const address = nma.pod?.environment.DCGM_ADDRESS;
-  if (address !== undefined) return refuted(`NMA uses the host engine at ${address} (DCGM_ADDRESS)`);
+  if (running !== undefined && !noEngine)
+    return refuted(`pod ${running.namespace}/${running.name} is Running and Ready`);
   const listened = listenedEngine(facts);
   if (listened !== undefined) return refuted(`NMA listens on another engine: ${listened}`);
+  const heard = engineWasHeard(facts);
+  if (heard !== undefined) return heard;
+  const address = engineAddress(facts);
+  if (address !== undefined && !isOnNode(address)) {
+    // Configured is not seen.
+    return isUnread(inventory)
+      ? unknown(
+          `NMA is to use the host engine at ${address} (DCGM_ADDRESS); whether one runs on the node was not read`,
+        )
+      : irrelevant;
+  }
   // Without any NMA, a missing server is no news; EKS Auto has none.
   if (nma.mayBeHostProcess || (nma.pod === undefined && nma.daemonSet === undefined)) return irrelevant;
-  const { inventory } = facts.agent;
   const problem = problemsOf(facts).find(({ reason }) => reason === 'engine_not_found');
   const kept = nma.kept?.dcgmServer;
   if (pod === undefined && problem === undefined && kept !== undefined) return unknown(kept.unread);
-  const condition = conditionOf(facts, gpuConditionType);
-  const hasLost = condition?.status === 'False' && condition.reason === lostReason;
-  const noEngine = !isUnread(inventory) && inventory.engines.length === 0;
+  const lost = reportedLoss(facts);
   const cause = {
     summary:
       pod === undefined
         ? `No dcgm-server pod is on the node, so NMA has no host engine to hear GPU faults from. ${whyAbsent(facts)}`
-        : `The dcgm-server pod ${pod.name} is ${renderPod(pod)}: NMA has no host engine to hear GPU faults from.`,
+        : running === undefined
+          ? `The dcgm-server pod ${pod.name} is ${renderPod(pod)}: NMA has no host engine to hear GPU faults from.`
+          : `The dcgm-server pod ${pod.name} is Running, and no host engine process is on the node: NMA has none to hear GPU faults from.`,
     evidence: present<Evidence>(
       problem && seenProblem(problem),
       pod === undefined
@@ -77,13 +66,14 @@ function judgeServer(facts: Facts): Judgement {
       noEngine
         ? seen(facts, `agent ${facts.node.name} ListHostEngines`, 'no host engine process')
         : undefined,
-      hasLost && condition !== undefined ? seenCondition(facts, condition) : undefined,
+      lost && seenCondition(facts, lost),
       ...placement(facts),
     ),
     remedy: serverRemedy(facts),
   };
-  if (problem === undefined && !hasLost && !noEngine) return likely(cause);
-  const isBlocking = noEngine && drill !== undefined && isForEngine(drill);
+  if (problem === undefined && lost === undefined && (!noEngine || running !== undefined))
+    return likely(cause);
+  const isBlocking = noEngine && running === undefined && drill !== undefined && isForEngine(drill);
   return proven({ ...cause, blocks: isBlocking });
 }
 
@@ -170,112 +160,15 @@ function tolerationRemedy(taints: readonly Taint[]): string {
 function serverRemedy(facts: Facts): string {
   const { pod, daemonSet } = facts.nma.dcgmServer;
   const namespace = nmaNamespace(facts);
+  if (runningPod(pod) !== undefined && pod !== undefined)
+    return `Restart it: kubectl -n ${pod.namespace} delete pod ${pod.name}; before NMA 1.7.0 its shell stays when the engine in it ends.`;
   if (pod !== undefined) return `See why: kubectl -n ${pod.namespace} describe pod ${pod.name}.`;
   if (!daemonSet)
     return 'Enable it (Helm value dcgmAgent.enabled=true), or name another engine with nodeAgent.dcgmAddress.';
   const taints = untolerated(facts);
   return (
     (taints.length === 0 ? '' : `${tolerationRemedy(taints)} `) +
-    `Compare affinity and tolerations with the node: kubectl -n ${namespace} get daemonset dcgm-server -o yaml; ` +
+    `Compare affinity and tolerations with the node: kubectl -n ${namespace} get daemonset -l k8s-app=dcgm-server -o yaml; ` +
     `kubectl describe node ${facts.node.name}.`
   );
 }
-
-/** NMA reported DCGMError, or its engine was restarted since the injection. */
-export const engineLost: Rule = {
-  code: 'engine-lost',
-  title: 'NMA has lost its host engine',
-  link: 'detection',
-  verdict: 'fail',
-  judge: judgeLoss,
-};
-
-function judgeLoss(facts: Facts): Judgement {
-  const { nma, drill } = facts;
-  const incidental = incidentalToEngine(facts);
-  if (incidental !== undefined) return incidental;
-  if (drill?.expectation.reason === lostReason) return irrelevant;
-  const { pod } = nma.dcgmServer;
-  const problem = problemsOf(facts).find(({ reason }) => reason === 'engine_unreachable');
-  const condition = conditionOf(facts, gpuConditionType);
-  const hasLost = condition?.status === 'False' && condition.reason === lostReason;
-  const line = seenInLog(facts, /failed to reconcile DCGM state|failed to health check DCGM/);
-  const restarted = isRestarted(facts);
-  if (problem === undefined && !hasLost && line === undefined && !restarted) {
-    if (isUnread(nma.log) && pod === undefined)
-      return unknown(`NMA’s log could not be read: ${nma.log.unread}`);
-    return refuted(
-      `${gpuConditionType} does not say ${lostReason}, and NMA’s engine was not restarted since the injection`,
-    );
-  }
-  const cause = {
-    summary: restarted
-      ? `The host engine was restarted after the injection: what was injected is gone with it, and NMA listens again only after up to ${policiesListenMaxMs / 1000} s.`
-      : `NMA has no connection to its host engine${hasLost ? ` and reports ${lostReason}` : ''}: GPU faults cannot reach it.`,
-    evidence: present<Evidence>(
-      problem && seenProblem(problem),
-      hasLost && condition !== undefined ? seenCondition(facts, condition) : undefined,
-      pod && seen(facts, `${podSource(pod)} status`, renderPod(pod)),
-      line,
-    ),
-    remedy:
-      `Restart the engine, then NMA: ${restartPod(pod, `kubectl -n ${nmaNamespace(facts)} rollout restart daemonset dcgm-server`)}; ` +
-      `wait until it is Ready; ${restartPod(nma.pod, 'restart NMA on the node')}. Drill again a minute later.`,
-  };
-  // The line may be an old one: NMA says it once and then goes on.
-  return problem !== undefined || hasLost || restarted ? proven(cause) : likely(cause);
-}
-
-function isRestarted({ nma, drill }: Facts): boolean {
-  const [started, injected] = [millis(nma.dcgmServer.pod?.startedAt), millis(injectedAt(drill))];
-  return started !== undefined && injected !== undefined && started > injected;
-}
-
-/** No runtime class or NVIDIA_VISIBLE_DEVICES: the engine runs and serves, with zero GPUs (issues 241, 242). */
-export const engineWithoutGpus: Rule = {
-  code: 'engine-without-gpus',
-  title: 'NMA’s host engine has no GPU',
-  link: 'detection',
-  verdict: 'fail',
-  judge(facts) {
-    if (!isAboutGpus(facts)) return irrelevant;
-    const { inventory } = facts.agent;
-    if (isUnread(inventory)) return withoutInventory(inventory);
-    const engine = engineOfNma(inventory);
-    if (engine === undefined || inventory.gpus.length === 0) return irrelevant;
-    if (engine.gpus.length > 0)
-      return refuted(`the engine with pid ${engine.pid} has ${engine.gpus.length} GPUs`);
-    const source = `agent ${facts.node.name} GetInventory`;
-    const listed = seen(facts, `${source} gpus`, inventory.gpus.map(({ uuid }) => uuid).join(', '));
-    if (engine.unreadableGpus !== undefined)
-      return proven({
-        summary: unreadText(engine),
-        evidence: [
-          ...engine.unreadableGpus.map(({ id, because }) =>
-            seen(facts, `${source} engines[pid ${engine.pid}].unreadableGpus`, `GPU ${id}: ${because}`),
-          ),
-          ...engine.problems.map((problem) =>
-            seen(facts, `${source} engines[pid ${engine.pid}].problems`, problem),
-          ),
-          listed,
-        ],
-        remedy: unreadRemedy(facts, engine),
-      });
-    if (engine.inactiveGpus !== undefined)
-      return proven({
-        summary: `The host engine with pid ${engine.pid} has no active GPU; it knows GPUs that are not active.`,
-        evidence: [
-          seen(facts, `${source} engines[pid ${engine.pid}].inactiveGpus`, engine.inactiveGpus),
-          listed,
-        ],
-        remedy: `See which GPUs are not active, and in what state they are: ${dcgmServerShell(facts)} dcgmi discovery -l -a.`,
-      });
-    if (engine.problems.length > 0)
-      return unknown(`the engine’s GPUs could not be listed: ${engine.problems.join('; ')}`);
-    return likely({
-      summary: `The host engine with pid ${engine.pid} sees no GPU, while NVML sees ${inventory.gpus.length}: its container was started without the NVIDIA runtime.`,
-      evidence: [seen(facts, `${source} engines[pid ${engine.pid}].gpus`, '0'), listed],
-      remedy: `Give dcgm-server the NVIDIA runtime class, then check: ${dcgmServerShell(facts)} dcgmi discovery -l.`,
-    });
-  },
-};

@@ -1,16 +1,9 @@
 import type { GpuIdentities, HostEngineFacts, Inventory } from '../../../shared/schemas/inventory.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
+import { dcgmiCommand, restartEngine, unreadRemedy } from '../commands.ts';
 import { isAboutGpus } from '../drill.ts';
-import {
-  dcgmServerShell,
-  engineOfNma,
-  present,
-  seen,
-  unreadRemedy,
-  unreadText,
-  withoutInventory,
-} from '../evidence.ts';
+import { engineOfNma, present, seen, unreadText, withoutInventory } from '../evidence.ts';
 import { irrelevant, proven, type Rule, refuted, unknown } from '../rule.ts';
 
 /**
@@ -108,12 +101,12 @@ function remedyFor(
     unread.length === 0 ? undefined : unreadRemedy(facts, engine),
     inactive === undefined
       ? undefined
-      : `See which GPUs are not active, and in what state they are: ${dcgmServerShell(facts)} dcgmi discovery -l -a.`,
+      : `See which GPUs are not active, and in what state they are: ${dcgmiCommand(facts, 'discovery -l -a')}.`,
     lacked || isShort
       ? 'A GPU that NVML lacks has fallen off the bus or is bound to another driver: read the kernel log (TailKernelLog, match NVRM), then replace the node.'
       : undefined,
     lacking && unread.length === 0 && inactive === undefined
-      ? 'A GPU that the engine lacks comes back when its pod is started again.'
+      ? `A GPU that the engine lacks comes back when the engine starts again: ${restartEngine(facts) ?? 'restart it'}.`
       : undefined,
   ).join(' ');
 }

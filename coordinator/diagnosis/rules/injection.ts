@@ -5,8 +5,9 @@ import { injectedOn, type Problem, problemsOf, seenInjection, seenProblem } from
 import { capital } from '../evidence.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 import { agentAnswerInvalid, agentDisarmed, agentUnknown, agentUnreachable } from './agent.ts';
-import { dcgmServerMissing, engineLost } from './dcgm-server.ts';
+import { dcgmServerMissing } from './dcgm-server.ts';
 import { nobodyListens, wrongEngine } from './engine.ts';
+import { engineLost } from './engine-lost.ts';
 import { fieldIsAnotherQuantity } from './field.ts';
 import { injectionInterrupted } from './interrupted.ts';
 import { logFileMissing } from './log-file.ts';

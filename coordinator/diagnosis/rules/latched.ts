@@ -1,6 +1,8 @@
 import { xidHealthIncident } from '../../../shared/dcgm-fields/health-codes.ts';
+import { engineLossReaction } from '../../catalogue/nma/reactions.ts';
 import type { Facts } from '../../view/facts.ts';
 import type { NodeCondition } from '../../view/node.ts';
+import { restartEngine, restartNma } from '../commands.ts';
 import {
   expectedType,
   injectedOn,
@@ -10,7 +12,7 @@ import {
   seenInjection,
   usualReaction,
 } from '../drill.ts';
-import { nmaNamespace, present, restartPod, seenCondition } from '../evidence.ts';
+import { present, seenCondition } from '../evidence.ts';
 import { conditionOf } from '../liveness.ts';
 import { isPlanned, plannedReactions, seenEntry } from '../reactions.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
@@ -38,7 +40,6 @@ function judgeLatched(facts: Facts): Judgement {
   }
   if (before.status !== 'False') return refuted(`${type} was ${before.status} before the injection`);
   const isSame = drill !== undefined && hidesNew(facts, before);
-  const { namespace, name } = facts.nma.dcgmServer.pod ?? { namespace: nmaNamespace(facts), name: undefined };
   const cause = {
     summary:
       `${type} was already False (${before.reason}, since ${before.lastTransitionTime ?? 'an unknown time'}). NMA never sets it ` +
@@ -48,11 +49,18 @@ function judgeLatched(facts: Facts): Judgement {
       seenCondition(facts, before),
       ...injectedOn(drill).map((result) => seenInjection(facts, result)),
     ],
-    remedy:
-      `Clear it, the engine first: kubectl -n ${namespace} delete pod ${name ?? '-l k8s-app=dcgm-server'}; when that is Ready, ` +
-      `${restartPod(facts.nma.pod, 'restart NMA on the node')}; wait 6 min for the first health check. Or drill a node that is True.`,
+    remedy: `${clearing(facts, before)} Or drill a node that is True.`,
   };
   return isSame ? proven({ ...cause, blocks: true }) : likely(cause);
+}
+
+/** The engine keeps what NMA reports again; of its own loss it keeps nothing. */
+function clearing(facts: Facts, { reason }: NodeCondition): string {
+  const engine = reason === engineLossReaction('').reason ? undefined : restartEngine(facts);
+  const nma = restartNma(facts);
+  return engine === undefined
+    ? `Clear it: ${nma}; wait until it is Ready.`
+    : `Clear it, the engine first: ${engine}; when that is Ready, ${nma}; wait 6 min for the first health check.`;
 }
 
 /** Nothing that can be seen would change: same reason, and a message that is in the old one already. */

@@ -9,17 +9,9 @@ import { detectionOf } from '../../catalogue/nma/known-reasons.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import type { NodeCondition } from '../../view/node.ts';
+import { restartAllNma, restartNma } from '../commands.ts';
 import { expectedType, isForEngine } from '../drill.ts';
-import {
-  nmaNamespace,
-  present,
-  restartAllNma,
-  restartPod,
-  seen,
-  seenCondition,
-  seenHeartbeat,
-  seenInLog,
-} from '../evidence.ts';
+import { nmaNamespace, present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
 import { conditionOf, isFresh, runningPod, writingOf } from '../liveness.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
@@ -122,7 +114,6 @@ function judgeRegistration(facts: Facts): Judgement {
 }
 
 function registrationCause(facts: Facts, wanted: Hardware, isOther: boolean, lines: readonly Evidence[]) {
-  const { nma } = facts;
   const condition = conditionOf(facts, gpuConditionType);
   const has = hasHardware(facts, wanted);
   const what =
@@ -145,9 +136,7 @@ function registrationCause(facts: Facts, wanted: Hardware, isOther: boolean, lin
       ...hardwareEvidence(facts, wanted),
       ...lines,
     ],
-    remedy: has
-      ? `Restart NMA now that the driver is loaded: ${restartPod(nma.pod, 'restart NMA on the node')}.`
-      : wanted.where,
+    remedy: has ? `Restart NMA now that the driver is loaded: ${restartNma(facts)}.` : wanted.where,
   };
 }
 

@@ -1,6 +1,7 @@
 import { heartbeatStaleMs, policiesListenMaxMs } from '../../../shared/nma-timing.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import type { Facts, PodFacts } from '../../view/facts.ts';
+import { restartNma } from '../commands.ts';
 import {
   gapsOf,
   hasWaitedLongEnough,
@@ -22,7 +23,6 @@ import {
   present,
   renderAge,
   renderPod,
-  restartPod,
   seen,
   seenHeartbeat,
 } from '../evidence.ts';
@@ -191,7 +191,7 @@ function judgeWriting(facts: Facts): Judgement {
     ),
     remedy:
       `Read why: kubectl -n ${nmaNamespace(facts)} logs ${pod?.name ?? 'POD'} | grep -i 'managed conditions'; ` +
-      `then ${restartPod(pod, 'restart NMA on the node')} and drill again.`,
+      `then ${restartNma(facts)}; and drill again.`,
   };
   // A missing event is not explained by it, but a hung process would explain both.
   if (kind === 'event') return likely(cause);

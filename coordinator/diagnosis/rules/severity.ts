@@ -2,8 +2,8 @@ import { eventAggregateLimit, eventBurst } from '../../../shared/nma-timing.ts';
 import { combinedPrefix } from '../../catalogue/nma/conditions.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import type { Facts } from '../../view/facts.ts';
-import { injectedOn, isSilent, judgedEngine, seenInjection, xidOf } from '../drill.ts';
-import { nmaName, present, seen, seenInLog } from '../evidence.ts';
+import { injectedAt, injectedOn, isSilent, judgedEngine, seenInjection, xidOf } from '../drill.ts';
+import { isOlder, nmaName, present, seen, seenInLog } from '../evidence.ts';
 import { differenceOf, isPlanned, plannedReactions, reportedOn, seenEntry } from '../reactions.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
@@ -97,7 +97,9 @@ export const eventCombined: Rule = {
     if (drill?.expectation.kind !== 'event' || !isSilent(facts)) return irrelevant;
     const { reason } = drill.expectation;
     const entry = drill.timeline.find(({ event }) => event?.message.startsWith(combinedPrefix));
-    const sent = seenInLog(facts, new RegExp(`sending condition to exporter.*${escapeRegExp(reason)}`));
+    const line = seenInLog(facts, new RegExp(`sending condition to exporter.*${escapeRegExp(reason)}`));
+    // What was sent before the injection was sent for something else.
+    const sent = line !== undefined && isOlder(line.at, injectedAt(drill)) ? undefined : line;
     if (entry === undefined && sent === undefined) {
       return refuted(`no event with the prefix "${combinedPrefix.trim()}" was seen on the node`);
     }

@@ -32,6 +32,27 @@ import {
   withCondition,
 } from './builder.ts';
 
+const nmaPod = 'eks-node-monitoring-agent-a';
+
+/** The GPU condition as NMA left it when it lost its engine that long ago. */
+function lostFor(seconds: number, lastHeartbeatTime = before(40)) {
+  return withCondition('AcceleratedHardwareReady', {
+    status: 'False',
+    reason: 'DCGMError',
+    message: 'failed to initialize DCGM: error connecting to nv-hostengine',
+    lastTransitionTime: before(seconds),
+    lastHeartbeatTime,
+  });
+}
+
+const behindService = {
+  nma: {
+    pod: pod(nmaPod, { environment: { DCGM_ADDRESS: 'nvidia-dcgm.gpu-operator.svc:5555' } }),
+    dcgmServer: { daemonSet: false, pod: undefined },
+  },
+  agent: { inventory: inventory({ engines: [] }) },
+} as const;
+
 function turned79(over: Partial<TimelineEntry> = {}): TimelineEntry {
   const condition = {
     type: 'AcceleratedHardwareReady',
@@ -78,7 +99,6 @@ const annotated = {
   name: 'eks-node-monitoring-agent',
   annotations: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::1:role/nma' },
 };
-const nmaPod = 'eks-node-monitoring-agent-a';
 const irsaPod = pod(nmaPod, {
   environment: {
     HOST_ROOT: '/host',
@@ -1394,6 +1414,7 @@ export const ruleRows: readonly RuleRow[] = [
     'DCGMError',
     'proven',
     facts({
+      agent: { inventory: unread },
       node: {
         conditions: withCondition('AcceleratedHardwareReady', { status: 'False', reason: 'DCGMError' }),
       },
@@ -1423,14 +1444,126 @@ export const ruleRows: readonly RuleRow[] = [
     'engine-lost',
     'a line in the log',
     'likely',
+    facts({ agent: { inventory: unread }, nma: { log: ['{"msg":"failed to health check DCGM"}'] } }),
+  ],
+  [
+    'engine-lost',
+    'F3: DCGMError for 8 days, connected now',
+    'refuted',
+    facts({ node: { conditions: lostFor(8 * 86_400) }, drill: planned() }),
+    /connected to the engine with pid 4242.*an old state, which only a restart of NMA clears/,
+  ],
+  [
+    'engine-lost',
+    'F3: an old line, connected now',
+    'refuted',
     facts({ nma: { log: ['{"msg":"failed to health check DCGM"}'] } }),
+  ],
+  [
+    'engine-lost',
+    'F3: DCGMError of before NMA’s start',
+    'unknown',
+    facts({
+      agent: { inventory: unread },
+      node: { conditions: lostFor(86_400, before(200)) },
+      nma: { pod: pod(nmaPod, { startedAt: before(100) }) },
+      drill: planned(),
+    }),
+    /before NMA started/,
+  ],
+  [
+    'engine-lost',
+    'F3: a listening engine that has trouble is not connected',
+    'proven',
+    facts({
+      agent: { inventory: inventory({ engines: [engine({ problems: ['no answer within 5 s'] })] }) },
+      node: { conditions: lostFor(600) },
+      drill: planned(),
+    }),
+    /reports DCGMError \(since /,
   ],
   ['engine-lost', 'there', 'refuted', facts()],
   [
     'engine-lost',
     'nothing to read',
     'unknown',
-    facts({ nma: { log: unread, dcgmServer: { daemonSet: false, pod: undefined } } }),
+    facts({
+      agent: { inventory: unread },
+      nma: { log: unread, dcgmServer: { daemonSet: false, pod: undefined } },
+    }),
+  ],
+  [
+    'engine-elsewhere',
+    'F9: a Service, and no engine here',
+    'proven!',
+    facts({ ...behindService, drill: planned() }),
+    /nothing on node n1 to inject into.*nvidia-dcgm\.gpu-operator\.svc:5555/,
+  ],
+  ['engine-elsewhere', 'F9: without a drill', 'proven', facts(behindService)],
+  [
+    'engine-elsewhere',
+    'F9: an IP address, with an engine here that was asked',
+    'likely',
+    facts({
+      ...behindService,
+      nma: { ...behindService.nma, pod: pod(nmaPod, { environment: { DCGM_ADDRESS: '10.0.0.9:5555' } }) },
+      agent: { inventory: inventory({ engines: [deafEngine] }) },
+      drill: planned(),
+    }),
+  ],
+  [
+    'engine-elsewhere',
+    'F9: seen beats configured',
+    'refuted',
+    facts({ nma: behindService.nma, drill: planned() }),
+    /whatever DCGM_ADDRESS says/,
+  ],
+  [
+    'engine-elsewhere',
+    'F9: not read',
+    'unknown',
+    facts({ nma: behindService.nma, agent: { inventory: unread }, drill: planned() }),
+  ],
+  [
+    'engine-elsewhere',
+    'the chart’s own address',
+    'irrelevant',
+    facts({
+      nma: { pod: pod(nmaPod, { environment: { DCGM_ADDRESS: 'localhost:5555' } }) },
+      drill: planned(),
+    }),
+  ],
+  [
+    'engine-elsewhere',
+    'a kernel rule needs none',
+    'irrelevant',
+    facts({ ...behindService, drill: silentLockup() }),
+  ],
+  [
+    'dcgm-server-missing',
+    'F9: configured on the node, and not there',
+    'proven!',
+    facts({
+      nma: {
+        pod: pod(nmaPod, { environment: { DCGM_ADDRESS: 'localhost:5555' } }),
+        dcgmServer: { daemonSet: false, pod: undefined },
+      },
+      agent: { inventory: inventory({ engines: [] }) },
+      drill: planned(),
+    }),
+  ],
+  [
+    'dcgm-server-missing',
+    'F9: its pod runs, and no engine in it',
+    'likely',
+    facts({ agent: { inventory: inventory({ engines: [] }) }, drill: planned() }),
+    /no host engine process is on the node/,
+  ],
+  [
+    'dcgm-server-missing',
+    'F9: a Service, and nothing read',
+    'unknown',
+    facts({ nma: behindService.nma, agent: { inventory: unread }, drill: planned() }),
   ],
   [
     'engine-without-gpus',

@@ -20,6 +20,7 @@ const rows: readonly (readonly [code: string, link: string, verdict: ReasonVerdi
   // Nothing that is written there reaches NMA.
   ['field-is-another-quantity', 'order', 'fail'],
   ['wrong-engine', 'order', 'fail'],
+  ['engine-elsewhere', 'order', 'fail'],
   ['nobody-listens', 'order', 'fail'],
   ['log-file-missing', 'order', 'fail'],
   ['journal-missing', 'order', 'fail'],
