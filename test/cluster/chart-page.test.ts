@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { findHelm, type Helm } from '../charts/helm.ts';
+import { commandsIn, page, partOf } from '../pages.ts';
 import { controlPlaneBinaries } from './controlplane/build.ts';
 import { assertNoToken, install } from './installation.ts';
 import { root } from './processes.ts';
@@ -13,20 +14,7 @@ t.setTimeout(300_000);
 const run = promisify(execFile);
 
 /** The commands of one part of a page, each with what its output has to contain. */
-function commandsOf(page: string, heading: string) {
-  const [, part = ''] = readFileSync(join(root, page), 'utf8').split(`\n## ${heading}\n`);
-  const [own = ''] = part.split(/\n## /);
-  return commandsIn(own);
-}
-
-function commandsIn(text: string) {
-  return [...text.matchAll(/```sh\n([\s\S]*?)```/g)]
-    .flatMap(([, block = '']) => block.replaceAll('\\\n', '').trim().split('\n'))
-    .map((line) => {
-      const [command = '', expected] = line.split(/\s+# → /);
-      return { command: command.replace(/\s+#\s.*$/, ''), expected };
-    });
-}
+const commandsOf = (path: string, heading: string) => commandsIn(partOf(page(path), heading));
 
 const found = findHelm();
 if ('because' in found) t.pass('', { skip: found.because });
@@ -82,8 +70,11 @@ async function pages(t: Test, helm: Helm): Promise<void> {
     await t.resolves(type(command), command);
   }
   const pods = [await runAgent(), await runCoordinator()];
-  const called = commandsOf('charts/xidrill/README.md', 'Who may do what');
-  t.equal(called.filter(({ expected }) => expected !== undefined).length, 2);
+  const called = [
+    ...commandsOf('charts/xidrill/README.md', 'Who may do what'),
+    ...commandsOf('README.md', 'A first drill on a cluster'),
+  ];
+  t.equal(called.filter(({ expected }) => expected !== undefined).length, 3);
   for (const { command, expected = '' } of called) {
     const here = command
       .replaceAll('127.0.0.1:8475', `127.0.0.1:${ports.coordinator}`)
@@ -97,7 +88,7 @@ async function pages(t: Test, helm: Helm): Promise<void> {
   await Promise.all(pods.map((pod) => pod.kill()));
   assertNoToken(t, installed);
 
-  const chartPage = readFileSync(join(root, 'charts/xidrill/README.md'), 'utf8');
+  const chartPage = page('charts/xidrill/README.md');
   const [start = '', end = ''] = [chartPage.split('\n## ')[0], chartPage.split('\n## Uninstall\n')[1]];
   for (const { command } of [
     ...next.slice(leaving),

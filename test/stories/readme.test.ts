@@ -1,58 +1,74 @@
 import { execFile } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { serveNodes } from '../../coordinator/rehearsal/accounts.ts';
-import { startRehearsalCluster } from '../../coordinator/rehearsal/cluster.ts';
-import { untilAgentListens } from '../../coordinator/rehearsal/story.ts';
-import { createScaledClock } from '../../shared/clock.ts';
-import { createSilentLog } from '../../shared/log.ts';
-import { root } from '../suite.ts';
+import { commandsIn, page, partOf } from '../pages.ts';
+import { startServe } from './served.ts';
 
 const run = promisify(execFile);
 
-/** Every curl of the README, in order, with what its answer has to contain. */
-const examples = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/```sh\n([\s\S]*?)```/g)]
-  .flatMap(([, block = '']) => block.replaceAll('\\\n', '').trim().split('\n'))
-  .filter((line) => line.startsWith('curl '))
-  .map((line) => {
-    const [command = '', expected] = line.split(/\s+# → /);
-    return { command, expected: expected?.trim() };
-  });
-
-const cluster = await startRehearsalCluster({
-  rows: Object.values(serveNodes),
-  clock: createScaledClock({ factor: 60, startAt: Date.now() }),
-  random: Math.random,
-  newId: randomUUID,
-  coordinatorPort: 0,
-  firstAgentPort: 0,
-  log: createSilentLog(),
-});
-t.teardown(() => cluster.close());
-await cluster.installNma({ version: '1.6.4', credentials: 'healthy' });
-await untilAgentListens(cluster.node('gpu-1').url);
-
-const withoutCurl = await run('curl', ['--version']).then(
-  () => false as const,
-  () => 'curl is not installed on this machine',
-);
-
-t.ok(examples.length >= 10, 'the README has examples');
+const readme = page('README.md');
+/**
+ * The commands that a reader runs on `npm run serve`, and those of kubectl for a first drill. Those of an installation and with a
+ * token run on a real API server: test/cluster/chart-page.test.ts.
+ */
+const examples = [
+  ...commandsIn(readme).filter(
+    ({ command }) => /127\.0\.0\.1|serve\.kubeconfig/.test(command) && !command.includes('create token'),
+  ),
+  ...commandsIn(partOf(readme, 'A first drill on a cluster')).filter(({ command }) =>
+    /^kubectl (apply|-n xidrill (get|wait))/.test(command),
+  ),
+];
+t.ok(examples.length >= 15, 'the README has examples');
 t.same(
-  examples.filter(({ expected }) => expected === undefined),
+  examples.filter(
+    ({ command, expected }) => expected === undefined && /^curl (?!.* > [\w.]+$)/.test(command),
+  ),
   [],
-  'every example says what to expect',
+  'every example of curl that prints something says what to expect',
 );
 
-for (const { command, expected = '' } of examples) {
-  t.test(command.slice(0, 100), { skip: withoutCurl }, async (t) => {
-    const local = command
-      .replaceAll('127.0.0.1:8475', cluster.url.slice('http://'.length))
-      .replaceAll('127.0.0.1:9475', cluster.node('gpu-1').url.slice('http://'.length));
-    const { stdout } = await run('sh', ['-c', local]);
-    t.ok(stdout.includes(expected), `${expected} in ${stdout.slice(0, 400)}`);
+const served = await startServe(t, ['--speed', '60']);
+const folder = mkdtempSync(join(realpathSync(tmpdir()), 'xidrill-readme-'));
+t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+
+const missing = new Map<string, string | false>();
+for (const program of ['curl', 'jq', 'kubectl']) {
+  const found = await run(program, program === 'kubectl' ? ['version', '--client'] : ['--version']).then(
+    () => false as const,
+    () => `${program} is not installed on this machine`,
+  );
+  missing.set(program, found);
+}
+
+const env = { ...process.env, KUBECONFIG: served.kubeconfig };
+/** The addresses of the page, and those of this process. */
+const places = [
+  ['127.0.0.1:8475', served.rest],
+  ['127.0.0.1:8474', served.control],
+  ['127.0.0.1:9475', served.agents[serveNodes.gpu.name] ?? ''],
+] as const;
+
+for (const round of ['first', 'second'] as const) {
+  await t.test(`N12: the README, line by line, the ${round} time on one serve`, async (t) => {
+    for (const { command, expected = '' } of examples) {
+      const skip = [...missing].find(([program, why]) => why !== false && command.includes(program))?.[1];
+      if (skip) {
+        t.pass(command, { skip });
+        continue;
+      }
+      const here = places.reduce(
+        (text, [shown, url]) => text.replaceAll(shown, url.slice('http://'.length)),
+        command.replaceAll('NODE', serveNodes.gpu.name),
+      );
+      const { stdout } = await run('sh', ['-c', here], { cwd: folder, env });
+      t.ok(stdout.includes(expected), `${command.slice(0, 100)} → ${expected}`, {
+        answered: stdout.slice(0, 600),
+      });
+    }
   });
 }

@@ -9,6 +9,7 @@ export function discovered(pathname: string, kinds: Kinds): object | string | un
   if (path === '/version') return version;
   if (path === '/api') return { kind: 'APIVersions', versions: ['v1'] };
   if (path === '/apis') return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups(kinds) };
+  if (path === '/openapi/v3' || path.startsWith('/openapi/v3/')) return openApi(path.slice(12), kinds);
   const [, root, group = '', groupVersion] = path.split('/');
   if (root === 'api' && groupVersion === undefined) return resourceList('', group, kinds);
   if (root === 'apis' && groupVersion === undefined) return groups(kinds).find(({ name }) => name === group);
@@ -42,6 +43,36 @@ function groups(kinds: Kinds) {
     const versions = served.map((text) => ({ groupVersion: `${name}/${text}`, version: text }));
     return { kind: 'APIGroup', apiVersion: 'v1', name, versions, preferredVersion: versions[0] };
   });
+}
+
+/**
+ * As much as kubectl needs to see that the server itself checks fields: a PATCH with the parameter `fieldValidation` for each kind
+ * (kubectl's QueryParamVerifierV3). Without it `kubectl apply` refuses to work.
+ */
+function openApi(group: string, kinds: Kinds): object | undefined {
+  const pathOf = (kind: ServedKind) =>
+    kind.group === '' ? `api/${kind.version}` : `apis/${kind.group}/${kind.version}`;
+  if (group === '') {
+    const urls = kinds
+      .all()
+      .map((kind) => [pathOf(kind), { serverRelativeURL: `/openapi/v3/${pathOf(kind)}` }]);
+    return { paths: Object.fromEntries(urls) };
+  }
+  const rows = kinds.all().filter((kind) => pathOf(kind) === group);
+  if (rows.length === 0) return undefined;
+  const parameters = [{ name: 'fieldValidation', in: 'query', schema: { type: 'string' } }];
+  const paths = rows.map((row) => [
+    `/${group}/${row.namespaced ? 'namespaces/{namespace}/' : ''}${row.plural}/{name}`,
+    {
+      patch: {
+        parameters,
+        responses: {},
+        'x-kubernetes-group-version-kind': { group: row.group, version: row.version, kind: row.kind },
+      },
+    },
+  ]);
+  const info = { title: 'stand-in', version: '0' };
+  return { openapi: '3.0.0', info, paths: Object.fromEntries(paths) };
 }
 
 function resourceList(group: string, served: string, kinds: Kinds): object | undefined {
