@@ -10,9 +10,8 @@ import { createAlertSlots } from './alert-slots.ts';
 import { describeEngine } from './describe.ts';
 import { endHold, type Hold } from './hold.ts';
 import { assertInjectable, type Injected, injectField, introspect, type Repetition } from './inject.ts';
-import { limitDcgmi } from './limited.ts';
+import { limitDcgmi, shareLooks } from './limited.ts';
 import type { Dcgmi } from './port.ts';
-import { shareLooks } from './shared-look.ts';
 import type { Injection } from './steps.ts';
 
 /** All that the agent does with DCGM. Refuses with what was seen; never reports an effect that was not read back. */

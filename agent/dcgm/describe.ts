@@ -1,12 +1,9 @@
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { EngineProcess } from '../engines/port.ts';
-import { type Discovery, parseDiscovery } from './codecs/discovery.ts';
+import { type Discovery, parseDiscovery, parseVersions } from './codecs/discovery.ts';
 import { parseFieldGroups, whyGroupsIncomplete } from './codecs/field-groups.ts';
-import { refusalFromRun } from './codecs/injection.ts';
-import { parseIntrospection } from './codecs/introspection.ts';
-import { renderExit } from './codecs/return-codes.ts';
-import { parseVersions } from './codecs/versions.ts';
+import { parseIntrospection, refusalFromRun, renderExit } from './codecs/injection.ts';
 import type { Dcgmi } from './port.ts';
 
 /** An engine that does not answer costs 5 s of dcgmi's own patience, so this is a bit more. */

@@ -14,7 +14,7 @@ import { Refusal } from '../../shared/errors.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { Introspection } from '../../shared/schemas/read-back.ts';
 import type { AlertSlots, AlertTarget, TakenSlots } from './alert-slots.ts';
-import { parseIntrospection } from './codecs/introspection.ts';
+import { parseIntrospection } from './codecs/injection.ts';
 import type { Dcgmi } from './port.ts';
 import { type Injection, limits, recipeOf, renderStep, stampFor, stampOf, writeSteps } from './steps.ts';
 

@@ -1,9 +1,8 @@
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
-import { type ForgottenIds, readForgottenIds } from './forgotten.ts';
 import type { JournalLine } from './journal-line.ts';
-import { openReceiptFiles, type ReceiptFiles } from './receipt-files.ts';
+import { type ForgottenIds, openReceiptFiles, type ReceiptFiles, readForgottenIds } from './receipt-files.ts';
 
 /** Receipts on disk, one file an order: a line before the first effect, others as it goes on. The last one counts. */
 export interface Journal {

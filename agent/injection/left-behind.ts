@@ -1,8 +1,7 @@
 import type { Log } from '../../shared/log.ts';
 import type { Held } from './held.ts';
-import { noted } from './receipts.ts';
+import { noted, type SavedReceipts } from './receipts.ts';
 import type { Recover } from './recovery.ts';
-import type { SavedReceipts } from './saved-receipts.ts';
 
 type TakingBack = {
   readonly held: Held;

@@ -11,11 +11,18 @@ import type { JournalLine } from './journal-line.ts';
 import { takeBackLeft } from './left-behind.ts';
 import { firstLine, type LiveOrder, type PlannedPart, recoveryOf, startLiveOrder } from './live-order.ts';
 import type { InjectionMetrics } from './metrics.ts';
+import { prepareAll } from './parts.ts';
 import { createPlaces } from './places.ts';
-import { prepareAll } from './prepare.ts';
-import { brief, conclude, interruptedReceipt, isSustained, nothingToStop } from './receipts.ts';
+import {
+  brief,
+  conclude,
+  createSavedReceipts,
+  interruptedReceipt,
+  isSustained,
+  nothingToStop,
+  type SavedReceipts,
+} from './receipts.ts';
 import type { Recover } from './recovery.ts';
-import { createSavedReceipts, type SavedReceipts } from './saved-receipts.ts';
 
 /** Orders that callers wait for at the same time; each may run processes. */
 const mostAnswering = 256;

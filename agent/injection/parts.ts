@@ -1,5 +1,5 @@
 import { assertListened } from '../../shared/engines/choose.ts';
-import { Refusal } from '../../shared/errors.ts';
+import { Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import { addressIsGpu, type GpuIdentity, identifyGpu } from '../../shared/gpu-identity.ts';
 import { assertAlertGaps } from '../../shared/orders/alert-gaps.ts';
 import { acceptsRisk, engineNamed, gpuNamed, isForced } from '../../shared/orders/call.ts';
@@ -15,11 +15,13 @@ import { whyNoJournal } from '../host-files/journald.ts';
 import type { HostFiles } from '../host-files/port.ts';
 import type { KernelLog } from '../kernel-log/port.ts';
 import type { Nvml } from '../nvml/port.ts';
-import type { Channel } from './channel.ts';
+import { type Channel, negative } from './channel.ts';
 import { createDcgmChannel } from './dcgm-channel.ts';
 import { createHostEngineChannel } from './host-engine-channel.ts';
 import { createKernelLogChannel } from './kernel-log-channel.ts';
+import type { PlannedPart } from './live-order.ts';
 import { createLogFileChannel } from './log-file-channel.ts';
+import type { InjectionMetrics } from './metrics.ts';
 import type { Recover } from './recovery.ts';
 
 /** The adapters that channels write through. */
@@ -135,4 +137,42 @@ function once<T>(work: () => Promise<T>): () => Promise<T> {
     begun ??= work();
     return begun;
   };
+}
+
+/**
+ * What is wrong with the request itself refuses the whole order; what is wrong with one surface's surroundings is reported
+ * in its entry, and the other surfaces are written.
+ */
+export async function prepareAll(
+  channels: readonly Channel[],
+  metrics: InjectionMetrics,
+): Promise<readonly PlannedPart[]> {
+  const prepared: PlannedPart[] = [];
+  for (const channel of channels) {
+    try {
+      prepared.push({ channel, prepared: await channel.prepare() });
+    } catch (thrown) {
+      const refusal = refusalFromUnknown(thrown);
+      metrics.count(channel.surface, 'refused');
+      if (isAboutOrder(refusal)) throw thrown;
+      prepared.push({ channel, refused: negative(channel, 'refused', refusal), because: refusal });
+    }
+  }
+  assertWholeSurfaces(prepared);
+  return prepared;
+}
+
+/** A script of which one surface would be written in part is another one than was asked for. */
+function assertWholeSurfaces(parts: readonly PlannedPart[]): void {
+  const partial = parts.find(
+    ({ channel, because }) =>
+      because !== undefined &&
+      parts.some((other) => other.channel.surface === channel.surface && other.prepared !== undefined),
+  );
+  if (partial?.because !== undefined) throw partial.because;
+}
+
+/** Wrong in itself, or only too early: then no surface is written, and the same order may come again. */
+function isAboutOrder({ code, reason }: Refusal): boolean {
+  return code === 'invalid_argument' || code === 'resource_exhausted' || reason === 'internal';
 }

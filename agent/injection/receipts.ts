@@ -1,6 +1,8 @@
 import { isReason, Refusal } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
 import type { Receipt, SurfaceResult } from '../../shared/schemas/receipt.ts';
 import { negative } from './channel.ts';
+import type { Journal } from './journal.ts';
 import type { JournalLine, RemainingPart } from './journal-line.ts';
 
 /** Whether a sustained part of the order is still active. */
@@ -73,4 +75,42 @@ function maybeWritten(part: Omit<RemainingPart, 'part'>, orderId: string): Surfa
 /** One surface for the log: `dcgm injected`, `kernel-log refused (kernel_log_unavailable)`. */
 export function brief(result: SurfaceResult): string {
   return `${result.surface} ${result.outcome}${result.code === undefined ? '' : ` (${result.code})`}`;
+}
+
+/** The journal, and a memory for what it does not take. */
+export type SavedReceipts = {
+  /** The first line of an order. Throws `journal_unwritable`; then nothing may be injected. */
+  begin(line: JournalLine): void;
+  /** Never throws: what has happened has happened, and a journal that fails now does not make it an error. */
+  save(line: JournalLine): void;
+  /** As `Journal.read`. */
+  find(orderId: string): Receipt | undefined;
+};
+
+/** Ended orders that the journal did not take are answered from memory, as long as this process runs. */
+export function createSavedReceipts({
+  journal,
+  log,
+}: {
+  readonly journal: Journal;
+  readonly log: Log;
+}): SavedReceipts {
+  const unsaved = new Map<string, Receipt>();
+  function save(line: JournalLine): void {
+    try {
+      journal.write(line);
+      unsaved.delete(line.orderId);
+    } catch (thrown) {
+      if (line.state !== 'running') unsaved.set(line.orderId, line);
+      log.error({ err: thrown, orderId: line.orderId }, 'the receipt could not be written down');
+    }
+  }
+  return {
+    save,
+    begin(line) {
+      journal.begin(line);
+      for (const earlier of unsaved.values()) save(earlier);
+    },
+    find: (orderId) => unsaved.get(orderId) ?? journal.read(orderId),
+  };
 }

@@ -8,8 +8,7 @@ import {
   type RefusalDetails,
 } from '../../shared/errors.ts';
 import type { AgentOrder } from '../../shared/schemas/order.ts';
-import { type Asked, invalidAnswer, inventoryFrom, receiptFrom } from './answers.ts';
-import { whyUnbounded } from './bounds.ts';
+import { type Asked, invalidAnswer, inventoryFrom, receiptFrom, whyUnbounded } from './answers.ts';
 import type { Agents } from './port.ts';
 import { type AgentTls, type Answer, createAgentTransport, troubleOf } from './transport.ts';
 

@@ -1,9 +1,8 @@
 import type { Clock } from '../../shared/clock.ts';
 import { messageFromUnknown, Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import { createGapRecord, type Gap } from './gaps.ts';
 import { type Change, createObjectCache } from './object-cache.ts';
-import { followWatch } from './one-watch.ts';
+import { createGapRecord, followWatch, type Gap } from './one-watch.ts';
 import type { Cluster, KubeObject, Listing, ListQuery, ObjectKey, ResourceName, WatchEvent } from './port.ts';
 
 /** What is reflected, and who is called. */

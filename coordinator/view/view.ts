@@ -1,8 +1,8 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import type { Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import type { Gap } from '../cluster/gaps.ts';
 import type { Change } from '../cluster/object-cache.ts';
+import type { Gap } from '../cluster/one-watch.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
 import { createReflector, type Reflector } from '../cluster/reflector.ts';
 import { experimentLabel } from '../store/store.ts';

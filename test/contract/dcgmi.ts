@@ -1,9 +1,7 @@
 import type { Test } from 'tap';
-import { parseDiscovery } from '../../agent/dcgm/codecs/discovery.ts';
+import { parseDiscovery, parseVersions } from '../../agent/dcgm/codecs/discovery.ts';
 import { parseFieldGroups } from '../../agent/dcgm/codecs/field-groups.ts';
-import { parseInjection } from '../../agent/dcgm/codecs/injection.ts';
-import { parseIntrospection } from '../../agent/dcgm/codecs/introspection.ts';
-import { parseVersions } from '../../agent/dcgm/codecs/versions.ts';
+import { parseInjection, parseIntrospection } from '../../agent/dcgm/codecs/injection.ts';
 import type { Dcgmi } from '../../agent/dcgm/port.ts';
 import type { EngineProcess } from '../../agent/engines/port.ts';
 

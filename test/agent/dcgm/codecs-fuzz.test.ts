@@ -1,9 +1,7 @@
 import t from 'tap';
-import { parseDiscovery } from '../../../agent/dcgm/codecs/discovery.ts';
+import { parseDiscovery, parseVersions } from '../../../agent/dcgm/codecs/discovery.ts';
 import { parseFieldGroups, whyGroupsIncomplete } from '../../../agent/dcgm/codecs/field-groups.ts';
-import { parseInjection } from '../../../agent/dcgm/codecs/injection.ts';
-import { parseIntrospection } from '../../../agent/dcgm/codecs/introspection.ts';
-import { parseVersions } from '../../../agent/dcgm/codecs/versions.ts';
+import { parseInjection, parseIntrospection } from '../../../agent/dcgm/codecs/injection.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import { distorted, fuzzRuns, shortened, tryAll } from '../../mutations.ts';
 import { discoveries, fieldGroups, introspected, versions } from './recorded.ts';

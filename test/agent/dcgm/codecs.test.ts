@@ -1,11 +1,14 @@
 import t from 'tap';
 import { createAlertSlots } from '../../../agent/dcgm/alert-slots.ts';
-import { parseDiscovery } from '../../../agent/dcgm/codecs/discovery.ts';
+import { parseDiscovery, parseVersions } from '../../../agent/dcgm/codecs/discovery.ts';
 import { parseFieldGroups } from '../../../agent/dcgm/codecs/field-groups.ts';
-import { parseInjection } from '../../../agent/dcgm/codecs/injection.ts';
-import { parseIntrospection, parseTime } from '../../../agent/dcgm/codecs/introspection.ts';
-import { renderExit, returnCodeFromExit } from '../../../agent/dcgm/codecs/return-codes.ts';
-import { parseVersions } from '../../../agent/dcgm/codecs/versions.ts';
+import {
+  parseInjection,
+  parseIntrospection,
+  parseTime,
+  renderExit,
+  returnCodeFromExit,
+} from '../../../agent/dcgm/codecs/injection.ts';
 import type { DcgmiRun } from '../../../agent/dcgm/port.ts';
 import { introspected } from './recorded.ts';
 import { refusalOf } from './refused.ts';

@@ -148,6 +148,10 @@ t.test('agents whose pods may not be read are unread, not absent', async (t) => 
   };
   const agents = { find } as unknown as Agents;
   const { agent } = await createCollector({ cluster, view, agents, clock }).basics('a');
-  t.strictSame(agent.directory, { unread: 'pods of our agents cannot be read', remedy: 'grant it' });
+  t.strictSame(agent.directory, {
+    unread: 'pods of our agents cannot be read',
+    reason: 'cluster_refused',
+    remedy: 'grant it',
+  });
   t.ok(isUnread(agent.inventory));
 });
