@@ -11,10 +11,12 @@ import { createPtyDcgmi } from './dcgm/pty.ts';
 import { createEngineProcesses } from './engine-process/signals.ts';
 import { createProcEngineFinder } from './engines/proc.ts';
 import { createHostFiles } from './host-files/device.ts';
+import { createSystemJournal } from './host-files/journald/journalctl.ts';
 import { openHeld } from './injection/held.ts';
 import { readBootId } from './inventory/inventory.ts';
 import { createDeviceKernelLog } from './kernel-log/device.ts';
 import { createForkedNvml } from './nvml/forked.ts';
+import { createHostPrograms } from './programs/host.ts';
 import { lockStateDir } from './state-lock.ts';
 
 const name = 'xidrill-agent';
@@ -66,6 +68,8 @@ const { config, log, address, gate, hosts, tls } = serverProgram(name, {
 
 try {
   const clock = createRealClock();
+  const bootId = readBootId();
+  const hostFiles = createHostFiles({ root: config['host-root'] });
   const engineProcesses = createEngineProcesses();
   const isLocked = lockStateDir(config['state-dir']);
   // Before anything that may fail: an engine that an earlier agent paused must not stay so.
@@ -75,7 +79,7 @@ try {
     agentVersion: version,
     armed: config.arm,
     architecture: process.arch,
-    bootId: readBootId(),
+    bootId,
     stateDir: config['state-dir'],
     ...gate({ clock, reviews: () => createInClusterReviews(process.env) }),
     hosts,
@@ -83,7 +87,13 @@ try {
     newId: randomUUID,
     clock,
     log,
-    hostFiles: createHostFiles({ root: config['host-root'] }),
+    hostFiles,
+    systemJournal: createSystemJournal({
+      files: hostFiles,
+      programs: createHostPrograms({ root: config['host-root'] }),
+      clock,
+      bootId,
+    }),
     held,
     engineProcesses,
     kernelLog: createDeviceKernelLog({ path: config['kernel-log'] }),

@@ -15,7 +15,6 @@ import {
 } from '../shared/schemas/order.ts';
 import { Introspection } from '../shared/schemas/read-back.ts';
 import { Receipt } from '../shared/schemas/receipt.ts';
-import { whyNoJournal } from './host-files/journald.ts';
 import type { Orders } from './injection/orders.ts';
 import { type ChannelParts, channelsFor, identify } from './injection/parts.ts';
 import { createInventory, lookAtEngines, lookAtLogFiles } from './inventory/inventory.ts';
@@ -67,7 +66,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
           nvml.list(),
           dcgm.list(),
           lookAtLogFiles(parts.hostFiles),
-          whyNoJournal(parts.hostFiles),
+          parts.systemJournal.whyNone(),
         ]);
         const pausable = await lookAtEngines(engines, parts.engineProcesses);
         return createInventory({ ...parts, nvml: answer, engines, logFiles, noJournal, pausable });

@@ -141,6 +141,13 @@ export const reasons = {
     ...notProven,
     cause: 'injection-not-proven',
   },
+  journal_record_missing: {
+    code: 'unavailable',
+    title: 'The record is in the kernel log and not in the journal',
+    ...brokenPath,
+    injected: 'if-begun',
+    cause: 'journal-missing',
+  },
   log_file_missing: {
     code: 'failed_precondition',
     title: 'This node has no such log file',
@@ -212,7 +219,12 @@ export const reasons = {
     ...brokenPath,
     cause: 'nobody-listens',
   },
-  dcgmi_not_found: { code: 'failed_precondition', title: 'No dcgmi for that host engine', ...brokenPath },
+  dcgmi_not_found: {
+    code: 'failed_precondition',
+    title: 'No dcgmi for that host engine',
+    ...unfit,
+    cause: 'agent-incapable',
+  },
   dcgmi_untrusted: {
     code: 'failed_precondition',
     title: 'Others than root can change the dcgmi for that host engine',
@@ -253,6 +265,20 @@ export const reasons = {
     title: 'The value was accepted but did not come back',
     ...notProven,
     cause: 'injection-not-proven',
+  },
+
+  // the agent itself
+  agent_incapable: {
+    code: 'failed_precondition',
+    title: 'The agent lacks what this takes on its node',
+    ...unfit,
+    cause: 'agent-incapable',
+  },
+  host_program_failed: {
+    code: 'unavailable',
+    title: 'A program of the host could not be run',
+    ...unfit,
+    cause: 'agent-incapable',
   },
 
   // orders

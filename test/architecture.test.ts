@@ -10,7 +10,8 @@ import { root } from './suite.ts';
  */
 const storeys: readonly (readonly string[])[] = [
   ['shared'],
-  // The agent: engines and ports at the bottom, orders above them.
+  // The agent: other programs, engines and ports at the bottom, orders above them.
+  ['agent/programs'],
   ['agent/engines', 'agent/engine-process', 'agent/host-files', 'agent/kernel-log', 'agent/nvml'],
   ['agent/dcgm', 'agent/inventory'],
   ['agent/injection'],

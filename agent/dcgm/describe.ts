@@ -1,4 +1,4 @@
-import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
+import { causeOf, messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { EngineProcess } from '../engines/port.ts';
 import { type Discovery, parseDiscovery, parseVersions } from './codecs/discovery.ts';
@@ -30,10 +30,13 @@ export async function describeEngine(
   signal?: AbortSignal,
 ): Promise<HostEngineFacts> {
   const problems = [...engine.problems];
+  let agentLacks: string | undefined;
   const attempt = async <T>(what: string, question: () => Promise<T>): Promise<T | undefined> => {
     try {
       return await question();
     } catch (thrown) {
+      if (thrown instanceof Refusal && causeOf(thrown.reason) === causeOf('agent_incapable'))
+        agentLacks ??= thrown.message;
       const text =
         thrown instanceof Refusal ? `${thrown.reason}: ${thrown.message}` : messageFromUnknown(thrown);
       problems.push(`${what}: ${text}`);
@@ -41,7 +44,10 @@ export async function describeEngine(
     }
   };
   const located = await attempt('dcgmi', () => dcgmi.locate(engine));
-  if (located !== undefined && 'because' in located) problems.push(`dcgmi: ${located.because}`);
+  if (located !== undefined && 'because' in located) {
+    problems.push(`dcgmi: ${located.because}`);
+    agentLacks ??= located.because;
+  }
   const path = located !== undefined && 'path' in located ? located.path : null;
 
   const ask = questionsTo(engine, dcgmi, signal);
@@ -75,6 +81,7 @@ export async function describeEngine(
     ...beside,
     nma: nma ?? { listening: false, evidence: 'not known: the engine could not be asked', answered: false },
     problems,
+    ...(agentLacks === undefined ? {} : { agentLacks }),
   };
 }
 

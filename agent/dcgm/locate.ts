@@ -1,8 +1,8 @@
 import { dirname, join, posix } from 'node:path';
 import type { EngineProcess } from '../engines/port.ts';
+import { findProgram, type ProgramFile, untrustedFolder } from '../programs/root-path.ts';
+import { renderUntrusted, type Untrusted, untrustedBelow, writableVolume } from '../programs/trust.ts';
 import type { ProcessFacts } from './process-facts.ts';
-import { findProgram, type ProgramFile, untrustedFolder } from './root-path.ts';
-import { renderUntrusted, type Untrusted, untrustedBelow, writableVolume } from './trust.ts';
 
 /** Where packages and images put it (DCGM's own packages: /usr/bin). */
 const usualFolders = [

@@ -24,7 +24,7 @@ export type ProcessFacts = {
   readonly isPrivileged: boolean;
 };
 
-/** Reads /proc/PID. Refuses with `engine_unreachable` where that is not allowed or the process has ended. */
+/** Reads /proc/PID. Refuses with `agent_incapable` where that is not allowed, `engine_unreachable` where the process has ended. */
 export async function readProcessFacts(procRoot: string, pid: number): Promise<ProcessFacts> {
   const own = (file: string) => readlink(join(procRoot, 'self', file));
   const its = (file: string) => readlink(join(procRoot, String(pid), file));
@@ -47,10 +47,18 @@ export async function readProcessFacts(procRoot: string, pid: number): Promise<P
       isPrivileged: privileged,
     };
   } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code === 'EACCES' || code === 'EPERM')
+      throw new Refusal(
+        'agent_incapable',
+        `the agent may not look at process ${pid} of the host engine: ${messageFromUnknown(thrown)}`,
+        { pid, lacks: 'root', remedy: 'the agent needs root and privileged: true, as its chart sets them' },
+        thrown,
+      );
     throw new Refusal(
       'engine_unreachable',
       `process ${pid} of the host engine cannot be looked at: ${messageFromUnknown(thrown)}`,
-      { pid, remedy: 'the engine ended, or the agent lacks root or the host’s process ids' },
+      { pid, remedy: 'the engine has ended: see whether its pod restarts' },
       thrown,
     );
   }

@@ -1,22 +1,21 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type IPty, spawn } from 'node-pty';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { EngineProcess } from '../engines/port.ts';
+import { findNsenter, isNotExecuted, noNsenter, nsenterFailed, nsenterWords } from '../programs/nsenter.ts';
+import { untrustedRemedy } from '../programs/trust.ts';
 import { type Located, libraryFolders, locateDcgmi } from './locate.ts';
 import { createMark, killMarked, markName } from './marked-processes.ts';
 import type { Dcgmi, DcgmiRun } from './port.ts';
 import { type ProcessFacts, readProcessFacts } from './process-facts.ts';
-import { findProgram } from './root-path.ts';
-import { renderUntrusted, type Untrusted } from './trust.ts';
 
 /** More than the longest table; what comes after it is dropped, and the program may go on writing. */
 const longestOutput = 256 * 1024;
 
 /** How long a killed program may take to be reaped. */
 const reapMs = 2000;
-
-const nsenterPaths = ['/usr/bin/nsenter', '/bin/nsenter', '/usr/sbin/nsenter'];
 
 /** Colours, cursor movements, titles (ECMA-48): TERM=dumb asks for none, old tools send them all the same. */
 const escapeSequences = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])/g;
@@ -51,7 +50,7 @@ export function createPtyDcgmi(options: {
         const reason = untrusted === undefined ? 'dcgmi_not_found' : 'dcgmi_untrusted';
         throw new Refusal(reason, `engine ${engine.pid}: ${because}`, {
           pid: engine.pid,
-          ...(untrusted === undefined ? {} : { file: untrusted, remedy: remedyFor(untrusted) }),
+          ...(untrusted === undefined ? {} : { file: untrusted, remedy: untrustedRemedy(untrusted) }),
         });
       }
       const commandLine = await commandLineFor(engine, args, facts, located, procRoot);
@@ -59,6 +58,7 @@ export function createPtyDcgmi(options: {
       return runUnderPty(commandLine, {
         environment: environmentFor(located.inEngine ? facts : none),
         procRoot,
+        pid: engine.pid,
         timeoutMs,
         signal,
       });
@@ -84,7 +84,10 @@ async function commandLineFor(
     ...(entersRoot ? ['--root'] : []),
   ];
   if (flags.length === 0) return dcgmi;
-  return [await findNsenter(), '--target', String(engine.pid), ...flags, '--', ...dcgmi];
+  const nsenter = await findNsenter();
+  if (nsenter === undefined)
+    throw noNsenter(`to enter the namespaces of the host engine with pid ${engine.pid}`);
+  return [nsenter, '--target', String(engine.pid), ...flags, '--', ...dcgmi];
 }
 
 /** A socket file of another mount namespace is reached through the process that lives there. */
@@ -92,29 +95,6 @@ function addressFromOutside(engine: EngineProcess, facts: ProcessFacts, procRoot
   const path = /^unix:\/\/(.*)$/.exec(engine.address)?.[1];
   if (path === undefined || (facts.sameMounts && facts.sameRoot)) return engine.address;
   return `unix://${join(procRoot, String(engine.pid), 'root', path)}`;
-}
-
-async function findNsenter(): Promise<string> {
-  for (const path of nsenterPaths) {
-    const found = await findProgram('/', path);
-    if (found === undefined) continue;
-    if (found.untrusted === undefined) return path;
-    throw new Refusal('dcgmi_untrusted', renderUntrusted(found.untrusted), {
-      file: found.untrusted,
-      remedy: remedyFor(found.untrusted),
-    });
-  }
-  throw new Refusal(
-    'dcgmi_not_found',
-    `the engine has namespaces of its own and ${nsenterPaths.join(', ')} is missing`,
-    {
-      remedy: 'install util-linux in the image of the agent',
-    },
-  );
-}
-
-function remedyFor({ path }: Untrusted): string {
-  return `have ${path} belong to root and be writable by nobody else (chown root, chmod go-w), or give the agent --dcgmi PATH with one that is`;
 }
 
 /** Of an engine whose own folders mean nothing to the program that is run. */
@@ -139,6 +119,8 @@ function runUnderPty(
   options: {
     readonly environment: Record<string, string>;
     readonly procRoot: string;
+    /** Of the engine. */
+    readonly pid: number;
     readonly timeoutMs: number;
     readonly signal: AbortSignal | undefined;
   },
@@ -153,6 +135,7 @@ function runUnderPty(
   let refusal: unknown;
   let reaper: NodeJS.Timeout | undefined;
   const output = () => cleanOutput(raw);
+  const words = () => nsenterWords(file, output());
 
   const stop = (because: unknown) => {
     if (refusal !== undefined) return;
@@ -182,10 +165,29 @@ function runUnderPty(
     clearTimeout(reaper);
     signal?.removeEventListener('abort', onAbort);
     if (refusal !== undefined) reject(refusal);
-    else if (isNsenterError(file, output())) reject(nsenterRefusal(commandLine, output()));
+    else if (words() !== undefined) reject(nsenterRefusal(words() ?? '', commandLine, options));
     else resolve({ exitCode, output: output(), commandLine });
   }
   return promise;
+}
+
+/** What the engine's end and a vanished dcgmi are, and what the agent may not do, are different findings. */
+function nsenterRefusal(
+  words: string,
+  commandLine: readonly string[],
+  { procRoot, pid }: { readonly procRoot: string; readonly pid: number },
+): Refusal {
+  if (isNotExecuted(words))
+    return new Refusal('dcgmi_not_found', `engine ${pid}: its dcgmi cannot be run: ${words}`, {
+      pid,
+      commandLine,
+    });
+  if (!existsSync(join(procRoot, String(pid))))
+    return new Refusal('engine_unreachable', `process ${pid} of the host engine has ended: ${words}`, {
+      pid,
+      commandLine,
+    });
+  return nsenterFailed(`the namespaces of the host engine with pid ${pid}`, words, { pid, commandLine });
 }
 
 function openTerminal(file: string, args: string[], environment: Record<string, string>): IPty {
@@ -193,12 +195,8 @@ function openTerminal(file: string, args: string[], environment: Record<string, 
     return spawn(file, args, { name: 'dumb', cols: 400, rows: 100, cwd: '/', env: environment });
   } catch (thrown) {
     const message = `no pseudo terminal for dcgmi: ${messageFromUnknown(thrown)}`;
-    throw new Refusal(
-      'dcgmi_failed',
-      message,
-      { remedy: 'see /proc/sys/kernel/pty/max and the process limit' },
-      thrown,
-    );
+    const remedy = 'see /proc/sys/kernel/pty/max and the process limit';
+    throw new Refusal('agent_incapable', message, { lacks: 'pty', remedy }, thrown);
   }
 }
 
@@ -213,15 +211,4 @@ function killGroup(pid: number): void {
 
 function cleanOutput(raw: string): string {
   return raw.replace(escapeSequences, '').replaceAll('\r\n', '\n');
-}
-
-function isNsenterError(file: string, output: string): boolean {
-  return nsenterPaths.includes(file) && output.startsWith('nsenter: ');
-}
-
-function nsenterRefusal(commandLine: readonly string[], output: string): Refusal {
-  const text = output.trim().slice(0, 500);
-  return new Refusal('engine_unreachable', `the engine's namespaces cannot be entered: ${text}`, {
-    commandLine,
-  });
 }

@@ -1,4 +1,3 @@
-import { journaldFolder } from './journald.ts';
 import type { HostFiles } from './port.ts';
 import { fileMissing, fileUnusable } from './refusals.ts';
 
@@ -17,15 +16,8 @@ export type FakeHostFiles = HostFiles & {
 };
 
 /** Log files in memory. */
-export function createFakeHostFiles(
-  options: {
-    readonly files?: readonly string[];
-    /** false: a node without journald. Absent: it has one. */
-    readonly journald?: boolean;
-  } = {},
-): FakeHostFiles {
-  const journald = options.journald === false ? [] : [journaldFolder];
-  const contents = new Map<string, string>([...(options.files ?? []), ...journald].map((path) => [path, '']));
+export function createFakeHostFiles(options: { readonly files?: readonly string[] } = {}): FakeHostFiles {
+  const contents = new Map<string, string>((options.files ?? []).map((path) => [path, '']));
   const broken = new Map<string, string>();
   const readers = new Map<string, Set<(line: string) => void>>();
 

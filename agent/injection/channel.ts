@@ -27,7 +27,15 @@ export type Prepared = {
 export type InjectedPart = Pick<SurfaceResult, 'written' | 'readBack' | 'engine' | 'notes'> & {
   /** When the first thing was written, in milliseconds of the agent's clock; absent: when it was begun. */
   readonly startedAt?: number;
+  /**
+   * Reads it back once more where the reader reads, after everything that is due at the same time has been written. Never
+   * rejects: `refusal` is why the part counts as failed, although it was written.
+   */
+  readonly confirm?: (signal: AbortSignal) => Promise<Confirmed>;
 };
+
+/** What the second read-back found, as the receipt has it. */
+export type Confirmed = Pick<SurfaceResult, 'readBack' | 'notes'> & { readonly refusal?: Refusal };
 
 /** How a part is sustained after its first write. */
 export type SustainPlan = {

@@ -1,7 +1,8 @@
 import { encodeKmsgWrite, type KmsgLevel } from '../../shared/kmsg-record.ts';
+import type { KernelLogReadBack } from '../../shared/schemas/read-back.ts';
 import { type AddressIsGpu, assertKernelLogRisk, mayHoldXid } from '../../shared/xid/guard.ts';
 import type { KernelLog } from '../kernel-log/port.ts';
-import type { Channel } from './channel.ts';
+import type { Channel, Confirmed } from './channel.ts';
 
 /** Writes one record into the node's kernel log. */
 export function createKernelLogChannel(options: {
@@ -19,8 +20,10 @@ export function createKernelLogChannel(options: {
   readonly isGpu: () => Promise<(address: string) => AddressIsGpu>;
   readonly undo: string;
   readonly notes: readonly string[];
+  /** Reads the record back from the journal; absent: whoever reads it reads the kernel log. */
+  readonly confirm?: (record: KernelLogReadBack, signal: AbortSignal) => Promise<Confirmed>;
 }): Channel {
-  const { surface, afterMs, kernelLog, level, text, field, undo } = options;
+  const { surface, afterMs, kernelLog, level, text, field, undo, confirm } = options;
   return {
     surface,
     afterMs,
@@ -33,16 +36,15 @@ export function createKernelLogChannel(options: {
       return {
         async write() {
           const record = await kernelLog.write(level, text);
-          return {
-            written: text,
-            readBack: {
-              sequence: record.sequence,
-              record: record.raw,
-              priority: record.priority,
-              microseconds: record.microseconds,
-            },
-            notes: [...options.notes],
+          const readBack: KernelLogReadBack = {
+            sequence: record.sequence,
+            record: record.raw,
+            priority: record.priority,
+            microseconds: record.microseconds,
           };
+          const written = { written: text, readBack, notes: [...options.notes] };
+          if (confirm === undefined) return written;
+          return { ...written, confirm: (signal) => confirm(readBack, signal) };
         },
       };
     },

@@ -2,7 +2,14 @@ import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Receipt, Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
-import { type Channel, dueAfter, negative, type PartRecovery, type Prepared } from './channel.ts';
+import {
+  type Channel,
+  type Confirmed,
+  dueAfter,
+  negative,
+  type PartRecovery,
+  type Prepared,
+} from './channel.ts';
 import type { JournalLine } from './journal-line.ts';
 import type { InjectionMetrics } from './metrics.ts';
 import { type Cut, sustainPart } from './sustained-part.ts';
@@ -60,6 +67,7 @@ export function startLiveOrder(options: {
   const abort = new AbortController();
   const entries: (SurfaceResult | undefined)[] = parts.map(({ refused }) => refused);
   const going: Promise<void>[] = [];
+  const unconfirmed: (() => Promise<void>)[] = [];
   const begun = Promise.withResolvers<void>();
   let cut: Cut | undefined;
   let savedMs = acceptedMs;
@@ -88,25 +96,12 @@ export function startLiveOrder(options: {
           await write(index, channel, prepared);
         }
       }
+      for (const confirm of unconfirmed.splice(0)) await confirm();
       if (going.length > 0 || afterMs !== moments.at(-1)) checkpoint();
     }
     begun.resolve();
     await Promise.all(going);
-    return conclude();
-  }
-
-  function conclude(): Receipt {
-    for (const [index, { channel }] of parts.entries()) {
-      entries[index] ??= negative(channel, 'refused', cutOff(accepted.orderId, cut));
-    }
-    const isCutShort = entries.some(
-      (entry) => entry?.sustained?.ended === 'agent-restarted' || entry?.code === 'shutting_down',
-    );
-    return {
-      ...receipt(),
-      state: isCutShort ? 'interrupted' : 'ended',
-      endedAt: isoFromMillis(clock.now()),
-    };
+    return concluded({ ...options, entries, cut });
   }
 
   async function write(index: number, channel: Channel, prepared: Prepared): Promise<void> {
@@ -116,10 +111,16 @@ export function startLiveOrder(options: {
     const begunElapsed = clock.elapsed();
     const stop = metrics.time(surface);
     try {
-      const { startedAt = begunMs, ...done } = await prepared.write(abort.signal);
-      metrics.count(surface, 'injected');
+      const { startedAt = begunMs, confirm, ...done } = await prepared.write(abort.signal);
       const at = isoFromMillis(startedAt);
       const entry = { surface, outcome: 'injected', ...done, ...dueAfter(channel), at, undo } as const;
+      if (confirm !== undefined) {
+        unconfirmed.push(async () => {
+          entries[index] = confirmed(metrics, entry, channel, await confirm(abort.signal));
+        });
+        return;
+      }
+      metrics.count(surface, 'injected');
       entries[index] = entry;
       if (sustain !== undefined) {
         const startElapsed = elapsedAt(clock, startedAt, begunElapsed);
@@ -162,6 +163,43 @@ export function startLiveOrder(options: {
       abort.abort(cutOff(accepted.orderId, why));
     },
   };
+}
+
+/** The last receipt: what was not reached is refused. */
+function concluded(order: {
+  readonly accepted: Receipt;
+  readonly parts: readonly PlannedPart[];
+  readonly entries: readonly (SurfaceResult | undefined)[];
+  readonly cut: Cut | undefined;
+  readonly clock: Clock;
+}): Receipt {
+  const { accepted, parts, clock, cut } = order;
+  const surfaces = parts.map(
+    ({ channel }, index) =>
+      order.entries[index] ?? negative(channel, 'refused', cutOff(accepted.orderId, cut)),
+  );
+  const isCutShort = surfaces.some(
+    ({ sustained, code }) => sustained?.ended === 'agent-restarted' || code === 'shutting_down',
+  );
+  return {
+    ...accepted,
+    surfaces,
+    state: isCutShort ? 'interrupted' : 'ended',
+    endedAt: isoFromMillis(clock.now()),
+  };
+}
+
+/** The entry as the second read-back leaves it. */
+function confirmed(
+  metrics: InjectionMetrics,
+  entry: SurfaceResult,
+  channel: Channel,
+  { refusal, ...seen }: Confirmed,
+): SurfaceResult {
+  metrics.count(entry.surface, refusal === undefined ? 'injected' : 'failed');
+  if (refusal === undefined) return { ...entry, ...seen };
+  metrics.readBackFailed(entry.surface);
+  return { ...entry, ...negative(channel, 'failed', refusal), ...seen };
 }
 
 type BegunPart = Pick<

@@ -11,13 +11,14 @@ import type { Part } from '../../shared/surfaces/table.ts';
 import { xidFieldOf } from '../../shared/xid/guard.ts';
 import type { Dcgm } from '../dcgm/client.ts';
 import type { EngineProcesses } from '../engine-process/port.ts';
-import { whyNoJournal } from '../host-files/journald.ts';
+import type { SystemJournal } from '../host-files/journald/port.ts';
 import type { HostFiles } from '../host-files/port.ts';
 import type { KernelLog } from '../kernel-log/port.ts';
 import type { Nvml } from '../nvml/port.ts';
 import { type Channel, negative } from './channel.ts';
 import { createDcgmChannel } from './dcgm-channel.ts';
 import { createHostEngineChannel } from './host-engine-channel.ts';
+import { confirmInJournal } from './journal-read-back.ts';
 import { createKernelLogChannel } from './kernel-log-channel.ts';
 import type { PlannedPart } from './live-order.ts';
 import { createLogFileChannel } from './log-file-channel.ts';
@@ -30,6 +31,7 @@ export type ChannelParts = {
   readonly nvml: Nvml;
   readonly dcgm: Dcgm;
   readonly hostFiles: HostFiles;
+  readonly systemJournal: SystemJournal;
   readonly engineProcesses: EngineProcesses;
   /** Takes back what an earlier process has left. */
   readonly recover: Recover;
@@ -37,8 +39,6 @@ export type ChannelParts = {
 
 const kernelLogUndo = 'cannot be undone before the next reboot: readers that start later will read it again';
 const journalUndo = 'cannot be undone: it stays in the kernel log until the next reboot, and in the journal';
-const journalNote =
-  'reaches the journal where journald reads the kernel log (ReadKMsg=yes, its default); read back from the kernel log';
 
 /** A channel for each part of an order's script; the order of the parts is kept. Asks the node, and writes nothing. */
 export async function channelsFor(parts: ChannelParts, call: MethodCall): Promise<readonly Channel[]> {
@@ -52,16 +52,13 @@ export async function channelsFor(parts: ChannelParts, call: MethodCall): Promis
   // One look for all parts: they are to reach the same engine.
   const engine = once(() => dcgm.choose(engineNamed(call), { force }));
 
-  const noJournal = script.some(({ surface }) => surface === 'journal')
-    ? await whyNoJournal(parts.hostFiles)
-    : undefined;
-
   const make: { readonly [S in Part['surface']]: (part: Extract<Part, { surface: S }>) => Channel } = {
     'kernel-log': (part) => kernelRecord(part, { undo: kernelLogUndo, notes: gpu?.notes ?? [] }),
     journal: (part) =>
       kernelRecord(part, {
         undo: journalUndo,
-        notes: [noJournal === undefined ? journalNote : `${noJournal}; read back from the kernel log only`],
+        notes: [],
+        confirm: confirmInJournal(parts.systemJournal, part),
       }),
     dcgm: (part) => createDcgmChannel({ ...parts, part, gpu: known(gpu), engine, force }),
     'log-file': (part) => createLogFileChannel({ ...parts, ...part }),
@@ -71,7 +68,7 @@ export async function channelsFor(parts: ChannelParts, call: MethodCall): Promis
 
   function kernelRecord(
     part: RecordPart,
-    reported: Pick<Parameters<typeof createKernelLogChannel>[0], 'undo' | 'notes'>,
+    reported: Pick<Parameters<typeof createKernelLogChannel>[0], 'undo' | 'notes' | 'confirm'>,
   ): Channel {
     const { level, text, field } = recordOf(part);
     return createKernelLogChannel({

@@ -1,5 +1,6 @@
 import type { Rule } from './rule.ts';
 import { agentAnswerInvalid, agentDisarmed, agentUnknown, agentUnreachable } from './rules/agent.ts';
+import { agentIncapable } from './rules/agent-incapable.ts';
 import { arm64Gate } from './rules/arm64-gate.ts';
 import { credentialsBroken } from './rules/credentials.ts';
 import { dcgmServerMissing } from './rules/dcgm-server.ts';
@@ -10,7 +11,7 @@ import { fieldIsAnotherQuantity } from './rules/field.ts';
 import { gpuMissing } from './rules/gpu-missing.ts';
 import { injectionNotProven, injectionRefused } from './rules/injection.ts';
 import { injectionInterrupted } from './rules/interrupted.ts';
-import { journalMissing } from './rules/journal.ts';
+import { journalMissing, journalUnread } from './rules/journal.ts';
 import { kernelLogNotRead } from './rules/kernel-log.ts';
 import { alreadyFalse, reasonReplaced } from './rules/latched.ts';
 import { logFileMissing } from './rules/log-file.ts';
@@ -41,12 +42,14 @@ export const rules: readonly Rule[] = [
   agentUnreachable,
   agentAnswerInvalid,
   agentDisarmed,
+  agentIncapable,
   fieldIsAnotherQuantity,
   wrongEngine,
   engineElsewhere,
   nobodyListens,
   logFileMissing,
   journalMissing,
+  journalUnread,
   injectionNotProven,
   injectionRefused,
   injectionInterrupted,

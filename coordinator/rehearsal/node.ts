@@ -4,6 +4,7 @@ import { createAgent } from '../../agent/app.ts';
 import { createDcgm } from '../../agent/dcgm/client.ts';
 import { createFakeEngineProcesses } from '../../agent/engine-process/fake.ts';
 import { createFakeHostFiles, type FakeHostFiles } from '../../agent/host-files/fake.ts';
+import { createFakeSystemJournal, type FakeSystemJournal } from '../../agent/host-files/journald/fake.ts';
 import { openHeld } from '../../agent/injection/held.ts';
 import { createFakeKernelLog, type FakeKernelLog } from '../../agent/kernel-log/fake.ts';
 import { createFakeNvml } from '../../agent/nvml/fake.ts';
@@ -26,6 +27,7 @@ export type RehearsalNode = {
   readonly url: string;
   readonly kernelLog: FakeKernelLog;
   readonly hostFiles: FakeHostFiles;
+  readonly systemJournal: FakeSystemJournal;
   readonly engines: HostEngine[];
   /** Another engine beside that of the monitoring agent, as a debug container or an exporter starts one. */
   addEngine(engine: {
@@ -70,6 +72,7 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
   const { row, clock, log } = options;
   const kernelLog = createFakeKernelLog({ clock });
   const hostFiles = createFakeHostFiles({ files: Object.values(logFiles) });
+  const systemJournal = createFakeSystemJournal({ kernelLog });
   const engines: HostEngine[] = [];
   let nma: Nma | undefined;
 
@@ -107,6 +110,7 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
     kernelLog,
     nvml: createFakeNvml({ driverVersion: row.gpu?.driver ?? '580.105.08', gpus: gpuFacts(row) }),
     hostFiles,
+    systemJournal,
     held: await openHeld({ stateDir, engineProcesses, log }),
     engineProcesses,
     dcgm: createDcgm({
@@ -129,6 +133,7 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
     url,
     kernelLog,
     hostFiles,
+    systemJournal,
     engines,
     addEngine,
     async startNma({ version: text, credentials, enginePodUid }) {

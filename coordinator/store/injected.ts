@@ -43,7 +43,10 @@ export function mayBeInjected(
 export function injectedByOrder({ receipt, refusal }: SentOrder): Injected {
   if (receipt === undefined) return refusal === undefined || mayBeInjected(refusal) ? 'perhaps' : 'none';
   const { surfaces, state } = receipt;
-  if (surfaces.some(({ outcome }) => outcome === 'injected')) return 'yes';
+  // A record that was read back from the kernel log has been written, wherever else it is missing.
+  const isWritten = ({ outcome, readBack }: (typeof surfaces)[number]) =>
+    outcome === 'injected' || (readBack !== undefined && 'sequence' in readBack);
+  if (surfaces.some(isWritten)) return 'yes';
   const isOpen =
     state === 'running' ||
     surfaces.some(({ outcome, code = 'internal' }) => mayBeInjected({ reason: code }, outcome));

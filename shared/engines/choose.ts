@@ -64,17 +64,25 @@ function couldNotBeAsked({ gpus, version, nma }: HostEngineFacts): boolean {
 /** Where no engine could be asked, listeners are not known: that is another finding than that there is none. */
 function unasked(engines: readonly HostEngineFacts[]): Refusal {
   const hasClient = engines.some(({ dcgmi }) => dcgmi !== null);
+  const lacks = engines.flatMap(({ agentLacks }) => agentLacks ?? []);
+  // One that could be asked and did not answer is a finding of its own.
+  const isAgent = lacks.length === engines.length;
   const seen = engines.map((engine) => `pid ${engine.pid} ${whereIs(engine)}: ${engine.problems.join(', ')}`);
   return new Refusal(
-    hasClient ? 'engine_unreachable' : 'dcgmi_not_found',
+    !hasClient ? 'dcgmi_not_found' : isAgent ? 'agent_incapable' : 'engine_unreachable',
     `no host engine of this node could be asked who listens on it. ${seen.join('; ')}`,
     {
       engines: engines.map(({ pid, podUid, address, problems }) => ({ pid, podUid, address, problems })),
-      remedy: hasClient
-        ? 'see why the host engine does not answer its own dcgmi, or name it and force'
-        : 'give the agent --dcgmi PATH with a dcgmi of the same version',
+      remedy: unaskedRemedy(hasClient, isAgent),
     },
   );
+}
+
+function unaskedRemedy(hasClient: boolean, isAgent: boolean): string {
+  if (!hasClient) return 'give the agent --dcgmi PATH with a dcgmi of the same version';
+  return isAgent
+    ? 'give the agent what it lacks: nsenter (util-linux) in its image, root, privileged and hostPID in its pod'
+    : 'see why the host engine does not answer its own dcgmi, or name it and force';
 }
 
 /** Refuses an engine on which an injected value would change nothing, and says where it would. */

@@ -108,6 +108,12 @@ export const HostEngineFacts = Type.Object(
       { description: 'dcgm.md 1.9: field group `watch` {112,856,857,170,174}, watchers on 856' },
     ),
     problems: Type.Array(Type.String(), { description: 'what could not be found out, and why' }),
+    agentLacks: Type.Optional(
+      Type.String({
+        description:
+          'what the agent itself lacks to ask this engine; absent: whatever is missing is the engine’s',
+      }),
+    ),
   },
   { $id: 'HostEngineFacts', additionalProperties: false },
 );

@@ -7,6 +7,7 @@ import { createAgent } from '../../agent/app.ts';
 import { createDcgm, type Dcgm } from '../../agent/dcgm/client.ts';
 import { createFakeEngineProcesses } from '../../agent/engine-process/fake.ts';
 import { createFakeHostFiles } from '../../agent/host-files/fake.ts';
+import { createFakeSystemJournal } from '../../agent/host-files/journald/fake.ts';
 import { openHeld } from '../../agent/injection/held.ts';
 import { createFakeKernelLog } from '../../agent/kernel-log/fake.ts';
 import type { KernelLog } from '../../agent/kernel-log/port.ts';
@@ -60,6 +61,7 @@ export async function startRig(t: Test, options: RigOptions = {}) {
   const clock = createManualClock();
   const fakeLog = createFakeKernelLog({ clock });
   const hostFiles = createFakeHostFiles({ files: [logFiles.ipamd, logFiles.messages] });
+  const systemJournal = createFakeSystemJournal({ kernelLog: fakeLog });
   const nvml = createFakeNvml({ driverVersion: '580.105.08', gpus: gpus.map(facts) });
   nvml.breakWith(options.nvmlBroken);
   const engine = createHostEngine({
@@ -101,6 +103,7 @@ export async function startRig(t: Test, options: RigOptions = {}) {
     kernelLog: options.kernelLog ?? fakeLog,
     nvml,
     hostFiles,
+    systemJournal,
     held: await openHeld({ stateDir, engineProcesses, log }),
     engineProcesses,
     dcgm: (options.wrap ?? ((dcgm) => dcgm))(
@@ -135,6 +138,7 @@ export async function startRig(t: Test, options: RigOptions = {}) {
     engine,
     stateDir,
     hostFiles,
+    systemJournal,
     kernelLog: fakeLog,
     /** What a metric shows, by its name with labels. */
     async metric(series: string): Promise<number> {

@@ -14,8 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
-import { untrustedFolder } from '../../agent/dcgm/root-path.ts';
-import { untrustedBelow } from '../../agent/dcgm/trust.ts';
+import { untrustedFolder } from '../../agent/programs/root-path.ts';
+import { untrustedBelow } from '../../agent/programs/trust.ts';
 import { chart } from './helm.ts';
 
 const run = promisify(execFile);

@@ -41,6 +41,8 @@ const rows: Readonly<Record<Reason, Row>> = {
   not_a_kernel_log: [400, 'stays', 'no', 'error', 'not-a-kernel-log'],
   kernel_log_unavailable: [503, 'stays', 'no', 'error', 'kernel-log-unavailable'],
   read_back_failed: [503, 'stays', 'perhaps', 'inconclusive', 'injection-not-proven'],
+  // The read-back of the kernel log proves it, that of the journal does not.
+  journal_record_missing: [503, 'stays', 'if-begun', 'fail', 'journal-missing'],
   log_file_missing: [400, 'stays', 'no', 'fail', 'log-file-missing'],
   log_file_unusable: [400, 'stays', 'no', 'error', 'log-file-unusable'],
   xid_wedges_engine: [400, 'stays', 'no', 'error', 'xid-wedges-engine'],
@@ -58,8 +60,11 @@ const rows: Readonly<Record<Reason, Row>> = {
   engine_ambiguous: [400, 'stays', 'no', 'error', 'engine-ambiguous'],
   engine_unreachable: [503, 'stays', 'if-begun', 'fail', 'engine-lost'],
   nobody_listens: [400, 'stays', 'no', 'fail', 'nobody-listens'],
-  dcgmi_not_found: [400, 'stays', 'no', 'fail', 'dcgmi-not-found'],
   dcgmi_untrusted: [400, 'stays', 'no', 'error', 'dcgmi-untrusted'],
+  // R8: what the agent lacks is no finding about the node.
+  dcgmi_not_found: [400, 'stays', 'no', 'error', 'agent-incapable'],
+  agent_incapable: [400, 'stays', 'no', 'error', 'agent-incapable'],
+  host_program_failed: [503, 'stays', 'no', 'error', 'agent-incapable'],
   dcgmi_failed: [503, 'stays', 'if-begun', 'error', 'dcgmi-failed'],
   dcgmi_busy: [429, 'may pass', 'no', 'error', 'dcgmi-busy'],
   too_many_streams: [429, 'may pass', 'no', 'error', 'too-many-streams'],

@@ -5,11 +5,13 @@ import { injectedOn, type Problem, problemsOf, seenInjection, seenProblem } from
 import { capital } from '../evidence.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 import { agentAnswerInvalid, agentDisarmed, agentUnknown, agentUnreachable } from './agent.ts';
+import { agentIncapable } from './agent-incapable.ts';
 import { dcgmServerMissing } from './dcgm-server.ts';
 import { nobodyListens, wrongEngine } from './engine.ts';
 import { engineLost } from './engine-lost.ts';
 import { fieldIsAnotherQuantity } from './field.ts';
 import { injectionInterrupted } from './interrupted.ts';
+import { journalMissing } from './journal.ts';
 import { logFileMissing } from './log-file.ts';
 
 /** Rules that find their cause in a refusal and say more about it; the table of reasons names them. */
@@ -18,6 +20,7 @@ const others: readonly Rule[] = [
   agentUnreachable,
   agentAnswerInvalid,
   agentDisarmed,
+  agentIncapable,
   fieldIsAnotherQuantity,
   // What `nobody_listens` is where NMA listens on another engine.
   { ...wrongEngine, code: nobodyListens.code },
@@ -25,6 +28,7 @@ const others: readonly Rule[] = [
   dcgmServerMissing,
   engineLost,
   logFileMissing,
+  journalMissing,
   injectionInterrupted,
 ];
 

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Errors } from 'typebox/value';
 import type { Dcgm } from '../../../agent/dcgm/client.ts';
-import { journaldFolder } from '../../../agent/host-files/journald.ts';
 import type { JournalLine } from '../../../agent/injection/journal-line.ts';
 import { refreshUntilEnd } from '../../../agent/injection/refresh.ts';
 import { Receipt } from '../../../shared/schemas/receipt.ts';
@@ -44,8 +43,17 @@ t.test('a line for the journal is a kernel record that begins with its identifie
     surface: 'journal',
     outcome: 'injected',
     written: 'kubelet: E1123 a text',
-    readBack: { record: /;kubelet: E1123 a text$/, priority: 14 },
-    notes: [/ReadKMsg=yes/],
+    readBack: {
+      record: /;kubelet: E1123 a text$/,
+      priority: 14,
+      journal: {
+        state: 'seen',
+        directory: '/var/log/journal',
+        identifier: 'kubelet',
+        message: 'E1123 a text',
+      },
+    },
+    notes: ['read back from the journal in /var/log/journal'],
   });
   await rig.clock.advance(9999);
   t.equal((await receiptOf(rig, 'o1')).surfaces.length, 2);
@@ -56,20 +64,62 @@ t.test('a line for the journal is a kernel record that begins with its identifie
   t.same(texts(rig), Array(3).fill('kubelet: E1123 a text'));
 });
 
-t.test(
-  'R5: on a node without journald the receipt says that only the kernel log was read back',
-  async (t) => {
-    const rig = await startRig(t);
-    rig.hostFiles.remove(journaldFolder);
-    const line = { identifier: 'kubelet', text: 'E1123 a text' };
-    const { body } = await rig.call('WriteJournalMessage', line);
-    t.match(body.surfaces, [
-      { surface: 'journal', notes: [/no journald runs on this node: ENOENT.*from the kernel log only/] },
-    ]);
-    const { body: inventory } = await rig.call('GetInventory', {});
-    t.match(JSON.stringify(inventory), /"name":"journal","available":false,"because":"no journald/);
-  },
-);
+const line = { orderId: 'r5', identifier: 'kubelet', text: 'E1123 a text' };
+
+t.test('R5: a record that does not reach the journal is not injected', async (t) => {
+  const rig = await startRig(t);
+  const because = 'journald does not read the kernel log: ReadKMsg=no';
+  rig.systemJournal.breakWith({ cause: 'read-kmsg-off', because });
+  const { status, body } = await rig.call('WriteJournalMessage', line);
+  t.match([status, body.details.reason], [503, 'journal_record_missing']);
+  t.match(
+    body.message,
+    /injected in the kernel log \(sequence \d+\) and not seen in the journal.*ReadKMsg=no/,
+  );
+  const { receipt } = body.details;
+  t.same(Errors(Receipt, receipt), []);
+  t.match(receipt?.surfaces, [
+    {
+      surface: 'journal',
+      outcome: 'failed',
+      code: 'journal_record_missing',
+      details: { cause: 'read-kmsg-off', remedy: /ReadKMsg=yes/ },
+      readBack: {
+        sequence: Number,
+        record: /;kubelet: E1123 a text$/,
+        journal: { state: 'missing', because },
+      },
+      undo: /stays in the kernel log/,
+    },
+  ]);
+  t.same(texts(rig), ['kubelet: E1123 a text'], 'it is in the kernel log all the same');
+  t.equal(await rig.metric('xidrill_read_back_failures_total{surface="journal"}'), 1);
+  t.equal(await rig.metric('xidrill_injections_total{surface="journal",result="injected"}'), 0);
+  await rig.call('WriteJournalMessage', line);
+  t.equal(texts(rig).length, 1, 'the same order writes nothing again');
+});
+
+t.test('R5: where the journal cannot be read, the receipt says so', async (t) => {
+  const rig = await startRig(t);
+  rig.systemJournal.breakWith({ cause: 'agent-lacks', because: 'the agent has no nsenter' });
+  const { status, body } = await rig.call('WriteJournalMessage', line);
+  t.equal(status, 200);
+  t.same(Errors(Receipt, body), []);
+  t.match(body.surfaces, [
+    {
+      outcome: 'injected',
+      readBack: { journal: { state: 'unread', cause: 'agent-lacks', because: 'the agent has no nsenter' } },
+      notes: [/from the kernel log only; the journal could not be read: the agent has no nsenter/],
+    },
+  ]);
+});
+
+t.test('R5: a node without journald says so before anything is written', async (t) => {
+  const rig = await startRig(t);
+  rig.systemJournal.breakWith({ cause: 'no-journald', because: 'no journald runs on this node' });
+  const { body: inventory } = await rig.call('GetInventory', {});
+  t.match(JSON.stringify(inventory), /"name":"journal","available":false,"because":"no journald/);
+});
 
 t.test('a line is appended to a file that the node has, and to no other', async (t) => {
   const rig = await startRig(t);

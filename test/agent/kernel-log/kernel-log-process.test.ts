@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { type AgentProcess, startAgent } from '../process.ts';
@@ -57,7 +57,8 @@ t.test('a cascade and a line for the journal come at their times', real, async (
   t.match(await agent.call('WriteJournalMessage', order), { status: 200, body: { state: 'running' } });
   const ended = await agent.call('StopInjection', { orderId: order.orderId });
   t.match(ended.body.surfaces, [
-    { surface: 'journal', outcome: 'injected' },
+    // Where no journald runs it is in the kernel log only, and so not injected.
+    { surface: 'journal', outcome: existsSync('/run/systemd/journal') ? 'injected' : 'failed' },
     { outcome: 'refused', code: 'order_stopped', afterSeconds: 0.5 },
     { outcome: 'refused', code: 'order_stopped', afterSeconds: 1 },
   ]);

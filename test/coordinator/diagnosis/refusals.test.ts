@@ -46,12 +46,16 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['engine_unreachable', 'engine-lost', 'engine-lost'],
   // With NMA on an engine of the node: another one was asked for.
   ['nobody_listens', 'wrong-engine', 'wrong-engine'],
-  ['dcgmi_not_found', 'injection-refused', 'injection-refused'],
   ['dcgmi_untrusted', 'injection-refused', 'never'],
+  ['dcgmi_not_found', 'agent-incapable', 'agent-incapable'],
+  ['agent_incapable', 'agent-incapable', 'agent-incapable'],
+  ['host_program_failed', 'agent-incapable', 'agent-incapable'],
   ['dcgmi_failed', 'injection-refused', 'injection-not-proven'],
   ['dcgmi_timeout', 'injection-refused', 'injection-not-proven'],
   ['gpu_not_in_engine', 'injection-refused', 'injection-refused'],
   ['alert_gap_too_short', 'injection-refused', 'never'],
+  // Where the receipt has a read-back of the journal it is explained (rows.ts); without one it is only not proven.
+  ['journal_record_missing', 'injection-refused', 'injection-not-proven'],
   ['log_file_missing', 'log-file-missing', 'log-file-missing'],
   ['log_file_unusable', 'injection-refused', 'injection-refused'],
   // The signal was sent.

@@ -4,6 +4,7 @@ import { parseCall } from '../../../shared/orders/call.ts';
 import type { Inventory } from '../../../shared/schemas/inventory.ts';
 import type { MethodCall } from '../../../shared/schemas/order.ts';
 import type { EngineSelector } from '../../../shared/schemas/order-members.ts';
+import type { JournalReadBack } from '../../../shared/schemas/read-back.ts';
 import type { SurfaceResult, Sustained } from '../../../shared/schemas/receipt.ts';
 import {
   before,
@@ -88,6 +89,44 @@ export type Said =
 export type RuleRow = readonly [code: string, name: string, said: Said, facts: Facts, text?: RegExp];
 
 const [gpuFacts] = inventory().gpus as [Inventory['gpus'][number]];
+const journalNotRead: JournalReadBack = {
+  state: 'unread',
+  cause: 'agent-lacks',
+  because: 'the agent has no nsenter',
+};
+const notInJournal: JournalReadBack = {
+  state: 'missing',
+  cause: 'read-kmsg-off',
+  because: 'journald does not read the kernel log: ReadKMsg=no',
+};
+const inJournal: JournalReadBack = {
+  state: 'seen',
+  directory: '/var/log/journal',
+  cursor: 's=1',
+  identifier: 'kubelet',
+  message: 'fork failed',
+};
+
+/** Silent until now, with what the agent found in the journal. */
+function journalDrill(journal: JournalReadBack, outcome: 'injected' | 'failed' = 'injected'): DrillFacts {
+  const { readBack, ...result } = kernelResult('kubelet: fork failed', { surface: 'journal', outcome });
+  const failed = outcome === 'failed' ? { code: 'journal_record_missing', message: 'not there' } : {};
+  const seen = readBack === undefined || !('sequence' in readBack) ? readBack : { ...readBack, journal };
+  return {
+    ...plannedFault('fork-failed'),
+    receipt: receipt([{ ...result, ...failed, ...(seen === undefined ? {} : { readBack: seen }) }]),
+    waitedUntil: now,
+  };
+}
+
+const unaskedEngine = engine({
+  gpus: [],
+  version: null,
+  nma: { listening: false, evidence: 'not known: the engine could not be asked', answered: false },
+  problems: ['GPUs: agent_incapable: the agent has no nsenter'],
+  agentLacks: 'the agent has no nsenter',
+});
+
 const noJournal = {
   name: 'journal' as const,
   available: false,
@@ -1643,7 +1682,7 @@ export const ruleRows: readonly RuleRow[] = [
   [
     'journal-missing',
     'R5: before the injection',
-    'proven',
+    'proven!',
     facts({
       agent: { inventory: inventory({ capabilities: [noJournal] }) },
       drill: plannedFault('fork-failed'),
@@ -1658,6 +1697,59 @@ export const ruleRows: readonly RuleRow[] = [
     facts({ agent: { inventory: unread }, drill: plannedFault('fork-failed') }),
   ],
   ['journal-missing', 'another fault', 'irrelevant', facts({ drill: planned() })],
+  [
+    'journal-missing',
+    'R5: journald does not read the kernel log',
+    'proven',
+    facts({ drill: journalDrill(notInJournal, 'failed') }),
+    /in the kernel log of node n1 and not in the journal.*ReadKMsg=no/,
+  ],
+  [
+    'journal-missing',
+    'seen there',
+    'refuted',
+    facts({ drill: journalDrill(inJournal) }),
+    /in the journal, \/var\/log\/journal, under kubelet/,
+  ],
+  ['journal-missing', 'not looked for', 'irrelevant', facts({ drill: journalDrill(journalNotRead) })],
+  [
+    'journal-unread',
+    'R8: the agent could not look, and nothing came',
+    'likely',
+    facts({ drill: journalDrill(journalNotRead) }),
+    /could not be checked \(the agent lacks what it takes\): the agent has no nsenter/,
+  ],
+  ['journal-unread', 'seen there', 'refuted', facts({ drill: journalDrill(inJournal) })],
+  ['journal-unread', 'another fault', 'irrelevant', facts({ drill: planned() })],
+  [
+    'agent-incapable',
+    'R8: an agent without nsenter',
+    'proven',
+    facts({
+      drill: refusedDrill('agent_incapable', 'the agent has no nsenter', { remedy: 'install util-linux' }),
+    }),
+    /cannot carry the order out: the agent has no nsenter.*says nothing about NMA/,
+  ],
+  [
+    'agent-incapable',
+    'R8: before the injection',
+    'proven!',
+    facts({ agent: { inventory: inventory({ engines: [unaskedEngine] }) }, drill: planned() }),
+    /cannot ask host engine 4242: the agent has no nsenter/,
+  ],
+  [
+    'engine-lost',
+    'R8: what the agent lacks is not the engine’s loss',
+    'refuted',
+    facts({ drill: refusedDrill('agent_incapable', 'the agent has no nsenter') }),
+  ],
+  [
+    'nobody-listens',
+    'R8: an engine that the agent cannot ask may be NMA’s',
+    'unknown',
+    facts({ agent: { inventory: inventory({ engines: [unaskedEngine] }) }, drill: planned() }),
+  ],
+  ['agent-incapable', 'the agent can ask', 'refuted', facts({ drill: planned() })],
   // F5 of field-cases.md: what dcgmi prints in place of a GPU, and that its list may be a part only.
   [
     'gpu-missing',

@@ -11,6 +11,7 @@ const rows: readonly (readonly [code: string, link: string, verdict: ReasonVerdi
   // The drill could not be run.
   ['agent-unknown', 'order', 'error'],
   ['agent-disarmed', 'order', 'error'],
+  ['agent-incapable', 'order', 'error'],
   ['injection-refused', 'order', 'error'],
   // Whether the fault was there for all of the time is not known.
   ['agent-unreachable', 'order', 'inconclusive'],
@@ -24,6 +25,7 @@ const rows: readonly (readonly [code: string, link: string, verdict: ReasonVerdi
   ['nobody-listens', 'order', 'fail'],
   ['log-file-missing', 'order', 'fail'],
   ['journal-missing', 'order', 'fail'],
+  ['journal-unread', 'order', 'inconclusive'],
   // A reaction may have been there.
   ['observation-gap', 'detection', 'inconclusive'],
   ['node-replaced', 'detection', 'inconclusive'],
@@ -128,7 +130,8 @@ t.test('an order that was refused as a whole', async (t) => {
     ['engine_not_found', 'fail'],
     ['engine_unreachable', 'fail'],
     ['gpu_not_in_engine', 'fail'],
-    ['dcgmi_not_found', 'fail'],
+    ['dcgmi_not_found', 'error'],
+    ['agent_incapable', 'error'],
     ['log_file_missing', 'fail'],
     ['agent_unreachable', 'inconclusive'],
     ['agent_answer_invalid', 'inconclusive'],

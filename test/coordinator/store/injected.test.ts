@@ -27,6 +27,19 @@ t.test('what one order says about whether anything was injected', async (t) => {
       answered({ outcome: 'failed', code: 'a_new_reason' }),
       'perhaps',
     ],
+    [
+      'R5: in the kernel log and not in the journal',
+      {
+        receipt: receipt([
+          kernelResult('kubelet: x', {
+            surface: 'journal',
+            outcome: 'failed',
+            code: 'journal_record_missing',
+          }),
+        ]),
+      },
+      'yes',
+    ],
     ['not seen afterwards', answered({ outcome: 'failed', code: 'injection_not_visible' }), 'perhaps'],
     ['dcgmi ran and did not end', answered({ outcome: 'failed', code: 'dcgmi_timeout' }), 'perhaps'],
     ['dcgmi was asked before anything was begun', refusal('dcgmi_timeout'), 'none'],

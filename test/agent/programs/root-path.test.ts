@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { findProgram } from '../../../agent/dcgm/root-path.ts';
+import { findProgram } from '../../../agent/programs/root-path.ts';
 
 t.test('a program is looked for as a process below another root would', async (t) => {
   const root = mkdtempSync(join(tmpdir(), 'xidrill-root-'));

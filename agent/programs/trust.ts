@@ -36,6 +36,11 @@ export function renderUntrusted({ path, ownerUid, mode, because }: Untrusted): s
   return `${path} (owner uid ${ownerUid}, mode ${mode}) is not trusted: ${because}, and it would be used with the rights of the agent`;
 }
 
+/** What makes a program usable that is not trusted. */
+export function untrustedRemedy({ path }: Pick<Untrusted, 'path'>): string {
+  return `have ${path} belong to root and be writable by nobody else (chown root, chmod go-w), or give the agent --dcgmi PATH with one that is`;
+}
+
 /** More than dcgmi and all of its libraries. */
 const mostEntries = 1000;
 
