@@ -10,6 +10,7 @@ import { createDcgm } from './dcgm/client.ts';
 import { createPtyDcgmi } from './dcgm/pty.ts';
 import { createEngineProcesses } from './engine-process/signals.ts';
 import { createProcEngineFinder } from './engines/proc.ts';
+import { defaultTrust } from './engines/standing.ts';
 import { createHostFiles } from './host-files/device.ts';
 import { createSystemJournal } from './host-files/journald/journalctl.ts';
 import { openHeld } from './injection/held.ts';
@@ -56,6 +57,20 @@ const { config, log, address, gate, hosts, tls } = serverProgram(name, {
     env: 'XIDRILL_DCGMI',
     help: 'the dcgmi to run, instead of the host engine’s own',
   },
+  'engine-namespace': {
+    kind: 'list',
+    value: 'NAMESPACE',
+    env: 'XIDRILL_ENGINE_NAMESPACES',
+    default: defaultTrust.namespaces,
+    help: 'whose pods’ host engines count as the monitoring agent’s; root’s on the host and privileged ones always do',
+  },
+  'engine-uid': {
+    kind: 'list',
+    value: 'UID',
+    env: 'XIDRILL_ENGINE_UIDS',
+    check: (text) => (/^\d{1,10}$/.test(text) ? undefined : 'not a number'),
+    help: 'users of the host whose host engines count besides root’s',
+  },
   nvml: {
     kind: 'text',
     value: 'PATH',
@@ -99,7 +114,10 @@ try {
     kernelLog: createDeviceKernelLog({ path: config['kernel-log'] }),
     nvml: createForkedNvml({ libraryPath: config.nvml, clock, log, ...bundledChild() }),
     dcgm: createDcgm({
-      finder: createProcEngineFinder(),
+      finder: createProcEngineFinder({
+        hostRoot: config['host-root'],
+        trust: { namespaces: config['engine-namespace'], uids: config['engine-uid'].map(Number) },
+      }),
       dcgmi: createPtyDcgmi({ ...(config.dcgmi === undefined ? {} : { dcgmiPath: config.dcgmi }), log }),
       clock,
       log,

@@ -205,6 +205,11 @@ export const reasons = {
     ...brokenPath,
     cause: 'dcgm-server-missing',
   },
+  engine_untrusted: {
+    code: 'failed_precondition',
+    title: 'This process does not count as a host engine of the monitoring agent',
+    ...unfit,
+  },
   engine_ambiguous: { code: 'failed_precondition', title: 'Several host engines fit; name one', ...unfit },
   engine_unreachable: {
     code: 'unavailable',

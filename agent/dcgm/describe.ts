@@ -29,6 +29,8 @@ export async function describeEngine(
   dcgmi: Dcgmi,
   signal?: AbortSignal,
 ): Promise<HostEngineFacts> {
+  // Whoever called a process so would get the answers, and root's dcgmi would read theirs.
+  if (engine.untrusted !== undefined) return unasked(engine, engine.untrusted);
   const problems = [...engine.problems];
   let agentLacks: string | undefined;
   const attempt = async <T>(what: string, question: () => Promise<T>): Promise<T | undefined> => {
@@ -68,13 +70,7 @@ export async function describeEngine(
     : [undefined, undefined];
   if (answers && version === null) problems.push('version: the engine did not say it within 100 ms');
   return {
-    pid: engine.pid,
-    commandLine: [...engine.commandLine],
-    executable: engine.executable,
-    container: engine.container,
-    podUid: engine.podUid,
-    address: engine.address,
-    listening: engine.listening,
+    ...identityOf(engine),
     version: version ?? null,
     dcgmi: path,
     gpus,
@@ -82,6 +78,26 @@ export async function describeEngine(
     nma: nma ?? { listening: false, evidence: 'not known: the engine could not be asked', answered: false },
     problems,
     ...(agentLacks === undefined ? {} : { agentLacks }),
+  };
+}
+
+function identityOf(engine: EngineProcess) {
+  const { pid, commandLine, executable, container, podUid, pod, address, listening } = engine;
+  return {
+    ...{ pid, commandLine: [...commandLine], executable, container, podUid, address, listening },
+    ...(pod === undefined ? {} : { pod }),
+  };
+}
+
+function unasked(engine: EngineProcess, untrusted: string): HostEngineFacts {
+  return {
+    ...identityOf(engine),
+    untrusted,
+    version: null,
+    dcgmi: null,
+    gpus: [],
+    nma: { listening: false, evidence: `not asked: ${untrusted}`, answered: false },
+    problems: [...engine.problems, `not asked: ${untrusted}`],
   };
 }
 

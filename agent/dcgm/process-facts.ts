@@ -1,9 +1,7 @@
 import { readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
-
-/** Bit of CAP_SYS_ADMIN in CapEff (linux/capability.h). */
-const sysAdmin = 21n;
+import { effectiveUid, isPrivileged } from '../engines/status.ts';
 
 /** What has to be known about an engine's process before a program of its own is run. */
 export type ProcessFacts = {
@@ -70,11 +68,6 @@ function parseEnvironment(text: string): Record<string, string> {
   return Object.fromEntries(pairs.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 }
 
-function isPrivileged(status: string): boolean {
-  const capabilities = BigInt(`0x${/^CapEff:\s+([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
-  return effectiveUid(status) === 0 && ((capabilities >> sysAdmin) & 1n) === 1n;
-}
-
 async function mountsOfInit(procRoot: string): Promise<string | undefined> {
   try {
     return await readlink(join(procRoot, '1', 'ns/mnt'));
@@ -82,9 +75,4 @@ async function mountsOfInit(procRoot: string): Promise<string | undefined> {
     // Not root, or another process namespace: then nothing counts as the host.
     return undefined;
   }
-}
-
-function effectiveUid(status: string): number | undefined {
-  const uid = /^Uid:\s+\d+\s+(\d+)/m.exec(status)?.[1];
-  return uid === undefined ? undefined : Number(uid);
 }

@@ -15,6 +15,10 @@ export type EngineProcess = {
   readonly listening: boolean;
   /** Another process holds it: whatever answers there is not this engine. Absent: no. */
   readonly foreign?: boolean;
+  /** `namespace/name` of its pod; absent: not known, or in none. */
+  readonly pod?: string;
+  /** Why it does not count as an engine of the monitoring agent, whatever it is called; absent: it does. */
+  readonly untrusted?: string;
   /** What could not be read of it; empty: nothing. */
   readonly problems: readonly string[];
 };

@@ -11,6 +11,8 @@ import {
 } from './command-line.ts';
 import type { EngineFinder, EngineProcess } from './port.ts';
 import { listenersFor } from './sockets.ts';
+import { defaultTrust, type EngineTrust, readPods, type Standing, whyNotCounted } from './standing.ts';
+import { effectiveUid, isPrivileged } from './status.ts';
 
 /** Codes with which /proc says that the process ended meanwhile. */
 const gone = new Set(['ENOENT', 'ESRCH']);
@@ -20,22 +22,48 @@ const mostEngines = 16;
 
 /**
  * Finds standalone host engines by their process name. Embedded ones (inside another program) have no socket and are
- * out of reach of `dcgmi`, so they are not looked for.
+ * out of reach of `dcgmi`, so they are not looked for. Anybody may call a process so: one that does not count says why.
  */
-export function createProcEngineFinder(options: { readonly procRoot?: string } = {}): EngineFinder {
-  const procRoot = options.procRoot ?? '/proc';
+export function createProcEngineFinder(
+  options: {
+    readonly procRoot?: string;
+    /** The host's root directory, for the names of its pods; absent: that of process 1. */
+    readonly hostRoot?: string;
+    readonly trust?: EngineTrust;
+  } = {},
+): EngineFinder {
+  const { procRoot = '/proc', trust = defaultTrust } = options;
+  const hostRoot = options.hostRoot ?? join(procRoot, '1/root');
   return {
     async find() {
       const names = await readdir(procRoot);
       const pids = names.filter((name) => /^\d+$/.test(name)).map(Number);
-      const named = (await Promise.all(pids.map((pid) => nameOf(procRoot, pid)))).filter(
-        (process) => process !== undefined,
+      const named = (await Promise.all(pids.map((pid) => isNamed(procRoot, pid)))).flat();
+      if (named.length === 0) return [];
+      const pods = await readPods(hostRoot);
+      const found = await Promise.all(
+        named.map(async (pid) => {
+          const standing = await standingOf(procRoot, pid, pods);
+          return { pid, pod: standing.pod, untrusted: whyNotCounted(standing, trust) };
+        }),
       );
-      // Anybody may name processes so: those of root come first.
-      const chosen = named
-        .toSorted((a, b) => Number(b.isRoot) - Number(a.isRoot) || a.pid - b.pid)
+      const chosen = found
+        .toSorted(
+          (a, b) => Number(a.untrusted !== undefined) - Number(b.untrusted !== undefined) || a.pid - b.pid,
+        )
         .slice(0, mostEngines);
-      const described = await Promise.all(chosen.map(({ pid }) => describe(procRoot, pid)));
+      const described = await Promise.all(
+        chosen.map(async ({ pid, pod, untrusted }) => {
+          const engine = await describe(procRoot, pid);
+          return (
+            engine && {
+              ...engine,
+              ...(pod === undefined ? {} : { pod }),
+              ...(untrusted === undefined ? {} : { untrusted }),
+            }
+          );
+        }),
+      );
       const [first, ...others] = described
         .filter((engine) => engine !== undefined)
         .toSorted((a, b) => a.pid - b.pid);
@@ -46,27 +74,33 @@ export function createProcEngineFinder(options: { readonly procRoot?: string } =
   };
 }
 
-type NamedProcess = { readonly pid: number; readonly isRoot: boolean };
-
-/** undefined: it is no engine, or has ended. */
-async function nameOf(procRoot: string, pid: number): Promise<NamedProcess | undefined> {
-  const at = (file: string) => join(procRoot, String(pid), file);
+/** The pid, where the process has the name of an engine; empty: it is none, or has ended. */
+async function isNamed(procRoot: string, pid: number): Promise<readonly number[]> {
   try {
-    if ((await readFile(at('comm'), 'utf8')).trim() !== engineName) return undefined;
-    return { pid, isRoot: await isOfRoot(at('status')) };
+    return (await readFile(join(procRoot, String(pid), 'comm'), 'utf8')).trim() === engineName ? [pid] : [];
   } catch (thrown) {
-    return isGone(thrown) ? undefined : { pid, isRoot: false };
+    return isGone(thrown) ? [] : [pid];
   }
 }
 
-/** Not by the owner of the folder: that is root as well where a process may not be dumped (proc_pid(5)). */
-async function isOfRoot(statusFile: string): Promise<boolean> {
-  try {
-    return /^Uid:\s+\d+\s+0\s/m.test(await readFile(statusFile, 'utf8'));
-  } catch {
-    // Only its place in the order depends on it.
-    return false;
-  }
+/** By the status file, not by the owner of the folder: that is root as well where a process may not be dumped (proc_pid(5)). */
+async function standingOf(
+  procRoot: string,
+  pid: number,
+  pods: ReadonlyMap<string, string>,
+): Promise<Standing> {
+  const at = (file: string) => join(procRoot, String(pid), file);
+  const status = await readFile(at('status'), 'utf8').catch(() => '');
+  const { container, podUid } = parseCgroup(await readFile(at('cgroup'), 'utf8').catch(() => ''));
+  const [user, host] = await Promise.all(
+    [at('ns/user'), join(procRoot, '1/ns/user')].map((path) => readlink(path).catch(() => undefined)),
+  );
+  return {
+    uid: effectiveUid(status),
+    isPrivileged: user !== undefined && user === host && isPrivileged(status),
+    isContained: container !== null || podUid !== null,
+    pod: podUid === null ? undefined : pods.get(podUid),
+  };
 }
 
 function tooMany(leftOut: number): string {

@@ -91,8 +91,9 @@ function pauseProblem(
   pausable: readonly (string | undefined)[],
 ): string | undefined {
   if (engines.length === 0) return noEngine;
-  if (pausable.includes(undefined)) return undefined;
-  return `no host engine can be stopped (${engines.map(({ pid }, at) => `pid ${pid}: ${pausable[at]}`).join('; ')})`;
+  if (pausable.some((because, at) => because === undefined && engines[at]?.untrusted === undefined))
+    return undefined;
+  return `no host engine can be stopped (${engines.map(({ pid, untrusted }, at) => `pid ${pid}: ${untrusted ?? pausable[at]}`).join('; ')})`;
 }
 
 const noEngine =

@@ -1,3 +1,4 @@
+import { isTrusted } from '../../shared/engines/choose.ts';
 import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
 import { eventSource } from '../catalogue/nma/conditions.ts';
 import type { Evidence } from '../store/explanation.ts';
@@ -130,9 +131,10 @@ export function withoutInventory({ unread }: Unread): Judgement {
   return unknown(`the agent’s inventory could not be read: ${unread}`);
 }
 
-/** The host engine that the monitoring agent uses, or the first one where it listens on none. */
+/** The host engine that the monitoring agent uses, or the first one that counts where it listens on none. */
 export function engineOfNma({ engines }: Inventory): HostEngineFacts | undefined {
-  return engines.find(({ nma }) => nma.listening) ?? engines[0];
+  const counted = engines.filter(isTrusted);
+  return counted.find(({ nma }) => nma.listening) ?? counted[0];
 }
 
 /** Which GPUs the engine cannot read, and DCGM's own answer for each. */

@@ -4,6 +4,7 @@ import { xidField } from '../../shared/dcgm-fields/ids.ts';
 import { explainMiss, isCurrent } from '../../shared/dcgm-fields/reach.ts';
 import type { Effect, FieldRow } from '../../shared/dcgm-fields/row.ts';
 import { isMatch, renderRule } from '../../shared/dcgm-fields/rule.ts';
+import { isTrusted } from '../../shared/engines/choose.ts';
 import { healthReaction } from '../catalogue/nma/reactions.ts';
 import { judgingVersion } from '../plan/plan.ts';
 import { gated, nmaName, type ReaderContext } from './monitor-gate.ts';
@@ -100,7 +101,9 @@ function healthReader(field: FieldRow, value: string, context: ReaderContext): R
 /** Why nobody takes anything from the engine: policies and checks are switched on by whoever listens. */
 function deafness({ engine, target }: ReaderContext): string | undefined {
   if (engine?.nma.listening === false) return `this engine has no listener (${engine.nma.evidence})`;
-  return target.inventory?.engines.length === 0 ? 'there is no host engine on this node' : undefined;
+  return target.inventory?.engines.some(isTrusted) === false
+    ? 'there is no host engine on this node'
+    : undefined;
 }
 
 /** What health makes of a value, or why nothing; Xids it looks up in lists of their own, by version. */

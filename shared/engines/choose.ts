@@ -7,7 +7,8 @@ import type { EngineSelector } from '../schemas/order-members.ts';
 /**
  * The engine that was asked for, else the one that the node monitoring agent listens on. Every refusal lists all
  * engines that were seen, so that the reader finds the right one in it. `force` takes the only engine there is,
- * although it has no listener.
+ * although it has no listener. A process that does not count as one of the monitoring agent (`untrusted`) is never chosen, by
+ * name neither: `engine_untrusted`.
  */
 export function chooseEngine(
   engines: readonly HostEngineFacts[],
@@ -21,7 +22,15 @@ export function chooseEngine(
         'start the DCGM server of the node monitoring agent; an engine inside another program is out of reach',
     });
   }
-  return selector === undefined ? chooseListened(engines, force) : chooseNamed(engines, selector);
+  if (selector !== undefined) return chooseNamed(engines, selector);
+  const trusted = engines.filter(isTrusted);
+  if (trusted.length > 0) return chooseListened(trusted, force);
+  throw refuse('engine_untrusted', 'no process of that name counts as a host engine of this node', engines);
+}
+
+/** Whether a process counts as a host engine of the monitoring agent; of an older agent all do. */
+export function isTrusted({ untrusted }: HostEngineFacts): boolean {
+  return untrusted === undefined;
 }
 
 function chooseNamed(engines: readonly HostEngineFacts[], selector: EngineSelector): HostEngineFacts {
@@ -29,7 +38,14 @@ function chooseNamed(engines: readonly HostEngineFacts[], selector: EngineSelect
   const fitting = engines.filter((engine) =>
     selector.pid === undefined ? engine.address === selector.address : engine.pid === selector.pid,
   );
-  const [only, second] = fitting;
+  const [only, second] = fitting.filter(isTrusted);
+  const [other] = fitting;
+  if (only === undefined && other?.untrusted !== undefined)
+    throw refuse(
+      'engine_untrusted',
+      `the process with ${asked} is not written to: ${other.untrusted}`,
+      engines,
+    );
   if (only === undefined) throw refuse('engine_not_found', `no host engine has ${asked}`, engines);
   if (second !== undefined) throw refuse('engine_ambiguous', `several host engines have ${asked}`, engines);
   return only;
@@ -150,7 +166,7 @@ function isAt(text: string, pci: PciAddress): boolean {
 }
 
 function refuse(
-  reason: 'engine_not_found' | 'engine_ambiguous' | 'nobody_listens',
+  reason: 'engine_not_found' | 'engine_untrusted' | 'engine_ambiguous' | 'nobody_listens',
   what: string,
   engines: readonly HostEngineFacts[],
 ): Refusal {
@@ -168,14 +184,18 @@ function refuse(
       address: engine.address,
       version: engine.version,
       listened: engine.nma.listening,
+      ...(engine.pod === undefined ? {} : { pod: engine.pod }),
+      ...(engine.untrusted === undefined ? {} : { untrusted: engine.untrusted }),
       evidence: engine.nma.evidence,
       problems: engine.problems,
     })),
     listenedPid: listened.length === 1 ? listened[0]?.pid : null,
     remedy:
-      listened.length === 0
-        ? 'see whether the pod of the node monitoring agent runs and has connected; or force'
-        : 'leave the engine out, or name the one that NMA is on',
+      reason === 'engine_untrusted'
+        ? 'leave the engine out; or start the agent with --engine-namespace NAMESPACE or --engine-uid UID (in the chart agent.dcgm.engines), where it is one of yours'
+        : listened.length === 0
+          ? 'see whether the pod of the node monitoring agent runs and has connected; or force'
+          : 'leave the engine out, or name the one that NMA is on',
   };
   return new Refusal(reason, `${what}; ${where}. Seen: ${seen}`, details);
 }

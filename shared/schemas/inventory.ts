@@ -86,6 +86,15 @@ export const HostEngineFacts = Type.Object(
       description: 'container id, null for a host process',
     }),
     podUid: Type.Union([Type.String(), Type.Null()]),
+    pod: Type.Optional(
+      Type.String({ description: 'namespace/name; absent: not known, in none, or an older agent' }),
+    ),
+    untrusted: Type.Optional(
+      Type.String({
+        description:
+          'why it does not count as an engine of the monitoring agent: it is not asked and never written to; absent: it does, or an older agent',
+      }),
+    ),
     address: Type.String({ description: '127.0.0.1:5555 or unix:///path, as dcgmi --host takes it' }),
     listening: Type.Boolean({ description: 'the address is bound by this process' }),
     version: Type.Union([Type.String(), Type.Null()]),

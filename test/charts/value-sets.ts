@@ -246,6 +246,16 @@ export const valueSets: readonly ValueSet[] = [
     ],
   },
   {
+    name: 'M14 whose host engines count',
+    values: { 'agent.dcgm.engines': { namespaces: ['kube-system', 'gpu-operator'], uids: [1000700000] } },
+    shows: (objects) => [
+      [
+        argsOf(agentOf(objects)).filter((arg) => arg.startsWith('--engine-')),
+        ['--engine-namespace=kube-system', '--engine-namespace=gpu-operator', '--engine-uid=1000700000'],
+      ],
+    ],
+  },
+  {
     name: 'no DCGM image',
     values: { 'agent.dcgm.sidecar.enabled': false },
     shows: (objects) => [

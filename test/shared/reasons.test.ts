@@ -57,6 +57,7 @@ const rows: Readonly<Record<Reason, Row>> = {
   field_value_no_effect: [400, 'stays', 'no', 'error', 'field-is-another-quantity'],
   offset_too_large: [400, 'stays', 'no', 'error', 'offset-too-large'],
   engine_not_found: [404, 'stays', 'no', 'fail', 'dcgm-server-missing'],
+  engine_untrusted: [400, 'stays', 'no', 'error', 'engine-untrusted'],
   engine_ambiguous: [400, 'stays', 'no', 'error', 'engine-ambiguous'],
   engine_unreachable: [503, 'stays', 'if-begun', 'fail', 'engine-lost'],
   nobody_listens: [400, 'stays', 'no', 'fail', 'nobody-listens'],

@@ -1,3 +1,4 @@
+import { isTrusted } from '../../../shared/engines/choose.ts';
 import { eventSource } from '../../catalogue/nma/conditions.ts';
 import { firstWith } from '../../catalogue/nma/versions.ts';
 import type { Evidence } from '../../store/explanation.ts';
@@ -28,7 +29,7 @@ function judgeServer(facts: Facts): Judgement {
   // The missing engine is then what was drilled.
   if (drill?.expectation.reason === lostReason && drill.receipt !== undefined) return irrelevant;
   const { inventory } = facts.agent;
-  const noEngine = !isUnread(inventory) && inventory.engines.length === 0;
+  const noEngine = !isUnread(inventory) && !inventory.engines.some(isTrusted);
   const running = runningPod(pod);
   if (running !== undefined && !noEngine)
     return refuted(`pod ${running.namespace}/${running.name} is Running and Ready`);

@@ -11,6 +11,7 @@ function makeProc(t: Test, processes: Record<string, Record<string, string | nul
   const root = mkdtempSync(join(tmpdir(), 'xidrill-proc-'));
   t.teardown(() => rmSync(root, { recursive: true, force: true }));
   writeFileSync(join(root, 'version'), 'Linux');
+  mkdirSync(join(root, '1/root/var/log/pods', `kube-system_dcgm-server-x_${podUid}`), { recursive: true });
   for (const [pid, files] of Object.entries(processes)) {
     const all = { ...engineFiles, ...files };
     mkdirSync(join(root, pid, 'net'), { recursive: true });
@@ -25,6 +26,7 @@ function makeProc(t: Test, processes: Record<string, Record<string, string | nul
 }
 
 const id = 'ab'.repeat(32);
+const podUid = '5f1c2c84-1d5b-4e39-9d0a-9f3f1f2b3c4d';
 const tcpHead =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n';
 const tcpRow =
@@ -49,7 +51,8 @@ t.test('an engine in a pod, beside other processes', async (t) => {
       commandLine: ['nv-hostengine', '-n', '-b', 'ALL'],
       executable: '/usr/bin/nv-hostengine',
       container: id,
-      podUid: '5f1c2c84-1d5b-4e39-9d0a-9f3f1f2b3c4d',
+      podUid,
+      pod: 'kube-system/dcgm-server-x',
       address: '127.0.0.1:5555',
       listening: true,
       problems: [],

@@ -42,6 +42,7 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['offset_too_large', 'injection-refused', 'injection-refused'],
   // With an engine in its place: the one that was asked for is not there.
   ['engine_not_found', 'injection-refused', 'never'],
+  ['engine_untrusted', 'injection-refused', 'never'],
   ['engine_ambiguous', 'injection-refused', 'never'],
   ['engine_unreachable', 'engine-lost', 'engine-lost'],
   // With NMA on an engine of the node: another one was asked for.
@@ -86,6 +87,7 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
 const coordinatorSide: readonly Reason[] = [
   'tls_unusable',
   'state_dir_busy',
+  'port_taken',
   'folder_not_empty',
   'package_missing',
   'cluster_unreachable',
