@@ -39,7 +39,7 @@ export type AgentOptions = Omit<AgentParts, 'orders' | 'recover'> & {
   readonly log: Log;
 };
 
-const api: ApiInfo = {
+const api: Omit<ApiInfo, 'hasGate'> = {
   title: 'Xidrill agent',
   version,
   description:

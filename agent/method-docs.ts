@@ -74,19 +74,48 @@ const ofWriting: readonly Reason[] = [
   'injection_not_visible',
 ];
 
-const examples: Readonly<Record<string, Readonly<Record<string, ExampleDoc>>>> = {
+const gpu = { index: 0 };
+
+const orderId = 'drill-1';
+
+/** A body of each method that takes one; tests hold them against its schema. */
+const examples: Readonly<Record<string, ExampleDoc>> = {
+  WriteKernelMessage: {
+    summary: 'A line that the monitoring agent reacts to',
+    value: { level: 'err', text: 'nf_conntrack: nf_conntrack: table full, dropping packet' },
+  },
   InjectXid: {
-    kernelLog: {
-      summary: 'Xid 31 in the kernel log',
-      value: { gpu: { pci: '00000000:00:1F.0' }, xid: 31, surfaces: ['kernel-log'] },
+    summary: 'Xid 31 in the kernel log',
+    value: { gpu: { pci: '00000000:00:1F.0' }, xid: 31, surfaces: ['kernel-log'] },
+  },
+  InjectCascade: {
+    summary: 'Two Xids, ten seconds apart',
+    value: {
+      gpu,
+      surfaces: ['dcgm'],
+      steps: [
+        { xid: 48, afterSeconds: 0 },
+        { xid: 63, afterSeconds: 10 },
+      ],
     },
+  },
+  InjectSxid: {
+    summary: 'An error of an NVSwitch',
+    value: { sxid: 12028, switch: { index: 0, pci: '0000:c1:00.0' } },
   },
   InjectDcgmField: {
-    doubleBit: {
-      summary: 'The Xid field of DCGM',
-      value: { gpu: { index: 0 }, field: 230, value: 31 },
-    },
+    summary: 'The Xid field of DCGM',
+    value: { gpu, field: 230, value: 31 },
   },
+  WriteJournalMessage: {
+    summary: 'A line of the kubelet',
+    value: { identifier: 'kubelet', text: 'Failed to ensure the image' },
+  },
+  AppendLogLine: { summary: 'A line of a log file', value: { file: 'ipamd', text: 'Unable to reach API' } },
+  PauseHostEngine: { summary: 'For five minutes', value: { forSeconds: 300 } },
+  IntrospectDcgmField: { summary: 'The Xid field of DCGM', value: { gpu, field: 230 } },
+  GetReceipt: { summary: 'An earlier order', value: { orderId } },
+  StopInjection: { summary: 'An earlier order', value: { orderId } },
 };
 
 /** What the OpenAPI document says of a unary method. */
@@ -106,7 +135,7 @@ export function methodDoc(method: Pick<Method, 'name' | 'summary' | 'verb' | 're
       },
     },
     reasons: verb === 'inject' ? ofWriting : isReceipt ? [...ofLooking, ...ofReceipts] : ofLooking,
-    ...(example === undefined ? {} : { examples: example }),
+    ...(example === undefined ? {} : { examples: { usual: example } }),
   };
 }
 
@@ -118,5 +147,8 @@ export const tailDoc: RouteDoc = {
   description:
     'One JSON object a line: a record `{sequence, priority, level, facility, microseconds, text}`; `{lost}`, so many records were overwritten before they could be read; the last line of a stream that ends by itself is `{end, records}`.',
   answers: { 200: { description: 'A stream of lines', schema: Type.String(), type: 'application/x-ndjson' } },
+  examples: {
+    xids: { summary: 'The oldest Xid that is there', value: { from: 'oldest', match: 'Xid', limit: 1 } },
+  },
   reasons: ['wrong_node', 'kernel_log_unavailable', 'not_a_kernel_log', 'too_many_streams', 'shutting_down'],
 };

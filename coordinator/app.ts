@@ -77,7 +77,10 @@ export type Coordinator = {
   run(signal: AbortSignal): Promise<void>;
 };
 
-const api: ApiInfo = {
+/** A thousand names of nodes, which a target may have, each of 253 characters. */
+const longestBody = 512 * 1024;
+
+const api: Omit<ApiInfo, 'hasGate'> = {
   title: 'Xidrill coordinator',
   version,
   description:
@@ -116,6 +119,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   const { app, metrics } = createServer({
     log,
     formatError: formatProblem,
+    bodyLimitBytes: longestBody,
     api,
     ...(options.gate === undefined ? {} : { gate: options.gate }),
     ...(options.hosts === undefined ? {} : { hosts: options.hosts }),

@@ -12,7 +12,8 @@ import { ObjectName } from './names.ts';
 
 /** The parameters of a fault in a query. */
 export const ParametersQuery = Type.String({
-  maxLength: 16_384,
+  maxLength: 4096,
+  contentMediaType: 'application/json',
   description: 'a JSON object, URL-encoded; what is required and missing is taken from the row’s example',
 });
 

@@ -89,8 +89,8 @@ function isSameOrigin(origin: string, host: string): boolean {
   return (left.port ?? defaultPort) === (right.port ?? defaultPort);
 }
 
-/** By the rule of the route: the agent's reads are POSTs. */
-function changes(method: string, access: RouteAccess | undefined): boolean {
+/** Whether a request of the route changes something, by its rule: the agent's reads are POSTs. */
+export function changes(method: string, access: RouteAccess | undefined): boolean {
   if (access === undefined || access === 'open') return method !== 'GET' && method !== 'HEAD';
   return !readingVerbs.includes(access.verb);
 }

@@ -44,7 +44,7 @@ export type ServerOptions = {
   readonly log: Log;
   readonly formatError: ErrorFormat;
   /** For `/openapi.json` and `/`; absent: there is neither. */
-  readonly api?: ApiInfo;
+  readonly api?: Omit<ApiInfo, 'hasGate'>;
   /** Who is let in, by the rule of the route; absent: everybody. */
   readonly gate?: Gate;
   /** Names by which it may be called beside loopback and its own address; counts with a gate only. */
@@ -111,7 +111,8 @@ export function createServer(options: ServerOptions): Server {
   app.addHook('onRoute', assertHasAccess);
   app.addHook('onRoute', refuseUnknownQuery);
   const methodsOf = collectMethods(app);
-  if (options.api !== undefined) registerDocument(app, options.api);
+  if (options.api !== undefined)
+    registerDocument(app, { ...options.api, hasGate: options.gate !== undefined });
   const metrics = new Registry();
   collectDefaultMetrics({ register: metrics });
 
@@ -140,7 +141,7 @@ export function createServer(options: ServerOptions): Server {
       log.error({ err: thrown, requestId: request.id, path: pathOf(request.url) }, 'request failed');
     return send(request, reply, refusal);
   });
-  app.setNotFoundHandler((request, reply) => {
+  function sendNotFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const asked = `${request.method} ${request.url}`;
     const allowed = methodsOf(request.url);
     if (allowed.length === 0 || allowed.includes(request.method)) {
@@ -160,11 +161,16 @@ export function createServer(options: ServerOptions): Server {
         allowed,
       }),
     );
-  });
+  }
+  app.setNotFoundHandler(sendNotFound);
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
   });
   registerBrowserRules(app, { hasGate: options.gate !== undefined, names: options.hosts ?? [] });
+  // Before a body is read: an unknown method may have one that nobody can.
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.is404) return sendNotFound(request, reply);
+  });
   registerAdmission(app, options.gate);
   app.addHook('onResponse', async (request, reply) => {
     requests.inc({ route: request.routeOptions.url ?? 'none', status: String(reply.statusCode) });

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { TSchema } from 'typebox';
 import { type Reason, rowOf, statusOf } from '../../errors.ts';
 import type { RouteAccess } from '../access.ts';
+import { changes } from '../browsers.ts';
 import type { AnswerDoc, RouteDoc } from './route.ts';
 import { createSchemaBook, type SchemaBook } from './schemas.ts';
 
@@ -13,6 +14,8 @@ export type ApiInfo = {
   readonly description: string;
   /** The groups of its operations, each with a sentence, in their order. */
   readonly tags: Readonly<Record<string, string>>;
+  /** False: there is no gate, and nobody needs a token. */
+  readonly hasGate: boolean;
   /** How every refusal is answered: media type and named schema. */
   readonly error: { readonly type: string; readonly schema: TSchema };
 };
@@ -50,13 +53,18 @@ const always: readonly Reason[] = [
 const ofBodies: readonly Reason[] = ['body_too_large', 'media_type_unsupported'];
 
 /** Where a gate asks who calls. */
-const ofCallers: readonly Reason[] = ['unauthenticated', 'permission_denied', 'cluster_unreachable'];
+const ofCallers: readonly Reason[] = [
+  'unauthenticated',
+  'permission_denied',
+  'too_many_reviews',
+  'cluster_unreachable',
+];
 
 const bearer = {
   type: 'http',
   scheme: 'bearer',
   description:
-    'A token of the API server that is bound to the audience of this program, or that of `--token-file`. Outside a cluster, on loopback, none is asked for.',
+    'A token of the API server that is bound to the audience of this program, or that of `--token-file`; not asked for where neither is configured.',
 };
 
 const text = { type: 'string' };
@@ -78,7 +86,7 @@ export function createDocument(info: ApiInfo, routes: readonly DocumentedRoute[]
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/', description: 'Where this document came from' }],
-    security: [{ bearer: [] }],
+    security: info.hasGate ? [{ bearer: [] }] : [{}, { bearer: [] }],
     tags: Object.entries(info.tags).map(([name, description]) => ({ name, description })),
     paths,
     components: { schemas: book.components(), securitySchemes: { bearer } },
@@ -111,7 +119,8 @@ function operationOf(route: DocumentedRoute, info: ApiInfo, book: SchemaBook): J
       ? {}
       : {
           requestBody: {
-            required: required.length > 0,
+            // Nothing is changed without a content type, and so without a body (browsers.ts).
+            required: required.length > 0 || changes(route.method, access),
             content: {
               'application/json': {
                 schema: book.shown(body as object),

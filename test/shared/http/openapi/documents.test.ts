@@ -27,6 +27,43 @@ for (const [name, app] of Object.entries(await bothPrograms(t))) {
     );
   });
 
+  t.test(`N9 ${name}: no operation ignores a query parameter that it does not know`, async (t) => {
+    for (const { at, requestBody } of operations) {
+      const [method = '', path = ''] = at.split(' ');
+      const [example] = Object.values(requestBody?.content['application/json']?.examples ?? {});
+      const url = `${path.replace('{name}', 'x')}?limti=1`;
+      const answer = await app.inject({
+        method: method.toUpperCase() as 'GET' | 'POST' | 'DELETE',
+        url,
+        ...(requestBody === undefined ? {} : { payload: example?.value ?? {} }),
+      });
+      t.equal(answer.statusCode, 400, at);
+      t.match(answer.body, 'query parameter limti is not known here', at);
+    }
+  });
+
+  t.test(`N9 ${name}: a path takes the methods of the document and no others`, async (t) => {
+    const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'QUERY', 'PROPFIND'] as const;
+    for (const [path, known] of Object.entries(document.paths))
+      for (const method of methods) {
+        if (Object.hasOwn(known, method.toLowerCase())) continue;
+        // A body that no route of ours would take does not matter here.
+        const answer = await app.inject({
+          method: method as 'GET',
+          url: path.replace('{name}', 'x'),
+          ...(method === 'GET' || method === 'TRACE' ? {} : { payload: '<x/>' }),
+        });
+        t.match([answer.statusCode, answer.body], [405, 'method_not_allowed'], `${method} ${path}`);
+        const named = Object.keys(known).map((one) => one.toUpperCase());
+        const allow = String(answer.headers.allow).split(', ');
+        t.strictSame(
+          allow.filter((one) => one !== 'HEAD'),
+          named.toSorted(),
+          `${method} ${path}: Allow`,
+        );
+      }
+  });
+
   t.test(`${name}: redocly's recommended rules find nothing`, async (t) => {
     t.strictSame(await problemsOf(document), [], 'warnings count as well');
     const [example] = operations.flatMap(({ requestBody }) =>
