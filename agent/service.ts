@@ -16,11 +16,12 @@ import {
 import { Introspection } from '../shared/schemas/read-back.ts';
 import { Receipt } from '../shared/schemas/receipt.ts';
 import type { Orders } from './injection/orders.ts';
-import { type ChannelParts, channelsFor, identify } from './injection/parts.ts';
+import { channelsFor, identify } from './injection/parts.ts';
+import type { NodePorts } from './injection/surfaces/writer.ts';
 import { createInventory, lookAtEngines, lookAtLogFiles } from './inventory/inventory.ts';
 
 /** Everything the methods act on, and the facts that `GetInventory` reports as they are. */
-export type AgentParts = ChannelParts & {
+export type AgentParts = NodePorts & {
   /** The Node's name in Kubernetes; orders for another one are refused with `wrong_node`. */
   readonly node: string;
   readonly agentVersion: string;

@@ -1,24 +1,21 @@
-import { xidHealthIncident } from '../../shared/dcgm-fields/health-codes.ts';
-import { xidField } from '../../shared/dcgm-fields/ids.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { fieldTickMs, firstTickJitter, healthTickMs } from '../../shared/nma-timing.ts';
 import { surfacesOfOrder } from '../../shared/orders/call.ts';
 import { scriptOf } from '../../shared/orders/script.ts';
 import type { MethodCall } from '../../shared/schemas/order.ts';
-import type { Surface } from '../../shared/schemas/receipt.ts';
-import type { Part } from '../../shared/surfaces/table.ts';
-import { xidsReadByEngine } from '../../shared/xid/guard.ts';
-import { parseXidLine } from '../../shared/xid/line.ts';
-import { anyGpu, type ChannelReaction, type ChannelWork, type ReactsOn } from './channels/channel.ts';
-import { dcgmField, dcgmValue } from './channels/dcgm.ts';
-import { engineLoss } from './channels/engine-loss.ts';
-import { kernelMessage } from './channels/kernel-message.ts';
-import { journal, logFile } from './channels/logs.ts';
-import { cascade, sxid, xid } from './channels/xid.ts';
+import type { Part, Surface } from '../../shared/surfaces/table.ts';
+import {
+  type AnyChannel,
+  anyGpu,
+  type ChannelReaction,
+  type ChannelWork,
+  type ReactsOn,
+} from './channels/channel.ts';
+import { cascade, xid } from './channels/xid.ts';
 import type { Expectation, Via } from './expectation.ts';
 import { type Reaction, reactionWindow } from './nma/reactions.ts';
-import type { Parameters } from './parameters.ts';
-import type { Channel } from './row.ts';
+import { partsBySurface, surfaceWork, workOf } from './surfaces/table.ts';
+import type { ChannelIn, Kept, KeptOn, OrderSource } from './surfaces/work.ts';
 
 /** What a slow API server may add to the worst case (nma.md §2.3: an event is retried after 10 s). */
 const marginMs = 30_000;
@@ -52,21 +49,27 @@ export function expectationOf({
   };
 }
 
-const channels: { readonly [K in Channel['kind']]: ChannelWork<K> } = {
-  'kernel-message': kernelMessage,
-  journal,
-  'log-file': logFile,
-  xid,
-  sxid,
-  cascade,
-  'dcgm-field': dcgmField,
-  'dcgm-value': dcgmValue,
-  'engine-loss': engineLoss,
-};
+/** An Xid may go to several surfaces at once; all other channels stand with their surface. */
+const driverChannels = { xid, cascade } as const;
+
+type SurfaceChannels = (typeof surfaceWork)[Surface]['channels'];
+
+/** How a fault is injected. */
+export type Channel =
+  | ChannelIn<typeof driverChannels>
+  | (SurfaceChannels extends infer Each ? (Each extends unknown ? ChannelIn<Each> : never) : never);
+
+const channels: Readonly<Record<string, unknown>> = Object.assign(
+  {},
+  driverChannels,
+  ...Object.values(surfaceWork).map((work) => work.channels),
+);
 
 /** The work of a channel whose kind is only known at run time. */
-export function channelOf(channel: Channel): ChannelWork<Channel['kind']> {
-  return channels[channel.kind] as ChannelWork<Channel['kind']>;
+export function channelOf<C extends AnyChannel>(channel: C): ChannelWork<C> {
+  const work = channels[channel.kind];
+  if (work === undefined) throw new RangeError(`no channel ${channel.kind}`);
+  return work as ChannelWork<C>;
 }
 
 /**
@@ -102,38 +105,18 @@ export function latchedByOrder(order: MethodCall, on: ReactsOn): readonly Latche
   }
 }
 
-type Source = { readonly channel: Channel; readonly parameters?: Parameters };
-
 /** The channel that makes such orders, with what it needs to know of this one. */
-function channelOfOrder(order: MethodCall): Source {
-  switch (order.method) {
-    case 'InjectXid':
-      return { channel: { kind: 'xid' }, parameters: order.body };
-    case 'InjectCascade':
-      return { channel: { kind: 'cascade' }, parameters: order.body };
-    case 'InjectSxid':
-      return { channel: { kind: 'sxid' } };
-    case 'InjectDcgmField':
-      return { channel: { kind: 'dcgm-field' }, parameters: order.body };
-    case 'PauseHostEngine':
-      return { channel: { kind: 'engine-loss' }, parameters: order.body };
-    case 'WriteKernelMessage':
-      return { channel: { kind: 'kernel-message', text: order.body.text } };
-    case 'WriteJournalMessage':
-      return { channel: { kind: 'journal', ...order.body } };
-    case 'AppendLogLine':
-      return { channel: { kind: 'log-file', ...order.body } };
-  }
+function channelOfOrder(order: MethodCall): OrderSource {
+  if (order.method === 'InjectXid') return { channel: { kind: 'xid' }, parameters: order.body };
+  if (order.method === 'InjectCascade') return { channel: { kind: 'cascade' }, parameters: order.body };
+  const [surface] = surfacesOfOrder(order);
+  const source = surface && workOf(surface).channelOf(order);
+  if (source === undefined) throw new RangeError(`no channel makes ${order.method}`);
+  return source;
 }
 
-type KeptOn = { readonly engineVersion: string; readonly gpuName: string | undefined };
-
 /** Something that stays when a drill is over. */
-type Latched = {
-  readonly what: string;
-  /** What ends it. */
-  readonly until: string;
-};
+type Latched = Pick<Kept, 'what' | 'until'>;
 
 /**
  * What stays on the node when the drill is over, and what ends it (nma.md §3): of all reactions, those that come minutes
@@ -147,58 +130,13 @@ export function latchedBy(
   const types = reactions.flatMap(({ appearsAs, conditionType }) =>
     appearsAs === 'condition' ? [conditionType] : [],
   );
-  const kept = keptByEngine(parts, on);
+  const kept = partsBySurface(parts).flatMap(({ surface, parts: own }) => workOf(surface).kept(own, on));
+  const before = kept.flatMap(({ renewsUnless }) => renewsUnless ?? []);
   return [
-    ...logsKept(parts),
-    ...(kept.length === 0
-      ? []
-      : [
-          {
-            what: `${kept.join(', ')} in the health system of the host engine, reported again every 5 min`,
-            until: 'the host engine restarts',
-          },
-        ]),
+    ...kept.map(({ what, until }) => ({ what, until })),
     ...[...new Set(types)].map((type) => ({
       what: `condition ${type} False`,
-      until:
-        kept.length === 0
-          ? 'the monitoring agent restarts on the node'
-          : 'the monitoring agent restarts on the node; restart the host engine first, or its health system makes it False again',
+      until: ['the monitoring agent restarts on the node', ...before].join('; '),
     })),
   ];
-}
-
-const logUntil: Partial<Record<Surface, readonly Latched[]>> = {
-  'kernel-log': [{ what: 'the records in the ring of the kernel log', until: 'the next reboot' }],
-  journal: [
-    { what: 'the records in the ring of the kernel log', until: 'the next reboot' },
-    { what: 'the lines in the journal', until: 'journald rotates them away' },
-  ],
-  'log-file': [{ what: 'the lines in the file', until: 'the file is rotated away' }],
-};
-
-function logsKept(parts: readonly Part[]): Latched[] {
-  const written = [...new Set(parts.map(({ surface }) => surface))];
-  const reread = parts.flatMap((part) => {
-    if (part.surface !== 'kernel-log') return [];
-    const xid = parseXidLine(part.text)?.xid;
-    return xid !== undefined && xidsReadByEngine.includes(xid) ? [xid] : [];
-  });
-  return [
-    ...written.flatMap((surface) => logUntil[surface] ?? []),
-    ...[...new Set(reread)].map((xid) => ({
-      what: `Xid ${xid} in field ${xidField} of the host engine, read again at each of its starts`,
-      until: 'the record has left the ring of the kernel log',
-    })),
-  ];
-}
-
-/** Xids that the engine's health system has a code for: the others leave nothing there. */
-function keptByEngine(parts: readonly Part[], { engineVersion, gpuName }: KeptOn): string[] {
-  const xids = parts.flatMap((part) =>
-    part.surface === 'dcgm' && part.field === xidField ? [Number(part.value)] : [],
-  );
-  return [...new Set(xids)]
-    .filter((xid) => xidHealthIncident(engineVersion, xid, gpuName) !== undefined)
-    .map((xid) => `Xid ${xid}`);
 }

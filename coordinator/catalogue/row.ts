@@ -1,5 +1,5 @@
 import type { Surface } from '../../shared/schemas/receipt.ts';
-import type { LogFileName } from '../../shared/surfaces/log-file.ts';
+import type { Channel } from './channels.ts';
 
 /** A fault is a row: adding one touches nothing but its row and its test. */
 export type FaultRow = {
@@ -10,7 +10,10 @@ export type FaultRow = {
   /** Where it can be written. */
   readonly surfaces: readonly Surface[];
   readonly parameters: Readonly<Record<string, ParameterRow>>;
-  /** How it is injected; the channels are in channels/. */
+  /**
+   * How it is injected; the channels are in channels/. In a text `{parameter}` is filled in; `{marker}` is six characters that
+   * are new in each order, `{markerNumber}` 1000 to 9999.
+   */
   readonly channel: Channel;
   /** What it can do to the node beyond what is wanted. */
   readonly risk: string;
@@ -35,39 +38,6 @@ export type NotOfferedRow = {
   readonly instead?: string;
   readonly sources: readonly string[];
 };
-
-/** `{parameter}` is filled in; `{marker}` is six characters that are new in each order, `{markerNumber}` 1000 to 9999. */
-export type Channel =
-  /** One kernel record. */
-  | { readonly kind: 'kernel-message'; readonly text: string }
-  /** Lines of the journal under one identifier; `times`: so many are needed. */
-  | {
-      readonly kind: 'journal';
-      readonly identifier: 'kubelet' | 'systemd';
-      readonly text: string;
-      readonly times?: number;
-    }
-  /** Lines of a file that the monitoring agent tails; with several texts, one after the other. */
-  | {
-      readonly kind: 'log-file';
-      readonly file: LogFileName;
-      readonly text: string;
-      readonly times?: number;
-    }
-  | { readonly kind: 'xid' }
-  | { readonly kind: 'sxid' }
-  | { readonly kind: 'cascade' }
-  /** Field and value are parameters. */
-  | { readonly kind: 'dcgm-field' }
-  /** One field, and who is to react; `field` and `value` may be a `{parameter}`. */
-  | {
-      readonly kind: 'dcgm-value';
-      readonly field: number | string;
-      readonly value: string;
-      readonly reach: 'policy' | 'health' | 'watch';
-    }
-  /** The host engine of the monitoring agent is paused for a while. */
-  | { readonly kind: 'engine-loss' };
 
 /** A parameter of a fault: type, range and unit are checked, `help` is shown. */
 export type ParameterRow = {

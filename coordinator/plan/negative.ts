@@ -4,6 +4,7 @@ import { firstGpu } from '../../shared/gpu-identity.ts';
 import { engineNamed, gpuNamed, surfacesOfOrder, xidsNamed } from '../../shared/orders/call.ts';
 import type { AgentOrder, MethodCall } from '../../shared/schemas/order.ts';
 import type { GpuSelector } from '../../shared/schemas/order-members.ts';
+import { surfaceRow } from '../../shared/surfaces/table.ts';
 import type { ChannelReaction } from '../catalogue/channels/channel.ts';
 import { channelOf, expectationOf } from '../catalogue/channels.ts';
 import type { Expectation } from '../catalogue/expectation.ts';
@@ -153,7 +154,7 @@ type MadeControl = {
 /** What is written to a file or to the journal is read by the same process as the kernel log, through a watch of its own. */
 function pathsOf(order: AgentOrder): readonly NonNullable<ChainLink['path']>[] {
   return surfacesOfOrder(order).map((surface) =>
-    surface === 'dcgm' || surface === 'host-engine' ? 'dcgm' : 'kernel-log',
+    surfaceRow(surface).through === 'host-engine' ? 'dcgm' : 'kernel-log',
   );
 }
 

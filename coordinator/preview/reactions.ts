@@ -1,9 +1,9 @@
-import { isXidOrder } from '../../shared/orders/call.ts';
 import type { MethodCall } from '../../shared/schemas/order.ts';
 import type { Surface } from '../../shared/schemas/receipt.ts';
 import type { Part } from '../../shared/surfaces/table.ts';
 import type { ChannelReaction } from '../catalogue/channels/channel.ts';
 import { reactionWindow } from '../catalogue/nma/reactions.ts';
+import { workOf } from '../catalogue/surfaces/table.ts';
 import type { PlannedReaction, Window } from './schema.ts';
 
 /**
@@ -72,10 +72,6 @@ function noteOn({ reaction }: ChannelReaction, earlier: readonly ChannelReaction
 }
 
 function whySilent(surface: Surface, order: MethodCall): string {
-  if (order.method === 'InjectSxid') return 'no version of NMA reads SXid lines';
-  if (surface === 'kernel-log' && isXidOrder(order))
-    return 'no version of NMA reads Xid lines from the kernel log';
-  return surface === 'dcgm'
-    ? 'neither a policy nor a check tells NMA of this value'
-    : `no rule of this version of NMA takes it from the ${surface}`;
+  const own = workOf(surface).whySilent?.(order);
+  return own ?? `no rule of this version of NMA takes it from the ${surface}`;
 }

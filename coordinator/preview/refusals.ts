@@ -9,7 +9,8 @@ import { recordOf } from '../../shared/orders/script.ts';
 import type { Inventory } from '../../shared/schemas/inventory.ts';
 import type { MethodCall } from '../../shared/schemas/order.ts';
 import type { GpuSelector } from '../../shared/schemas/order-members.ts';
-import type { Part } from '../../shared/surfaces/table.ts';
+import type { SurfaceRow } from '../../shared/surfaces/row.ts';
+import { type Part, surfaceRow } from '../../shared/surfaces/table.ts';
 import { assertKernelLogRisk, mayHoldXid, xidFieldOf } from '../../shared/xid/guard.ts';
 import { type Expectation, engineVias } from '../catalogue/expectation.ts';
 import type { FaultRow } from '../catalogue/row.ts';
@@ -81,7 +82,7 @@ function agentRefusals({ node, target, parts }: RefusalContext): PlannedRefusal[
       ? []
       : [byAgent('wrong_node', `the agent says that it is on ${inventory.node}`, 'correct its address')];
   const kernelLog = inventory.capabilities.find(({ name }) => name === 'kernel-log');
-  const needsKernelLog = parts.some(({ surface }) => surface === 'kernel-log' || surface === 'journal');
+  const needsKernelLog = goThrough(parts, 'kernel-log');
   const blind =
     needsKernelLog && kernelLog?.available === false
       ? [
@@ -93,6 +94,11 @@ function agentRefusals({ node, target, parts }: RefusalContext): PlannedRefusal[
         ]
       : [];
   return [...disarmed, ...wrong, ...blind, ...placeRefusals(parts, inventory)];
+}
+
+/** Whether any part is written through the kernel log, or through a host engine. */
+function goThrough(parts: readonly Part[], what: SurfaceRow['through']): boolean {
+  return parts.some(({ surface }) => surfaceRow(surface).through === what);
 }
 
 /** What the agent would find in place of the file or the process. */
@@ -140,8 +146,7 @@ function noGpuAtAll(
 function engineRefusals({ target, parts, order, gpu }: RefusalContext): PlannedRefusal[] {
   const { inventory } = target;
   const isWritten = parts.some(({ surface }) => surface === 'dcgm');
-  if (inventory === undefined || !(isWritten || parts.some(({ surface }) => surface === 'host-engine')))
-    return [];
+  if (inventory === undefined || !goThrough(parts, 'host-engine')) return [];
   const { engines } = inventory;
   const force = isForced(order);
   return refusedBy(() => {
@@ -199,7 +204,7 @@ function kernelLogRefusals({ parts, order, target }: RefusalContext): PlannedRef
 /** The reaction is known to be impossible: the preflight ends the drill before anything is written. */
 function reactionRefusals({ expectation, target, parts }: RefusalContext): PlannedRefusal[] {
   const { via, kind } = expectation;
-  const isForEngine = parts.some(({ surface }) => surface === 'dcgm' || surface === 'host-engine');
+  const isForEngine = goThrough(parts, 'host-engine');
   const plugin = expectation.plugin ?? (isForEngine ? 'nvidia' : undefined);
   if (plugin === undefined || plugin === 'neuron') return [];
   const needsEngine =

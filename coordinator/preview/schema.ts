@@ -1,37 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { Surface } from '../../shared/schemas/receipt.ts';
+import { PlannedWrite } from '../catalogue/surfaces/work.ts';
 import { PlannedTarget } from '../plan/plan.ts';
-
-const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T, description: string) =>
-  Type.Union([schema, Type.Null()], { description });
-
-/** Whether one program takes one write. */
-export const Reading = Type.Object({
-  consumer: Type.String(),
-  accepted: orNull(Type.Boolean(), 'null: it depends on what cannot be known from here'),
-  because: Type.String(),
-});
-export type Reading = Static<typeof Reading>;
-
-/** One thing that the agent will write; the same script is carried out there. */
-export const PlannedWrite = Type.Object({
-  afterSeconds: Type.Number({ description: 'after the order was accepted' }),
-  surface: Surface,
-  where: Type.String({ description: 'device, file or process' }),
-  what: Type.String({ description: 'the text or the command line, as it is written' }),
-  repeat: Type.Optional(
-    Type.Object({ everySeconds: Type.Number(), forSeconds: Type.Number() }, { description: 'written again' }),
-  ),
-  hold: Type.Optional(
-    Type.Object(
-      { forSeconds: Type.Number(), undo: Type.Array(Type.String()) },
-      { description: 'one sample in the future that stands so long, and what ends it early' },
-    ),
-  ),
-  because: Type.Array(Type.String(), { description: 'why it is written so' }),
-  readers: Type.Array(Reading),
-});
-export type PlannedWrite = Static<typeof PlannedWrite>;
 
 /** When a reaction can be seen, for a healthy NMA. */
 export const Window = Type.Object(
@@ -54,11 +24,10 @@ export const PlannedReaction = Type.Object({
 export type PlannedReaction = Static<typeof PlannedReaction>;
 
 /** What stays after the drill, and until when. */
-export const Latched = Type.Object({
+const Latched = Type.Object({
   what: Type.String({ description: 'what stays when the drill is over' }),
   until: Type.String(),
 });
-export type Latched = Static<typeof Latched>;
 
 /** Why the drill would not come about on this node as it is. */
 export const PlannedRefusal = Type.Object({

@@ -11,19 +11,21 @@ import type { PluginName, Via } from '../expectation.ts';
 import type { Reaction } from '../nma/reactions.ts';
 import type { NmaVersion } from '../nma/versions.ts';
 import type { Parameters } from '../parameters.ts';
-import type { Channel } from '../row.ts';
+
+/** How a fault is injected, as its row has it; `kind` names the work, and each kind has members of its own. */
+export type AnyChannel = { readonly kind: string };
 
 /** How a fault of one kind becomes an order to an agent, and what must follow it. A new channel is a file beside this. */
-export type ChannelWork<K extends Channel['kind']> = {
+export type ChannelWork<C extends AnyChannel> = {
   /** Refuses parameters that cannot be an order, naming them. */
-  order(work: Work<K>): MethodCall;
+  order(work: Work<C>): MethodCall;
   /** What a healthy monitoring agent shows, the first thing first; empty: nothing. */
-  reactions(work: Work<K>, on: ReactsOn): readonly ChannelReaction[];
+  reactions(work: Work<C>, on: ReactsOn): readonly ChannelReaction[];
 };
 
 /** What a channel makes an order of. */
-export type Work<K extends Channel['kind'] = Channel['kind']> = {
-  readonly channel: Extract<Channel, { kind: K }>;
+export type Work<C extends AnyChannel = AnyChannel> = {
+  readonly channel: C;
   readonly parameters: Parameters;
   /** undefined: the first GPU of the node. */
   readonly gpu: GpuSelector | undefined;

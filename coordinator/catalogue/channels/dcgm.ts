@@ -21,8 +21,19 @@ import {
 } from './channel.ts';
 import { xidReactions } from './xid.ts';
 
+/** Field and value are parameters. */
+type FieldRange = { readonly kind: 'dcgm-field' };
+
+/** One field, and who is to react; `field` and `value` may be a `{parameter}`. */
+type FieldValue = {
+  readonly kind: 'dcgm-value';
+  readonly field: number | string;
+  readonly value: string;
+  readonly reach: Reach;
+};
+
 /** Any field and value of the field catalogue. */
-export const dcgmField: ChannelWork<'dcgm-field'> = {
+export const dcgmField: ChannelWork<FieldRange> = {
   order({ parameters, gpu }) {
     const field = findField(scalar(parameters.field), 'fault.parameters.field');
     const force = parameters.force === true;
@@ -61,7 +72,7 @@ function sustainedUntilRead(
 }
 
 /** A row's own field: parameters only fill in its value. */
-export const dcgmValue: ChannelWork<'dcgm-value'> = {
+export const dcgmValue: ChannelWork<FieldValue> = {
   order(work) {
     const { parameters, gpu } = work;
     const { field, value } = meant(work);
@@ -83,7 +94,7 @@ export const dcgmValue: ChannelWork<'dcgm-value'> = {
   },
 };
 
-function meant(work: Work<'dcgm-value'>): { readonly field: FieldRow; readonly value: string } {
+function meant(work: Work<FieldValue>): { readonly field: FieldRow; readonly value: string } {
   const { field, value } = work.channel;
   return {
     field: findField(typeof field === 'number' ? field : fillText(field, work), 'fault.parameters'),

@@ -3,7 +3,7 @@ import { engineLossReaction, reactionWindow } from '../nma/reactions.ts';
 import type { ChannelWork } from './channel.ts';
 
 /** A paused host engine. Nothing shows when it answers again within NMA's grace time. */
-export const engineLoss: ChannelWork<'engine-loss'> = {
+export const engineLoss: ChannelWork<{ readonly kind: 'engine-loss' }> = {
   order: ({ parameters }) => parseCall('PauseHostEngine', parameters),
   // An engine that answers again before its first question is given up was never away.
   reactions: ({ parameters }) =>

@@ -2,8 +2,11 @@ import { encodeKmsgWrite } from '../../../shared/kmsg-record.ts';
 import { matchKernelRules } from '../nma/kernel-rules.ts';
 import { type ChannelWork, fillText, type Work } from './channel.ts';
 
+/** One kernel record. */
+type KernelMessage = { readonly kind: 'kernel-message'; readonly text: string };
+
 /** One line in the kernel log, with the parameters filled in. */
-export const kernelMessage: ChannelWork<'kernel-message'> = {
+export const kernelMessage: ChannelWork<KernelMessage> = {
   order: (work) => ({ method: 'WriteKernelMessage', body: { level: 'err', text: recordText(work) } }),
   reactions(work, { nma }) {
     // The rules run on the raw record; the prefix stands for one that the kernel will put there.
@@ -17,7 +20,7 @@ export const kernelMessage: ChannelWork<'kernel-message'> = {
   },
 };
 
-function recordText(work: Work<'kernel-message'>): string {
+function recordText(work: Work<KernelMessage>): string {
   const text = fillText(work.channel.text, work);
   encodeKmsgWrite('err', text, 'fault.parameters');
   return text;

@@ -1,11 +1,27 @@
 import { encodeKmsgWrite } from '../../../shared/kmsg-record.ts';
-import { logFiles } from '../../../shared/surfaces/log-file.ts';
+import { type LogFileName, logFiles } from '../../../shared/surfaces/log-file.ts';
 import { viaOfLog } from '../nma/known-reasons.ts';
 import { type LogSource, linesNeeded, matchLogRules } from '../nma/log-rules.ts';
 import { type ChannelReaction, type ChannelWork, fillText, type ReactsOn } from './channel.ts';
 
+/** Lines of the journal under one identifier; `times`: so many are needed. */
+type JournalLines = {
+  readonly kind: 'journal';
+  readonly identifier: 'kubelet' | 'systemd';
+  readonly text: string;
+  readonly times?: number;
+};
+
+/** Lines of a file that the monitoring agent tails; `times`: so many are needed. */
+type LogFileLines = {
+  readonly kind: 'log-file';
+  readonly file: LogFileName;
+  readonly text: string;
+  readonly times?: number;
+};
+
 /** A line in the journal. */
-export const journal: ChannelWork<'journal'> = {
+export const journal: ChannelWork<JournalLines> = {
   order: (work) => ({
     method: 'WriteJournalMessage',
     body: {
@@ -21,7 +37,7 @@ export const journal: ChannelWork<'journal'> = {
 };
 
 /** A line in a file. */
-export const logFile: ChannelWork<'log-file'> = {
+export const logFile: ChannelWork<LogFileLines> = {
   order: (work) => ({
     method: 'AppendLogLine',
     body: {

@@ -5,7 +5,7 @@ import { healthReaction, xidReaction } from '../nma/reactions.ts';
 import { type ChannelReaction, type ChannelWork, type ReactsOn, soundCall } from './channel.ts';
 
 /** One Xid. */
-export const xid: ChannelWork<'xid'> = {
+export const xid: ChannelWork<{ readonly kind: 'xid' }> = {
   order: ({ parameters, gpu }) => soundCall('InjectXid', { ...parameters, gpu: gpu ?? firstGpu }),
   // What the fault means for the node, on whichever surface it is written: that a surface has no reader is a finding,
   // not an expectation.
@@ -13,7 +13,7 @@ export const xid: ChannelWork<'xid'> = {
 };
 
 /** Several Xids, each at its time. */
-export const cascade: ChannelWork<'cascade'> = {
+export const cascade: ChannelWork<{ readonly kind: 'cascade' }> = {
   order: ({ parameters, gpu }) => soundCall('InjectCascade', { ...parameters, gpu: gpu ?? firstGpu }),
   /** What turns the condition is expected before events, which other GPUs' events may crowd out. */
   reactions({ parameters }, on) {
@@ -28,7 +28,7 @@ export const cascade: ChannelWork<'cascade'> = {
 };
 
 /** Lines of a switch's driver: no version of the monitoring agent reads them. */
-export const sxid: ChannelWork<'sxid'> = {
+export const sxid: ChannelWork<{ readonly kind: 'sxid' }> = {
   order: ({ parameters }) => soundCall('InjectSxid', parameters),
   reactions: () => [],
 };

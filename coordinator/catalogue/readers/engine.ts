@@ -1,20 +1,18 @@
-import { fieldById } from '../../shared/dcgm-fields/find.ts';
-import { xidHealthIncident } from '../../shared/dcgm-fields/health-codes.ts';
-import { xidField } from '../../shared/dcgm-fields/ids.ts';
-import { explainMiss, isCurrent } from '../../shared/dcgm-fields/reach.ts';
-import type { Effect, FieldRow } from '../../shared/dcgm-fields/row.ts';
-import { isMatch, renderRule } from '../../shared/dcgm-fields/rule.ts';
-import { isTrusted } from '../../shared/engines/choose.ts';
-import { healthReaction } from '../catalogue/nma/reactions.ts';
-import { judgingVersion } from '../plan/plan.ts';
-import { gated, nmaName, type ReaderContext } from './monitor-gate.ts';
-import type { Reading } from './schema.ts';
+import { fieldById } from '../../../shared/dcgm-fields/find.ts';
+import { xidHealthIncident } from '../../../shared/dcgm-fields/health-codes.ts';
+import { xidField } from '../../../shared/dcgm-fields/ids.ts';
+import { explainMiss, isCurrent } from '../../../shared/dcgm-fields/reach.ts';
+import type { Effect, FieldRow } from '../../../shared/dcgm-fields/row.ts';
+import { isMatch, renderRule } from '../../../shared/dcgm-fields/rule.ts';
+import type { HostEngineFacts } from '../../../shared/schemas/inventory.ts';
+import { healthReaction } from '../nma/reactions.ts';
+import { gated, nmaName, type Reading, type ReadingContext } from './reading.ts';
 
 /** `isBaseline`: only there so that the value behind it is a change. */
 type ReadValue = { readonly field: number; readonly value: string; readonly isBaseline: boolean };
 
 /** Who takes a value in the cache of a host engine. Pure. */
-export function dcgmReaders(part: ReadValue, context: ReaderContext): Reading[] {
+export function dcgmReaders(part: ReadValue, context: ReadingContext): Reading[] {
   const { value, isBaseline } = part;
   const field = fieldById(part.field);
   const own = isBaseline
@@ -27,7 +25,7 @@ export function dcgmReaders(part: ReadValue, context: ReaderContext): Reading[] 
   return [...own, ...notOnTheEngine];
 }
 
-function baseline(context: ReaderContext): Reading[] {
+function baseline(context: ReadingContext): Reading[] {
   return [
     {
       consumer: nmaName(context),
@@ -65,7 +63,7 @@ const notOnTheEngine: readonly Reading[] = [
   ...onNvmlEvents,
 ];
 
-function policyReader(field: FieldRow, value: string, context: ReaderContext): Reading {
+function policyReader(field: FieldRow, value: string, context: ReadingContext): Reading {
   const consumer = `${engineName(context)}, policies`;
   const effects = effectsOf(field, 'policy');
   if (effects.length === 0)
@@ -87,7 +85,7 @@ function policyReader(field: FieldRow, value: string, context: ReaderContext): R
   };
 }
 
-function healthReader(field: FieldRow, value: string, context: ReaderContext): Reading {
+function healthReader(field: FieldRow, value: string, context: ReadingContext): Reading {
   const consumer = `${engineName(context)}, health`;
   const deaf = deafness(context);
   if (deaf !== undefined) return { consumer, accepted: false, because: deaf };
@@ -99,18 +97,16 @@ function healthReader(field: FieldRow, value: string, context: ReaderContext): R
 }
 
 /** Why nobody takes anything from the engine: policies and checks are switched on by whoever listens. */
-function deafness({ engine, target }: ReaderContext): string | undefined {
+function deafness({ engine, hasNoEngine }: ReadingContext): string | undefined {
   if (engine?.nma.listening === false) return `this engine has no listener (${engine.nma.evidence})`;
-  return target.inventory?.engines.some(isTrusted) === false
-    ? 'there is no host engine on this node'
-    : undefined;
+  return hasNoEngine ? 'there is no host engine on this node' : undefined;
 }
 
 /** What health makes of a value, or why nothing; Xids it looks up in lists of their own, by version. */
 function healthIncident(
   field: FieldRow,
   value: string,
-  { engineVersion, gpuName }: ReaderContext,
+  { engineVersion, gpuName }: ReadingContext,
 ): { readonly code: number; readonly result: 'WARN' | 'FAIL' } | string {
   if (field.id === xidField)
     return (
@@ -125,9 +121,9 @@ function healthIncident(
   return current.find(({ rule }) => isMatch(rule, value)) ?? `its check wants ${wanted(current, field)}`;
 }
 
-function nmaOnValue(field: FieldRow, value: string, context: ReaderContext): Reading {
+function nmaOnValue(field: FieldRow, value: string, context: ReadingContext): Reading {
   const consumer = nmaName(context);
-  const { row } = judgingVersion(context.target);
+  const { row } = context.nma;
   const deaf = deafness(context);
   if (deaf !== undefined) return { consumer, accepted: false, because: deaf };
   const incident = healthIncident(field, value, context);
@@ -148,7 +144,7 @@ function nmaOnValue(field: FieldRow, value: string, context: ReaderContext): Rea
   ];
   if (ways.length === 0)
     return { consumer, accepted: false, because: 'neither a policy nor a check tells it' };
-  return gated({ consumer, plugin: 'nvidia', needsEngine: true }, context, {
+  return gated({ plugin: 'nvidia', needsEngine: true }, context, {
     consumer,
     accepted: true,
     because: `by ${ways.join(', and by ')}`,
@@ -156,16 +152,16 @@ function nmaOnValue(field: FieldRow, value: string, context: ReaderContext): Rea
 }
 
 /** Who sees that the engine answers no more. */
-export function nmaOnEngineLoss(context: ReaderContext): Reading {
+export function nmaOnEngineLoss(context: ReadingContext): Reading {
   const consumer = nmaName(context);
-  return gated({ consumer, plugin: 'nvidia', needsEngine: true }, context, {
+  return gated({ plugin: 'nvidia', needsEngine: true }, context, {
     consumer,
     accepted: true,
     because: 'it asks the engine every 30 s, and reports it after a minute of grace',
   });
 }
 
-function engineName({ engine, engineVersion }: ReaderContext): string {
+function engineName({ engine, engineVersion }: ReadingContext): string {
   const version = engine?.version ?? undefined;
   return version === undefined ? `DCGM, judged as ${engineVersion}` : `DCGM ${version}`;
 }
@@ -181,4 +177,11 @@ function effectsOf<K extends Effect['kind']>(
 
 function wanted(effects: readonly Effect[], field: FieldRow): string {
   return effects.map(({ rule }) => renderRule(rule, field.unit)).join(' or ');
+}
+
+/** The engine that is written to, for a plan. */
+export function placeOfEngine(engine: HostEngineFacts | undefined): string {
+  if (engine === undefined) return 'host engine of the monitoring agent';
+  const version = engine.version === null ? '' : ` ${engine.version}`;
+  return `host engine${version} at ${engine.address}, pid ${engine.pid}`;
 }

@@ -1,18 +1,18 @@
-import { fieldById } from '../../shared/dcgm-fields/find.ts';
-import { defaultOffsetSeconds, type Recipe } from '../../shared/dcgm-fields/recipe.ts';
-import { assertFieldValue } from '../../shared/dcgm-fields/value.ts';
-import { namesOf } from '../../shared/engines/choose.ts';
-import { Refusal } from '../../shared/errors.ts';
-import type { GpuIdentity } from '../../shared/gpu-identity.ts';
-import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
-import type { Introspection } from '../../shared/schemas/read-back.ts';
-import type { EngineIdentity } from '../../shared/schemas/receipt.ts';
-import type { Part } from '../../shared/surfaces/table.ts';
-import type { Dcgm } from '../dcgm/client.ts';
-import { assertEffect, assertOffset } from '../dcgm/inject.ts';
-import type { Injection } from '../dcgm/steps.ts';
-import type { Channel, SustainPlan } from './channel.ts';
-import type { Recover } from './recovery.ts';
+import { fieldById } from '../../../shared/dcgm-fields/find.ts';
+import { defaultOffsetSeconds, type Recipe } from '../../../shared/dcgm-fields/recipe.ts';
+import { assertFieldValue } from '../../../shared/dcgm-fields/value.ts';
+import { namesOf } from '../../../shared/engines/choose.ts';
+import { Refusal } from '../../../shared/errors.ts';
+import type { GpuIdentity } from '../../../shared/gpu-identity.ts';
+import type { HostEngineFacts } from '../../../shared/schemas/inventory.ts';
+import type { Introspection } from '../../../shared/schemas/read-back.ts';
+import type { EngineIdentity } from '../../../shared/schemas/receipt.ts';
+import type { DcgmPart } from '../../../shared/surfaces/dcgm.ts';
+import { assertEffect, assertOffset } from '../../dcgm/inject.ts';
+import type { Injection } from '../../dcgm/steps.ts';
+import type { SustainPlan } from '../channel.ts';
+import type { Recover } from '../recovery.ts';
+import type { SurfaceWriter } from './writer.ts';
 
 /** DcgmHealthWatch.cpp: the Xid history of an engine is only ever added to (dcgm.md §4). */
 const xidUndo =
@@ -21,15 +21,9 @@ const xidUndo =
 const fieldUndo = 'lasts until the next real reading of the field (10 to 30 s), longer with a greater offset';
 
 /** Puts one value into the cache of the host engine that the monitoring agent listens on, once or again and again. */
-export function createDcgmChannel(options: {
-  readonly dcgm: Dcgm;
-  readonly part: Extract<Part, { surface: 'dcgm' }>;
-  readonly gpu: GpuIdentity;
-  readonly engine: () => Promise<HostEngineFacts>;
-  readonly recover: Recover;
-  readonly force: boolean;
-}): Channel {
-  const { dcgm, part, gpu, force } = options;
+export const dcgm: SurfaceWriter<'dcgm'> = (part, on) => {
+  const { dcgm, force } = on;
+  const gpu = known(on.gpu);
   const field = fieldById(part.field);
   return {
     surface: 'dcgm',
@@ -39,14 +33,14 @@ export function createDcgmChannel(options: {
       assertOffset(part.offsetSeconds ?? defaultOffsetSeconds);
       assertEffect(field, assertFieldValue(field, part.value, 'value', { force }), force);
       assertRefreshInterval(part);
-      const engine = await options.engine();
+      const engine = await on.engine();
       const gpuId = dcgm.gpuIdFor(engine, namesOf(gpu));
       const order: Injection = { ...part, engine, gpuId, field, force, dueMs: part.afterMs };
       // Refused here, the same order may be given again; once it is begun, its receipt stands.
       const recipe = await dcgm.assertInjectable(order);
       let before: Introspection | undefined;
       return {
-        ...sustainPlanOf(recipe, { engine, gpuId, field: field.id }, options.recover),
+        ...sustainPlanOf(recipe, { engine, gpuId, field: field.id }, on.recover),
         async write(signal) {
           const done = await dcgm.inject(order, signal, { before, isDue: part.afterMs > 0 });
           before = done.after;
@@ -61,6 +55,11 @@ export function createDcgmChannel(options: {
       };
     },
   };
+};
+
+function known(gpu: GpuIdentity | undefined): GpuIdentity {
+  if (gpu !== undefined) return gpu;
+  throw new Refusal('gpu_unknown', 'gpu: a value of the host engine is one of a GPU', { field: 'gpu' });
 }
 
 function sustainPlanOf(
@@ -75,7 +74,7 @@ function sustainPlanOf(
   return { sustain: { forMs: hold.forMs, everyMs: null, recovery, end: () => recover(recovery, engine) } };
 }
 
-function assertRefreshInterval({ everyMs, forMs }: Extract<Part, { surface: 'dcgm' }>): void {
+function assertRefreshInterval({ everyMs, forMs }: DcgmPart): void {
   if (everyMs === undefined || forMs !== undefined) return;
   throw new Refusal('malformed_request', 'everySeconds: how often, without forSeconds, which says how long', {
     field: 'everySeconds',

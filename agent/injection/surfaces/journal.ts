@@ -1,13 +1,23 @@
-import { Refusal } from '../../shared/errors.ts';
-import type { JournalMissing, KernelLogReadBack } from '../../shared/schemas/read-back.ts';
-import type { SystemJournal } from '../host-files/journald/port.ts';
-import type { Confirmed } from './channel.ts';
+import { Refusal } from '../../../shared/errors.ts';
+import type { JournalMissing, KernelLogReadBack } from '../../../shared/schemas/read-back.ts';
+import type { SystemJournal } from '../../host-files/journald/port.ts';
+import type { Confirmed } from '../channel.ts';
+import { kernelRecord } from './kernel-log.ts';
+import type { SurfaceWriter } from './writer.ts';
+
+/** Writes one record into the kernel log, from where journald takes it, and reads it back from the journal. */
+export const journal: SurfaceWriter<'journal'> = (part, on) =>
+  kernelRecord(part, on, {
+    undo: 'cannot be undone: it stays in the kernel log until the next reboot, and in the journal',
+    notes: [],
+    confirm: confirmInJournal(on.systemJournal, part),
+  });
 
 /** journald takes a record within milliseconds; NMA itself waits 5 s for a change of the journal. */
 const withinMs = 5000;
 
 /** Reads a record of the kernel log back from the journal: nobody who is to react to it reads the kernel log for it. */
-export function confirmInJournal(
+function confirmInJournal(
   journal: SystemJournal,
   { identifier, text }: { readonly identifier: string; readonly text: string },
 ): (record: KernelLogReadBack, signal: AbortSignal) => Promise<Confirmed> {

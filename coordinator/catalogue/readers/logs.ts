@@ -1,28 +1,12 @@
-import type { Part } from '../../shared/surfaces/table.ts';
-import { kernelRulesOf, matchKernelRules } from '../catalogue/nma/kernel-rules.ts';
-import { type LogSource, linesNeeded, matchLogRules } from '../catalogue/nma/log-rules.ts';
-import { journalEntryOf } from '../catalogue/readers/journald.ts';
-import { judgeLine, type ReaderVerdict } from '../catalogue/readers/xid-lines.ts';
-import { judgingVersion } from '../plan/plan.ts';
-import { nmaOnEngineLoss, onNvmlEvents } from './engine-readers.ts';
-import { gated, nmaName, type ReaderContext } from './monitor-gate.ts';
-import type { Reading } from './schema.ts';
+import { kernelRulesOf, matchKernelRules } from '../nma/kernel-rules.ts';
+import { type LogSource, linesNeeded, matchLogRules } from '../nma/log-rules.ts';
+import { onNvmlEvents } from './engine.ts';
+import { journalEntryOf } from './journald.ts';
+import { gated, nmaName, type Reading, type ReadingContext } from './reading.ts';
+import { judgeLine, type ReaderVerdict } from './xid-lines.ts';
 
-/** Who takes one write, and who does not, with the reason. Pure. */
-export function readersOfPart(part: Exclude<Part, { surface: 'dcgm' }>, context: ReaderContext): Reading[] {
-  switch (part.surface) {
-    case 'kernel-log':
-      return kernelLogReaders(part.text, context);
-    case 'journal':
-      return journalReaders(part.identifier, part.text, context);
-    case 'log-file':
-      return [nmaOnLog({ kind: 'file', path: part.path }, part.text, context)];
-    case 'host-engine':
-      return [nmaOnEngineLoss(context)];
-  }
-}
-
-function kernelLogReaders(text: string, context: ReaderContext): Reading[] {
+/** Who takes a line of the kernel log. Pure. */
+export function kernelLogReaders(text: string, context: ReadingContext): Reading[] {
   // NMA is judged by its version, and not by what it is known for in general.
   const verdicts = judgeLine(text).filter(({ reader }) => reader.name !== 'EKS NMA');
   const readings = verdicts.map(readingOf);
@@ -49,9 +33,9 @@ function readingOf({ reader, rejects }: ReaderVerdict): Reading {
 const isXid = (text: string) => text.includes('NVRM: Xid');
 const isSxid = (text: string) => /SXid \(/.test(text);
 
-function nmaOnKernelLog(text: string, context: ReaderContext): Reading {
+function nmaOnKernelLog(text: string, context: ReadingContext): Reading {
   const consumer = nmaName(context);
-  const { row } = judgingVersion(context.target);
+  const { row } = context.nma;
   const [match] = matchKernelRules(row, `11,1,1,-;${text}`);
   if (match === undefined) {
     const what = isSxid(text) ? 'SXid' : isXid(text) ? 'Xid' : undefined;
@@ -62,16 +46,17 @@ function nmaOnKernelLog(text: string, context: ReaderContext): Reading {
     return { consumer, accepted: false, because };
   }
   const { rule, reaction } = match;
-  return gated({ consumer, plugin: rule.plugin, needsEngine: false }, context, {
+  return gated({ plugin: rule.plugin, needsEngine: false }, context, {
     consumer,
     accepted: true,
     because: `rule ${rule.id} of ${rule.plugin}: ${reaction.appearsAs} ${reaction.reason}`,
   });
 }
 
-function nmaOnLog(source: LogSource, text: string, context: ReaderContext): Reading {
+/** What NMA makes of a line of a file or of the journal. Pure. */
+export function nmaOnLog(source: LogSource, text: string, context: ReadingContext): Reading {
   const consumer = nmaName(context);
-  const [match] = matchLogRules(judgingVersion(context.target).row, source, text);
+  const [match] = matchLogRules(context.nma.row, source, text);
   if (match === undefined) {
     const where = source.kind === 'file' ? source.path : `the journal of ${source.identifier}`;
     return { consumer, accepted: false, because: `none of its rules for ${where} matches` };
@@ -79,14 +64,15 @@ function nmaOnLog(source: LogSource, text: string, context: ReaderContext): Read
   const { rule, reaction } = match;
   const lines = linesNeeded(rule);
   const from = lines === 1 ? '' : `, from line ${lines} on`;
-  return gated({ consumer, plugin: rule.plugin, needsEngine: false }, context, {
+  return gated({ plugin: rule.plugin, needsEngine: false }, context, {
     consumer,
     accepted: true,
     because: `rule ${rule.id} of ${rule.plugin}: ${reaction.appearsAs} ${reaction.reason}${from}`,
   });
 }
 
-function journalReaders(identifier: string, text: string, context: ReaderContext): Reading[] {
+/** Who takes a line of the journal. Pure. */
+export function journalReaders(identifier: string, text: string, context: ReadingContext): Reading[] {
   if (identifier !== 'kubelet' && identifier !== 'systemd') return [journald(`${identifier}: ${text}`)];
   return [
     nmaOnLog({ kind: 'journal', identifier }, text, context),

@@ -1,15 +1,8 @@
-import { assertKmsgText } from '../../shared/kmsg-record.ts';
-import type { HostFiles } from '../host-files/port.ts';
-import type { Channel } from './channel.ts';
+import { assertKmsgText } from '../../../shared/kmsg-record.ts';
+import type { SurfaceWriter } from './writer.ts';
 
 /** Appends one line to a log file of the node. */
-export function createLogFileChannel(options: {
-  readonly afterMs: number;
-  readonly hostFiles: HostFiles;
-  readonly path: string;
-  readonly text: string;
-}): Channel {
-  const { afterMs, hostFiles, path, text } = options;
+export const logFile: SurfaceWriter<'log-file'> = ({ afterMs, path, text }, { hostFiles }) => {
   return {
     surface: 'log-file',
     afterMs,
@@ -22,4 +15,4 @@ export function createLogFileChannel(options: {
       };
     },
   };
-}
+};
