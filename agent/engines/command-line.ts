@@ -33,7 +33,7 @@ export function parseEngineArguments(commandLine: readonly string[]): EngineAddr
   const args = commandLine.slice(1);
   for (let index = 0; index < args.length; index += 1) {
     const [name = '', inline] = (args[index] ?? '').split('=', 2);
-    const option = valued[name];
+    const option = Object.hasOwn(valued, name) ? valued[name] : undefined;
     if (option === undefined) continue;
     const next = args[index + 1];
     const value = inline ?? (next === undefined || next.startsWith('-') ? undefined : next);

@@ -45,7 +45,7 @@ export function resolveParameters(row: FaultRow, given: Parameters, marker: stri
   }));
   const resolved: Record<string, unknown> = {};
   for (const [name, parameter] of Object.entries(row.parameters)) {
-    const value = given[name] ?? fillIn(parameter, marker);
+    const value = (Object.hasOwn(given, name) ? given[name] : undefined) ?? fillIn(parameter, marker);
     const wrong = value === undefined ? missing(parameter) : check(parameter, value);
     if (wrong !== undefined) faults.push({ field: `fault.parameters.${name}`, message: wrong });
     else if (value !== undefined) resolved[name] = value;

@@ -16,12 +16,17 @@ const tellings = {
       'The experiment’s deadline passed while the order was on its way: it may have been carried out.',
     written: 'The experiment’s deadline passed while the reaction was awaited.',
   },
+  'experiment-gone': {
+    nothing: 'The experiment was deleted before anything was written.',
+    ordering: 'The experiment was deleted while the order was on its way: it may have been carried out.',
+    written: 'The experiment was deleted after the injection.',
+  },
 } as const;
 
 /** Why an experiment was ended from outside, and what stays on the node. */
 export function endedBy(
   code: keyof typeof tellings,
-  experiment: Experiment,
+  experiment: { readonly metadata: { readonly name: string } } & Partial<Pick<Experiment, 'status'>>,
   about: {
     readonly at: string;
     /** How a fault is undone, by its name. */
@@ -34,14 +39,15 @@ export function endedBy(
   const { name } = experiment.metadata;
   const written = injection === undefined ? [] : injectionEvidence(injection);
   const stage = injection === undefined ? 'nothing' : stageOf(injection, written.length > 0);
-  const cause =
-    code === 'aborted'
-      ? { source: `experiments/${name} spec.abort`, observed: 'true', at }
-      : {
-          source: `experiments/${name} status.deadlineAt`,
-          observed: experiment.status?.deadlineAt ?? 'none',
-          at,
-        };
+  const causes = {
+    aborted: { source: `experiments/${name} spec.abort`, observed: 'true' },
+    'deadline-passed': {
+      source: `experiments/${name} status.deadlineAt`,
+      observed: experiment.status?.deadlineAt ?? 'none',
+    },
+    'experiment-gone': { source: `experiments/${name}`, observed: 'not found' },
+  };
+  const cause = { ...causes[code], at };
   return {
     code,
     summary: tellings[code][stage],

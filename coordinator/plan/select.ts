@@ -106,11 +106,11 @@ function selectorReasons(node: Candidate, { target, named }: Asked): readonly st
   const reasons: string[] = [];
   if (named !== undefined && !named.has(node.name)) reasons.push('not among selector.names');
   for (const [key, value] of Object.entries(selector.matchLabels ?? {})) {
-    const has = node.labels[key];
+    const has = ownValue(node.labels, key);
     if (has !== value) reasons.push(`label ${key} is ${has ?? 'absent'}, not ${value}`);
   }
   for (const { key, operator, values = [] } of selector.matchExpressions ?? []) {
-    const has = node.labels[key];
+    const has = ownValue(node.labels, key);
     const holds = {
       In: has !== undefined && values.includes(has),
       NotIn: has === undefined || !values.includes(has),
@@ -189,4 +189,9 @@ function assertNamesExist(nodes: readonly Candidate[], target: Target): void {
 
 function rank(seed: number, name: string): number {
   return createHash('sha256').update(`${seed}\0${name}`).digest().readUInt32BE(0);
+}
+
+/** Of a key that a caller chose: `constructor` is no label of every node. */
+function ownValue(map: Readonly<Record<string, string>>, key: string): string | undefined {
+  return Object.hasOwn(map, key) ? map[key] : undefined;
 }

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { causeOf, reasons } from '../../shared/errors.ts';
 import type { Verdict } from '../store/timeline.ts';
 import { type RemovalReason, removalReasons } from './retention.ts';
 import type { RunnerMetrics } from './runner.ts';
@@ -46,13 +47,36 @@ export function createRunnerMetrics(
   // alerted by are left out: they are many.
   for (const fault of names.faults) for (const verdict of alarming) experiments.inc({ fault, verdict }, 0);
   for (const cause of names.causes) explanations.inc({ cause }, 0);
+  // Whoever may write an Experiment chooses its fault's name, and an agent the cause of its refusal: neither makes a series.
+  const faultLabel = oneOf(names.faults);
+  const causeLabel = oneOf([...names.causes, ...endings, ...Object.keys(reasons).map(causeOf)]);
   return {
     ended(fault, verdict, cause) {
-      experiments.inc({ fault, verdict });
-      explanations.inc({ cause });
+      experiments.inc({ fault: faultLabel(fault), verdict });
+      explanations.inc({ cause: causeLabel(cause) });
     },
-    detected: (fault, seconds) => detection.observe({ fault }, seconds),
+    detected: (fault, seconds) => detection.observe({ fault: faultLabel(fault) }, seconds),
     active: (count) => active.set(count),
     removed: (why) => removed.inc({ why }),
   };
+}
+
+/** Codes of explanations that are neither a rule's nor a reason's (coordinator/drill, coordinator/diagnosis). */
+const endings = [
+  'aborted',
+  'deadline-passed',
+  'experiment-gone',
+  'no-reaction-as-expected',
+  'node-replaced',
+  'path-not-proven',
+  'reacted',
+  'required-event-missing',
+  'unexpected-reaction',
+  'unexplained',
+];
+
+/** The value itself where it is known, `other` for anything else. */
+function oneOf(known: readonly string[]): (value: string) => string {
+  const values = new Set(known);
+  return (value) => (values.has(value) ? value : 'other');
 }

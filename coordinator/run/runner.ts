@@ -8,6 +8,7 @@ import type { ExperimentStatus } from '../store/experiment.ts';
 import { type Experiment, experimentFrom, type Injection } from '../store/store.ts';
 import type { View } from '../view/view.ts';
 import { createInjectionDriver, type DriverDeps, type InjectionDriver, type RenderEnd } from './driver.ts';
+import { endOrphans } from './orphans.ts';
 
 /** What experiments are run with. */
 export type RunnerDeps = Omit<DriverDeps, 'onDetection'> & {
@@ -75,12 +76,13 @@ export async function runExperiments(deps: RunnerDeps, signal: AbortSignal): Pro
     } else consider(experimentFrom(object));
   });
   for (const object of deps.view.all('experiments')) consider(experimentFrom(object));
+  const orphans = endOrphans({ ...deps, driver, isDriven: (name) => driving.has(name) }, signal);
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
   unsubscribe();
-  await Promise.all([...driving.values()].map(({ done }) => done));
+  await Promise.all([orphans, ...[...driving.values()].map(({ done }) => done)]);
 }
 
 /** Step by step, each decided by what stands in the cluster; whatever fails in passing is tried again. */

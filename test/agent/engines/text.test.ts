@@ -6,6 +6,9 @@ import { listenersFor, parseListeningTcp, parseListeningUnix } from '../../../ag
 t.test('the address from the arguments', async (t) => {
   const rows: [string, string][] = [
     ['nv-hostengine', '127.0.0.1:5555'],
+    // L2: no option, and its argument is the next one.
+    ['nv-hostengine constructor -p 7000', '127.0.0.1:7000'],
+    ['nv-hostengine __proto__ -p 7000', '127.0.0.1:7000'],
     ['nv-hostengine -n --service-account nvidia-dcgm', '127.0.0.1:5555'],
     ['/usr/bin/nv-hostengine -n -b ALL', '127.0.0.1:5555'],
     ['nv-hostengine -n -b 0.0.0.0 -p 5999', '127.0.0.1:5999'],

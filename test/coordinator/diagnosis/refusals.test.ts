@@ -87,6 +87,7 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
 const coordinatorSide: readonly Reason[] = [
   'tls_unusable',
   'state_dir_busy',
+  'too_many_reviews',
   'port_taken',
   'folder_not_empty',
   'package_missing',

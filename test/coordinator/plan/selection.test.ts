@@ -253,3 +253,22 @@ t.test('a random percentage stays within its bounds, and its seed decides', asyn
   t.equal(seedFromName('drill-a'), seedFromName('drill-a'));
   t.not(seedFromName('drill-a'), seedFromName('drill-b'));
 });
+
+t.test('L2 a label key that every object inherits is no label of every node', (t) => {
+  const rows = ['constructor', 'toString', 'valueOf', 'hasOwnProperty', '__proto__'];
+  for (const key of rows) {
+    const asked = (operator: 'Exists' | 'DoesNotExist'): Target => ({
+      mode: 'all',
+      selector: { matchExpressions: [{ key, operator }] },
+    });
+    t.same(namesOf(many(2), asked('Exists')), [], `${key} exists on none`);
+    t.equal(namesOf(many(2), asked('DoesNotExist')).length, 2, `${key} is absent`);
+    const labels = JSON.parse(`{"xidrill.dev/drill":"allowed",${JSON.stringify(key)}:"x"}`);
+    t.same(
+      namesOf([candidate('own', { labels }), ...many(1)], asked('Exists')),
+      ['own'],
+      `${key} as a label`,
+    );
+  }
+  t.end();
+});
