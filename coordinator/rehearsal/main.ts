@@ -6,7 +6,7 @@ import { createLog, type LogLevel } from '../../shared/log.ts';
 import { configOrExit, exitWith, logLevelRow, onStop } from '../../shared/program.ts';
 import { storyNodes } from './accounts.ts';
 import { startRehearsalCluster } from './cluster.ts';
-import { createPaint, renderStep } from './screen.ts';
+import { createPaint, renderEnd, renderStep, renderTitle } from './screen.ts';
 import { checkServePort, renderServed, startServed } from './serve.ts';
 import { faultsOf, playStory, type StoryStep } from './story.ts';
 
@@ -78,13 +78,12 @@ async function story(): Promise<number> {
     firstAgentPort: 0,
   });
   const paint = createPaint(isColoured);
-  const width = Math.min(Math.max(process.stdout.columns ?? 140, 80), 160);
+  // A pipe has no width: what reads it breaks lines itself.
+  const width =
+    process.stdout.isTTY === true ? Math.max(process.stdout.columns, 40) : Number.POSITIVE_INFINITY;
   const steps: StoryStep[] = [];
   const startedAt = performance.now();
-  if (!config.json)
-    process.stdout.write(
-      `${paint.bold('"Fault injection does not work. Why?"')} One user’s six steps, rehearsed at ${config.speed} times real speed.\n`,
-    );
+  if (!config.json) process.stdout.write(renderTitle(paint, width, config.speed));
   try {
     for await (const step of playStory(cluster)) {
       steps.push(step);
@@ -101,10 +100,10 @@ async function story(): Promise<number> {
     process.stdout.write(
       `${JSON.stringify({ verdict: passed ? 'pass' : 'fail', seconds, steps }, null, 2)}\n`,
     );
-  else
-    process.stdout.write(
-      `${paint.verdict(passed ? 'pass' : 'fail')}  ${steps.length - wrong.length} of ${steps.length} steps explained as they have to be, in ${seconds.toFixed(1)} s\n`,
-    );
+  else {
+    const all = steps.length;
+    process.stdout.write(renderEnd({ right: all - wrong.length, all, seconds, passed }, paint, width));
+  }
   return passed ? 0 : 1;
 }
 

@@ -1,67 +1,94 @@
-import type { Evidence } from '../store/explanation.ts';
 import { faultsOf, type StoryStep } from './story.ts';
 
 /** Marks text for a terminal; without one the text stays as it is. */
 export type Paint = {
   readonly bold: (text: string) => string;
   readonly dim: (text: string) => string;
-  readonly verdict: (verdict: string) => string;
+  /** In the colour of the verdict; `text` is what is shown, where that is not the verdict itself. */
+  readonly verdict: (verdict: string, text?: string) => string;
 };
 
 /** Colours only where somebody looks: a terminal, and NO_COLOR not set (https://no-color.org). */
 export function createPaint(isTerminal: boolean): Paint {
   const code = (open: number) => (text: string) => (isTerminal ? `\u001b[${open}m${text}\u001b[0m` : text);
   const colours: Readonly<Record<string, number>> = { pass: 32, fail: 31, error: 31, inconclusive: 33 };
-  return { bold: code(1), dim: code(2), verdict: (verdict) => code(colours[verdict] ?? 0)(verdict) };
+  return {
+    bold: code(1),
+    dim: code(2),
+    verdict: (verdict, text = verdict) => code(colours[verdict] ?? 0)(text),
+  };
 }
 
 const indent = '     ';
 const shownProofs = 2;
 
-/** One step in a few lines: what was done and seen, why, what proves it, what to do. `width` in characters. */
+/**
+ * One step in a few lines: what was done and seen, why, what proves it, what to do, what else is broken. `width` in characters of
+ * the screen: the same words at every width, nothing is cut; Infinity, for a pipe, breaks no line.
+ */
 export function renderStep(step: StoryStep, paint: Paint, width: number): string {
-  const { explanation } = step;
+  const { explanation, verdict } = step;
   const latency = step.latencySeconds === null ? '' : ` after ${step.latencySeconds.toFixed(1)} s`;
-  const also = explanation.alsoFound.map(({ code }) => code);
-  const proofs = explanation.evidence.slice(0, shownProofs);
-  const [first = '', ...more] = wrap(`${explanation.code}${latency}: ${explanation.summary}`, width - 12, 6);
+  const { evidence, alsoFound } = explanation;
+  const more = evidence.length - shownProofs;
+  const row = (label: string, text: string, mark: (line: string) => string = (line) => line) =>
+    wrap(text, width - indent.length - 7).map((line, index) =>
+      mark(`${indent}${(index === 0 ? label : '').padEnd(6)} ${line}`),
+    );
+  const [first = '', ...rest] = row('', `${explanation.code}${latency}: ${explanation.summary}`);
   return [
-    paint.bold(cut(`${step.step.padEnd(5)}${step.did}  →  ${step.saw}`, width)),
-    `${indent}${paint.verdict(step.verdict.padEnd(6))} ${first}`,
-    ...more.map((line) => `${indent}${' '.repeat(7)}${line}`),
-    ...proofs.map((proof) => paint.dim(`${indent}proof  ${renderProof(proof, width - 12)}`)),
-    ...wrap(explanation.remedy, width - 12, 6).map(
-      (line, index) => `${indent}${index === 0 ? 'next' : '    '}   ${line}`,
-    ),
-    ...(also.length > 0 ? [paint.dim(cut(`${indent}also   ${also.join(', ')}`, width))] : []),
-    ...faultsOf(step).map((fault) => `${indent}WRONG  this step ${fault}`),
+    ...wrap(`${step.step.padEnd(5)}${step.did}  →  ${step.saw}`, width).map(paint.bold),
+    `${indent}${paint.verdict(verdict, verdict.padEnd(6))}${first.slice(indent.length + 6)}`,
+    ...rest,
+    ...evidence
+      .slice(0, shownProofs)
+      .flatMap(({ observed, source }) => row('proof', `${observed}  ← ${source}`, paint.dim)),
+    ...(more > 0 ? row('', `and ${more} more: npm run -s start -- --json`, paint.dim) : []),
+    ...row('next', explanation.remedy),
+    ...alsoFound.flatMap(({ code, summary }) => row('also', `${code}: ${summary}`, paint.dim)),
+    ...faultsOf(step).flatMap((fault) => row('WRONG', `this step ${fault}`)),
     '',
   ].join('\n');
 }
 
-/** What was observed comes first: it matters more than its source, which may be cut. */
-function renderProof({ source, observed }: Evidence, width: number): string {
-  const seen = cut(flat(observed), Math.max(30, width - Math.min(source.length, width / 2) - 4));
-  return `${seen}  ← ${cut(source, width - seen.length - 4)}`;
-}
-
-/** Lines of whole words; what does not fit into `most` lines ends in an ellipsis. */
-function wrap(text: string, width: number, most: number): readonly string[] {
-  const lines: string[] = [''];
-  for (const word of flat(text).split(' ')) {
-    const last = lines.at(-1) ?? '';
-    if (last === '') lines[lines.length - 1] = word;
-    else if (last.length + word.length < width) lines[lines.length - 1] = `${last} ${word}`;
+/** Lines of whole words; a word that is longer than a line goes on in the next. */
+function wrap(text: string, width: number): readonly string[] {
+  const words = text
+    .replace(/\s+/g, ' ')
+    .trim()
+    .split(' ')
+    .flatMap((word) =>
+      word.length <= width ? [word] : (word.match(new RegExp(`.{1,${width}}`, 'gu')) ?? []),
+    );
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);
   }
-  if (lines.length <= most) return lines;
-  return [...lines.slice(0, most - 1), cut(lines.slice(most - 1).join(' '), width)];
+  return lines;
 }
 
-function flat(text: string): string {
-  return text.replace(/\s+/g, ' ').trim();
+/** What stands above the steps. `speed` in times of real speed. */
+export function renderTitle(paint: Paint, width: number, speed: number): string {
+  const about = `One user’s six steps, rehearsed at ${speed} times real speed. NMA is the EKS Node Monitoring Agent, which turns what it finds on a node into node conditions and events.`;
+  return `${[paint.bold('"Fault injection does not work. Why?"'), ...wrap(about, width)].join('\n')}\n`;
 }
 
-function cut(text: string, width: number): string {
-  return text.length > width ? `${text.slice(0, width - 1)}…` : text;
+/** What stands below them: how many came out as they have to, and where to go on. */
+export function renderEnd(
+  { right, all, seconds, passed }: { right: number; all: number; seconds: number; passed: boolean },
+  paint: Paint,
+  width: number,
+): string {
+  const verdict = passed ? 'pass' : 'fail';
+  const lines = [
+    `${paint.verdict(verdict)}  ${right} of ${all} steps explained as they have to be, in ${seconds.toFixed(1)} s`,
+    ...wrap(
+      'next: npm run serve keeps such a cluster running for drills of your own, and prints the first command',
+      width,
+    ),
+  ];
+  return `${lines.join('\n')}\n`;
 }

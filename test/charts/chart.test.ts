@@ -27,6 +27,19 @@ if (!('because' in helm)) {
 
   t.test('what the chart does not know is rejected by its name', async (t) => {
     const rows = [
+      // N16: placeholders and what is no name of an image.
+      ...[
+        '',
+        'REGISTRY/xidrill-agent',
+        '<registry>/xidrill-agent',
+        'r.example/xidrill agent',
+        'r.example/',
+        'r.example/a:v1',
+      ].map((name) => [{ 'agent.image.repository': name }, /at '\/agent\/image\/repository'/] as const),
+      [
+        { 'coordinator.image.repository': 'ACCOUNT.dkr.ecr.REGION.amazonaws.com/Xidrill' },
+        /image\/repository'/,
+      ],
       [{ 'agent.amred': true }, /at '\/agent'.*'amred'/],
       [{ 'agent.image.registry': 'x' }, /at '\/agent\/image'.*'registry'/],
       [{ 'coordinator.replica': 2 }, /at '\/coordinator'.*'replica'/],

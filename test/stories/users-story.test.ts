@@ -1,10 +1,51 @@
 import { randomUUID } from 'node:crypto';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { storyNodes } from '../../coordinator/rehearsal/accounts.ts';
 import { startRehearsalCluster } from '../../coordinator/rehearsal/cluster.ts';
+import { createPaint, renderEnd, renderStep, renderTitle } from '../../coordinator/rehearsal/screen.ts';
 import { faultsOf, playStory, type StoryStep } from '../../coordinator/rehearsal/story.ts';
 import { createScaledClock } from '../../shared/clock.ts';
 import { createSilentLog } from '../../shared/log.ts';
+
+/** N13: at every width and piped the same facts, nothing cut, and no line longer than the screen. */
+function screens(t: Test, told: readonly StoryStep[]): void {
+  const plain = createPaint(false);
+  const piped = Number.POSITIVE_INFINITY;
+  const end = { right: told.length, all: told.length, seconds: 1, passed: true };
+  const shown = (width: number, paint = plain) =>
+    [
+      renderTitle(paint, width, 60),
+      ...told.map((step) => renderStep(step, paint, width)),
+      renderEnd(end, paint, width),
+    ].join('');
+  const letters = (text: string) => text.replaceAll(/\s/g, '');
+  const whole = shown(piped);
+  for (const width of [80, 120, 200]) {
+    const screen = shown(width);
+    t.equal(letters(screen), letters(whole), `the same at ${width} columns as piped`);
+    t.same(
+      screen.split('\n').filter((line) => [...line].length > width),
+      [],
+      `no line is longer than ${width}`,
+    );
+  }
+  t.notMatch(whole, '…', 'nothing is cut');
+  for (const { explanation } of told) {
+    const facts = [
+      explanation.summary,
+      explanation.remedy,
+      ...explanation.evidence.slice(0, 2).map(({ observed }) => observed),
+      ...explanation.alsoFound.map(({ code, summary }) => `${code}: ${summary}`),
+    ];
+    for (const fact of facts) t.ok(letters(whole).includes(letters(fact)), fact.slice(0, 60));
+  }
+  t.equal(whole.split('EKS Node Monitoring Agent, which').length, 2, 'NMA is spelled out once');
+  t.match(whole, /next: npm run serve[^\n]*\n$/, 'a next step at the end');
+  const coloured = shown(120, createPaint(true));
+  t.match(coloured, '\u001b[32mpass');
+  t.match(coloured, '\u001b[31mfail');
+  t.notMatch(whole, '\u001b');
+}
 
 t.test('one user’s story, each step with its cause, its proof and its remedy', async (t) => {
   const cluster = await startRehearsalCluster({
@@ -20,6 +61,8 @@ t.test('one user’s story, each step with its cause, its proof and its remedy',
   const told: StoryStep[] = [];
   for await (const step of playStory(cluster)) told.push(step);
   for (const step of told) t.strictSame(faultsOf(step), [], `step ${step.step}: ${step.explanation.code}`);
+
+  screens(t, told);
 
   const { arm } = storyNodes;
   /** Everything that the last column of the story asks for, in the words of evidence, summary or remedy. */
