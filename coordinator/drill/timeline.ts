@@ -21,6 +21,25 @@ export function timelineEntry(
   return { at: isoFromMillis(at), clock: 'coordinator', kind, source, text, match: false };
 }
 
+/**
+ * In the order of time, as far as the clocks allow: stamps of the node and the API server have whole seconds and count as the end
+ * of theirs, and whatever was seen after an order stays behind it, however far the node's clock is off.
+ */
+export function inTimeOrder(timeline: readonly TimelineEntry[]): TimelineEntry[] {
+  const parts: TimelineEntry[][] = [[]];
+  for (const entry of timeline) {
+    if (entry.kind === 'ordered') parts.push([entry], []);
+    else parts.at(-1)?.push(entry);
+  }
+  return parts.flatMap((part) => part.toSorted((left, right) => latestMs(left) - latestMs(right)));
+}
+
+/** The latest time, in milliseconds, that an entry's stamp can mean. */
+function latestMs({ at, clock }: TimelineEntry): number {
+  const ms = Date.parse(at);
+  return clock !== 'coordinator' && ms % 1000 === 0 ? ms + 999 : ms;
+}
+
 /** The first and the last entries where there are too many to store. */
 export function shortened(timeline: readonly TimelineEntry[]): TimelineEntry[] {
   if (timeline.length <= keptFirst + keptLast) return [...timeline];

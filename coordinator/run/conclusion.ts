@@ -4,7 +4,7 @@ import { closedLinks, faultOf, isNegative, knownOf, rowOf, withFinding } from '.
 import { concludeDrill, drillFacts, type Ended } from '../drill/conclude.ts';
 import { nodeGone } from '../drill/gone.ts';
 import type { LinkRow } from '../drill/links.ts';
-import { shortened, withMatch } from '../drill/timeline.ts';
+import { inTimeOrder, shortened, withMatch } from '../drill/timeline.ts';
 import type { InjectionStatus } from '../store/experiment.ts';
 import type { Explanation } from '../store/explanation.ts';
 import type { Injection, Store } from '../store/store.ts';
@@ -46,7 +46,7 @@ export function createConclusions(deps: {
       explanation,
       endedAt: isoFromMillis(clock.now()),
       links: closedLinks(injection),
-      ...(status?.timeline === undefined ? {} : { timeline: shortened(status.timeline) }),
+      ...(status?.timeline === undefined ? {} : { timeline: shortened(inTimeOrder(status.timeline)) }),
     };
     return store.writeInjectionStatus(injection, ended);
   }
