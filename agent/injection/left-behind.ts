@@ -1,7 +1,7 @@
 import type { Log } from '../../shared/log.ts';
 import type { Held } from './held.ts';
-import { noted, type SavedReceipts } from './receipts.ts';
-import type { Recover } from './recovery.ts';
+import { type SavedReceipts, takenBack } from './receipts.ts';
+import type { Recover, Recovered } from './recovery.ts';
 
 type TakingBack = {
   readonly held: Held;
@@ -14,12 +14,12 @@ type TakingBack = {
 export async function takeBackLeft(options: TakingBack): Promise<void> {
   const { held, log } = options;
   for (const { orderId, recovery, done } of held.left) {
-    const notes = new Map<number, string>();
+    const notes = new Map<number, Recovered>();
     let isReleased = true;
     for (const { part, ...one } of recovery) {
       const { note, isDone } = done.get(part) ?? (await options.recover(one));
       log.warn({ orderId, note }, 'taken back what an interrupted order had left');
-      notes.set(part, `after the restart of the agent: ${note}`);
+      notes.set(part, { note: `after the restart of the agent: ${note}`, isDone });
       isReleased &&= isDone;
     }
     annotate(orderId, notes, options);
@@ -30,7 +30,7 @@ export async function takeBackLeft(options: TakingBack): Promise<void> {
 /** What was taken back stands in the receipt as well, where that can still be read. */
 function annotate(
   orderId: string,
-  notes: ReadonlyMap<number, string>,
+  notes: ReadonlyMap<number, Recovered>,
   { receipts, log }: Pick<TakingBack, 'receipts' | 'log'>,
 ): void {
   try {
@@ -38,7 +38,7 @@ function annotate(
     if (receipt === undefined) return;
     const surfaces = receipt.surfaces.map((entry, part) => {
       const note = notes.get(part);
-      return note === undefined ? entry : noted(entry, note);
+      return note === undefined ? entry : takenBack(entry, note);
     });
     receipts.save({ ...receipt, surfaces });
   } catch (thrown) {

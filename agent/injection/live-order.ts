@@ -12,6 +12,7 @@ import {
 } from './channel.ts';
 import type { JournalLine } from './journal-line.ts';
 import type { InjectionMetrics } from './metrics.ts';
+import { takenBack } from './receipts.ts';
 import { type Cut, sustainPart } from './sustained-part.ts';
 
 /** A part of an order after its checks; a refused one only stands in the receipt. */
@@ -132,8 +133,8 @@ export function startLiveOrder(options: {
       // Part of it may have been written all the same.
       const end = await sustain?.end?.();
       if (end?.isDone === false) notTakenBack();
-      const notes = end === undefined ? [] : [end.note];
-      entries[index] = { ...negative(channel, 'failed', refusal), at: isoFromMillis(begunMs), notes };
+      const failed = { ...negative(channel, 'failed', refusal), at: isoFromMillis(begunMs) };
+      entries[index] = end === undefined ? failed : takenBack(failed, end);
     } finally {
       stop();
     }

@@ -4,6 +4,7 @@ import type { Receipt, SurfaceResult } from '../../shared/schemas/receipt.ts';
 import { negative } from './channel.ts';
 import type { Journal } from './journal.ts';
 import type { JournalLine, RemainingPart } from './journal-line.ts';
+import type { Recovered } from './recovery.ts';
 
 /** Whether a sustained part of the order is still active. */
 export function isSustained({ surfaces }: Receipt): boolean {
@@ -14,9 +15,9 @@ function isActive({ sustained }: SurfaceResult): boolean {
   return sustained !== undefined && sustained.ended === undefined;
 }
 
-/** The entry with one more note. */
-export function noted(entry: SurfaceResult, note: string): SurfaceResult {
-  return { ...entry, notes: [...entry.notes, note] };
+/** The entry after something of it was taken back, or could not be: `undo` says what is so now, the notes what was done. */
+export function takenBack(entry: SurfaceResult, { note, isDone }: Recovered): SurfaceResult {
+  return { ...entry, notes: [...entry.notes, note], undo: `${isDone ? 'done' : 'still to do'}: ${note}` };
 }
 
 /** Why `StopInjection` refuses an order that has ended; `remedy` says how each surface is undone. */

@@ -2,6 +2,7 @@ import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { SurfaceResult, Sustained } from '../../shared/schemas/receipt.ts';
 import type { Prepared, SustainPlan } from './channel.ts';
+import { takenBack } from './receipts.ts';
 import { mostFailures, refreshUntilEnd } from './refresh.ts';
 
 /** Why an order ends before its time. */
@@ -78,7 +79,12 @@ export async function sustainPart(part: SustainedPart): Promise<void> {
   sustained = { ...sustained, ended };
   const gaveUp =
     how === 'failed' ? [`ended early: ${mostFailures} refreshes in a row could not be read back`] : [];
-  entry = { ...entry, notes: [...entry.notes, ...gaveUp, ...(end === undefined ? [] : [end.note])] };
+  const ending = { ...entry, notes: [...entry.notes, ...gaveUp] };
+  // What is only written again and again is over with its last write; something else was taken back.
+  entry =
+    end === undefined
+      ? { ...ending, undo: `written for the last time at ${sustained.lastAt}; ${entry.undo}` }
+      : takenBack(ending, end);
   record();
 }
 

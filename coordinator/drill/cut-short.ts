@@ -91,6 +91,20 @@ function stageOf(injection: Injection, isWritten: boolean): 'nothing' | 'orderin
   return isOrdering('control') ? 'ordering' : 'nothing';
 }
 
+/** What the receipt says of each surface, which is how it stands now; undefined: there is none yet. */
+function undoNow(injection: Injection): string | undefined {
+  const surfaces = receiptOf(injection)?.surfaces.filter(({ outcome }) => outcome !== 'refused');
+  if (surfaces === undefined || surfaces.length === 0) return undefined;
+  const texts = [...new Set(surfaces.map(({ surface, undo }) => `${surface}: ${undo}`))];
+  const turned = (injection.status?.timeline ?? []).flatMap(({ condition }) =>
+    condition?.status === 'False' ? [condition.type] : [],
+  );
+  return [
+    ...texts,
+    ...[...new Set(turned)].map((type) => `condition ${type}: stays False until NMA restarts on the node`),
+  ].join('; ');
+}
+
 function remedyOf(
   stage: 'nothing' | 'ordering' | 'written',
   injection: Injection | undefined,
@@ -100,7 +114,7 @@ function remedyOf(
   const { fault, node } = injection.spec;
   const { order } = faultOf(injection.spec);
   const receipt = receiptOf(injection);
-  const undo = `undo: ${undoOf(fault)}`;
+  const undo = `undo: ${undoNow(injection) ?? undoOf(fault)}`;
   if (stage === 'ordering')
     return `Ask the agent of ${node} for the receipt of ${order.orderId} (GetReceipt); what it injected stays; ${undo}.`;
   if (receipt === undefined)

@@ -1,5 +1,6 @@
 import { fieldById } from '../../../shared/dcgm-fields/find.ts';
 import { defaultOffsetSeconds, type Recipe } from '../../../shared/dcgm-fields/recipe.ts';
+import type { FieldRow } from '../../../shared/dcgm-fields/row.ts';
 import { assertFieldValue } from '../../../shared/dcgm-fields/value.ts';
 import { namesOf } from '../../../shared/engines/choose.ts';
 import { Refusal } from '../../../shared/errors.ts';
@@ -18,7 +19,14 @@ import type { SurfaceWriter } from './writer.ts';
 const xidUndo =
   'Xids with a health code stay in the host engine until it restarts, and are reported again every 5 minutes; ' +
   'restart the engine, then the monitoring agent';
-const fieldUndo = 'lasts until the next real reading of the field (10 to 30 s), longer with a greater offset';
+
+/** Until when a value stays, by how often the engine reads the field itself. */
+function undoOf({ id, tag, polledSeconds, healthy = '0' }: FieldRow): string {
+  if (tag === 'xid_errors') return xidUndo;
+  return polledSeconds === undefined
+    ? 'lasts until the next real reading of the field (10 to 30 s), longer with a greater offset'
+    : `lasts until the next real reading of the field, one in ${polledSeconds / 60} min; ${healthy} written to field ${id} takes it back at once`;
+}
 
 /** Puts one value into the cache of the host engine that the monitoring agent listens on, once or again and again. */
 export const dcgm: SurfaceWriter<'dcgm'> = (part, on) => {
@@ -28,7 +36,7 @@ export const dcgm: SurfaceWriter<'dcgm'> = (part, on) => {
   return {
     surface: 'dcgm',
     afterMs: part.afterMs,
-    undo: field.tag === 'xid_errors' ? xidUndo : fieldUndo,
+    undo: undoOf(field),
     async prepare() {
       assertOffset(part.offsetSeconds ?? defaultOffsetSeconds);
       assertEffect(field, assertFieldValue(field, part.value, 'value', { force }), force);

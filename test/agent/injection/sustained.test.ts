@@ -198,3 +198,31 @@ t.test('a stopped engine goes on, whatever becomes of the agent', { ...together 
   );
   t.match(atEnd, { state: 'ended', surfaces: [{ sustained: { everySeconds: null, ended: 'deadline' } }] });
 });
+
+t.test('N6: undo says what is so now, and one time only', { ...together }, async (t) => {
+  const { engine, agent, order } = await setUp(t);
+  const { everySeconds: _, ...once } = order;
+  const inforom = { ...once, field: 84, value: 0, forSeconds: 60, orderId: 'rom' };
+  const begun = await agent.call('InjectDcgmField', inforom);
+  t.equal(begun.status, 200, begun.body.message);
+  t.match(begun.body.surfaces[0]?.undo, /one in 60 min; 1 written to field 84 takes it back at once/);
+  t.notMatch(JSON.stringify(begun.body), /10 to 30 s/, 'the engine reads this field hourly');
+  const { body: stopped } = await agent.call('StopInjection', { orderId: 'rom' });
+  t.match(stopped.surfaces[0], { undo: /^done: / });
+  t.equal((await engine.injected()).at(-1)?.value, '1', 'and so it was');
+
+  const single = await agent.call('InjectDcgmField', { ...once, value: 1, orderId: 'single' });
+  t.match(single.body.surfaces[0]?.undo, /10 to 30 s/);
+  t.notMatch(JSON.stringify(single.body), /hourly|60 min/);
+
+  const repeated = await agent.call('InjectDcgmField', { ...order, forSeconds: 60, orderId: 'again' });
+  t.equal(repeated.status, 200, repeated.body.message);
+  const { body: ended } = await agent.call('StopInjection', { orderId: 'again' });
+  t.match(ended.surfaces[0]?.undo, /^written for the last time at .*; lasts until the next real reading/);
+
+  const paused = { engine: { pid: engine.pid }, forSeconds: 60, orderId: 'pause' };
+  const pause = await agent.call('PauseHostEngine', paused);
+  t.match(pause.body.surfaces[0]?.undo, /^continues by itself at the end/);
+  const { body: continued } = await agent.call('StopInjection', { orderId: 'pause' });
+  t.match(continued.surfaces[0]?.undo, /^done: process \d+ was continued/);
+});

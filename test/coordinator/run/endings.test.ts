@@ -90,7 +90,7 @@ t.test('aborts and deadlines', async (t) => {
       explanation: {
         code: 'aborted',
         summary: /after the injection/,
-        remedy: /stays; undo: none before the next reboot/,
+        remedy: /stays; undo: kernel-log: cannot be undone before the next reboot/,
       },
     });
     t.match(answer.explanation?.evidence, [
