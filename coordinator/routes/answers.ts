@@ -32,7 +32,9 @@ const LinkAnswer = Type.Object(
     link: LinkStatus.properties.link,
     state: LinkStatus.properties.state,
     expected: LinkStatus.properties.expected,
-    at: LinkStatus.properties.at,
+    at: Type.Optional(
+      Type.String({ format: 'date-time', description: 'when it was reached, or found to be missed' }),
+    ),
     clock: LinkStatus.properties.clock,
     seconds: LinkStatus.properties.seconds,
     because: LinkStatus.properties.because,

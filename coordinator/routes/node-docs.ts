@@ -6,6 +6,10 @@ const Loose = Type.Record(Type.String(), Type.Unknown());
 
 const orNull = (description: string) => Type.Union([Type.String(), Type.Null()], { description });
 
+/** RFC 3339, or null. */
+const timeOrNull = (description: string) =>
+  Type.Union([Type.String({ format: 'date-time' }), Type.Null()], { description });
+
 const NodeRow = Type.Object(
   {
     name: Type.String(),
@@ -24,9 +28,9 @@ const NodeRow = Type.Object(
 const KindState = Type.Object(
   {
     kind: Type.String({ description: 'of objects' }),
-    seenAt: orNull('RFC 3339: when the API server last sent something of it; null: never'),
+    seenAt: timeOrNull('when the API server last sent something of it; null: never'),
     unread: Type.Optional(Type.Object({ unread: Type.String(), remedy: Type.Optional(Type.String()) })),
-    gap: Type.Optional(Type.Object({ since: Type.String(), because: Type.String() })),
+    gap: Type.Optional(Type.Object({ since: Type.String({ format: 'date-time' }), because: Type.String() })),
   },
   { $id: 'KindState', description: 'how far the view of one kind of object can be relied on' },
 );
@@ -49,7 +53,7 @@ const Forecast = Type.Object(
     willAct: Type.Enum(['yes', 'no', 'unknown']),
     action: Type.String(),
     afterSeconds: Type.Union([Type.Number(), Type.Null()]),
-    dueAt: orNull('RFC 3339, the coordinator’s clock'),
+    dueAt: timeOrNull('on the coordinator’s clock'),
     blockedBy: Type.Array(Loose),
     evidence: Type.Array(Evidence),
     notes: Type.Array(Type.String()),

@@ -36,8 +36,9 @@ t.test('schemathesis finds nothing in either program', { skip, timeout: 300_000 
   t.teardown(() => cluster.close());
   await cluster.installNma({ version: '1.6.4', credentials: 'healthy' });
   for (const [name, url] of [
-    ['coordinator', cluster.url],
+    // Before drills of the coordinator work on its node.
     ['agent', cluster.node(serveNodes.gpu.name).url],
+    ['coordinator', cluster.url],
   ] as const) {
     const startedAt = performance.now();
     const { code, output } = await explore(executable, url);
