@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { printable } from './printable.ts';
 
 /** Structured logging: facts first, a constant sentence last. */
 export type Log = {
@@ -64,7 +65,8 @@ export function createLog(options: {
       name: options.name,
       level: options.level,
       timestamp: pino.stdTimeFunctions.isoTime,
-      hooks: { streamWrite: withoutSecrets },
+      // JSON leaves C1 controls and the direction of text as they are.
+      hooks: { streamWrite: (line) => printable(withoutSecrets(line)) },
     },
     options.to ?? pino.destination({ dest: 2, sync: true }),
   );

@@ -13,6 +13,7 @@ import { createCertificateGate } from './http/client-certificate.ts';
 import { type CreateReview, createClusterGate, createTokenFileGate, type Gate } from './http/gate.ts';
 import { followFiles, readAuthorities, type ServerTls } from './http/tls.ts';
 import { createLog, type Log, type LogLevel, logLevels } from './log.ts';
+import { printable } from './printable.ts';
 
 /** The option that every program has. */
 export const logLevelRow = {
@@ -102,7 +103,7 @@ export function configOrExit<const T extends OptionTable>(
   const outcome = readConfig(program, table, argv, process.env);
   if ('config' in outcome) return outcome.config;
   const faults = 'faults' in outcome ? `${outcome.faults.join('\n')}\n\n` : '';
-  process.stderr.write(`${faults}${outcome.help}`);
+  process.stderr.write(printable(`${faults}${outcome.help}`));
   process.exit(faults === '' ? 0 : 2);
 }
 
@@ -130,7 +131,7 @@ export function serverProgram<const T extends ServerTable>(
   const server = config as ConfigOf<ServerTable>;
   const fault = faultOf(server) ?? ownFault(config);
   if (fault !== undefined) {
-    process.stderr.write(`${fault}\n`);
+    process.stderr.write(printable(`${fault}\n`));
     process.exit(2);
   }
   const { 'token-file': tokenFile, audience } = server;
@@ -230,8 +231,7 @@ export function fromListen(thrown: unknown, remedy: string): unknown {
 export function exitWith(program: string, cause: unknown): never {
   const thrown = fromListen(cause, 'choose another address with --listen HOST:PORT, or stop that program');
   const remedy = thrown instanceof Refusal ? thrown.details.remedy : undefined;
-  process.stderr.write(
-    `${program}: ${messageFromUnknown(thrown)}${remedy === undefined ? '' : `\n  ${remedy}`}\n`,
-  );
+  const text = `${program}: ${messageFromUnknown(thrown)}${remedy === undefined ? '' : `\n  ${remedy}`}\n`;
+  process.stderr.write(printable(text));
   process.exit(4);
 }

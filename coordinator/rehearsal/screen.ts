@@ -1,3 +1,4 @@
+import { printable } from '../../shared/printable.ts';
 import { faultsOf, type StoryStep } from './story.ts';
 
 /** Marks text for a terminal; without one the text stays as it is. */
@@ -53,7 +54,7 @@ export function renderStep(step: StoryStep, paint: Paint, width: number): string
 
 /** Lines of whole words; a word that is longer than a line goes on in the next. */
 function wrap(text: string, width: number): readonly string[] {
-  const words = text
+  const words = printable(text)
     .replace(/\s+/g, ' ')
     .trim()
     .split(' ')
