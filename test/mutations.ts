@@ -10,7 +10,10 @@ type Change =
   | { readonly kind: 'insert'; readonly at: number; readonly line: string }
   | { readonly kind: 'swap'; readonly at: number; readonly with: number }
   | { readonly kind: 'alter'; readonly at: number; readonly text: string }
-  | { readonly kind: 'erase'; readonly at: number; readonly count: number };
+  | { readonly kind: 'erase'; readonly at: number; readonly count: number }
+  | { readonly kind: 'crlf' | 'column' | 'comma' }
+  | { readonly kind: 'colour' | 'invalid' | 'nul' | 'huge'; readonly at: number }
+  | { readonly kind: 'interleave'; readonly with: readonly string[] };
 
 const share = fc.double({ min: 0, max: 0.999, noNaN: true });
 const count = fc.integer({ min: 1, max: 8 });
@@ -42,12 +45,25 @@ const altering: fc.Arbitrary<Change> = fc.oneof(
     text: fc.string({ maxLength: 4, unit: 'binary' }),
   }),
   fc.record({ kind: fc.constant('erase' as const), at: share, count }),
+  fc.record({ kind: fc.constantFrom('crlf' as const, 'column' as const, 'comma' as const) }),
+  fc.record({
+    kind: fc.constantFrom('colour' as const, 'invalid' as const, 'nul' as const, 'huge' as const),
+    at: share,
+  }),
+  fc.record({
+    kind: fc.constant('interleave' as const),
+    with: fc.array(fc.constantFrom(...strayLines), { minLength: 1, maxLength: 3 }),
+  }),
 );
+
+/** Characters of a line that is longer than a reader plans for. */
+const hugeLength = 20_000;
 
 function changed(text: string, change: Change): string {
   const lines = text.split('\n');
-  const line = Math.floor(change.at * lines.length);
-  const character = Math.floor(change.at * text.length);
+  const { at = 0 } = 'at' in change ? change : {};
+  const line = Math.floor(at * lines.length);
+  const character = Math.floor(at * text.length);
   switch (change.kind) {
     case 'cut':
       return text.slice(0, character);
@@ -69,6 +85,29 @@ function changed(text: string, change: Change): string {
       return `${text.slice(0, character)}${change.text}${text.slice(character + 1)}`;
     case 'erase':
       return `${text.slice(0, character)}${text.slice(character + change.count)}`;
+    case 'crlf':
+      return text.replaceAll('\n', '\r\n');
+    // A later version shows one more, or another one before it.
+    case 'column':
+      return text.replace(/ \|$/gm, ' | N/A |').replace(/\}$/gm, ',"added":{"x":[1]}}');
+    // What a locale makes of numbers.
+    case 'comma':
+      return text.replace(/(\d)\.(\d)/g, '$1,$2');
+    case 'colour':
+      lines[line] = `\x1b[1;31m${lines[line]}\x1b[0m`;
+      break;
+    case 'nul':
+      return `${text.slice(0, character)}\0${text.slice(character)}`;
+    case 'invalid': {
+      const bytes = Buffer.from(text);
+      bytes[Math.floor(change.at * bytes.length)] = 0xff;
+      return bytes.toString('utf8');
+    }
+    case 'huge':
+      lines[line] = (lines[line] ?? '').padEnd(hugeLength, lines[line] || 'x');
+      break;
+    case 'interleave':
+      return lines.flatMap((own, index) => [own, change.with[index % change.with.length] ?? '']).join('\n');
   }
   return lines.join('\n');
 }

@@ -125,7 +125,7 @@ t.test('an entry, a version, an injection: as recorded, or refused', async (t) =
   });
   tryAll(distorted('Successfully injected field info.\n'), ({ text }) => {
     const refusal = parseInjection(run(text));
-    const isSaid = /^\s*Successfully injected field info\.\s*$/m.test(text);
+    const isSaid = text.split('\n').some((line) => line.trim() === 'Successfully injected field info.');
     if ((refusal === undefined) !== isSaid) throw new Error(JSON.stringify(text));
     if (parseInjection(run(text, 255)) === undefined) throw new Error('255 is no success');
   });
