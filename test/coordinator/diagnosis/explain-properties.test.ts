@@ -256,6 +256,49 @@ t.test('a forecast is one thing only', async (t) => {
   t.pass('1500 sets of facts');
 });
 
+/** The sources of evidence that are tables of ours: versions and patterns stand there, not among the facts. */
+const isTable = (source: string) => source.includes('coordinator/catalogue/');
+
+t.test('no evidence names a reason, a pod or a time that is not among the facts', async (t) => {
+  const nouns =
+    /\b(?:Nvidia[A-Z]\w*|DCGM(?:Error|Health\w*)|dcgm-server-\w+|nma-\w+|\d{4}-\d\d-\d\dT[\d:.]+Z)\b/g;
+  fc.assert(
+    fc.property(anyFacts, (given) => {
+      const all = JSON.stringify(given);
+      const { code, evidence } = explain(given);
+      for (const { source, observed } of evidence) {
+        // A forecast says of what it foresees that it is still to come.
+        if (isTable(source) || observed.endsWith('still to come')) continue;
+        const invented = (observed.match(nouns) ?? []).find((noun) => !all.includes(noun));
+        if (invented !== undefined) throw new Error(`${code}: ${invented} in "${observed}"`);
+      }
+    }),
+    { numRuns: 1000, seed: 20_261_130 },
+  );
+  t.pass('1000 sets of facts');
+});
+
+t.test('the first cause is the earliest of the chain among the proven ones', async (t) => {
+  fc.assert(
+    fc.property(anyFacts, (given) => {
+      const hasReacted = given.drill?.timeline.some(
+        ({ kind, match }) => match && (kind === 'event' || kind === 'condition'),
+      );
+      const first = rules.find((rule) => {
+        const judgement = rule.judge(given);
+        const isAsked = ['order', 'detection'].includes(rule.link) !== (hasReacted === true);
+        return (
+          isAsked && judgement.is === 'cause' && judgement.certainty === 'proven' && !judgement.incidental
+        );
+      });
+      const { code } = explain(given);
+      if (first !== undefined && code !== first.code) throw new Error(`${code} before ${first.code}`);
+    }),
+    { numRuns: 1000, seed: 20_261_130 },
+  );
+  t.pass('1000 sets of facts');
+});
+
 function call(method: OrderMethod, body: Readonly<Record<string, unknown>>): MethodCall {
   return parseCall(method, body) as MethodCall;
 }

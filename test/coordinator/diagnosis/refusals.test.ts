@@ -115,8 +115,6 @@ const coordinatorSide: readonly Reason[] = [
   'idempotency_key_reused',
   'host_unknown',
   'origin_refused',
-  'port_taken',
-  'too_many_reviews',
 ];
 
 /** An order that was refused as a whole, without a receipt. */
