@@ -9,20 +9,20 @@ import { faultOf, knownOf, receiptOf, withLink } from '../drill/chain.ts';
 import { receiptEntries, timelineEntry } from '../drill/timeline.ts';
 import type { Injection } from '../store/store.ts';
 
-/** An agent that does not answer is asked again for so long; what lasts ends by itself in the end. */
+/** An agent that does not answer is asked again for so long; what is sustained ends by itself in the end. */
 const patienceMs = 10_000;
 const pauseMs = 2_000;
 
 /** Ends what an agent still sustains when an injection is over. */
 export type Stopping = {
   /**
-   * Ends what lasts of an injection and takes its last receipt; the timeline says what came of that. Where nothing lasts
+   * Ends what is active of an injection and takes its last receipt; the timeline says what came of that. Where nothing is active
    * nobody is asked. Throws only what the signal was aborted with.
    */
   settle(injection: Injection, signal: AbortSignal): Promise<Injection>;
-  /** Remembers what lasts, for the case that the object goes away before it ends. */
+  /** Remembers what is active, for the case that the object goes away before it ends. */
   track(injection: Injection): void;
-  /** Ends what lasts of an experiment whose objects are gone: nobody can be told but the log. */
+  /** Ends what is active of an experiment whose objects are gone: only the log says so. */
   abandon(experiment: string, signal: AbortSignal): Promise<void>;
 };
 
@@ -33,7 +33,7 @@ export function createStopping(deps: {
   readonly log: Log;
 }): Stopping {
   const { agents, clock, log } = deps;
-  const lasting = new Map<string, Injection>();
+  const active = new Map<string, Injection>();
 
   type Answer = { readonly receipt?: Receipt; readonly text: string };
 
@@ -46,13 +46,13 @@ export function createStopping(deps: {
       signal.throwIfAborted();
       try {
         const receipt = await agents.stop(node, order.orderId, signal);
-        return { receipt, text: `stopped ${what}${howItLasted(receipt)}` };
+        return { receipt, text: `stopped ${what}${howItEnded(receipt)}` };
       } catch (thrown) {
         signal.throwIfAborted();
         const refusal = refusalFromUnknown(thrown);
         const receipt = endedReceipt(refusal);
         if (receipt !== undefined)
-          return { receipt, text: `${what} had ended by itself${howItLasted(receipt)}` };
+          return { receipt, text: `${what} had ended by itself${howItEnded(receipt)}` };
         if (refusal.reason === 'order_unknown')
           return { text: `nothing to stop: the agent knows no order ${order.orderId}` };
         if (!rowOf(refusal.reason).mayPass || clock.now() >= patience) {
@@ -67,9 +67,9 @@ export function createStopping(deps: {
   return {
     async settle(injection, signal) {
       const { spec, status } = injection;
-      if (status === undefined || !isLasting(injection)) return injection;
+      if (status === undefined || !isActive(injection)) return injection;
       const { receipt, text } = await stop(injection, signal);
-      lasting.delete(injection.metadata.name);
+      active.delete(injection.metadata.name);
       const before = receiptOf(injection);
       const known = before?.surfaces.length ?? 0;
       const timeline = [
@@ -94,15 +94,15 @@ export function createStopping(deps: {
     },
     track(injection) {
       const { name } = injection.metadata;
-      if (isLasting(injection)) lasting.set(name, injection);
-      else lasting.delete(name);
+      if (isActive(injection)) active.set(name, injection);
+      else active.delete(name);
     },
     async abandon(experiment, signal) {
-      const left = [...lasting.values()].filter(({ spec }) => spec.experiment === experiment);
+      const left = [...active.values()].filter(({ spec }) => spec.experiment === experiment);
       await Promise.all(
         left.map(async (injection) => {
           const { text } = await stop(injection, signal);
-          lasting.delete(injection.metadata.name);
+          active.delete(injection.metadata.name);
           log.warn({ node: injection.spec.node, experiment, text }, 'its objects are gone');
         }),
       );
@@ -111,16 +111,16 @@ export function createStopping(deps: {
 }
 
 /** Its receipt says so; or it lasts if it has arrived, which is not known. */
-function isLasting(injection: Injection): boolean {
+function isActive(injection: Injection): boolean {
   const { spec, status } = injection;
   if (status?.phase === 'Completed') return false;
   const receipt = receiptOf(injection);
   if (receipt !== undefined) return receipt.state === 'running';
   const { order, orderLink } = faultOf(spec);
-  return knownOf(injection, orderLink)?.baseline !== undefined && mayLast(order);
+  return knownOf(injection, orderLink)?.baseline !== undefined && mayBeActive(order);
 }
 
-function mayLast(order: AgentOrder): boolean {
+function mayBeActive(order: AgentOrder): boolean {
   return lastingSeconds(order) !== undefined || scheduledMs(order) > 0;
 }
 
@@ -130,12 +130,12 @@ function endedReceipt({ details }: Refusal): Receipt | undefined {
   return receipt === undefined || receipt.state === 'running' ? undefined : receipt;
 }
 
-function howItLasted({ surfaces }: Receipt): string {
+function howItEnded({ surfaces }: Receipt): string {
   const parts = surfaces.flatMap(({ surface, sustained }) =>
     sustained === undefined
       ? []
       : [
-          `${surface} ${sustained.ended ?? 'lasts'} after ${sustained.beats} beats, ${sustained.failures} failed`,
+          `${surface} ${sustained.ended ?? 'active'} after ${sustained.beats} writes, ${sustained.failures} failed`,
         ],
   );
   return parts.length === 0 ? '' : `: ${parts.join('; ')}`;

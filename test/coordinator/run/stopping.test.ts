@@ -115,7 +115,7 @@ t.test('what lasts is ended, and how that went is told', async (t) => {
       'stopped',
       injection(verifying),
       ended,
-      /^stopped InjectDcgmField o-1: dcgm stopped after 4 beats, 1 failed$/,
+      /^stopped InjectDcgmField o-1: dcgm stopped after 4 writes, 1 failed$/,
       'ended',
     ],
     [
