@@ -6,9 +6,11 @@ import type { ApiInfo } from '../shared/http/openapi/document.ts';
 import { ConnectError, createServer, formatConnectError } from '../shared/http/server.ts';
 import type { ServerTls } from '../shared/http/tls.ts';
 import type { Log } from '../shared/log.ts';
+import { noticeOf } from '../shared/schemas/kill-switch.ts';
 import { version } from '../shared/version.ts';
 import type { Held } from './injection/held.ts';
 import { openJournal } from './injection/journal.ts';
+import { type KillSwitch, openKillSwitch } from './injection/kill-switch.ts';
 import { createInjectionMetrics } from './injection/metrics.ts';
 import { createOrders } from './injection/orders.ts';
 import { interruptedReceipt } from './injection/receipts.ts';
@@ -21,13 +23,15 @@ import { registerTail } from './tail.ts';
 export const servicePath = '/xidrill.agent.v1.AgentService';
 
 /** What `createAgent` needs beside the methods' own parts. */
-export type AgentOptions = Omit<AgentParts, 'orders' | 'recover'> & {
+export type AgentOptions = Omit<AgentParts, 'orders' | 'recover' | 'killSwitch'> & {
   /** Folder of the journal, one file an order; it must outlive the pod, or a restart forgets what it wrote. */
   readonly stateDir: string;
   /** What the agent holds on the node, opened before this: by then paused processes of an earlier agent are continued. */
   readonly held: Held;
   /** How many receipts are kept, and after how many more the oldest are removed; absent: as journal.ts says. */
   readonly receipts?: { readonly keep: number; readonly pruneEvery: number };
+  /** True: what goes on ends 1.5 s after the last word of a coordinator. Absent: it needs none. */
+  readonly needsLease?: boolean;
   /** Makes the id of an order that comes without one. */
   readonly newId: () => string;
   /** Who is let in; absent: everybody who can connect. */
@@ -62,6 +66,7 @@ export function createAgent(options: AgentOptions): FastifyInstance {
     ...(options.gate === undefined ? {} : { gate: options.gate }),
     ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
+    notice: () => noticeOf(killSwitch.state()),
     notReady: () => (options.kernelLog.unavailable() ?? journal.unwritable())?.message,
   });
   const journal = openJournal({
@@ -71,9 +76,16 @@ export function createAgent(options: AgentOptions): FastifyInstance {
     ...options.receipts,
   });
   const recover = createRecover(options);
-  const orders = createOrders({ ...options, journal, recover, metrics: createInjectionMetrics(metrics) });
+  const injectionMetrics = createInjectionMetrics(metrics);
+  const killSwitch: KillSwitch = openKillSwitch({
+    ...options,
+    needsLease: options.needsLease ?? false,
+    end: (why) => orders.cutAll(why),
+  });
+  const orders = createOrders({ ...options, journal, recover, killSwitch, metrics: injectionMetrics });
+  injectionMetrics.killSwitch(() => killSwitch.state().engaged);
 
-  for (const method of createMethods({ ...options, orders, recover })) {
+  for (const method of createMethods({ ...options, orders, recover, killSwitch })) {
     app.post(
       `${servicePath}/${method.name}`,
       {

@@ -37,6 +37,11 @@ const { config, log, address, gate, hosts, tls } = serverProgram(name, {
     help: 'where the journal of orders is kept',
   },
   arm: { kind: 'switch', env: 'XIDRILL_ARM', help: 'inject; without it every injection is refused' },
+  'needs-lease': {
+    kind: 'switch',
+    env: 'XIDRILL_NEEDS_LEASE',
+    help: 'what goes on ends 1.5 s after the last word of a coordinator that the kill switch is not engaged',
+  },
   'kernel-log': {
     kind: 'text',
     value: 'PATH',
@@ -93,6 +98,7 @@ try {
     node: config.node,
     agentVersion: version,
     armed: config.arm,
+    needsLease: config['needs-lease'],
     architecture: process.arch,
     bootId,
     stateDir: config['state-dir'],

@@ -80,6 +80,7 @@ const orderId = 'drill-1';
 
 /** A body of each method that takes one; tests hold them against its schema. */
 const examples: Readonly<Record<string, ExampleDoc>> = {
+  SetKillSwitch: { summary: 'Stop everything', value: { engaged: true, reason: 'incident 42' } },
   WriteKernelMessage: {
     summary: 'A line that the monitoring agent reacts to',
     value: { level: 'err', text: 'nf_conntrack: nf_conntrack: table full, dropping packet' },

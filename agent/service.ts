@@ -5,6 +5,7 @@ import { findField } from '../shared/dcgm-fields/find.ts';
 import { namesOf } from '../shared/engines/choose.ts';
 import { Refusal } from '../shared/errors.ts';
 import { GpuFacts, HostEngineFacts, Inventory } from '../shared/schemas/inventory.ts';
+import { KillSwitchCall, KillSwitchState } from '../shared/schemas/kill-switch.ts';
 import {
   Empty,
   IntrospectDcgmField,
@@ -15,6 +16,7 @@ import {
 } from '../shared/schemas/order.ts';
 import { Introspection } from '../shared/schemas/read-back.ts';
 import { Receipt } from '../shared/schemas/receipt.ts';
+import type { KillSwitch } from './injection/kill-switch.ts';
 import type { Orders } from './injection/orders.ts';
 import { channelsFor, identify } from './injection/parts.ts';
 import type { NodePorts } from './injection/surfaces/writer.ts';
@@ -32,6 +34,7 @@ export type AgentParts = NodePorts & {
   /** From /proc/sys/kernel/random/boot_id; null: the kernel does not report it. */
   readonly bootId: string | null;
   readonly orders: Orders;
+  readonly killSwitch: KillSwitch;
   readonly clock: Clock;
 };
 
@@ -122,6 +125,15 @@ export function createMethods(parts: AgentParts): readonly Method[] {
       request: OrderReference,
       response: Receipt,
       call: async ({ orderId }: { orderId: string }) => orders.receipt(orderId),
+    },
+    {
+      name: 'SetKillSwitch',
+      summary:
+        'Engage or release the kill switch of this agent; released also renews the lease of what goes on',
+      verb: 'inject',
+      request: KillSwitchCall,
+      response: KillSwitchState,
+      call: async (body: KillSwitchCall) => parts.killSwitch.set(body),
     },
     {
       name: 'StopInjection',

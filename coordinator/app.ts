@@ -2,10 +2,12 @@ import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../shared/clock.ts';
 import { Refusal } from '../shared/errors.ts';
 import type { Gate } from '../shared/http/gate.ts';
+import { registerKillSwitch } from '../shared/http/kill-switch-metric.ts';
 import type { ApiInfo } from '../shared/http/openapi/document.ts';
 import { createServer } from '../shared/http/server.ts';
 import type { ServerTls } from '../shared/http/tls.ts';
 import type { Log } from '../shared/log.ts';
+import { noticeOf } from '../shared/schemas/kill-switch.ts';
 import { version } from '../shared/version.ts';
 import { registerAgentsUp } from './agents/metrics.ts';
 import type { Agents } from './agents/port.ts';
@@ -18,17 +20,20 @@ import type { Cluster } from './cluster/port.ts';
 import type { Rule } from './diagnosis/rule.ts';
 import { rules as allRules } from './diagnosis/rules.ts';
 import { links as allLinks, type LinkRow } from './drill/links.ts';
-import { createPlanner } from './plan/planner.ts';
+import { createPlanner, type Planner } from './plan/planner.ts';
 import { previewExperiment } from './preview/experiment.ts';
 import { registerExperimentRoutes } from './routes/experiments.ts';
 import { registerFaultRoutes } from './routes/faults.ts';
 import { createExperimentFeed } from './routes/feed.ts';
+import { registerKillSwitchRoutes } from './routes/kill-switch.ts';
 import { registerNodeRoutes } from './routes/nodes.ts';
 import { formatProblem, Problem } from './routes/problem.ts';
+import { runKillSwitch } from './run/kill-switch.ts';
 import { createRunnerMetrics } from './run/metrics.ts';
 import { type Retention, retainExperiments } from './run/retention.ts';
 import { runExperiments } from './run/runner.ts';
 import { assertCrdsInstalled, assertNamespaceExists } from './store/crds.ts';
+import { createKillSwitch } from './store/kill-switch.ts';
 import { createStore } from './store/store.ts';
 import { createCollector } from './view/collect.ts';
 import { createKnownStore } from './view/known-store.ts';
@@ -89,6 +94,7 @@ const api: Omit<ApiInfo, 'hasGate'> = {
     experiments: 'Drills: plan, run, follow, abort and delete them.',
     faults: 'The catalogue of what can be injected, and what a healthy cluster shows.',
     nodes: 'The nodes of the cluster, and what would stand in the way of a drill.',
+    killswitch: 'The kill switch: nothing is injected while it is engaged.',
     program: 'Health, metrics and this document; open to everybody.',
   },
   error: { type: 'application/problem+json', schema: Problem },
@@ -114,6 +120,11 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   const watcher = createWatcher(view);
   const feed = createExperimentFeed(view);
   const nodes = () => view.all('nodes');
+  const killSwitch = createKillSwitch({ cluster, namespace, clock });
+  const optedIn = () =>
+    nodes()
+      .filter(({ metadata }) => metadata.labels?.[optInLabel] === optInValue)
+      .map(({ metadata }) => metadata.name);
   const planner = createPlanner({ nodes, collector, store, rows, links });
 
   const { app, metrics } = createServer({
@@ -125,6 +136,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
     notReady: view.missing,
+    notice: () => noticeOf(killSwitch.last()),
   });
   const runnerMetrics = createRunnerMetrics(metrics, {
     faults: rows.map(({ name }) => name),
@@ -133,15 +145,18 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   registerAgentsUp(metrics, {
     agents,
     clock,
-    nodes: () =>
-      nodes()
-        .filter(({ metadata }) => metadata.labels?.[optInLabel] === optInValue)
-        .map(({ metadata }) => metadata.name),
+    nodes: optedIn,
   });
+  registerKillSwitch(metrics, () => killSwitch.last().engaged);
+  /** Of an experiment that will run; a dry run is allowed while the switch is engaged. */
+  const choose: Planner['choose'] = async (experiment) => {
+    await killSwitch.assertReleased();
+    return planner.choose(experiment);
+  };
   await app.register(async (routes) => {
     registerExperimentRoutes(routes, {
       store,
-      check: planner.choose,
+      check: choose,
       preview: (experiment) => previewExperiment({ planner, collector }, experiment),
       feed,
       newName: options.newName,
@@ -149,6 +164,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       clock,
     });
     registerFaultRoutes(routes, { rows, collector, ready: readySoon });
+    registerKillSwitchRoutes(routes, { killSwitch, namespace });
     registerNodeRoutes(routes, { view, collector, rows, findAgent: agents.find, ready: readySoon });
   });
 
@@ -167,9 +183,17 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
         watcher,
         readNode: createReadNode(cluster),
         collector,
-        planner,
+        planner: { ...planner, choose },
+        agents: {
+          ...agents,
+          order: async (...asked: Parameters<Agents['order']>) => {
+            await killSwitch.assertReleased();
+            return agents.order(...asked);
+          },
+        },
         metrics: runnerMetrics,
       };
+      const passedOn = runKillSwitch({ killSwitch, agents, view, store, nodes: optedIn, log }, signal);
       await holdLease(
         { cluster, namespace, identity: options.identity, seconds: options.leaseSeconds, clock, log },
         async (held) => {
@@ -183,6 +207,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
         },
         signal,
       );
+      await passedOn;
       await view.stop();
     },
   };

@@ -287,6 +287,13 @@ export const reasons = {
   },
 
   // orders
+  kill_switch_engaged: {
+    code: 'failed_precondition',
+    title: 'The kill switch is engaged',
+    status: 423,
+    ...unfit,
+    cause: 'kill-switch',
+  },
   disarmed: {
     code: 'failed_precondition',
     title: 'The agent is disarmed',

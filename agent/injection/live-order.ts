@@ -240,9 +240,15 @@ function countFailure(
 }
 
 function cutOff(orderId: string, cut: Cut | undefined): Refusal {
-  return cut === 'agent-restarted'
-    ? new Refusal('shutting_down', `the agent stopped before this part of ${orderId} was done`)
-    : new Refusal('order_stopped', `${orderId} was stopped before this part was done`);
+  if (cut === 'agent-restarted')
+    return new Refusal('shutting_down', `the agent stopped before this part of ${orderId} was done`);
+  const by =
+    cut === 'kill-switch'
+      ? ' by the kill switch'
+      : cut === 'lease-lost'
+        ? ' as no coordinator renewed its lease'
+        : '';
+  return new Refusal('order_stopped', `${orderId} was stopped${by} before this part was done`);
 }
 
 function journalLine(

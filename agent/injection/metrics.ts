@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { registerKillSwitch } from '../../shared/http/kill-switch-metric.ts';
 import type { Surface, SurfaceResult } from '../../shared/schemas/receipt.ts';
 import { surfaces } from '../../shared/surfaces/table.ts';
 
@@ -12,6 +13,8 @@ export type InjectionMetrics = {
   time(surface: Surface): () => void;
   /** Orders that go on in the background. */
   running(count: number): void;
+  /** Whether the kill switch is engaged. */
+  killSwitch(isEngaged: () => boolean): void;
 };
 
 /** Registers `xidrill_injections_total` and the others of this agent. */
@@ -50,5 +53,6 @@ export function createInjectionMetrics(registry: Registry): InjectionMetrics {
     readBackFailed: (surface) => readBackFailures.inc({ surface }),
     time: (surface) => seconds.startTimer({ surface }),
     running: (count) => running.set(count),
+    killSwitch: (isEngaged) => registerKillSwitch(registry, isEngaged),
   };
 }

@@ -8,6 +8,7 @@ import type { Channel } from './channel.ts';
 import type { Held } from './held.ts';
 import type { Journal } from './journal.ts';
 import type { JournalLine } from './journal-line.ts';
+import type { KillSwitch } from './kill-switch.ts';
 import { takeBackLeft } from './left-behind.ts';
 import { firstLine, type LiveOrder, type PlannedPart, recoveryOf, startLiveOrder } from './live-order.ts';
 import type { InjectionMetrics } from './metrics.ts';
@@ -23,6 +24,7 @@ import {
   type SavedReceipts,
 } from './receipts.ts';
 import type { Recover } from './recovery.ts';
+import type { Cut } from './sustained-part.ts';
 
 /** Orders that callers wait for at the same time; each may run processes. */
 const mostAnswering = 256;
@@ -49,6 +51,8 @@ export type Orders = {
   stop(orderId: string): Promise<Receipt>;
   /** Takes back what orders of an earlier process have left. */
   recover(): Promise<void>;
+  /** Ends everything that goes on, and takes back what can be; does not wait for that. Answers with how many orders. */
+  cutAll(why: Cut): number;
   /** Ends everything that goes on, as the end of this process does. */
   close(): Promise<void>;
 };
@@ -62,6 +66,8 @@ type OrdersOptions = {
   readonly newId: () => string;
   readonly metrics: InjectionMetrics;
   readonly recover: Recover;
+  /** Asked before an order is looked at, and again right before its first effect. */
+  readonly killSwitch: Pick<KillSwitch, 'assertReleased' | 'began'>;
   readonly log: Log;
 };
 
@@ -103,9 +109,11 @@ export function createOrders(options: OrdersOptions): Orders {
     plan: () => Promise<readonly Channel[]>,
   ): Promise<Receipt> {
     assertArmed(options.armed);
+    options.killSwitch.assertReleased();
     if (answering.size >= mostAnswering) throw tooManyAtOnce(answering.size);
     const parts = await prepareAll(await plan(), metrics);
     if (isClosing) throw new Refusal('shutting_down', 'this agent is stopping');
+    options.killSwitch.assertReleased();
     const accepted = acceptedReceipt(options, request, parts);
     // Nothing to remember: without an effect, the same order may be tried again.
     if (parts.every(({ refused }) => refused !== undefined)) {
@@ -121,6 +129,7 @@ export function createOrders(options: OrdersOptions): Orders {
     }
     const order = startLiveOrder({ accepted, parts, clock, metrics, log, save: receipts.save });
     live.set(request.orderId, order);
+    options.killSwitch.began();
     const ended = order.ended.then(
       (receipt) => finish(receipt),
       (thrown) => fail(accepted, thrown),
@@ -169,13 +178,18 @@ export function createOrders(options: OrdersOptions): Orders {
     return { ...(await order.ended), replayed: true };
   }
 
+  function cutAll(why: Cut): number {
+    for (const order of live.values()) order.cut(why);
+    return live.size;
+  }
+
   async function close(): Promise<void> {
     isClosing = true;
-    for (const order of live.values()) order.cut('agent-restarted');
+    cutAll('agent-restarted');
     await Promise.allSettled([...live.values()].map((order) => order.ended));
   }
 
-  return { carryOut, receipt, stop, recover: () => takeBackLeft({ ...options, receipts }), close };
+  return { carryOut, receipt, stop, recover: () => takeBackLeft({ ...options, receipts }), cutAll, close };
 }
 
 /** Before the first effect: what has to be taken back, then the order itself. */

@@ -5,8 +5,10 @@ import type { Prepared, SustainPlan } from './channel.ts';
 import { takenBack } from './receipts.ts';
 import { mostFailures, refreshUntilEnd } from './refresh.ts';
 
-/** Why an order ends before its time. */
-export type Cut = 'stopped' | 'agent-restarted';
+/**
+ * Why an order ends before its time. `lease-lost`: no coordinator confirmed within 1.5 s that the kill switch is not engaged.
+ */
+export type Cut = 'stopped' | 'kill-switch' | 'lease-lost' | 'agent-restarted';
 
 type SustainedPart = {
   readonly prepared: Prepared;

@@ -85,6 +85,8 @@ export function createHttpAgents(options: {
       ),
     receipt: (node, orderId, signal) => orderCall(node, 'GetReceipt', orderId, signal),
     stop: (node, orderId, signal) => orderCall(node, 'StopInjection', orderId, signal),
+    setKillSwitch: (node, asked, signal) =>
+      call({ node, method: 'SetKillSwitch', signal }, asked, () => undefined),
     async isUp(node) {
       const deadline = createDeadline(healthMs);
       try {

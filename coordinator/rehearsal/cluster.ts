@@ -71,6 +71,8 @@ export type RehearsalOptions = {
   /** 0: any free ones. Agents get consecutive ports from theirs on. */
   readonly coordinatorPort: number;
   readonly firstAgentPort: number;
+  /** What goes on on a node ends 1.5 s after the last word of a coordinator, in real time; absent: it needs none. */
+  readonly needsLease?: boolean;
   /** Of the stand-in API server; absent: any free one. */
   readonly apiServerPort?: number;
   readonly log: Log;
@@ -148,6 +150,7 @@ export async function startRehearsal(
           stateDir,
           port: options.firstAgentPort === 0 ? 0 : options.firstAgentPort + index,
           armed: true,
+          needsLease: options.needsLease ?? false,
           podLog: (pod, line) => appendPodLog(systemNamespace, pod, line),
           log,
         }),

@@ -59,6 +59,8 @@ export type NodeOptions = {
   readonly port: number;
   readonly armed: boolean;
   /** Certificate and key of its agent; absent: plain HTTP. */
+  /** What goes on ends without the word of a coordinator; absent: it does not. */
+  readonly needsLease?: boolean;
   readonly tls?: ServerTls;
   /** Gets each line that a container of the node writes. */
   readonly podLog: (pod: string, line: string) => void;
@@ -100,6 +102,7 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
     node: row.name,
     agentVersion: version,
     armed: options.armed,
+    needsLease: options.needsLease ?? false,
     ...(options.tls === undefined ? {} : { tls: options.tls }),
     architecture: row.arch,
     bootId: options.newId(),

@@ -53,6 +53,8 @@ export type ServerOptions = {
   readonly tls?: ServerTls;
   /** Larger bodies are refused with 413; absent: 64 KiB. */
   readonly bodyLimitBytes?: number;
+  /** What `/readyz` says beside, in a line of its own, ready or not; undefined: nothing. */
+  readonly notice?: () => string | undefined;
   /** Not ready, because …; undefined: ready. */
   readonly notReady?: () => string | undefined;
 };
@@ -188,13 +190,17 @@ export function createServer(options: ServerOptions): Server {
 
   registerBodies(app);
   app.addHook('preValidation', readNumbers);
-  registerProbes(app, metrics, options.notReady);
+  registerProbes(app, metrics, options);
 
   return { app, metrics };
 }
 
 /** `/healthz`, `/readyz`, `/metrics`: open to everybody, in plain text. */
-function registerProbes(app: FastifyInstance, metrics: Registry, notReady: ServerOptions['notReady']): void {
+function registerProbes(
+  app: FastifyInstance,
+  metrics: Registry,
+  { notReady, notice }: Pick<ServerOptions, 'notReady' | 'notice'>,
+): void {
   const plain = (description: string) => ({ description, schema: Type.String(), type: 'text/plain' });
   const tag = 'program';
   const healthz = {
@@ -214,8 +220,10 @@ function registerProbes(app: FastifyInstance, metrics: Registry, notReady: Serve
   };
   app.get('/readyz', { config: { ...open, doc: readyz } }, async (_request, reply) => {
     const because = notReady?.();
-    if (because === undefined) return reply.type('text/plain').send('ok\n');
-    return reply.code(503).type('text/plain').send(`not ready: ${because}\n`);
+    const said = notice?.();
+    const beside = said === undefined ? '' : `${said}\n`;
+    if (because === undefined) return reply.type('text/plain').send(`ok\n${beside}`);
+    return reply.code(503).type('text/plain').send(`not ready: ${because}\n${beside}`);
   });
   const readMetrics = {
     id: 'getMetrics',

@@ -39,7 +39,7 @@ export const Sustained = Type.Object(
     lastAt: Timestamp,
     // Left out, not null: a stored member with an enum cannot be null (see coordinator/cluster/structural-schema.ts).
     ended: Type.Optional(
-      Type.Enum(['deadline', 'stopped', 'agent-restarted', 'failed'], {
+      Type.Enum(['deadline', 'stopped', 'kill-switch', 'lease-lost', 'agent-restarted', 'failed'], {
         description: 'how it ended; absent while it is active',
       }),
     ),

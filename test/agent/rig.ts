@@ -46,6 +46,8 @@ export type RigOptions = {
   readonly kernelLog?: KernelLog;
   readonly stateDir?: string;
   readonly gate?: Gate;
+  /** What goes on ends without a coordinator. */
+  readonly needsLease?: boolean;
   /** The agent's `receipts`, in two members. */
   readonly keep?: number;
   readonly pruneEvery?: number;
@@ -93,6 +95,7 @@ export async function startRig(t: Test, options: RigOptions = {}) {
     ...(options.keep === undefined
       ? {}
       : { receipts: { keep: options.keep, pruneEvery: options.pruneEvery ?? 1 } }),
+    needsLease: options.needsLease ?? false,
     ...(options.gate === undefined ? {} : { gate: options.gate }),
     newId: () => {
       ids += 1;

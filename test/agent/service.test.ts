@@ -27,6 +27,7 @@ t.test('every answer has its documented shape', async (t) => {
     PauseHostEngine: { forSeconds: 1 },
     IntrospectDcgmField: field,
     GetReceipt: { orderId: 'o1' },
+    SetKillSwitch: { engaged: false },
   };
   for (const method of createMethods({} as never)) {
     if (method.name === 'StopInjection') continue;

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { parse } from 'yaml';
 import type { Right } from '../../charts/readme.ts';
+import { killSwitchName } from '../../coordinator/store/kill-switch.ts';
 import { injectionName } from '../../coordinator/store/store.ts';
 import { chart, findHelm, type Helm } from '../charts/helm.ts';
 import { type Rendered, release } from '../charts/render.ts';
@@ -211,6 +212,7 @@ async function access(helm: Helm): Promise<void> {
           drills += 1;
           // The right to create a lease is used where there is none.
           await kubectl(['-n', namespace, 'delete', 'lease', 'xidrill-coordinator', '--ignore-not-found']);
+          await kubectl(['-n', namespace, 'delete', 'configmap', killSwitchName, '--ignore-not-found']);
           const complaint = `cannot ${verb} resource "${resource}" in API group "${right.apiGroups[0]}"`;
           const restore = await without(right, verb, resource);
           // An injection is read by its name where somebody else has made it already.
@@ -286,7 +288,7 @@ async function access(helm: Helm): Promise<void> {
       path: string,
       body?: object,
       to: 'agent' | 'coordinator' = 'coordinator',
-      method?: 'DELETE',
+      method?: 'DELETE' | 'PUT',
     ) => {
       try {
         const answer = await send(to, path, {
@@ -316,6 +318,8 @@ async function access(helm: Helm): Promise<void> {
         // No order: what may be given is refused for its body.
         await call('WriteKernelMessage', {}, 'agent');
         await call('TailKernelLog', { from: 'oldest', limit: 1 }, 'agent');
+        await call('killswitch');
+        await call('killswitch', { engaged: false }, 'coordinator', 'PUT');
         await asOperator('get', 'injections');
         await asOperator('get', 'injection', injectionName(name, node));
         // Not at once: what is aborted before it has begun asks for little.

@@ -18,7 +18,7 @@ type Program = 'agent' | 'coordinator';
 type Sent = {
   readonly body?: object;
   /** Absent: POST with a body, GET without one. */
-  readonly method?: 'GET' | 'POST' | 'DELETE';
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** '': none. */
   readonly token?: string;
   readonly prefer?: string;

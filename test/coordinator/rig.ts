@@ -46,7 +46,10 @@ export function createRest(url: string): Rest {
   const ask: Rest['ask'] = async <T>(method: string, path: string, body?: unknown, headers = {}) => {
     const response = await fetch(`${url}${path}`, {
       method,
-      headers: { ...(method === 'POST' ? { 'content-type': 'application/json' } : {}), ...headers },
+      headers: {
+        ...(method === 'POST' || body !== undefined ? { 'content-type': 'application/json' } : {}),
+        ...headers,
+      },
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
     return { status: response.status, headers: response.headers, body: (await response.json()) as T };
@@ -99,9 +102,14 @@ export type Rig = RehearsalCluster & { readonly clock: Clock; readonly rest: Res
 /** A whole cluster with a healthy monitoring agent, which listens on its host engines when this resolves. */
 export async function startRig(
   t: Test,
-  options: { readonly rows: readonly NodeRow[]; readonly nma?: string; readonly factor?: number },
+  options: {
+    readonly rows: readonly NodeRow[];
+    readonly nma?: string;
+    readonly factor?: number;
+    readonly needsLease?: boolean;
+  },
 ): Promise<Rig> {
-  const { rows, nma = '1.6.4', factor = 50 } = options;
+  const { rows, nma = '1.6.4', factor = 50, needsLease = false } = options;
   const clock = createScaledClock({ factor, startAt: Date.parse('2026-03-04T05:06:07Z') });
   const cluster = await startRehearsalCluster({
     rows,
@@ -110,6 +118,7 @@ export async function startRig(
     newId: randomUUID,
     coordinatorPort: 0,
     firstAgentPort: 0,
+    needsLease,
     log,
   });
   t.teardown(() => cluster.close());

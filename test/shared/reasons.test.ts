@@ -75,6 +75,7 @@ const rows: Readonly<Record<Reason, Row>> = {
   alert_gap_too_short: [400, 'stays', 'no', 'error', 'alert-gap-too-short'],
   process_not_paused: [503, 'stays', 'perhaps', 'inconclusive', 'injection-not-proven'],
   injection_not_visible: [503, 'stays', 'perhaps', 'inconclusive', 'injection-not-proven'],
+  kill_switch_engaged: [423, 'stays', 'no', 'error', 'kill-switch'],
   disarmed: [400, 'stays', 'no', 'error', 'agent-disarmed'],
   order_id_reused: [409, 'stays', 'no', 'error', 'order-id-reused'],
   order_unknown: [404, 'stays', 'no', 'error', 'order-unknown'],

@@ -59,7 +59,7 @@ function stoppedEarly(facts: Facts, stopped: Problem): Judgement {
 }
 
 function isBroken(ended: NonNullable<SurfaceResult['sustained']>['ended']): boolean {
-  return ended === 'agent-restarted' || ended === 'failed';
+  return ended !== undefined && ended !== 'deadline' && ended !== 'stopped';
 }
 
 function lastingEvidence(facts: Facts, result: SurfaceResult) {

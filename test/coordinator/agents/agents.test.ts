@@ -33,6 +33,7 @@ t.test('agents that are not as they should be, and nodes that go', async (t) => 
     receipt: real.receipt,
     stop: real.stop,
     isUp: real.isUp,
+    setKillSwitch: real.setKillSwitch,
     async inventory(node, signal) {
       if (down.has(node)) throw unreachable();
       const inventory = await real.inventory(node, signal);

@@ -134,7 +134,13 @@ t.test('an agent that does not answer lowers the confidence and is no error', as
 const refuse = async (): Promise<never> => {
   throw new Error('nothing is ordered here');
 };
-const silentRest = { order: refuse, receipt: refuse, stop: refuse, isUp: async () => false };
+const silentRest = {
+  order: refuse,
+  setKillSwitch: refuse,
+  receipt: refuse,
+  stop: refuse,
+  isUp: async () => false,
+};
 
 t.test('a made-up fault takes one row and no other change', async (t) => {
   const row: FaultRow = {

@@ -250,6 +250,7 @@ t.test('one cluster, every kind of request', async (t) => {
     const agents: Agents = {
       find: real.find,
       isUp: real.isUp,
+      setKillSwitch: real.setKillSwitch,
       receipt: real.receipt,
       stop: real.stop,
       order: async (node, order) => {

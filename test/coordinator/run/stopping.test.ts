@@ -78,6 +78,7 @@ function stoppingWith(answer: () => Receipt | Refusal) {
     receipt: never,
     inventory: never,
     isUp: never,
+    setKillSwitch: never,
     stop: async (node, orderId) => {
       calls.push(`${node} ${orderId}`);
       const given = answer();

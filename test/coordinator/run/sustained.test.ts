@@ -143,7 +143,10 @@ t.test('an injection that lasts is ended with its drill', async (t) => {
     await rest.ask('POST', '/api/v1/experiments/abort/abort');
     t.match(await rest.ended('abort'), {
       verdict: 'aborted',
-      explanation: { summary: /after the injection/, remedy: /^What lasted was ended; undo: kernel-log: cannot be undone before/ },
+      explanation: {
+        summary: /after the injection/,
+        remedy: /^What lasted was ended; undo: kernel-log: cannot be undone before/,
+      },
     });
     t.match((await statusOf('abort'))?.receipt, {
       state: 'ended',

@@ -40,6 +40,7 @@ const agentRules: Readonly<Record<string, Access | 'open'>> = {
   [`post ${service}/InjectDcgmField`]: inject,
   [`post ${service}/PauseHostEngine`]: inject,
   [`post ${service}/StopInjection`]: inject,
+  [`post ${service}/SetKillSwitch`]: inject,
 };
 
 const coordinatorRules: Readonly<Record<string, Access | 'open'>> = {
@@ -57,6 +58,8 @@ const coordinatorRules: Readonly<Record<string, Access | 'open'>> = {
   'post /api/v1/experiments/{name}/abort': { ...experiment, verb: 'update' },
   'get /api/v1/faults': { verb: 'list', resource: 'faults' },
   'get /api/v1/faults/{name}': { verb: 'get', resource: 'faults', name: 'x' },
+  'get /api/v1/killswitch': { verb: 'get', resource: 'killswitch', namespace: 'drills' },
+  'put /api/v1/killswitch': { verb: 'update', resource: 'killswitch', namespace: 'drills' },
   'get /api/v1/nodes': { verb: 'list', resource: 'nodes' },
   'get /api/v1/nodes/{name}/preflight': { verb: 'get', resource: 'nodes', name: 'x' },
 };

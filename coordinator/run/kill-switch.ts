@@ -1,0 +1,99 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageFromUnknown } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
+import type { KillSwitchState } from '../../shared/schemas/kill-switch.ts';
+import type { Agents } from '../agents/port.ts';
+import { isEnded } from '../drill/summary.ts';
+import type { KillSwitch } from '../store/kill-switch.ts';
+import { experimentFrom, injectionFrom, type Store } from '../store/store.ts';
+import type { View } from '../view/view.ts';
+
+/** Between two looks at the switch, in real time: a third of the agents' lease (agent/injection/kill-switch.ts). */
+const everyMs = 400;
+/** An agent that does not answer by then is asked again at a later look. */
+const answerMs = 1_000;
+/** Agents without anything that goes on: after a failure, and after they confirmed. */
+const againMs = 5_000;
+const confirmedMs = 60_000;
+/** Agents without anything that goes on which are informed at one look. */
+const atOnce = 64;
+
+type Informed = { readonly engaged: boolean | undefined; readonly at: number };
+
+/**
+ * Reads the switch again and again and passes it on to the agents. Every coordinator does, also one that waits for the lease: while one
+ * of them lives and can read the switch, what goes on on the nodes may go on; without one it ends by itself within 2 s.
+ */
+export async function runKillSwitch(
+  deps: {
+    readonly killSwitch: KillSwitch;
+    readonly agents: Agents;
+    readonly view: View;
+    readonly store: Store;
+    /** Nodes whose agents are informed, beside those that are drilled. */
+    readonly nodes: () => readonly string[];
+    readonly log: Log;
+  },
+  signal: AbortSignal,
+): Promise<void> {
+  const { killSwitch, agents, view, store, nodes, log } = deps;
+  const informed = new Map<string, Informed>();
+  const asking = new Set<string>();
+  let trouble: string | undefined;
+
+  async function inform(node: string, { engaged, reason }: KillSwitchState): Promise<void> {
+    if (asking.has(node)) return;
+    asking.add(node);
+    try {
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(answerMs)]);
+      await agents.setKillSwitch(node, { engaged, ...(reason === undefined ? {} : { reason }) }, limit);
+      informed.set(node, { engaged, at: performance.now() });
+    } catch (thrown) {
+      if (!signal.aborted) log.debug({ node, because: messageFromUnknown(thrown) }, 'agent not informed');
+      informed.set(node, { engaged: undefined, at: performance.now() });
+    } finally {
+      asking.delete(node);
+    }
+  }
+
+  /** Where something of ours may go on. */
+  function drilled(): ReadonlySet<string> {
+    const open = view.all('injections').map(injectionFrom);
+    return new Set(open.filter(({ status }) => status?.phase !== 'Completed').map(({ spec }) => spec.node));
+  }
+
+  function isDue(node: string, engaged: boolean): boolean {
+    const known = informed.get(node);
+    if (known === undefined) return true;
+    const age = performance.now() - known.at;
+    return age > (known.engaged === engaged ? confirmedMs : known.engaged === undefined ? againMs : 0);
+  }
+
+  async function look(): Promise<void> {
+    const state = await killSwitch.read();
+    const busy = drilled();
+    const others = nodes().filter((node) => !busy.has(node) && isDue(node, state.engaged));
+    for (const node of [...busy, ...others.slice(0, atOnce)]) void inform(node, state);
+    for (const node of informed.keys()) if (view.node(node) === undefined) informed.delete(node);
+    if (!state.engaged) return;
+    const running = view.all('experiments').map(experimentFrom);
+    const toAbort = running.filter(({ spec, status }) => !isEnded(status) && spec.abort !== true);
+    await Promise.all(toAbort.map(({ metadata }) => store.abortExperiment(metadata.name)));
+  }
+
+  while (!signal.aborted) {
+    try {
+      await look();
+      trouble = undefined;
+    } catch (thrown) {
+      const because = messageFromUnknown(thrown);
+      if (!signal.aborted && because !== trouble)
+        log.warn(
+          { because },
+          'the kill switch cannot be read; what goes on at agents ends unless this passes',
+        );
+      trouble = because;
+    }
+    await sleep(everyMs, undefined, { signal }).catch(() => undefined);
+  }
+}
