@@ -391,22 +391,27 @@ export const valueSets: readonly ValueSet[] = [
     name: 'networks narrowed',
     values: {
       'agent.networkPolicy.extraFrom': [{ namespaceSelector: { matchLabels: { name: 'monitoring' } } }],
+      'agent.networkPolicy.extraEgress': [{ ports: [{ port: 53, protocol: 'UDP' }] }],
       'coordinator.networkPolicy.from': [{ ipBlock: { cidr: '10.0.0.0/16' } }],
+      'coordinator.networkPolicy.extraEgress': [{ to: [{ podSelector: {} }], ports: [{ port: 53 }] }],
+      'networkPolicy.apiServer.cidrs': ['10.0.0.0/24', 'fd00::/64'],
+      'networkPolicy.apiServer.ports': [8443],
     },
     shows: (objects) => {
       const agent = only(objects, 'NetworkPolicy', 'drills-xidrill-agent');
       const coordinator = only(objects, 'NetworkPolicy', 'drills-xidrill-coordinator');
       return [
         [at(agent, 'spec.ingress.0.from.length'), 2],
-        [
-          at(agent, 'spec.egress.0'),
-          {
-            ports: [
-              { port: 443, protocol: 'TCP' },
-              { port: 6443, protocol: 'TCP' },
-            ],
-          },
-        ],
+        ...[agent, coordinator].map(
+          (policy, index) =>
+            [
+              at(policy, `spec.egress.${index}`),
+              {
+                ports: [{ port: 8443, protocol: 'TCP' }],
+                to: [{ ipBlock: { cidr: '10.0.0.0/24' } }, { ipBlock: { cidr: 'fd00::/64' } }],
+              },
+            ] as const,
+        ),
         [at(coordinator, 'spec.ingress.0.from.0.ipBlock.cidr'), '10.0.0.0/16'],
       ];
     },

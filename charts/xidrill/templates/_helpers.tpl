@@ -136,3 +136,18 @@ matchExpressions:
     values: {{- toYaml . | nindent 6 }}
 {{- end }}
 {{- end -}}
+
+{{/* The egress rule to the API server. Without ranges it has no `to`: some network plugins do not count the cluster's own nodes into 0.0.0.0/0. */}}
+{{- define "xidrill.toApiServer" -}}
+{{- $server := .Values.networkPolicy.apiServer -}}
+- ports:
+    {{- range $server.ports }}
+    - { port: {{ int . }}, protocol: TCP }
+    {{- end }}
+  {{- with $server.cidrs }}
+  to:
+    {{- range . }}
+    - ipBlock: { cidr: {{ . | quote }} }
+    {{- end }}
+  {{- end }}
+{{- end -}}
