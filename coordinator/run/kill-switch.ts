@@ -26,10 +26,10 @@ type Informed = { readonly engaged: boolean | undefined; readonly at: number };
  */
 export async function runKillSwitch(
   deps: {
-    readonly killSwitch: KillSwitch;
-    readonly agents: Agents;
-    readonly view: View;
-    readonly store: Store;
+    readonly killSwitch: Pick<KillSwitch, 'read'>;
+    readonly agents: Pick<Agents, 'setKillSwitch'>;
+    readonly view: Pick<View, 'all' | 'node'>;
+    readonly store: Pick<Store, 'abortExperiment'>;
     /** Nodes whose agents are informed, beside those that are drilled. */
     readonly nodes: () => readonly string[];
     readonly log: Log;
