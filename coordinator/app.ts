@@ -28,7 +28,7 @@ import { createExperimentFeed } from './routes/feed.ts';
 import { registerKillSwitchRoutes } from './routes/kill-switch.ts';
 import { registerNodeRoutes } from './routes/nodes.ts';
 import { formatProblem, Problem } from './routes/problem.ts';
-import { runKillSwitch } from './run/kill-switch.ts';
+import { runKillSwitch, withKillSwitch } from './run/kill-switch.ts';
 import { createRunnerMetrics } from './run/metrics.ts';
 import { type Retention, retainExperiments } from './run/retention.ts';
 import { runExperiments } from './run/runner.ts';
@@ -176,6 +176,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       view.start(signal);
       const deps = {
         ...options,
+        killSwitch: () => noticeOf(killSwitch.last()),
         undo: (fault: string) => findFault(fault, rows).undo,
         links,
         rules,
@@ -184,13 +185,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
         readNode: createReadNode(cluster),
         collector,
         planner: { ...planner, choose },
-        agents: {
-          ...agents,
-          order: async (...asked: Parameters<Agents['order']>) => {
-            await killSwitch.assertReleased();
-            return agents.order(...asked);
-          },
-        },
+        agents: withKillSwitch(agents, killSwitch),
         metrics: runnerMetrics,
       };
       const passedOn = runKillSwitch({ killSwitch, agents, view, store, nodes: optedIn, log }, signal);

@@ -33,9 +33,11 @@ export function endedBy(
     readonly undo: (fault: string) => string;
     readonly injection?: Injection;
     readonly trouble?: string;
+    /** The kill switch, while it is engaged. */
+    readonly killSwitch?: string;
   },
 ): Explanation {
-  const { at, undo, injection, trouble } = about;
+  const { at, undo, injection, trouble, killSwitch } = about;
   const { name } = experiment.metadata;
   const written = injection === undefined ? [] : injectionEvidence(injection);
   const stage = injection === undefined ? 'nothing' : stageOf(injection, written.length > 0);
@@ -54,6 +56,9 @@ export function endedBy(
     evidence: [
       cause,
       ...written,
+      ...(killSwitch === undefined
+        ? []
+        : [{ source: 'ConfigMap xidrill-killswitch', observed: killSwitch, at }]),
       ...(trouble === undefined ? [] : [{ source: 'last failure', observed: trouble, at }]),
     ],
     remedy: remedyOf(stage, injection, undo),

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageFromUnknown } from '../../shared/errors.ts';
+import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { KillSwitchState } from '../../shared/schemas/kill-switch.ts';
 import type { Agents } from '../agents/port.ts';
@@ -96,4 +96,26 @@ export async function runKillSwitch(
     }
     await sleep(everyMs, undefined, { signal }).catch(() => undefined);
   }
+}
+
+/**
+ * The same agents, to which no order is sent while the switch is engaged. An agent that was not informed of its release so far is
+ * informed first: nobody shall have to wait for that before a drill. Should the switch be engaged in that very moment, the next look
+ * engages it again, as the node is being drilled.
+ */
+export function withKillSwitch(agents: Agents, killSwitch: KillSwitch): Agents {
+  return {
+    ...agents,
+    async order(node, order, signal) {
+      await killSwitch.assertReleased();
+      try {
+        return await agents.order(node, order, signal);
+      } catch (thrown) {
+        if (!(thrown instanceof Refusal) || thrown.reason !== 'kill_switch_engaged') throw thrown;
+        if ((await killSwitch.read()).engaged) throw thrown;
+        await agents.setKillSwitch(node, { engaged: false }, signal);
+        return agents.order(node, order, signal);
+      }
+    },
+  };
 }

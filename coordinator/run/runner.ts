@@ -13,6 +13,8 @@ import { endOrphans } from './orphans.ts';
 /** What experiments are run with. */
 export type RunnerDeps = Omit<DriverDeps, 'onDetection'> & {
   readonly planner: Planner;
+  /** The kill switch in a line, while it is engaged. */
+  readonly killSwitch: () => string | undefined;
   /** How a fault is undone, by its name. */
   readonly undo: (fault: string) => string;
   readonly view: View;
@@ -157,7 +159,7 @@ async function perform(
     case 'abort':
       return inParallel(named(next.injections), async (injection) => {
         const render: RenderEnd = (settled) =>
-          endedBy('aborted', experiment, { injection: settled, at, undo });
+          endedBy('aborted', experiment, { injection: settled, at, undo, ...switchOf(deps) });
         await driver.end(injection, 'aborted', render, signal);
       });
     case 'expire':
@@ -175,7 +177,8 @@ async function perform(
     case 'conclude': {
       const { verdict } = next.summary;
       const code = verdict === 'aborted' ? 'aborted' : 'deadline-passed';
-      const explanation = next.summary.explanation ?? endedBy(code, experiment, { at, undo });
+      const explanation =
+        next.summary.explanation ?? endedBy(code, experiment, { at, undo, ...switchOf(deps) });
       await store.writeExperimentStatus(experiment, {
         ...(experiment.status ?? {}),
         ...next.summary,
@@ -185,6 +188,12 @@ async function perform(
       deps.metrics.ended(experiment.spec.fault.name, verdict, explanation.code);
     }
   }
+}
+
+/** Evidence of an abort: who aborts everything. */
+function switchOf({ killSwitch }: RunnerDeps): { readonly killSwitch?: string } {
+  const engaged = killSwitch();
+  return engaged === undefined ? {} : { killSwitch: engaged };
 }
 
 async function select(deps: RunnerDeps, experiment: Experiment): Promise<void> {

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { killSwitchName } from '../../coordinator/store/kill-switch.ts';
 import { until } from './processes.ts';
 import { drill, experimentAt, injectionsAt, namespace, recordsWith, startRig } from './rig.ts';
 
@@ -89,6 +90,52 @@ t.test('kubectl apply gives the same as REST', async (t) => {
   t.not(rejected.exitCode, 0);
   t.match(rejected.stderr, /spec\.target\.mode/, 'the real API server names the field');
 });
+
+t.test(
+  'the kill switch that kubectl makes stops what runs, and nothing starts until it is gone',
+  async (t) => {
+    const { url } = coordinator;
+    const json = { 'content-type': 'application/json' };
+    const state = async () =>
+      (await (await fetch(`${url}/api/v1/killswitch`)).json()) as { engaged: boolean };
+    const post = (body: object) =>
+      fetch(`${url}/api/v1/experiments`, { method: 'POST', headers: json, body: JSON.stringify(body) });
+    const fault = { name: 'task-blocked' };
+    t.match(await state(), { engaged: false });
+    const running = { name: 'running', fault, expectation: { message: 'never', within: '30m' } };
+    t.equal((await post(running)).status, 202);
+
+    const made = await rig.plane.kubectl([
+      ...['-n', namespace, 'create', 'configmap', killSwitchName],
+      ...['--from-literal=engaged=true', '--from-literal=reason=incident 42'],
+    ]);
+    t.equal(made.exitCode, 0, made.stderr);
+    t.match(await experimentAt(url, 'running'), { verdict: 'aborted' });
+    t.match(await state(), { engaged: true, reason: 'incident 42' });
+    const refused = await post({ name: 'refused', fault });
+    t.match(
+      [refused.status, await refused.json()],
+      [423, { code: 'kill_switch_engaged', detail: /incident 42/ }],
+    );
+    await until('the agent is informed', async () =>
+      (await (await fetch(`${agent.url}/readyz`)).text()).includes('kill switch engaged: incident 42'),
+    );
+
+    const put = (body: object) =>
+      fetch(`${url}/api/v1/killswitch`, { method: 'PUT', headers: json, body: JSON.stringify(body) });
+    t.match(await (await put({ engaged: false })).json(), { engaged: false });
+    const object = await rig.getJson('-n', namespace, 'configmap', killSwitchName);
+    t.strictSame(object.data, { engaged: 'false' }, 'the reason is gone with it');
+    await rig.plane.kubectl(['-n', namespace, 'delete', 'configmap', killSwitchName]);
+    t.match(await (await put({ engaged: true })).json(), { engaged: true }, 'REST makes it where it is gone');
+    await rig.plane.kubectl(['-n', namespace, 'delete', 'configmap', killSwitchName]);
+    t.match(await state(), { engaged: false });
+    await until(
+      'the agent is released',
+      async () => !(await (await fetch(`${agent.url}/readyz`)).text()).includes('kill switch'),
+    );
+  },
+);
 
 t.test('a dry run shows the plan and changes nothing', async (t) => {
   const before = await rig.getJson('-n', namespace, 'experiments,injections');

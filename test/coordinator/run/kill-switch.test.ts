@@ -44,7 +44,12 @@ t.test('the kill switch, set by kubectl and by REST', async (t) => {
     await until(t, 'nothing goes on', async () => (await runningOn(rig, 'one')) === 0);
     const tookMs = performance.now() - engagedAt;
     t.ok(tookMs < 2_000, `${Math.round(tookMs)} ms`);
-    t.match(await rest.ended('first'), { verdict: 'aborted' });
+    const { verdict, explanation } = await rest.ended('first');
+    t.equal(verdict, 'aborted');
+    t.ok(
+      explanation?.evidence.some(({ observed }) => observed === 'kill switch engaged: incident 42'),
+      'the explanation says by what',
+    );
     t.match(await rest.ask('GET', path), { body: { engaged: true, reason: 'incident 42' } });
     t.match(await (await fetch(`${rest.url}/readyz`)).text(), /kill switch engaged: incident 42/);
     t.match(await (await fetch(`${rest.url}/metrics`)).text(), /^xidrill_kill_switch_engaged 1$/m);
@@ -95,6 +100,11 @@ t.test('the kill switch, set by kubectl and by REST', async (t) => {
     });
     t.match((await cluster.read('configmaps', { name, namespace }))?.data, { engaged: 'false' });
     await second.stop();
+    // It may have informed the agent of the state before that while it stopped; the other one informs it again.
+    await until(t, 'the agent is released', async () => {
+      const ready = await (await fetch(`${rig.node('two').url}/readyz`)).text();
+      return ready === 'ok\n';
+    });
     await pausedDrill('after', 'two');
     t.equal(await runningOn(rig, 'two'), 1, 'drills run again');
     t.match(await rest.ask('PUT', path, { engaged: true, reason: 'again' }), { status: 200 });
