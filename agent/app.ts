@@ -30,7 +30,7 @@ export type AgentOptions = Omit<AgentParts, 'orders' | 'recover' | 'killSwitch'>
   readonly held: Held;
   /** How many receipts are kept, and after how many more the oldest are removed; absent: as journal.ts says. */
   readonly receipts?: { readonly keep: number; readonly pruneEvery: number };
-  /** True: what goes on ends 1.5 s after the last word of a coordinator. Absent: it needs none. */
+  /** True: what goes on ends 1.3 s after the last word of a coordinator. Absent: it needs none. */
   readonly needsLease?: boolean;
   /** Makes the id of an order that comes without one. */
   readonly newId: () => string;

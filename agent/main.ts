@@ -40,7 +40,7 @@ const { config, log, address, gate, hosts, tls } = serverProgram(name, {
   'needs-lease': {
     kind: 'switch',
     env: 'XIDRILL_NEEDS_LEASE',
-    help: 'what goes on ends 1.5 s after the last word of a coordinator that the kill switch is not engaged',
+    help: 'what goes on ends 1.3 s after the last word of a coordinator that the kill switch is not engaged',
   },
   'kernel-log': {
     kind: 'text',

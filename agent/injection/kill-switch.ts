@@ -9,7 +9,7 @@ import type { KillSwitchCall, KillSwitchState } from '../../shared/schemas/kill-
  * How long what goes on may do so after the last word of a coordinator, in real time. It renews each 500 ms, so that two words may be
  * lost, and what goes on has ended within 2 s after the last coordinator died.
  */
-export const leaseMs = 1_500;
+export const leaseMs = 1_300;
 
 /** The last part of the lease: time to read what has come. */
 const unreadMs = 100;

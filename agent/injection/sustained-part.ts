@@ -6,7 +6,7 @@ import { takenBack } from './receipts.ts';
 import { mostFailures, refreshUntilEnd } from './refresh.ts';
 
 /**
- * Why an order ends before its time. `lease-lost`: no coordinator confirmed within 1.5 s that the kill switch is not engaged.
+ * Why an order ends before its time. `lease-lost`: no coordinator confirmed within 1.3 s that the kill switch is not engaged.
  */
 export type Cut = 'stopped' | 'kill-switch' | 'lease-lost' | 'agent-restarted';
 

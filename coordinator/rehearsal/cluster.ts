@@ -71,7 +71,7 @@ export type RehearsalOptions = {
   /** 0: any free ones. Agents get consecutive ports from theirs on. */
   readonly coordinatorPort: number;
   readonly firstAgentPort: number;
-  /** What goes on on a node ends 1.5 s after the last word of a coordinator, in real time; absent: it needs none. */
+  /** What goes on on a node ends 1.3 s after the last word of a coordinator, in real time; absent: it needs none. */
   readonly needsLease?: boolean;
   /** Of the stand-in API server; absent: any free one. */
   readonly apiServerPort?: number;
