@@ -1,9 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parser as promql } from '@prometheus-io/lezer-promql';
 import t from 'tap';
-import { parse, parseAllDocuments } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 import { valueRows, withTables } from '../../charts/readme.ts';
 import { customResourceDefinitions } from '../../coordinator/store/crds.ts';
 import { root } from '../suite.ts';
@@ -65,45 +64,4 @@ t.test('the schema knows the same values', async (t) => {
     'nothing can be set that the page does not show',
   );
   t.ok(known.length > 80);
-});
-
-t.test('alerts and dashboard ask for metrics that exist', async (t) => {
-  const sources = ['agent', 'coordinator', 'shared'].flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-      .filter((file) => file.endsWith('.ts'))
-      .map((file) => readFileSync(join(root, folder, file), 'utf8')),
-  );
-  const known = new Set(
-    sources.flatMap((text) => [...text.matchAll(/name: '(xidrill_\w+)'/g)].map(([, name]) => name)),
-  );
-  for (const file of ['files/alerts.yaml', 'files/dashboard.json']) {
-    const asked = new Set(
-      [...read(file).matchAll(/\bxidrill_\w+/g)].map(([name]) => name.replace(/_bucket$/, '')),
-    );
-    t.ok(asked.size > 2, file);
-    for (const name of asked) t.ok(known.has(name), `${file}: ${name}`);
-  }
-});
-
-t.test('alerts and dashboard are PromQL', async (t) => {
-  const isQuery = (text: string) => {
-    let isSound = true;
-    promql.parse(text).iterate({
-      enter: ({ type }) => {
-        isSound &&= !type.isError;
-      },
-    });
-    return isSound;
-  };
-  t.notOk(isQuery('sum by (surface) (increase(a[15m])) >'), 'the parser would have said what is wrong');
-  const alerts = parse(read('files/alerts.yaml')) as readonly { rules: readonly { expr: string }[] }[];
-  const panels = [...read('files/dashboard.json').matchAll(/"expr": ("(?:[^"\\]|\\.)*")/g)];
-  const queries = [
-    ...alerts.flatMap(({ rules }) => rules.map(({ expr }) => expr)),
-    ...panels.map(([, text = '""']) =>
-      (JSON.parse(text) as string).replace(/\$__(range|rate_interval)\b/g, '5m'),
-    ),
-  ];
-  t.ok(alerts.length > 0 && panels.length > 4, `${queries.length} queries`);
-  for (const query of queries) t.ok(isQuery(query), query);
 });

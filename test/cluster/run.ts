@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { report, root, runTap } from '../suite.ts';
 import { controlPlaneBinaries } from './controlplane/build.ts';
+import { findPromtool } from './promtool.ts';
 import { findPython } from './schemathesis/install.ts';
 
 /** `npm run test:cluster`: builds etcd, kube-apiserver and kubectl where the cache has none, then the tests on them. */
@@ -11,8 +12,8 @@ const all = readdirSync(join(root, 'test/cluster')).filter((name) => name.endsWi
 const files = asked.length > 0 ? asked : all.map((name) => `test/cluster/${name}`);
 const counts = await runTap(files, ['--disable-coverage', '--jobs=1', '--timeout=600']);
 report(counts);
-// What the tests need was built above; only a machine without Python may skip, and only what needs it.
-const mayHaveSkipped = 'because' in (await findPython());
+// What the tests need was built above; only a machine without Python or promtool may skip, and only what needs them.
+const mayHaveSkipped = [await findPython(), await findPromtool()].some((found) => 'because' in found);
 if (counts.skipped > 0 && !mayHaveSkipped)
   process.stdout.write('FAILED  tests were skipped on a machine that has what they need\n');
 process.exit(counts.failed > 0 || (counts.skipped > 0 && !mayHaveSkipped) || counts.passed === 0 ? 1 : 0);
