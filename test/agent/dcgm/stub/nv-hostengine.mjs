@@ -2,12 +2,13 @@
 //
 // It holds the cache entries of its GPUs in memory and answers the stand-in of dcgmi over its real socket, one JSON
 // line each way; what it answers is what DCGM 4.6.0 was recorded to answer.
-import { rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 
 // Node names its main thread, and /proc/PID/comm is what an engine is found by.
 writeFileSync('/proc/self/comm', 'nv-hostengine');
-setTimeout(() => process.exit(3), 110_000).unref();
+// A test that is killed must not leave it behind; whoever runs longer says so, and sees to its end.
+setTimeout(() => process.exit(3), Number(process.env.STUB_SECONDS ?? 110) * 1000).unref();
 
 const args = process.argv.slice(2);
 const option = (...names) => args[args.findIndex((argument) => names.includes(argument)) + 1];
@@ -57,7 +58,11 @@ const answers = {
   facts: () => ({ mode: state.mode, version: state.version, gpus: state.gpus, groups: state.groups }),
   inject({ gpu, field, value, time }) {
     if (!state.gpus.some(({ id }) => id === gpu)) return { code: -1 };
-    state.injected.push({ gpu, field, value, time, at: Date.now() });
+    const entered = { gpu, field, value, time, at: Date.now() };
+    state.injected.push(entered);
+    // Outlives this process, and can be read while it is paused.
+    if (process.env.STUB_RECORD !== undefined)
+      appendFileSync(process.env.STUB_RECORD, `${JSON.stringify(entered)}\n`);
     if (state.mode === 'lying') return { code: 0 };
     const found = entry(gpu, field);
     const newest = found.times.at(-1) ?? 0;
