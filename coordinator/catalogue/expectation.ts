@@ -49,14 +49,17 @@ export const engineVias: readonly Via[] = [
 /** What must follow an injection. Where it says nothing else, the catalogue and the agent's version decide. */
 export const Expectation = Type.Object(
   {
-    kind: Type.Union([Type.Literal('event'), Type.Literal('condition'), Type.Literal('none')], {
-      description:
-        'event: a Warning on the node; condition: status False; none: the condition stays as it is, and the event rule holds',
-    }),
+    kind: Type.Union(
+      [Type.Literal('event'), Type.Literal('condition'), Type.Literal('none'), Type.Literal('ignored')],
+      {
+        description:
+          'event: a Warning on the node; condition: status False; none: the condition stays as it is, and the event rule holds; ignored: only the injection is judged, whatever follows',
+      },
+    ),
     type: Type.String({ description: 'condition type; also the `reason` of the event' }),
     reason: Type.String({
       description:
-        'the monitoring agent’s reason: the event message’s prefix, the condition’s reason; kind none: of the event, empty for any',
+        'the monitoring agent’s reason: the event message’s prefix, the condition’s reason; kind none: of the event, empty for any; kind ignored: empty',
     }),
     message: Type.Optional(Type.String({ description: 'text that the message must contain' })),
     via: Type.Optional(
@@ -71,7 +74,8 @@ export const Expectation = Type.Object(
     withinSeconds: Type.Number({
       minimum: 1,
       maximum: 3600,
-      description: 'how long to wait; kind none: for how long nothing may come',
+      description:
+        'how long to wait; kind none: for how long nothing may come; kind ignored: how long the injection itself lasts',
     }),
   },
   { $id: 'Expectation', additionalProperties: false },

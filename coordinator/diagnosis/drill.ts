@@ -166,7 +166,7 @@ export function isSilent(facts: Facts): boolean {
 /** How long the expected reaction may take (nma.md §2.3); undefined: how NMA gets to know of it is not known. */
 export function windowOf({ expectation }: DrillFacts): ReactionWindow | undefined {
   const { via, kind } = expectation;
-  return via === undefined ? undefined : reactionWindow(via, kind);
+  return via === undefined || kind === 'ignored' ? undefined : reactionWindow(via, kind);
 }
 
 /** The host engine that the drill is about: the one that its order names, else the one that NMA listens on. */

@@ -47,6 +47,11 @@ export function isAboutReaction({ link }: Pick<Rule, 'link'>): boolean {
   return linksToDetection.includes(link);
 }
 
+/** The causes that keep an order from being carried out: those of a reaction do not count where none is judged. */
+export function onlyOrderRules(rules: readonly Rule[]): readonly Rule[] {
+  return rules.filter(({ link }) => link === 'order');
+}
+
 /**
  * Why nothing happened: the first proven cause in the order of the rules, else the first likely one, else the open
  * question. Inconclusive as well where a part of the time was not watched: what came then is not known.

@@ -24,7 +24,8 @@ export function remedyAfter(facts: Facts): string {
       .filter(({ what }) => kind !== 'condition' || what !== `condition ${type} False`)
       .map(({ what, until }) => `${what}: until ${until}`),
   ];
-  if (parts.length === 0) return 'Nothing to do: an event leaves nothing on the node.';
+  if (parts.length === 0)
+    return kind === 'ignored' ? 'Nothing to do.' : 'Nothing to do: an event leaves nothing on the node.';
   const isHarmless = kind !== 'condition' && later.length === 0;
   const first = isHarmless ? ['nothing to restore; what stays'] : [];
   return `${[...first, ...parts].map(capital).join('. ')}.`;

@@ -84,6 +84,11 @@ export function isNegative(spec: Pick<InjectionSpec, 'chain'>): boolean {
   return faultOf(spec).expectation.kind === 'none';
 }
 
+/** A drill whose verdict is about the injection alone. */
+export function isInjectOnly(spec: Pick<InjectionSpec, 'chain'>): boolean {
+  return faultOf(spec).expectation.kind === 'ignored';
+}
+
 /** What is known of one link. */
 export function knownOf(
   { status }: Pick<Chained, 'status'>,
@@ -150,7 +155,7 @@ export function withReceipt(
   // An order that had been carried out when it was sent again: the baseline is the last time known before it.
   const since = receipt.replayed ? (baselineAt ?? isoFromMillis(sentAt)) : isoFromMillis(sentAt);
   const toLastMs = (kind: Expectation['kind']) =>
-    kind === 'none' && sent?.order !== undefined ? scheduledMs(sent.order) : 0;
+    (kind === 'none' || kind === 'ignored') && sent?.order !== undefined ? scheduledMs(sent.order) : 0;
   const ordered = withLink(chained, id, {
     state: 'reached',
     receipt,
@@ -191,7 +196,7 @@ export type Settled = { readonly finding: Finding; readonly at: number; readonly
 /** A link has come to its end; the wait of one behind it that has none of its own yet begins. */
 export function withFinding(chained: Chained, id: string, { finding, at, how }: Settled): LinkStatus[] {
   const { chain } = chained.spec;
-  const { state, match } = finding;
+  const { state, match, because = match?.how ?? how } = finding;
   const since = knownOf(chained, { id })?.since;
   const seconds = since === undefined ? undefined : Math.max(0, at - Date.parse(since)) / 1000;
   const settled = withLink(chained, id, {
@@ -199,7 +204,7 @@ export function withFinding(chained: Chained, id: string, { finding, at, how }: 
     at: match?.entry.at ?? isoFromMillis(at),
     clock: match?.entry.clock ?? 'coordinator',
     seen: how,
-    ...(match === undefined && state === 'reached' ? {} : { because: match?.how ?? how }),
+    ...(match === undefined && state === 'reached' ? {} : { because }),
     ...(seconds === undefined || state !== 'reached' ? {} : { seconds }),
     ...(match === undefined
       ? {}

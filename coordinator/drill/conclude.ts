@@ -1,5 +1,5 @@
 import { isReason, rowOf } from '../../shared/errors.ts';
-import { blockedBy, diagnose, explainPass, renderLatency } from '../diagnosis/explain.ts';
+import { blockedBy, diagnose, explainPass, onlyOrderRules, renderLatency } from '../diagnosis/explain.ts';
 import {
   type AnsweredControl,
   explainBrokenPath,
@@ -15,8 +15,9 @@ import type { Explanation } from '../store/explanation.ts';
 import type { Injection } from '../store/store.ts';
 import type { TimelineEntry, Verdict } from '../store/timeline.ts';
 import type { DrillFacts, Facts } from '../view/facts.ts';
-import { faultOf, isNegative, knownOf, orderBefore } from './chain.ts';
+import { faultOf, isInjectOnly, isNegative, knownOf, orderBefore } from './chain.ts';
 import { nodeGone, passOnGoneNode, receiptEvidence } from './gone.ts';
+import { concludeInjectOnly } from './inject-only.ts';
 
 /** How a drill of one node ends. */
 export type Verdicted = { readonly verdict: Verdict; readonly explanation: Explanation };
@@ -37,6 +38,8 @@ export type Ended = {
 /** The verdict on one node: that of the first link which was not reached; where all were, what the drill proved. Pure. */
 export function concludeDrill(ended: Ended): Verdicted {
   const { injection, facts, at } = ended;
+  if (facts !== undefined && isInjectOnly(injection.spec))
+    return concludeInjectOnly({ ...facts, drill: drillFacts(injection) }, ended.rules);
   const missed = firstMissed(injection);
   const verdicted =
     facts === undefined
@@ -54,7 +57,8 @@ export function blockedBefore(
   rules: readonly Rule[],
 ): Verdicted | undefined {
   if (isNegative(injection.spec)) return brokenPath(injection, facts, rules);
-  return blockedBy({ ...facts, drill: drillFacts(injection) }, rules);
+  const asked = isInjectOnly(injection.spec) ? onlyOrderRules(rules) : rules;
+  return blockedBy({ ...facts, drill: drillFacts(injection) }, asked);
 }
 
 /** What a diagnosis has to know of one link of the drill and of the order that it belongs to. */

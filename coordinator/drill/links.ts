@@ -32,9 +32,11 @@ export type LinkPast = {
 
 /** What became of a link. */
 export type Finding = {
-  readonly state: 'reached' | 'missed';
+  readonly state: 'reached' | 'missed' | 'skipped';
   /** What shows it, where anything does. */
   readonly match?: Match;
+  /** What stood in its place when the wait ended, or why it was not looked for. */
+  readonly because?: string;
 };
 
 /**
@@ -72,6 +74,8 @@ export const order: LinkRow = {
   find: (_link, _seen, { isDue }) => (isDue ? { state: 'missed' } : undefined),
 };
 
+const notJudged = 'not judged: expectation.detection is ignore';
+
 /** NMA's event or condition; of a negative drill, that none comes. */
 export const detection: LinkRow = {
   name: 'detection',
@@ -88,6 +92,8 @@ export const detection: LinkRow = {
     })),
   find({ expectation, role }, seen, { baseline, orderedAt, isDue, others }) {
     if (expectation === undefined) return { state: 'missed' };
+    // An inject-only drill waits as long as the injection lasts, and looks at nothing.
+    if (expectation.kind === 'ignored') return isDue ? { state: 'skipped', because: notJudged } : undefined;
     const node = withoutForeign(seen);
     if (expectation.kind !== 'none' || role === 'control') {
       const match = findReaction(expectation, baseline, node, orderedAt);
@@ -121,8 +127,8 @@ function furtherSteps(
   reacting: readonly ChannelReaction[],
 ): readonly Expectation[] {
   const isOwn = asked.kind !== undefined || asked.type !== undefined || asked.reason !== undefined;
-  if (method !== 'InjectCascade' || expectation.kind === 'none' || isOwn || asked.message !== undefined)
-    return [];
+  const isAwaited = expectation.kind === 'event' || expectation.kind === 'condition';
+  if (method !== 'InjectCascade' || !isAwaited || isOwn || asked.message !== undefined) return [];
   const steps = reacting
     .filter(({ via }) => via.startsWith('policy'))
     .map(expectationOf)
@@ -140,6 +146,7 @@ export function renderExpectation({ kind, type, reason, withinSeconds, event }: 
       event === 'required' ? `the event ${reason} and ` : event === 'forbidden' ? 'no event and ' : '';
     return `${own}no change of ${type} for ${withinSeconds} s`;
   }
+  if (kind === 'ignored') return notJudged;
   const what =
     kind === 'event' ? `event ${type} "${reason}: …"` : `condition ${type}=False, reason ${reason},`;
   return `${what} within ${withinSeconds} s`;

@@ -1,5 +1,6 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
+import type { MethodCall } from '../../shared/schemas/order.ts';
 import type { ChannelReaction, Work as ChannelWork, ReactsOn } from '../catalogue/channels/channel.ts';
 import { channelOf, expectationOf } from '../catalogue/channels.ts';
 import type { Expectation } from '../catalogue/expectation.ts';
@@ -9,7 +10,8 @@ import { nmaVersions } from '../catalogue/nma/versions.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import type { LinkPlanInput, LinkRow } from '../drill/links.ts';
 import type { ChainLink, ExpectationInput } from '../store/experiment.ts';
-import { negativeExpectation } from './negative.ts';
+import { injectOnlyExpectation } from './inject-only.ts';
+import { conditionTypeOf, negativeExpectation } from './negative.ts';
 
 /** How long a link after detection is awaited where the request does not say. */
 const usualWithinSeconds = 1800;
@@ -96,11 +98,18 @@ function askedLinks(
 }
 
 /** The caller's word wins; what it leaves out comes from catalogue and version. */
-export function resolveExpectation(given: ExpectationInput, work: Work, on: Judging): Expectation {
+export function resolveExpectation(
+  given: ExpectationInput,
+  work: Work,
+  on: Judging,
+  order: MethodCall,
+): Expectation {
   const { row, reacting } = work;
   const [first] = reacting;
   const usual = first && expectationOf(first);
   const elsewhere = first === undefined ? reactionElsewhere(work, on) : undefined;
+  if (given.detection === 'ignore')
+    return injectOnlyExpectation(given, order, conditionTypeOf(row, usual, elsewhere?.found));
   if (isForNegative(given))
     return negativeExpectation(given, { usual, row, reacting, elsewhere: elsewhere?.found });
   const withinSeconds =
@@ -120,10 +129,11 @@ export function resolveExpectation(given: ExpectationInput, work: Work, on: Judg
   if (kind === undefined || type === undefined || reason === undefined) {
     throw new Refusal(
       'expectation_invalid',
-      `expectation: ${silence(row, on, elsewhere)}; say kind, type and reason, or none: true`,
+      `expectation: ${silence(row, on, elsewhere)}; say kind, type and reason, or none: true, or detection: ignore to judge the injection alone`,
       {
         field: 'expectation',
-        allowed: '{kind: event|condition, type, reason, within} or {none: true, for, event}',
+        allowed:
+          '{kind: event|condition, type, reason, within}, {none: true, for, event} or {detection: ignore}',
         ...(on.isEngineAssumed && first === undefined ? { assumedEngine: on.engineVersion } : {}),
       },
     );

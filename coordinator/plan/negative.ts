@@ -42,10 +42,8 @@ export function negativeExpectation(
       'leave it out (allowed), or say forbidden',
     );
   }
-  const isAboutGpus = row.needsGpu || row.channel.kind === 'sxid';
   const event = given.event ?? 'allowed';
-  const type =
-    usual?.type ?? elsewhere?.reaction.conditionType ?? (isAboutGpus ? gpuConditionType : 'KernelReady');
+  const type = conditionTypeOf(row, usual, elsewhere);
   const plugin =
     usual?.plugin ??
     elsewhere?.plugin ??
@@ -63,8 +61,18 @@ export function negativeExpectation(
   };
 }
 
+/** The condition that a fault is about, also where no version reacts to it. */
+export function conditionTypeOf(
+  { needsGpu, channel }: Usual['row'],
+  usual: Expectation | undefined,
+  elsewhere: ChannelReaction | undefined,
+): string {
+  const isAboutGpus = needsGpu || channel.kind === 'sxid';
+  return usual?.type ?? elsewhere?.reaction.conditionType ?? (isAboutGpus ? gpuConditionType : 'KernelReady');
+}
+
 /** What a fault does where something is expected of it. */
-type Usual = {
+export type Usual = {
   readonly usual: Expectation | undefined;
   readonly row: Pick<FaultRow, 'name' | 'needsGpu' | 'channel'>;
   readonly reacting: readonly ChannelReaction[];

@@ -18,6 +18,7 @@ import { links as allLinks, type LinkRow } from '../drill/links.ts';
 import { ChainLink, type ExperimentSpec } from '../store/experiment.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
 import { createChain, resolveExpectation } from './chain.ts';
+import { withoutReach } from './inject-only.ts';
 import { controlsFor } from './negative.ts';
 
 /** What is known of a node when it is planned for; whatever is absent is unknown, and proves nothing. */
@@ -188,8 +189,9 @@ export function planTarget(input: PlanInput): TargetPlan {
     asked,
     { ...work, row, reacting },
     { ...on, isEngineAssumed: surfacesOfOrder(call).includes('dcgm') && !engine?.version },
+    call,
   );
-  const order = { orderId, ...call };
+  const order = { orderId, ...(expectation.kind === 'ignored' ? withoutReach(call, parameters) : call) };
   const controls = expectation.kind === 'none' ? controlsFor(order, nma, marker) : [];
   const chain = createChain(links, { order, expectation, asked, reacting }, controls);
   return { node, row, parameters: { ...parameters }, order, place, expectation, chain, reacting };

@@ -5,12 +5,14 @@ import { generationOf } from '../../shared/gpu-generations.ts';
 import { isXidOrder } from '../../shared/orders/call.ts';
 import type { MethodCall } from '../../shared/schemas/order.ts';
 import type { Part } from '../../shared/surfaces/table.ts';
+import type { Expectation } from '../catalogue/expectation.ts';
 import { judgingVersion, type OrderPlace, type TargetContext } from '../plan/plan.ts';
 import type { Confidence } from './schema.ts';
 
 type Doubt = { readonly level: 'medium' | 'low'; readonly because: string };
 
 type About = OrderPlace & {
+  readonly expectation: Expectation;
   readonly target: TargetContext;
   readonly order: MethodCall;
   readonly parts: readonly Part[];
@@ -18,9 +20,10 @@ type About = OrderPlace & {
 
 /** How sure the expectation is: what is known of the node, and what had to be assumed. */
 export function confidenceOf(about: About): Confidence {
-  const doubts = [versionDoubt, inventoryDoubt, engineDoubt, gpuDoubt, driverDoubt, migDoubt].flatMap(
-    (doubtOf) => doubtOf(about) ?? [],
-  );
+  const isInjectOnly = about.expectation.kind === 'ignored';
+  const doubts = (isInjectOnly ? injectionDoubts : allDoubts).flatMap((doubtOf) => doubtOf(about) ?? []);
+  if (doubts.length === 0 && isInjectOnly)
+    return { level: 'high', because: ['only the injection is judged, and nothing known stands against it'] };
   if (doubts.length === 0) {
     const { version } = judgingVersion(about.target).row;
     return { level: 'high', because: [`version ${version} of the monitoring agent does so`] };
@@ -30,6 +33,10 @@ export function confidenceOf(about: About): Confidence {
     because: doubts.map(({ because }) => because),
   };
 }
+
+/** Doubts about what is written; the others are about what follows from it. */
+const injectionDoubts = [inventoryDoubt, driverDoubt, migDoubt];
+const allDoubts = [versionDoubt, inventoryDoubt, engineDoubt, gpuDoubt, driverDoubt, migDoubt];
 
 function versionDoubt({ target }: About): Doubt | undefined {
   const { row, exact, note } = judgingVersion(target);

@@ -4,6 +4,7 @@ import { latchedBy } from '../catalogue/channels.ts';
 import {
   type Diagnosis,
   isAboutReaction,
+  onlyOrderRules,
   type Preflight,
   type PreflightCheck,
   preflight,
@@ -29,7 +30,8 @@ export type PreviewInput = Omit<PlanInput, 'context' | 'node'>;
 export function previewTarget(facts: Facts, input: PreviewInput): TargetPreview {
   const preview = previewPlan({ ...input, node: facts.node.name, context: contextFromFacts(facts) });
   const drilled = { ...facts, drill: drillOf(preview, input.spec.fault.name) };
-  const { blocking, checks } = preflight(drilled, reactionRules);
+  const asked = preview.expectation.kind === 'ignored' ? onlyOrderRules(reactionRules) : reactionRules;
+  const { blocking, checks } = preflight(drilled, asked);
   return {
     ...preview,
     refusals: [...preview.refusals, ...blockedBy(blocking, preview.refusals)],

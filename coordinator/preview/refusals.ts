@@ -204,6 +204,7 @@ function kernelLogRefusals({ parts, order, target }: RefusalContext): PlannedRef
 /** The reaction is known to be impossible: the preflight ends the drill before anything is written. */
 function reactionRefusals({ expectation, target, parts }: RefusalContext): PlannedRefusal[] {
   const { via, kind } = expectation;
+  if (kind === 'ignored') return [];
   const isForEngine = goThrough(parts, 'host-engine');
   const plugin = expectation.plugin ?? (isForEngine ? 'nvidia' : undefined);
   if (plugin === undefined || plugin === 'neuron') return [];

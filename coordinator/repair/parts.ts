@@ -39,6 +39,12 @@ function triggerOf({ type, status, reason, since, ruling }: Due): RepairTrigger 
   return { type, status, reason, since, waitSeconds: ruling.waitSeconds };
 }
 
+const reactionText = {
+  event: 'the reaction is an event',
+  none: 'the reaction is nothing',
+  ignored: 'no condition is known to follow',
+} as const;
+
 /** Nothing that this controller acts on is there or will be. */
 export function noAction(facts: Facts, { dues, ignored }: Schedule): Block[] {
   if (dues.length > 0) return [];
@@ -49,7 +55,7 @@ export function noAction(facts: Facts, { dues, ignored }: Schedule): Block[] {
       ? `the action for ${first.type}=${first.status} with reason ${first.reason} is none (${first.ruling.source})`
       : drill === undefined || drill.expectation.kind === 'condition'
         ? `it does not look at condition ${drill?.expectation.type ?? 'of this node'}`
-        : `the reaction is ${drill.expectation.kind === 'event' ? 'an event' : 'nothing'}, and only a condition leads to a repair`;
+        : `${reactionText[drill.expectation.kind]}, and only a condition leads to a repair`;
   return [{ code: 'repair-no-action', because }];
 }
 

@@ -97,6 +97,14 @@ export const experimentDocs = {
           target: { selector: { names: ['gpu-1'] } },
         },
       },
+      injectOnly: {
+        summary: 'A line that NMA does not read: judged by the injection alone',
+        value: {
+          fault: { name: 'sxid', parameters: { sxid: 20034, switch: { index: 0, pci: '0000:05:00.0' } } },
+          expectation: { detection: 'ignore' },
+          target: { selector: { names: ['gpu-1'] } },
+        },
+      },
       negative: {
         summary: 'A harmless Xid must not change the condition',
         value: {

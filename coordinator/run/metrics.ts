@@ -66,6 +66,7 @@ const endings = [
   'aborted',
   'deadline-passed',
   'experiment-gone',
+  'injected',
   'no-reaction-as-expected',
   'node-replaced',
   'path-not-proven',

@@ -86,6 +86,12 @@ export const ExpectationInput = Type.Object(
       }),
     ),
     for: Type.Optional(Duration),
+    detection: Type.Optional(
+      Type.Literal('ignore', {
+        description:
+          'an inject-only drill: the verdict is about the injection alone (carried out, read back, kept up to its end); nothing else goes with it',
+      }),
+    ),
     event: Type.Optional(EventRule),
     then: Type.Optional(
       Type.Array(

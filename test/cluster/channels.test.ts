@@ -52,6 +52,20 @@ const rows: readonly Row[] = [
     body: { expectation: { kind: 'event', type: 'AcceleratedHardwareReady', reason: 'None', within: '20s' } },
     answer: { phase: 'Completed', verdict: 'fail' },
   },
+  {
+    drill: 'inject-only',
+    fault: 'sxid',
+    body: { expectation: { detection: 'ignore' } },
+    answer: { ...passes, explanation: { code: 'injected' } },
+  },
+  {
+    drill: 'inject-only-sustained',
+    fault: 'health-row-remap-limit',
+    parameters: short,
+    body: { expectation: { detection: 'ignore' } },
+    answer: { ...passes, explanation: { code: 'injected' } },
+    surface: { outcome: 'injected', sustained: { ended: 'deadline' } },
+  },
   { drill: 'field', fault: 'dcgm-field', answer: passes },
   { drill: 'policy', fault: 'page-retirement', answer: passes },
   {
