@@ -29,6 +29,7 @@ import { registerKillSwitchRoutes } from './routes/kill-switch.ts';
 import { registerNodeRoutes } from './routes/nodes.ts';
 import { formatProblem, Problem } from './routes/problem.ts';
 import { runKillSwitch, withKillSwitch } from './run/kill-switch.ts';
+
 import { createRunnerMetrics } from './run/metrics.ts';
 import { type Retention, retainExperiments } from './run/retention.ts';
 import { runExperiments } from './run/runner.ts';
@@ -41,6 +42,7 @@ import { optInLabel, optInValue } from './view/node.ts';
 import { createReadNode } from './view/read-node.ts';
 import type { View } from './view/view.ts';
 import { createWatcher } from './view/watcher.ts';
+import { registerWhyRoute } from './why/route.ts';
 
 /** A coordinator without its process: everything real comes in as an argument. */
 export type CoordinatorOptions = {
@@ -95,6 +97,7 @@ const api: Omit<ApiInfo, 'hasGate'> = {
     faults: 'The catalogue of what can be injected, and what a healthy cluster shows.',
     nodes: 'The nodes of the cluster, and what would stand in the way of a drill.',
     killswitch: 'The kill switch: nothing is injected while it is engaged.',
+    why: 'Explains a pasted text, without the cluster.',
     program: 'Health, metrics and this document; open to everybody.',
   },
   error: { type: 'application/problem+json', schema: Problem },
@@ -165,6 +168,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     });
     registerFaultRoutes(routes, { rows, collector, ready: readySoon });
     registerKillSwitchRoutes(routes, { killSwitch, namespace });
+    registerWhyRoute(routes);
     registerNodeRoutes(routes, { view, collector, rows, findAgent: agents.find, ready: readySoon });
   });
 

@@ -24,8 +24,8 @@ const storeys: readonly (readonly string[])[] = [
   ['coordinator/diagnosis'],
   ['coordinator/drill'],
   ['coordinator/plan'],
-  ['coordinator/preview', 'coordinator/run'],
-  ['coordinator/routes'],
+  ['coordinator/preview', 'coordinator/run', 'coordinator/why'],
+  ['coordinator/routes', 'coordinator/cli'],
   ['coordinator'],
   ['coordinator/rehearsal'],
 ];

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import t from 'tap';
 import { serveNodes } from '../../coordinator/rehearsal/accounts.ts';
 import { commandsIn, page, partOf } from '../pages.ts';
+import { root } from '../suite.ts';
 import { startServe } from './served.ts';
 
 const run = promisify(execFile);
@@ -17,7 +18,8 @@ const readme = page('README.md');
  */
 const examples = [
   ...commandsIn(readme).filter(
-    ({ command }) => /127\.0\.0\.1|serve\.kubeconfig/.test(command) && !command.includes('create token'),
+    ({ command }) =>
+      /127\.0\.0\.1|serve\.kubeconfig|cli -- why/.test(command) && !command.includes('create token'),
   ),
   ...commandsIn(partOf(readme, 'A first drill on a cluster')).filter(({ command }) =>
     /^kubectl (apply|-n xidrill (get|wait))/.test(command),
@@ -63,9 +65,14 @@ for (const round of ['first', 'second'] as const) {
       }
       const here = places.reduce(
         (text, [shown, url]) => text.replaceAll(shown, url.slice('http://'.length)),
-        command.replaceAll('NODE', serveNodes.gpu.name),
+        command.replaceAll('NODE', serveNodes.gpu.name).replaceAll('npm run', `npm --prefix ${root} run`),
       );
-      const { stdout } = await run('sh', ['-c', here], { cwd: folder, env });
+      // Exit codes: a broken link was found, or the text does not decide it.
+      const { stdout } = await run('sh', ['-c', here], { cwd: folder, env }).catch((thrown) => {
+        if (command.includes('cli -- why') && [1, 3].includes(thrown.code))
+          return thrown as { stdout: string };
+        throw thrown;
+      });
       t.ok(stdout.includes(expected), `${command.slice(0, 100)} → ${expected}`, {
         answered: stdout.slice(0, 600),
       });

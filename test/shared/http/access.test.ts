@@ -60,6 +60,8 @@ const coordinatorRules: Readonly<Record<string, Access | 'open'>> = {
   'get /api/v1/faults/{name}': { verb: 'get', resource: 'faults', name: 'x' },
   'get /api/v1/killswitch': { verb: 'get', resource: 'killswitch', namespace: 'drills' },
   'put /api/v1/killswitch': { verb: 'update', resource: 'killswitch', namespace: 'drills' },
+  // It shows the catalogue and nothing of the cluster.
+  'post /api/v1/why': { verb: 'list', resource: 'faults' },
   'get /api/v1/nodes': { verb: 'list', resource: 'nodes' },
   'get /api/v1/nodes/{name}/preflight': { verb: 'get', resource: 'nodes', name: 'x' },
 };

@@ -1,0 +1,100 @@
+import type { Finding, WhyAnswer, WhyEvidence } from '../why/finding.ts';
+
+/** How an answer is printed. */
+export type Look = { readonly width: number; readonly isColoured: boolean };
+
+const marks = { broken: '✗', works: '✓', open: '?' } as const;
+const colours = { broken: 31, works: 32, open: 33 } as const;
+
+/** An answer as text for a terminal or a pipe; every character of the input that could steer a terminal is made visible. */
+export function renderWhy(answer: WhyAnswer, look: Look): string {
+  const { summary, known, findings, notUnderstood, result } = answer;
+  const parts = [
+    paint(wrap(`${marks[result]} ${visible(summary)}`, '', '  ', look.width), colours[result], look),
+    ...(known.length === 0
+      ? []
+      : [
+          wrap(
+            `known: ${known.map(({ what, value }) => visible(`${what} ${value}`)).join(', ')}`,
+            '',
+            '  ',
+            look.width,
+          ),
+        ]),
+    ...findings.map((finding) => renderFinding(finding, look)),
+    ...(notUnderstood.length === 0 ? [] : [renderNotUnderstood(answer, look)]),
+  ];
+  return `${parts.join('\n\n')}\n`;
+}
+
+function renderFinding(finding: Finding, look: Look): string {
+  const { code, link, result, certainty, did, summary, seenBy, evidence, commands, missing } = finding;
+  const [own] = evidence;
+  const sure = certainty === 'likely' ? ', likely' : '';
+  const lines = [
+    `${placeText(finding)}  ${visible(own?.observed ?? '')}`.slice(0, Math.max(look.width, 60)),
+    paint(`  ${marks[result]} ${code} (${link}${sure})`, colours[result], look),
+    labelled('did', did, look),
+    labelled('so', summary, look),
+    ...seenBy.map(({ who, sees, because }) =>
+      labelled('seen by', `${sees === null ? '?' : sees ? '✓' : '✗'} ${who}: ${because}`, look),
+    ),
+    ...evidence.slice(1).map((one) => labelled('proof', evidenceText(one), look)),
+    ...(missing === undefined ? [] : [labelled('missing', missing, look)]),
+    // Never wrapped nor cut: they are there to be copied.
+    ...commands.map((command) => `    ${'run'.padEnd(8)}${visible(command)}`),
+  ];
+  return lines.join('\n');
+}
+
+function renderNotUnderstood({ notUnderstood }: WhyAnswer, look: Look): string {
+  const shown = notUnderstood.slice(0, 10);
+  const rest = notUnderstood.length - shown.length;
+  return [
+    'Not understood:',
+    ...shown.map((one) =>
+      wrap(`${placeText(one)}  ${visible(one.input)}: ${one.nearest}`, '  ', '    ', look.width),
+    ),
+    ...(rest > 0 ? [`  and ${rest} more lines (-o json shows all)`] : []),
+  ].join('\n');
+}
+
+function placeText({ line, file }: { readonly line: number; readonly file?: string }): string {
+  return file === undefined ? `line ${line}` : visible(`${file}:${line}`);
+}
+
+function evidenceText(one: WhyEvidence): string {
+  return one.line === undefined
+    ? `${one.observed} [${one.source}]`
+    : `${placeText({ ...one, line: one.line })}: ${one.observed}`;
+}
+
+function labelled(label: string, text: string, { width }: Look): string {
+  return wrap(visible(text), `    ${label.padEnd(8)}`, ' '.repeat(12), width);
+}
+
+/** Words on lines of at most `width` characters; a longer word stays whole. */
+function wrap(text: string, head: string, indent: string, width: number): string {
+  const lines: string[] = [];
+  let line = head;
+  for (const word of text.split(' ')) {
+    const isFirst = line === head && lines.length === 0;
+    if (!isFirst && line.trim() !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = `${indent}${word}`;
+    } else line = isFirst ? `${line}${word}` : `${line} ${word}`;
+  }
+  return [...lines, line].join('\n');
+}
+
+/** Control characters, and marks that turn the direction of text, as \u{…}. */
+function visible(text: string): string {
+  return text.replace(
+    /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    (char) => `\\u{${char.charCodeAt(0).toString(16)}}`,
+  );
+}
+
+function paint(text: string, colour: number, { isColoured }: Look): string {
+  return isColoured ? `\u001b[${colour}m${text}\u001b[0m` : text;
+}
