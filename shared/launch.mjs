@@ -2,8 +2,9 @@
  * Runs one of our programs: `node shared/launch.mjs FILE.ts [arguments]`.
  *
  * Plain JavaScript, because it has to start on whatever Node the machine has (20 or newer) and before anything is
- * installed. It installs the locked dependencies when they are missing or stale, then runs the file on a Node of at
- * least 24.16: older ones lose the end of a pseudo terminal's output and cannot load the Kubernetes client.
+ * installed. It installs the locked dependencies when they are missing or stale, then runs the file on a Node that is
+ * new enough (package.json, devEngines: 24.16): older ones lose the end of a pseudo terminal's output and cannot load
+ * the Kubernetes client.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -42,17 +43,24 @@ function install() {
   writeFileSync(stamp, lock);
 }
 
+/** The oldest Node that runs the programs, `24.16.0`. */
+function leastNode() {
+  const { devEngines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  return devEngines.runtime.version.replace(/^>=/, '');
+}
+
 function isNewEnough(version) {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  return major > 24 || (major === 24 && minor >= 16);
+  const [left, right] = [version, leastNode()].map((text) => text.split('.').map(Number));
+  const at = left.findIndex((part, index) => part !== right[index]);
+  return at === -1 || left[at] > right[at];
 }
 
 function packagedNode() {
   const path = join(root, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node');
   if (!existsSync(path)) {
     fail(
-      `Node 24.16 or newer is needed, this is ${process.versions.node}, and no packaged one fits ` +
-        `${process.platform}-${process.arch}: install Node 24 and run this again`,
+      `Node ${leastNode()} or newer is needed, this is ${process.versions.node}, and no packaged one fits ` +
+        `${process.platform}-${process.arch}: install Node ${leastNode().split('.')[0]} and run this again`,
     );
   }
   return path;

@@ -11,7 +11,7 @@ import {
   root,
 } from '../bundle.ts';
 import { Refusal } from '../errors.ts';
-import { version } from '../version.ts';
+import { nodeRange, version } from '../version.ts';
 import { installFor } from './foreign.ts';
 import { noticesOf } from './notices.ts';
 
@@ -112,7 +112,7 @@ function packageJson(program: ProgramName): object {
     private: true,
     type: 'module',
     main: `${program}.mjs`,
-    engines: { node: '>=24.16' },
+    engines: { node: nodeRange },
   };
 }
 

@@ -26,7 +26,8 @@ for (const { program, user, port } of programs) {
 
   t.test(`${file}: the final stage is the base image and the tree`, async (t) => {
     t.equal(count, 2);
-    t.strictSame(textsOf(head, 'ARG'), ['NODE_IMAGE=node:24-trixie-slim', 'NODE_DIGEST=']);
+    t.equal(textsOf(head, 'ARG').length, 2);
+    t.match(textsOf(head, 'ARG'), [/^NODE_IMAGE=node:\d+\.\d+\.\d+-trixie-slim$/, 'NODE_DIGEST=']);
     for (const stage of [build, final])
       t.match(textsOf(stage, 'FROM')[0], /\$\{NODE_IMAGE\}\$\{NODE_DIGEST:\+@\}\$\{NODE_DIGEST\}/);
     t.strictSame(textsOf(final, 'COPY'), ['--from=build /tree /opt/xidrill']);
