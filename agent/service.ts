@@ -5,7 +5,7 @@ import { findField } from '../shared/dcgm-fields/find.ts';
 import { namesOf } from '../shared/engines/choose.ts';
 import { Refusal } from '../shared/errors.ts';
 import { GpuFacts, HostEngineFacts, Inventory } from '../shared/schemas/inventory.ts';
-import { KillSwitchCall, KillSwitchState } from '../shared/schemas/kill-switch.ts';
+import { KillSwitchState, KillSwitchUpdate } from '../shared/schemas/kill-switch.ts';
 import {
   Empty,
   IntrospectDcgmField,
@@ -131,9 +131,9 @@ export function createMethods(parts: AgentParts): readonly Method[] {
       summary:
         'Engage or release the kill switch of this agent; released also renews the lease of what goes on',
       verb: 'inject',
-      request: KillSwitchCall,
+      request: KillSwitchUpdate,
       response: KillSwitchState,
-      call: async (body: KillSwitchCall) => parts.killSwitch.set(body),
+      call: async (body: KillSwitchUpdate) => parts.killSwitch.set(body),
     },
     {
       name: 'StopInjection',

@@ -35,6 +35,7 @@ import { type Retention, retainExperiments } from './run/retention.ts';
 import { runExperiments } from './run/runner.ts';
 import { assertCrdsInstalled, assertNamespaceExists } from './store/crds.ts';
 import { createKillSwitch } from './store/kill-switch.ts';
+import { createKillSwitchEvents } from './store/kill-switch-events.ts';
 import { createStore } from './store/store.ts';
 import { createCollector } from './view/collect.ts';
 import { createKnownStore } from './view/known-store.ts';
@@ -123,7 +124,8 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   const watcher = createWatcher(view);
   const feed = createExperimentFeed(view);
   const nodes = () => view.all('nodes');
-  const killSwitch = createKillSwitch({ cluster, namespace, clock });
+  const changed = createKillSwitchEvents({ cluster, namespace, clock, log });
+  const killSwitch = createKillSwitch({ cluster, namespace, clock, changed });
   const optedIn = () =>
     nodes()
       .filter(({ metadata }) => metadata.labels?.[optInLabel] === optInValue)

@@ -294,6 +294,11 @@ export const reasons = {
     ...unfit,
     cause: 'kill-switch',
   },
+  kill_switch_outdated: {
+    code: 'aborted',
+    title: 'The agent knows a newer state of the kill switch',
+    ...passing,
+  },
   disarmed: {
     code: 'failed_precondition',
     title: 'The agent is disarmed',

@@ -1,5 +1,5 @@
 import type { Inventory } from '../../shared/schemas/inventory.ts';
-import type { KillSwitchCall } from '../../shared/schemas/kill-switch.ts';
+import type { KillSwitchUpdate } from '../../shared/schemas/kill-switch.ts';
 import type { AgentOrder } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 
@@ -19,8 +19,11 @@ export interface Agents {
    * with `order_unknown`, or as `order` does.
    */
   stop(node: string, orderId: string, signal?: AbortSignal): Promise<Receipt>;
-  /** Passes the kill switch on; not engaged also renews the lease of what goes on. Refuses as `order` does. */
-  setKillSwitch(node: string, call: KillSwitchCall, signal?: AbortSignal): Promise<void>;
+  /**
+   * Passes the kill switch on; not engaged also renews the lease of what goes on. Refuses with `kill_switch_outdated` where the agent
+   * knows a newer state, or as `order` does.
+   */
+  setKillSwitch(node: string, update: KillSwitchUpdate, signal?: AbortSignal): Promise<void>;
   /** Everything the agent knows of its node. Refuses as `order` does. */
   inventory(node: string, signal?: AbortSignal): Promise<Inventory>;
   /** Whether the node's agent answers at all. Never throws. */

@@ -76,6 +76,7 @@ async function story(): Promise<number> {
     rows: Object.values(storyNodes),
     coordinatorPort: 0,
     firstAgentPort: 0,
+    needsLease: true,
   });
   const paint = createPaint(isColoured);
   // A pipe has no width: what reads it breaks lines itself.

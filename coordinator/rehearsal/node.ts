@@ -58,9 +58,9 @@ export type NodeOptions = {
   /** Of its agent on loopback; 0: any free one. */
   readonly port: number;
   readonly armed: boolean;
-  /** Certificate and key of its agent; absent: plain HTTP. */
   /** What goes on ends without the word of a coordinator; absent: it does not. */
   readonly needsLease?: boolean;
+  /** Certificate and key of its agent; absent: plain HTTP. */
   readonly tls?: ServerTls;
   /** Gets each line that a container of the node writes. */
   readonly podLog: (pod: string, line: string) => void;

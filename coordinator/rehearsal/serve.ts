@@ -68,6 +68,7 @@ export async function startServed(options: ServeOptions): Promise<Served> {
       coordinatorPort: port,
       apiServerPort: port + around.apiServer,
       firstAgentPort: port + around.firstAgent,
+      needsLease: true,
     });
     await cluster.installNma({ version: '1.6.4', credentials: 'healthy' });
     await untilAgentListens(cluster.node(serveNodes.gpu.name).url);

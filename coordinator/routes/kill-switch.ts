@@ -44,6 +44,6 @@ export function registerKillSwitchRoutes(
       },
       schema: { body: KillSwitchCall },
     },
-    ({ body }) => killSwitch.set(body),
+    ({ body, caller }) => killSwitch.set(body, caller),
   );
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import type { KillSwitchState } from '../../shared/schemas/kill-switch.ts';
+import type { KillSwitchState, KillSwitchUpdate } from '../../shared/schemas/kill-switch.ts';
 import type { Agents } from '../agents/port.ts';
 import { isEnded } from '../drill/summary.ts';
 import type { KillSwitch } from '../store/kill-switch.ts';
@@ -41,12 +41,13 @@ export async function runKillSwitch(
   const asking = new Set<string>();
   let trouble: string | undefined;
 
-  async function inform(node: string, { engaged, reason }: KillSwitchState): Promise<void> {
+  async function inform(node: string, state: KillSwitchState): Promise<void> {
+    const { engaged } = state;
     if (asking.has(node)) return;
     asking.add(node);
     try {
       const limit = AbortSignal.any([signal, AbortSignal.timeout(answerMs)]);
-      await agents.setKillSwitch(node, { engaged, ...(reason === undefined ? {} : { reason }) }, limit);
+      await agents.setKillSwitch(node, updateOf(state), limit);
       informed.set(node, { engaged, at: performance.now() });
     } catch (thrown) {
       if (!signal.aborted) log.debug({ node, because: messageFromUnknown(thrown) }, 'agent not informed');
@@ -112,10 +113,20 @@ export function withKillSwitch(agents: Agents, killSwitch: KillSwitch): Agents {
         return await agents.order(node, order, signal);
       } catch (thrown) {
         if (!(thrown instanceof Refusal) || thrown.reason !== 'kill_switch_engaged') throw thrown;
-        if ((await killSwitch.read()).engaged) throw thrown;
-        await agents.setKillSwitch(node, { engaged: false }, signal);
+        const state = await killSwitch.read();
+        if (state.engaged) throw thrown;
+        await agents.setKillSwitch(node, updateOf(state), signal);
         return agents.order(node, order, signal);
       }
     },
+  };
+}
+
+/** What an agent is informed of. */
+function updateOf({ engaged, reason, revision }: KillSwitchState): KillSwitchUpdate {
+  return {
+    engaged,
+    ...(reason === undefined ? {} : { reason }),
+    ...(revision === undefined ? {} : { revision }),
   };
 }

@@ -7,9 +7,11 @@ declare module 'fastify' {
   interface FastifyRequest {
     /**
      * Lets the caller do this besides what the route's own rule says, or refuses as the gate does. Without an argument: asks
-     * once more for the route's own rule.
+     * once more for the route's own rule. Answers with the name of the user, where tokens have one.
      */
-    admit(access?: Access): Promise<void>;
+    admit(access?: Access): Promise<string | undefined>;
+    /** Who calls, as the gate has let them in; undefined: an open route, no gate, or tokens without names. */
+    caller: string | undefined;
   }
 }
 
@@ -18,16 +20,17 @@ const askAgainMs = 10_000;
 
 /** Each request passes the gate before its body is read, and may be asked about again. */
 export function registerAdmission(app: FastifyInstance, gate: Gate | undefined): void {
+  app.decorateRequest('caller', undefined);
   app.decorateRequest('admit', async function admit(this: FastifyRequest, access?: Access) {
     const { access: rule } = this.routeOptions.config;
-    if (gate === undefined || rule === 'open') return;
+    if (gate === undefined || rule === 'open') return undefined;
     if (rule === undefined) throw new Error('a route without an access rule');
     const asked = access ?? accessOf(rule, this.params);
-    await gate.admit(this.headers.authorization, asked, this.raw.socket);
+    return gate.admit(this.headers.authorization, asked, this.raw.socket);
   });
   // By the route, not the address: `/%61pi/…` and `http://host/api/…` reach the same handler as `/api/…`.
   app.addHook('onRequest', async (request) => {
-    if (!request.is404) await request.admit();
+    if (!request.is404) request.caller = await request.admit();
   });
 }
 

@@ -223,7 +223,11 @@ async function access(helm: Helm): Promise<void> {
             agent = await runAgent();
           }
           const coordinator = await runCoordinator(async () => true);
-          const answers = exercise(`right-${drills}`, verb === 'delete');
+          const answers = exercise(
+            `right-${drills}`,
+            verb === 'delete',
+            resource === 'events' && verb === 'create',
+          );
           const said = () => `${coordinator.errors()}\n${answers.text()}`.replaceAll('\\', '');
           try {
             await until(complaint, async () => said().includes(complaint), 30);
@@ -281,7 +285,7 @@ async function access(helm: Helm): Promise<void> {
   }
 
   /** Everything that somebody does with a coordinator, again and again until it is stopped; keeps the answers. */
-  function exercise(name: string, deletes: boolean) {
+  function exercise(name: string, deletes: boolean, engages: boolean) {
     let text = '';
     const stopping = new AbortController();
     const call = async (
@@ -319,6 +323,8 @@ async function access(helm: Helm): Promise<void> {
         await call('WriteKernelMessage', {}, 'agent');
         await call('TailKernelLog', { from: 'oldest', limit: 1 }, 'agent');
         await call('killswitch');
+        // Each change is an event.
+        if (engages) await call('killswitch', { engaged: true }, 'coordinator', 'PUT');
         await call('killswitch', { engaged: false }, 'coordinator', 'PUT');
         await asOperator('get', 'injections');
         await asOperator('get', 'injection', injectionName(name, node));

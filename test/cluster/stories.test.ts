@@ -126,6 +126,18 @@ t.test(
     t.match(await (await put({ engaged: false })).json(), { engaged: false });
     const object = await rig.getJson('-n', namespace, 'configmap', killSwitchName);
     t.strictSame(object.data, { engaged: 'false' }, 'the reason is gone with it');
+    const eventsOf = async () =>
+      ((await rig.getJson('-n', namespace, 'events')).items as { reason: string; message: string }[]).filter(
+        ({ reason }) => reason.startsWith('KillSwitch'),
+      );
+    await until('both changes are events', async () => (await eventsOf()).length === 2);
+    t.match(
+      (await eventsOf()).toSorted((left, right) => left.reason.localeCompare(right.reason)),
+      [
+        { reason: 'KillSwitchEngaged', message: /by field manager kubectl-create: incident 42/ },
+        { reason: 'KillSwitchReleased', message: /by field manager xidrill-coordinator/ },
+      ],
+    );
     await rig.plane.kubectl(['-n', namespace, 'delete', 'configmap', killSwitchName]);
     t.match(await (await put({ engaged: true })).json(), { engaged: true }, 'REST makes it where it is gone');
     await rig.plane.kubectl(['-n', namespace, 'delete', 'configmap', killSwitchName]);

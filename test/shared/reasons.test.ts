@@ -76,6 +76,7 @@ const rows: Readonly<Record<Reason, Row>> = {
   process_not_paused: [503, 'stays', 'perhaps', 'inconclusive', 'injection-not-proven'],
   injection_not_visible: [503, 'stays', 'perhaps', 'inconclusive', 'injection-not-proven'],
   kill_switch_engaged: [423, 'stays', 'no', 'error', 'kill-switch'],
+  kill_switch_outdated: [409, 'may pass', 'no', 'error', 'kill-switch-outdated'],
   disarmed: [400, 'stays', 'no', 'error', 'agent-disarmed'],
   order_id_reused: [409, 'stays', 'no', 'error', 'order-id-reused'],
   order_unknown: [404, 'stays', 'no', 'error', 'order-unknown'],

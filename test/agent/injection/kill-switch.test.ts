@@ -126,3 +126,59 @@ t.test('without the word of a coordinator what goes on ends within two seconds',
   t.equal(second.body.state, 'running', 'the next order is taken');
   t.match(await endOf(rig, 'o2'), { surfaces: [{ sustained: { ended: 'lease-lost' } }] }, 'and ends as well');
 });
+
+t.test('a message that comes late does not undo a newer one', async (t) => {
+  const stateDir = temporaryFolder(t);
+  const rig = await startRig(t, { stateDir });
+  const outdated = {
+    status: 409,
+    body: { code: 'aborted', details: { reason: 'kill_switch_outdated', field: 'revision' } },
+  };
+  const set = (body: object) => rig.call('SetKillSwitch', body);
+  t.match(await set({ engaged: false, revision: '9' }), { status: 200 });
+  t.match(await set({ ...engaged, revision: '100' }), { status: 200, body: { revision: '100' } });
+  t.match(await set({ engaged: false, revision: '99' }), outdated, 'a release from before it was engaged');
+  t.match(await rig.call('PauseHostEngine', pause), { status: 423 });
+  t.match(await set({ ...engaged, revision: '150' }), { status: 200 }, 'still engaged, at a later look');
+  t.match(await set({ engaged: 'no', revision: '151' }), { status: 400 });
+  t.match(await set({ engaged: false, revision: '-1' }), { status: 400 });
+  await rig.app.close();
+
+  const again = await startRig(t, { stateDir });
+  t.match(
+    await again.call('SetKillSwitch', { engaged: false, revision: '149' }),
+    outdated,
+    'after a restart too',
+  );
+  t.match(await again.call('PauseHostEngine', pause), { status: 423 });
+  t.match(await again.call('SetKillSwitch', { engaged: false, revision: '151' }), { status: 200 });
+  t.match(
+    await again.call('SetKillSwitch', { ...engaged, revision: '150' }),
+    outdated,
+    'nor an old “engaged”',
+  );
+  t.match(await again.call('PauseHostEngine', { ...pause, orderId: 'o1' }), { body: { state: 'running' } });
+  // The largest of 64 bits and numbers that JavaScript cannot tell apart.
+  t.match(await again.call('SetKillSwitch', { engaged: false, revision: '18446744073709551614' }), {
+    status: 200,
+  });
+  t.match(await again.call('SetKillSwitch', { ...engaged, revision: '18446744073709551613' }), outdated);
+  t.match(await again.call('SetKillSwitch', { ...engaged, revision: '18446744073709551615' }), {
+    status: 200,
+  });
+});
+
+t.test('an outdated message renews no lease', async (t) => {
+  const rig = await pausedRig(t, { needsLease: true });
+  await rig.call('SetKillSwitch', { engaged: false, revision: '100' });
+  const renewing = new AbortController();
+  const late = (async () => {
+    while (!renewing.signal.aborted) {
+      await rig.call('SetKillSwitch', { engaged: false, revision: '99' });
+      await sleep(leaseMs / 4, undefined, { signal: renewing.signal }).catch(() => undefined);
+    }
+  })();
+  t.match(await endOf(rig, 'o1'), { surfaces: [{ sustained: { ended: 'lease-lost' } }] });
+  renewing.abort();
+  await late;
+});

@@ -273,7 +273,7 @@ t.test('an answer that lasts ends with the right to it, and not with the API ser
     away: new Refusal('cluster_unreachable', 'away', {}),
     no: new Refusal('permission_denied', 'no', {}),
   };
-  const admit = async () => {
+  const admit = async (): Promise<undefined> => {
     asked += 1;
     throw refusals[says];
   };
@@ -288,6 +288,7 @@ t.test('an answer that lasts ends with the right to it, and not with the API ser
   let late = 0;
   const count = async () => {
     late += 1;
+    return undefined;
   };
   untilRefused({ admit: count }, gone.signal, () => t.fail('nothing was refused'), 1);
   while (late < 2) await new Promise((resolve) => setImmediate(resolve));
