@@ -13,6 +13,7 @@ import { injectionNotProven, injectionRefused } from './rules/injection.ts';
 import { injectionInterrupted } from './rules/interrupted.ts';
 import { journalMissing, journalUnread } from './rules/journal.ts';
 import { kernelLogNotRead } from './rules/kernel-log.ts';
+import { killSwitchEngaged } from './rules/kill-switch.ts';
 import { alreadyFalse, reasonReplaced } from './rules/latched.ts';
 import { logFileMissing } from './rules/log-file.ts';
 import { monitorDisabled, monitorNotRegistered } from './rules/monitor.ts';
@@ -41,6 +42,7 @@ export const rules: readonly Rule[] = [
   agentUnknown,
   agentUnreachable,
   agentAnswerInvalid,
+  killSwitchEngaged,
   agentDisarmed,
   agentIncapable,
   fieldIsAnotherQuantity,

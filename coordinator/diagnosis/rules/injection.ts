@@ -12,6 +12,7 @@ import { engineLost } from './engine-lost.ts';
 import { fieldIsAnotherQuantity } from './field.ts';
 import { injectionInterrupted } from './interrupted.ts';
 import { journalMissing } from './journal.ts';
+import { killSwitchEngaged } from './kill-switch.ts';
 import { logFileMissing } from './log-file.ts';
 
 /** Rules that find their cause in a refusal and say more about it; the table of reasons names them. */
@@ -19,6 +20,7 @@ const others: readonly Rule[] = [
   agentUnknown,
   agentUnreachable,
   agentAnswerInvalid,
+  killSwitchEngaged,
   agentDisarmed,
   agentIncapable,
   fieldIsAnotherQuantity,

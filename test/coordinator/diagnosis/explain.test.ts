@@ -239,6 +239,7 @@ t.test('a request that is refused before any order', async (t) => {
   const at = { source: 'request body', at: '2026-11-23T03:05:00Z' };
   const rows: [Reason, string][] = [
     ['disarmed', 'agent-disarmed'],
+    ['kill_switch_engaged', 'kill-switch'],
     ['agent_unreachable', 'agent-unreachable'],
     ['field_value_no_effect', 'field-is-another-quantity'],
     ['nobody_listens', 'nobody-listens'],

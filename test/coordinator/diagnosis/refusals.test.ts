@@ -64,6 +64,7 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['alert_slot_busy', 'injection-refused', 'injection-refused'],
   ['injection_not_visible', 'injection-not-proven', 'injection-not-proven'],
   ['disarmed', 'agent-disarmed', 'never'],
+  ['kill_switch_engaged', 'kill-switch', 'never'],
   ['order_id_reused', 'injection-refused', 'never'],
   ['order_unknown', 'injection-refused', 'never'],
   ['order_interrupted', 'injection-not-proven', 'never'],

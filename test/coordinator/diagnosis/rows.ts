@@ -343,6 +343,15 @@ export const ruleRows: readonly RuleRow[] = [
   ['agent-answer-invalid', 'no answer', 'unknown', facts({ agent: { inventory: unread } })],
   ['agent-answer-invalid', 'documented', 'refuted', facts()],
   [
+    'kill-switch',
+    'refused',
+    'proven',
+    facts({ drill: refusedDrill('kill_switch_engaged', 'the kill switch is engaged: incident 42') }),
+    /incident 42/,
+  ],
+  ['kill-switch', 'carried out', 'refuted', facts({ drill: silent() })],
+  ['kill-switch', 'nothing ordered', 'irrelevant', facts()],
+  [
     'agent-disarmed',
     'refused',
     'proven!',

@@ -11,6 +11,7 @@ const rows: readonly (readonly [code: string, link: string, verdict: ReasonVerdi
   // The drill could not be run.
   ['agent-unknown', 'order', 'error'],
   ['agent-disarmed', 'order', 'error'],
+  ['kill-switch', 'order', 'error'],
   ['agent-incapable', 'order', 'error'],
   ['injection-refused', 'order', 'error'],
   // Whether the fault was there for all of the time is not known.
