@@ -35,14 +35,17 @@ const secretNames = [
 const secretShapes: readonly (readonly [RegExp, string])[] = [
   // A member of an object, also of one that was made a text before.
   [
-    new RegExp(`(\\\\*"(?:${secretNames})\\\\*"\\s*:\\s*\\[?\\s*)(\\\\*")(.*?)(?<!\\\\)\\2`, 'gi'),
+    new RegExp(
+      `((?<!\\\\)\\\\*"(?:${secretNames})\\\\*"\\s*:\\s*(?:\\[\\s*)?)(\\\\*")(.*?)(?<!\\\\)\\2`,
+      'gi',
+    ),
     '$1$2[removed]$2',
   ],
   [new RegExp(`([?&](?:${secretNames}|key|sig)=)[^&#\\s"\\\\]*`, 'gi'), '$1[removed]'],
   // A header in a text (RFC 9110, 11.4), a JSON Web Token, and who logs in by an address (RFC 3986, 3.2.1).
   [/\b(Bearer|Basic)\s+[\w.~+/=-]+/gi, '$1 [removed]'],
   [/\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*/g, '[removed]'],
-  [/([a-z][a-z0-9+.-]*:\/\/)[^\s/"\\@?#]+@/gi, '$1[removed]@'],
+  [/([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/"\\@?#]+@/gi, '$1[removed]@'],
 ];
 
 /** A line of the log without what looks like a secret: the last guard, as whoever logs should not hand one over. */

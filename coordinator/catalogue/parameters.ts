@@ -108,12 +108,21 @@ function missing(parameter: ParameterRow): string | undefined {
   return parameter.required === true ? `is required: ${parameter.help}` : undefined;
 }
 
+/**
+ * Characters of a text parameter, beyond what any surface takes (976 in the kernel log): the readers' own patterns are
+ * quoted as they are, and some of them take time with the square of the length or more.
+ */
+export const longestText = 2048;
+
 const checks: Readonly<
   Record<ParameterRow['type'], (value: unknown, parameter: ParameterRow) => string | undefined>
 > = {
   integer: (value) => (Number.isSafeInteger(value) ? undefined : 'must be a whole number'),
   number: (value) => (Number.isFinite(value) ? undefined : 'must be a number'),
-  text: (value) => (typeof value === 'string' ? undefined : 'must be text'),
+  text: (value) => {
+    if (typeof value !== 'string') return 'must be text';
+    return value.length <= longestText ? undefined : `must have at most ${longestText} characters`;
+  },
   boolean: (value) => (typeof value === 'boolean' ? undefined : 'must be true or false'),
   scalar: (value) =>
     typeof value === 'string' || Number.isFinite(value) ? undefined : 'must be a number or text',

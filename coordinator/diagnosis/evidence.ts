@@ -112,7 +112,9 @@ export function nmaName(facts: Facts): string {
 /** The image tag, `v1.6.4-eksbuild.1`; undefined: the image is named by its digest only. */
 export function nmaTag({ nma }: Facts): string | undefined {
   const [image = ''] = nma.version?.text.split('@', 1) ?? [];
-  const tag = image.slice(Math.max(image.lastIndexOf(':'), image.lastIndexOf('/')) + 1);
+  const start = Math.max(image.lastIndexOf(':'), image.lastIndexOf('/')) + 1;
+  // The OCI distribution specification gives a tag 128 characters.
+  const tag = image.slice(start, start + 128);
   return tag === '' ? undefined : tag;
 }
 

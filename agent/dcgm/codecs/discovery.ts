@@ -159,7 +159,7 @@ export function parseVersions(output: string): Versions {
 
 function versionIn(blocks: readonly string[]): string | null {
   // To the end of its line: of a line that was cut off, a part of a number may be missing.
-  const pattern = /^\s*(?:dcgmi\s+)?version\s*:\s*(\d+\.\d+\.\d+)(?:[-+.]\S*)?[ \t]*\n/gim;
+  const pattern = /^[ \t]*(?:dcgmi[ \t]+)?version[ \t]*:[ \t]*(\d+\.\d+\.\d+)(?:[-+.]\S*)?[ \t]*\r?\n/gim;
   const found = new Set(blocks.flatMap((text) => [...text.matchAll(pattern)].map(([, version]) => version)));
   const [version] = found;
   return found.size === 1 ? (version ?? null) : null;

@@ -33,14 +33,16 @@ export function parseFieldGroups(output: string): FieldGroup[] {
   return groups.map(({ id, name = '', list }) => ({
     id,
     name,
-    fields: (
-      list
-        .join(' ')
-        .replace(/\d*\.\.\.\s*$/, '')
-        .match(/\d+/g) ?? []
-    ).map(Number),
+    fields: numbersIn(list.join(' ').trim()),
     complete: list.length > 0 && !list.some((text) => text.includes('...')),
   }));
+}
+
+/** The number in front of a closing `...` may have lost digits, so that it does not count. */
+function numbersIn(list: string): number[] {
+  const isCut = list.endsWith('...');
+  const found = (isCut ? list.slice(0, -3) : list).match(/\d+/g) ?? [];
+  return (isCut && /\d\.\.\.$/.test(list) ? found.slice(0, -1) : found).map(Number);
 }
 
 /** Why the list may lack groups, so that one that is not in it may be there all the same; undefined: it is whole. */
@@ -60,12 +62,20 @@ type Draft = { readonly id: number; name: string | undefined; readonly list: str
 function rowsOfTable(output: string): Row[] {
   const rows: Row[] = [];
   for (const line of output.split('\n')) {
-    const [, left, right] = /^\s*\|?\s*([A-Za-z ]*?)\s*[|:]\s*(.*?)\s*\|?\s*$/.exec(line) ?? [];
-    if (left === undefined || right === undefined || right === '') continue;
+    const text = withoutBorders(line.trim());
+    const cut = text.search(/[|:]/);
+    const [left, right] = [text.slice(0, Math.max(cut, 0)).trim(), text.slice(cut + 1).trim()];
+    if (cut < 0 || right === '' || !/^[A-Za-z ]*$/.test(left)) continue;
     // A row without a label goes on with the list of the row above it.
     rows.push({ label: left === '' ? (rows.at(-1)?.label ?? '') : left, text: right });
   }
   return rows;
+}
+
+/** Without the bars at both ends of a row: a pattern that skips them and blanks alike backtracks on a line of blanks. */
+function withoutBorders(row: string): string {
+  const start = row.startsWith('|') ? 1 : 0;
+  return row.slice(start, row.length > start && row.endsWith('|') ? -1 : undefined).trim();
 }
 
 function rowsOfJson(output: string): Row[] {
@@ -82,11 +92,20 @@ function rowsOfJson(output: string): Row[] {
 
 /** jsoncpp's styled documents start and end with a brace in the first column. */
 function documentsOf(output: string): unknown[] {
-  return (output.match(/^\{[\s\S]*?^\}/gm) ?? []).flatMap((text) => {
+  const found: unknown[] = [];
+  let open: string[] | undefined;
+  for (const line of output.split('\n')) {
+    if (open === undefined && line.startsWith('{')) open = [];
+    if (open === undefined) continue;
+    const isLast = line.startsWith('}');
+    open.push(isLast ? '}' : line);
+    if (!isLast) continue;
     try {
-      return [JSON.parse(text) as unknown];
+      found.push(JSON.parse(open.join('\n')));
     } catch {
-      return [];
+      // No document of jsoncpp's: the number of groups in the line above then does not fit what was read.
     }
-  });
+    open = undefined;
+  }
+  return found;
 }

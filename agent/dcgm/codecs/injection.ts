@@ -132,6 +132,7 @@ export function parseTime(text: string | undefined): string | null | undefined {
 }
 
 function pairOf(line: string): [string, string][] {
-  const [, label, value] = /^\s*(.*?) : (.*)$/.exec(`${line} `) ?? [];
-  return label === undefined || value === undefined ? [] : [[label.trim(), value.trim()]];
+  const padded = `${line} `;
+  const cut = padded.indexOf(' : ');
+  return cut < 0 ? [] : [[padded.slice(0, cut).trim(), padded.slice(cut + 3).trim()]];
 }
