@@ -22,6 +22,7 @@ import { rules as allRules } from './diagnosis/rules.ts';
 import { links as allLinks, type LinkRow } from './drill/links.ts';
 import { createPlanner, type Planner } from './plan/planner.ts';
 import { previewExperiment } from './preview/experiment.ts';
+import { assertRepairPossible } from './repair/expected.ts';
 import { registerExperimentRoutes } from './routes/experiments.ts';
 import { registerFaultRoutes } from './routes/faults.ts';
 import { createExperimentFeed } from './routes/feed.ts';
@@ -130,7 +131,14 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     nodes()
       .filter(({ metadata }) => metadata.labels?.[optInLabel] === optInValue)
       .map(({ metadata }) => metadata.name);
-  const planner = createPlanner({ nodes, collector, store, rows, links });
+  const planner = createPlanner({
+    nodes,
+    collector,
+    store,
+    rows,
+    links,
+    assertRepair: assertRepairPossible,
+  });
 
   const { app, metrics } = createServer({
     log,

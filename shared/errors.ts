@@ -362,6 +362,11 @@ export const reasons = {
   parameter_invalid: { code: 'invalid_argument', title: 'A fault parameter is not usable', ...unfit },
   target_invalid: { code: 'invalid_argument', title: 'The target cannot be selected as asked', ...unfit },
   expectation_invalid: { code: 'invalid_argument', title: 'The expectation cannot be judged', ...unfit },
+  repair_blocked: {
+    code: 'failed_precondition',
+    title: 'The repair that is expected cannot happen',
+    ...unfit,
+  },
   deadline_invalid: { code: 'invalid_argument', title: 'The deadline is not usable', ...unfit },
   no_target: { code: 'failed_precondition', title: 'No node may be drilled', ...unfit },
   node_busy: { code: 'aborted', title: 'Another experiment is running on the node', ...unfit },

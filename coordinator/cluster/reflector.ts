@@ -58,6 +58,8 @@ const firstPauseMs = 500;
 const longestPauseMs = 30_000;
 /** A watch that ends sooner counts as a failure: a server that closes at once must not be asked in a tight loop. */
 const shortWatchMs = 5_000;
+/** The longest for a kind that the cluster does not serve: it appears when somebody installs it. */
+const notServedPauseMs = 300_000;
 /** List and watch of one kind that never ends by itself, and knows when it could not see. */
 export function createReflector(options: ReflectorOptions): Reflector {
   const { cluster, resource, query = {}, clock, watchSeconds = 120 } = options;
@@ -119,12 +121,15 @@ export function createReflector(options: ReflectorOptions): Reflector {
   function failed(thrown: unknown): void {
     const refusal = refusalFromUnknown(thrown);
     const message = refusal.reason === 'internal' ? messageFromUnknown(thrown) : refusal.message;
+    // That a kind is not served is no news the second time.
+    const isKnownMissing = refusal.reason === 'object_missing' && lastError?.reason === refusal.reason;
     counts.errors += 1;
     lastError = { at: clock.now(), reason: refusal.reason, message };
     gaps.broke(message);
     first.refused(refusal);
     if (refusal.reason === 'resource_expired') version = undefined;
-    log.warn({ reason: refusal.reason, message }, 'list or watch failed; trying again');
+    const level = isKnownMissing ? 'debug' : 'warn';
+    log[level]({ reason: refusal.reason, message }, 'list or watch failed; trying again');
   }
 
   async function run(): Promise<void> {
@@ -231,7 +236,8 @@ function createPause({ clock, random }: Pick<ReflectorOptions, 'clock' | 'random
     },
     /** Not shorter than an API server that refused has asked for. Rejects when the signal is aborted. */
     async wait(signal: AbortSignal, refused?: unknown): Promise<void> {
-      const longest = Math.min(longestPauseMs, firstPauseMs * 2 ** failures);
+      const isServed = !(refused instanceof Refusal && refused.reason === 'object_missing');
+      const longest = Math.min(isServed ? longestPauseMs : notServedPauseMs, firstPauseMs * 2 ** failures);
       failures = Math.min(failures + 1, 16);
       const seconds = refused instanceof Refusal ? refused.details.retryAfterSeconds : undefined;
       const asked = typeof seconds === 'number' ? Math.min(seconds * 1000, longestPauseMs) : 0;

@@ -32,6 +32,7 @@ export function nextLink(rows: readonly LinkRow[], { spec, status }: Chained): N
   for (const link of spec.chain) {
     const known = status?.links?.find(({ id }) => id === link.id);
     if (known?.state === 'reached') continue;
+    if (known?.state === 'unknown' && !rowOf(rows, link).endsWithNode) continue;
     if (known !== undefined && known.state !== 'waiting') return 'conclude';
     return { link, row: rowOf(rows, link), known };
   }
@@ -45,6 +46,11 @@ export function rowOf(rows: readonly LinkRow[], { link, id }: Pick<ChainLink, 'l
   throw new Refusal('internal', `link ${id}: this coordinator has no row for ${link}`, {
     allowed: rows.map(({ name }) => name),
   });
+}
+
+/** Whether any link of the chain is looked for when the node is gone. */
+export function outlivesNode(rows: readonly LinkRow[], chain: readonly ChainLink[]): boolean {
+  return chain.some((link) => !rowOf(rows, link).endsWithNode);
 }
 
 /** What the injection's phase says while this link is open. */
@@ -108,6 +114,12 @@ export function othersOf(chain: readonly ChainLink[], id: string): readonly Expe
   return chain.flatMap((link) =>
     link.expectation === undefined || orderBefore(chain, link.id).id === own ? [] : [link.expectation],
   );
+}
+
+/** What is known of the links before this one. */
+export function earlierOf({ spec, status }: Chained, { id }: Pick<ChainLink, 'id'>): readonly LinkStatus[] {
+  const place = spec.chain.findIndex((link) => link.id === id);
+  return spec.chain.slice(0, place).flatMap((link) => knownOf({ status }, link) ?? []);
 }
 
 /** All links of a chain, as they stand before anything was done. */
@@ -213,7 +225,7 @@ export function withFinding(chained: Chained, id: string, { finding, at, how }: 
           evidence: [{ source: match.source, observed: match.entry.text, at: match.entry.at }],
         }),
   });
-  if (state !== 'reached') return settled;
+  if (state !== 'reached' && state !== 'unknown') return settled;
   const next = chain[chain.findIndex((link) => link.id === id) + 1];
   if (next?.withinSeconds === undefined) return settled;
   return settled.map((link) =>

@@ -16,7 +16,7 @@ import type { Injection } from '../store/store.ts';
 import type { TimelineEntry, Verdict } from '../store/timeline.ts';
 import type { DrillFacts, Facts } from '../view/facts.ts';
 import { faultOf, isInjectOnly, isNegative, knownOf, orderBefore } from './chain.ts';
-import { nodeGone, passOnGoneNode, receiptEvidence } from './gone.ts';
+import { nodeGone, passOnGoneNode, receiptEvidence, unreachedOnGoneNode } from './gone.ts';
 import { concludeInjectOnly } from './inject-only.ts';
 
 /** How a drill of one node ends. */
@@ -98,8 +98,15 @@ function onGoneNode(injection: Injection, missed: ChainLink | undefined, at: str
       source: match?.source ?? '',
       entry: match,
     };
-    return { verdict: 'pass', explanation: passOnGoneNode(injection, what) };
+    return { verdict: 'pass', explanation: withFurther(injection, passOnGoneNode(injection, what)) };
   }
+  const known = knownOf(injection, missed);
+  const isDetected = knownOf(injection, faultOf(injection.spec).detectionLink)?.state === 'reached';
+  if (isDetected && known !== undefined)
+    return {
+      verdict: known.state === 'missed' ? 'fail' : 'inconclusive',
+      explanation: unreachedOnGoneNode(injection, known, at),
+    };
   const isOrdered = knownOf(injection, orderBefore(injection.spec.chain, missed.id))?.state === 'reached';
   const refused = knownOf(injection, missed)?.refusal;
   if (refused !== undefined) {

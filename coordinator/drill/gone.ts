@@ -1,5 +1,6 @@
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import { renderReason, type Shown } from '../diagnosis/explain.ts';
+import type { LinkStatus } from '../store/experiment.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import type { Injection } from '../store/store.ts';
 import { faultOf } from './chain.ts';
@@ -41,6 +42,30 @@ export function passOnGoneNode(injection: Injection, what: Shown): Explanation {
     summary: `NMA reacted on node ${spec.node} after ${what.latencySeconds.toFixed(1)} s: ${renderReason(what.entry, faultOf(spec).expectation.reason)}. The node is gone since.`,
     evidence: [...injectionEvidence(injection), { source: what.source, observed: what.text, at }],
     remedy: 'Nothing to do: the node is gone.',
+    refuted: [],
+    alsoFound: [],
+  };
+}
+
+/** NMA reacted, the node is gone, and a link that outlives it was not reached, or could not be seen. */
+export function unreachedOnGoneNode(injection: Injection, link: LinkStatus, at: string): Explanation {
+  const { spec, status } = injection;
+  const before = (status?.links ?? []).filter(
+    ({ state, entry }) => state === 'reached' && entry !== undefined,
+  );
+  const pool = spec.owner?.nodePool ?? 'POOL';
+  const because = link.because ?? 'nothing shows it';
+  const what = link.state === 'missed' ? 'was not reached' : 'could not be seen';
+  return {
+    code: `${link.link}-${link.state}`,
+    link: link.link,
+    summary: `NMA reacted and node ${spec.node} is gone, but ${link.link} (${link.expected}) ${what}: ${because}.`,
+    evidence: [
+      ...injectionEvidence(injection),
+      ...before.flatMap(({ evidence }) => evidence),
+      { source: `injections/${injection.metadata.name} status.links[${link.id}]`, observed: because, at },
+    ],
+    remedy: `See what Karpenter has made: kubectl get nodeclaims -l karpenter.sh/nodepool=${pool}; pods that wait for a node: kubectl get pods -A --field-selector status.phase=Pending.`,
     refuted: [],
     alsoFound: [],
   };

@@ -36,7 +36,7 @@ export function findReaction(
 }
 
 /** Whether a stamp of whole seconds lies before the second in which the order was accepted; false where either is unknown. */
-function isOlder(stamp: string | null, orderedAt: string | undefined): boolean {
+export function isOlder(stamp: string | null, orderedAt: string | undefined): boolean {
   const [seconds, ordered] = [Date.parse(stamp ?? ''), Date.parse(orderedAt ?? '')];
   return seconds < Math.floor(ordered / 1000) * 1000;
 }

@@ -2,10 +2,17 @@ import type { AgentOrder } from '../../shared/schemas/order.ts';
 import type { ChannelReaction } from '../catalogue/channels/channel.ts';
 import { expectationOf } from '../catalogue/channels.ts';
 import type { Expectation } from '../catalogue/expectation.ts';
-import type { Baseline, ChainLink, ExpectationInput, InjectionStatus } from '../store/experiment.ts';
+import type {
+  Baseline,
+  ChainLink,
+  ExpectationInput,
+  InjectionStatus,
+  LinkStatus,
+} from '../store/experiment.ts';
 import type { Observation, SeenNode } from '../view/node.ts';
 import { findReaction, type Match } from './judge.ts';
 import { judgeNone } from './none.ts';
+import { replacement, taint, termination } from './repair-links.ts';
 
 /** What a link's row may look at when the chain of one node is planned. */
 export type LinkPlanInput = {
@@ -26,13 +33,18 @@ export type LinkPast = {
   readonly orderedAt?: string | undefined;
   /** The time to wait is over: what is not there now is missed. */
   readonly isDue: boolean;
+  /** When it is looked for, RFC 3339, coordinator's clock. */
+  readonly at: string;
+  /** What became of the links before it. */
+  readonly earlier: readonly LinkStatus[];
   /** What the other orders of this drill lead to: none of it is the fault's. */
   readonly others: readonly Expectation[];
 };
 
 /** What became of a link. */
 export type Finding = {
-  readonly state: 'reached' | 'missed' | 'skipped';
+  /** `unknown`: it can no longer be seen whether it was reached; links behind it are looked for all the same. */
+  readonly state: 'reached' | 'missed' | 'skipped' | 'unknown';
   /** What shows it, where anything does. */
   readonly match?: Match;
   /** What stood in its place when the wait ended, or why it was not looked for. */
@@ -54,6 +66,8 @@ export type LinkRow = {
   readonly by: 'send' | 'watch';
   /** Whether a request may ask for it with `expectation.then`. */
   readonly onRequest: boolean;
+  /** Seconds to wait where the request does not say; absent: 30 min. Of links on request only. */
+  readonly usualSeconds?: number;
   /** true: when the node is gone, there is nothing to wait for any more. false: `find` decides. */
   readonly endsWithNode: boolean;
   /** The links of this name in the chain of one node; empty: the drill has none. */
@@ -109,7 +123,7 @@ export const detection: LinkRow = {
 };
 
 /** Every link, in the order of the chain. */
-export const links: readonly LinkRow[] = [order, detection];
+export const links: readonly LinkRow[] = [order, detection, taint, termination, replacement];
 
 /** What stands on another node of the same name is no reaction; the events are still those of the one that went. */
 function withoutForeign(seen: SeenNode): Observation {

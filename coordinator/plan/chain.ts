@@ -25,10 +25,13 @@ export function createChain(
   input: LinkPlanInput,
   controls: readonly ChainLink[],
 ): ChainLink[] {
-  const then = askedLinks(rows, input.asked, input.expectation.kind === 'none');
+  const { asked } = input;
+  const isNegative = input.expectation.kind === 'none';
+  if (isNegative && asked.repair === 'expect') throw withNone('expectation.repair', asked.repair);
+  const then = askedLinks(rows, asked, isNegative);
   const fault = rows.flatMap((row) =>
     row.plan(input).map((planned) => {
-      const within = then.get(row.name);
+      const within = then.get(row.name) ?? (row.onRequest ? row.usualSeconds : undefined);
       return {
         ...planned,
         link: row.name,
@@ -41,6 +44,12 @@ export function createChain(
   return [...of('before'), ...fault, ...of('after')];
 }
 
+function withNone(field: string, value: unknown): Refusal {
+  const message = `${field}: does not go with none: true, after which nothing follows`;
+  const remedy = 'leave it out, or leave none out';
+  return new Refusal('expectation_invalid', message, { field, value, remedy });
+}
+
 /** Seconds to wait for each link that the request names. */
 function askedLinks(
   rows: readonly LinkRow[],
@@ -48,17 +57,7 @@ function askedLinks(
   isNegative: boolean,
 ): ReadonlyMap<string, number> {
   const known = rows.filter(({ onRequest }) => onRequest).map(({ name }) => name);
-  if (isNegative && then.length > 0) {
-    throw new Refusal(
-      'expectation_invalid',
-      'expectation.then: does not go with none: true, after which nothing follows',
-      {
-        field: 'expectation.then',
-        value: then,
-        remedy: 'leave it out, or leave none out',
-      },
-    );
-  }
+  if (isNegative && then.length > 0) throw withNone('expectation.then', then);
   let last = -1;
   return new Map(
     then.map(({ link, within }, index) => {
@@ -84,7 +83,9 @@ function askedLinks(
       }
       last = place;
       const seconds =
-        within === undefined ? usualWithinSeconds : parseDuration(within, `${field}.within`) / 1000;
+        within === undefined
+          ? (rows.find(({ name }) => name === link)?.usualSeconds ?? usualWithinSeconds)
+          : parseDuration(within, `${field}.within`) / 1000;
       if (seconds < 1 || seconds > 86_400) {
         throw new Refusal('expectation_invalid', `${field}.within: must be from 1 s to 24 h`, {
           field: `${field}.within`,

@@ -16,7 +16,7 @@ import { findFault, resolveParameters } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import { links as allLinks, type LinkRow } from '../drill/links.ts';
 import { ChainLink, type ExperimentSpec } from '../store/experiment.ts';
-import { type Facts, isUnread } from '../view/facts.ts';
+import { type DrillFacts, type Facts, isUnread } from '../view/facts.ts';
 import { createChain, resolveExpectation } from './chain.ts';
 import { withoutReach } from './inject-only.ts';
 import { controlsFor } from './negative.ts';
@@ -195,6 +195,23 @@ export function planTarget(input: PlanInput): TargetPlan {
   const controls = expectation.kind === 'none' ? controlsFor(order, nma, marker) : [];
   const chain = createChain(links, { order, expectation, asked, reacting }, controls);
   return { node, row, parameters: { ...parameters }, order, place, expectation, chain, reacting };
+}
+
+/** What a drill looks like to a diagnosis before anything is ordered. */
+export function plannedDrill(
+  { order, expectation }: Pick<TargetPlan, 'order' | 'expectation'>,
+  fault: string,
+): DrillFacts {
+  return {
+    fault,
+    order,
+    expectation,
+    receipt: undefined,
+    refusal: undefined,
+    conditionBefore: undefined,
+    timeline: [],
+    waitedUntil: undefined,
+  };
 }
 
 /** Where an order goes on this node, by what it names and what is known of the node. */

@@ -5,18 +5,20 @@ import { inParallel, inSlices } from '../../shared/parallel.ts';
 import { findFault } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import type { KubeObject } from '../cluster/port.ts';
-import { chainSeconds } from '../drill/chain.ts';
+import { chainSeconds, outlivesNode } from '../drill/chain.ts';
 import type { LinkRow } from '../drill/links.ts';
 import { isConcluded, isEnded } from '../drill/summary.ts';
-import type { ExperimentSpec, InjectionSpec, SkipCode } from '../store/experiment.ts';
+import type { ChainLink, ExperimentSpec, InjectionSpec, SkipCode } from '../store/experiment.ts';
 import { type Experiment, markerOf, orderIdOf, type Store, seedFromName } from '../store/store.ts';
 import type { Collector } from '../view/collect.ts';
-import { hasGpu, isReady, optInLabel, optInValue } from '../view/node.ts';
+import type { Facts } from '../view/facts.ts';
+import { hasGpu, isReady, optInLabel, optInValue, ownerOf } from '../view/node.ts';
 import { restsOnAssumedEngine } from './chain.ts';
 import {
   contextFromFacts,
   contextFromLabels,
   type PlanInput,
+  plannedDrill,
   planTarget,
   type TargetContext,
   type TargetPlan,
@@ -48,15 +50,22 @@ export type Planner = {
   injections(experiment: Experiment, nodes: readonly string[]): Promise<readonly InjectionSpec[]>;
 };
 
-/** Selects nodes and plans each; `rows` and `links` are the catalogue and the chain. */
-export function createPlanner(deps: {
+/** What is planned with; `rows` and `links` are the catalogue and the chain. */
+export type PlannerDeps = {
   readonly nodes: () => readonly KubeObject[];
-  readonly collector: Pick<Collector, 'basics' | 'nmaVersions'>;
+  readonly collector: Pick<Collector, 'basics' | 'nmaVersions' | 'repairBasics'>;
+  /** Refuses where the forecast says that a repair which the chains wait for cannot happen. */
+  readonly assertRepair: (
+    targets: readonly { readonly facts: Facts; readonly chain: readonly ChainLink[] }[],
+  ) => void;
   readonly store: Pick<Store, 'listInjections' | 'listExperiments'>;
   readonly rows: readonly FaultRow[];
   /** The rows of the chain's links. */
   readonly links: readonly LinkRow[];
-}): Planner {
+};
+
+/** Selects nodes and plans each. */
+export function createPlanner(deps: PlannerDeps): Planner {
   /** Nodes that another experiment works on, or has selected and not come to yet. */
   async function busyNodes(experiment: string): Promise<ReadonlyMap<string, string>> {
     const [injections, experiments] = await Promise.all([
@@ -144,11 +153,12 @@ export function createPlanner(deps: {
         longestSeconds = Math.max(longestSeconds, seconds);
       }
       assertTimeFor(experiment.spec, longestSeconds);
+      await assertRepairOf(deps, experiment, nodes, inputFor);
       return { seed, nodes, skipped, longestSeconds };
     },
     async injections(experiment, nodes) {
       const contextOf = await createContexts();
-      const uids = new Map(deps.nodes().map((node) => [node.metadata.name, node.metadata.uid ?? '']));
+      const objects = new Map(deps.nodes().map((node) => [node.metadata.name, node]));
       const drafts = await inSlices(nodes, (node) => ({
         node,
         draft: draftOf({ ...inputFor(experiment, node), context: contextOf(node) }),
@@ -156,18 +166,48 @@ export function createPlanner(deps: {
       return inParallel(drafts, agentsAtOnce, async ({ node, draft }) => {
         const planned =
           draft instanceof Refusal || isByEngine(draft) ? await byItsEngine(experiment, node, draft) : draft;
-        return {
-          experiment: experiment.metadata.name,
-          node,
-          // A node that vanished since it was selected has no uid: the next step sees that it is gone.
-          nodeUid: uids.get(node) ?? '',
-          fault: experiment.spec.fault.name,
-          parameters: planned.parameters,
-          chain: planned.chain,
-        };
+        return specOf(deps.links, experiment, planned, objects.get(node));
       });
     },
   };
+}
+
+/** The spec of one Injection. */
+function specOf(
+  links: readonly LinkRow[],
+  { metadata, spec }: Experiment,
+  { node, parameters, chain }: TargetPlan,
+  object: KubeObject | undefined,
+): InjectionSpec {
+  const owner = object !== undefined && outlivesNode(links, chain) ? ownerOf(object) : undefined;
+  return {
+    experiment: metadata.name,
+    node,
+    // A node that vanished since it was selected has no uid: the next step sees that it is gone.
+    nodeUid: object?.metadata.uid ?? '',
+    ...(owner === undefined ? {} : { owner }),
+    fault: spec.fault.name,
+    parameters,
+    chain,
+  };
+}
+
+/** A repair that is waited for in vain takes half an hour to show it; the forecast knows before. */
+async function assertRepairOf(
+  { collector, links, assertRepair }: Pick<PlannerDeps, 'collector' | 'links' | 'assertRepair'>,
+  experiment: Asked,
+  nodes: readonly string[],
+  inputFor: Planner['inputFor'],
+): Promise<void> {
+  const { repair, then = [], force } = experiment.spec.expectation ?? {};
+  if (force === true || (repair !== 'expect' && then.length === 0)) return;
+  const targets = await inParallel(nodes, agentsAtOnce, async (node) => {
+    const facts = await collector.repairBasics(node);
+    const plan = planTarget({ ...inputFor(experiment, node), context: contextFromFacts(facts) });
+    const drill = plannedDrill(plan, experiment.spec.fault.name);
+    return { facts: { ...facts, drill }, chain: plan.chain };
+  });
+  assertRepair(targets.filter(({ chain }) => outlivesNode(links, chain)));
 }
 
 /** Nodes with the same one have the same plan, but for its ids and markers. */

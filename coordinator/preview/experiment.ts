@@ -1,5 +1,7 @@
 import { inParallel } from '../../shared/parallel.ts';
+import { contextFromFacts, plannedDrill, planTarget } from '../plan/plan.ts';
 import { type Asked, agentsAtOnce, type Choice, type Planner } from '../plan/planner.ts';
+import { asDrilledTogether } from '../repair/expected.ts';
 import type { Collector } from '../view/collect.ts';
 import { previewTarget, type TargetPreview } from './preview.ts';
 
@@ -17,9 +19,17 @@ export async function previewExperiment(
   experiment: Asked,
 ): Promise<ExperimentPreview> {
   const { seed, nodes, skipped } = await deps.planner.choose(experiment);
-  const targets = await inParallel(nodes, agentsAtOnce, async (name) => {
-    const { node, ...input } = deps.planner.inputFor(experiment, name);
-    return previewTarget(await deps.collector.facts(node), input);
+  const drilled = await inParallel(nodes, agentsAtOnce, async (name) => {
+    const facts = await deps.collector.facts(name);
+    const plan = planTarget({
+      ...deps.planner.inputFor(experiment, name),
+      context: contextFromFacts(facts),
+    });
+    return { ...facts, drill: plannedDrill(plan, experiment.spec.fault.name) };
+  });
+  const targets = asDrilledTogether(drilled).map((facts) => {
+    const { node: _node, ...input } = deps.planner.inputFor(experiment, facts.node.name);
+    return previewTarget(facts, input);
   });
   return { seed, targets, skipped };
 }

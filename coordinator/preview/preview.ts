@@ -10,10 +10,10 @@ import {
   preflight,
 } from '../diagnosis/explain.ts';
 import { rules } from '../diagnosis/rules.ts';
-import { addressOf, contextFromFacts, type PlanInput, planTarget } from '../plan/plan.ts';
+import { addressOf, contextFromFacts, type PlanInput, plannedDrill, planTarget } from '../plan/plan.ts';
 import { forecastRepair } from '../repair/forecast.ts';
 import type { RepairForecast } from '../repair/schema.ts';
-import type { DrillFacts, Facts } from '../view/facts.ts';
+import type { Facts } from '../view/facts.ts';
 import { confidenceOf } from './confidence.ts';
 import { plannedReactions } from './reactions.ts';
 import { refusalsOf } from './refusals.ts';
@@ -29,7 +29,7 @@ export type PreviewInput = Omit<PlanInput, 'context' | 'node'>;
 /** By the facts of the node, as the preflight of a drill would find them. Pure; refuses as `planTarget` does. */
 export function previewTarget(facts: Facts, input: PreviewInput): TargetPreview {
   const preview = previewPlan({ ...input, node: facts.node.name, context: contextFromFacts(facts) });
-  const drilled = { ...facts, drill: drillOf(preview, input.spec.fault.name) };
+  const drilled = { ...facts, drill: plannedDrill(preview, input.spec.fault.name) };
   const asked = preview.expectation.kind === 'ignored' ? onlyOrderRules(reactionRules) : reactionRules;
   const { blocking, checks } = preflight(drilled, asked);
   return {
@@ -87,7 +87,11 @@ export function previewNode(
   if (asked === undefined) return { ...preflight(facts), refusals: [], repair: forecastRepair(facts) };
   const preview = previewTarget(facts, asked);
   const { refusals, repair } = preview;
-  return { ...preflight({ ...facts, drill: drillOf(preview, asked.spec.fault.name) }), refusals, repair };
+  return {
+    ...preflight({ ...facts, drill: plannedDrill(preview, asked.spec.fault.name) }),
+    refusals,
+    repair,
+  };
 }
 
 /** Whether a repair follows is told by its forecast. */
@@ -107,20 +111,6 @@ function loweredBy(checks: readonly PreflightCheck[], { confidence, refusals }: 
   if (found.length === 0) return confidence;
   const known = confidence.level === 'high' ? [] : confidence.because;
   return { level: 'low', because: [...known, ...found] };
-}
-
-/** What a drill looks like to a diagnosis before anything is ordered. */
-function drillOf({ order, expectation }: PlanPreview, fault: string): DrillFacts {
-  return {
-    fault,
-    order,
-    expectation,
-    receipt: undefined,
-    refusal: undefined,
-    conditionBefore: undefined,
-    timeline: [],
-    waitedUntil: undefined,
-  };
 }
 
 /** The same preflight as before an injection, with what only the API server shows; said once. */

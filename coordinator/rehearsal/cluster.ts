@@ -7,11 +7,21 @@ import { createHttpAgents } from '../agents/http.ts';
 import { type Coordinator, createCoordinator } from '../app.ts';
 import { findNmaVersion, type NmaVersion } from '../catalogue/nma/versions.ts';
 import { createClusterClient } from '../cluster/client.ts';
-import type { Cluster } from '../cluster/port.ts';
+import type { Cluster, OwnerReference } from '../cluster/port.ts';
 import { customResourceDefinitions } from '../store/crds.ts';
 import { createStaticDirectory } from '../view/agent-directory.ts';
+import { poolLabel } from '../view/node.ts';
 import { createView } from '../view/view.ts';
 import { type ApiServer, startApiServer } from './apiserver/server.ts';
+import { type Karpenter, startKarpenter } from './karpenter/actor.ts';
+import {
+  type KarpenterRow,
+  karpenterDefinitions,
+  karpenterDeployment,
+  madeFrom,
+  nodeClaimObject,
+  nodePoolObject,
+} from './karpenter/objects.ts';
 import type { Credentials } from './nma/credentials.ts';
 import { type RehearsalNode, startNode } from './node.ts';
 import {
@@ -68,6 +78,8 @@ export type RehearsalOptions = {
   readonly clock: Clock;
   readonly random: () => number;
   readonly newId: () => string;
+  /** Who makes and repairs the nodes with label karpenter.sh/nodepool; absent: nobody, and a Deployment with its gate off. */
+  readonly karpenter?: KarpenterRow;
   /** 0: any free ones. Agents get consecutive ports from theirs on. */
   readonly coordinatorPort: number;
   readonly firstAgentPort: number;
@@ -98,7 +110,8 @@ export async function startRehearsalCluster(options: RehearsalOptions): Promise<
       kind: 'Namespace',
       metadata: { name: namespace },
     });
-    for (const definition of customResourceDefinitions())
+    const ofKarpenter = options.karpenter === undefined ? [] : karpenterDefinitions();
+    for (const definition of [...customResourceDefinitions(), ...ofKarpenter])
       await cluster.create('customresourcedefinitions', definition);
     const rehearsal = await startRehearsal({ cluster, appendPodLog: apiServer.appendPodLog }, options);
     return {
@@ -127,8 +140,11 @@ export async function startRehearsal(
   let coordinator: Coordinator | undefined;
   let running: Promise<void> = Promise.resolve();
 
+  let karpenter: Karpenter | undefined;
+
   async function close(): Promise<void> {
     stop.abort(new Error('the rehearsal ends'));
+    await karpenter?.stop();
     await running;
     await coordinator?.app.close();
     await Promise.all([...nodes.values()].map((node) => node.close()));
@@ -136,8 +152,13 @@ export async function startRehearsal(
   }
 
   try {
-    for (const row of rows) await cluster.create('nodes', nodeObject(row, clock.now()));
-    await cluster.create('deployments', karpenterObject());
+    for (const row of rows) await createNode(cluster, row, options);
+    await cluster.create(
+      'deployments',
+      options.karpenter === undefined
+        ? karpenterObject()
+        : karpenterDeployment(options.karpenter, systemNamespace),
+    );
     for (const [index, row] of rows.entries()) {
       nodes.set(
         row.name,
@@ -176,6 +197,15 @@ export async function startRehearsal(
     const url = await coordinator.app.listen({ host: '127.0.0.1', port: options.coordinatorPort });
 
     const installNma = createAddon({ cluster, nodes, clock });
+    karpenter =
+      options.karpenter &&
+      startKarpenter({
+        ...options,
+        cluster,
+        row: options.karpenter,
+        // Its agent dies with the machine.
+        onGone: async (name) => nodes.get(name)?.close(),
+      });
     return {
       url,
       cluster,
@@ -194,6 +224,26 @@ export async function startRehearsal(
   }
 }
 
+/** A node of a pool comes from a NodeClaim, where a Karpenter is there to make one. */
+async function createNode(
+  cluster: Cluster,
+  row: NodeRow,
+  { clock, karpenter }: RehearsalOptions,
+): Promise<void> {
+  const node = nodeObject(row, clock.now());
+  const pool = row.labels[poolLabel];
+  if (karpenter === undefined || pool === undefined) {
+    await cluster.create('nodes', node);
+    return;
+  }
+  if ((await cluster.read('nodepools', { name: pool })) === undefined)
+    await cluster.create('nodepools', nodePoolObject(pool, karpenter.budgets));
+  const claim = await cluster.create('nodeclaims', nodeClaimObject(`${pool}-${row.name}`, pool));
+  await cluster.create('nodes', madeFrom(node, claim));
+  const status = { nodeName: row.name };
+  await cluster.patch('nodeclaims', { name: claim.metadata.name }, { status }, 'status');
+}
+
 function createAddon(deps: {
   cluster: Cluster;
   nodes: ReadonlyMap<string, RehearsalNode>;
@@ -206,13 +256,14 @@ function createAddon(deps: {
     row: NodeRow,
     version: NmaVersion,
     image: string,
+    owner: OwnerReference,
   ): Promise<string | undefined> {
     const name = `dcgm-server-${row.name}`;
     await cluster.remove('pods', { namespace: systemNamespace, name });
     if (row.gpu === undefined || (row.arch === 'arm64' && version.arm64Gate)) return undefined;
     return replacePod(
       cluster,
-      podObject(row, name, dcgmServerLabels, { image, serviceAccountName: 'default' }),
+      podObject(row, name, dcgmServerLabels, { image, serviceAccountName: 'default', owner }),
       clock.now(),
     );
   }
@@ -230,12 +281,12 @@ function createAddon(deps: {
       },
     };
     await replace(cluster, 'serviceaccounts', serviceAccount);
-    await replace(
+    const nmaOwner = await replace(
       cluster,
       'daemonsets',
       daemonSetObject(nmaName, nmaLabels, { name: nmaName, image }, nmaName),
     );
-    await replace(
+    const dcgmServerOwner = await replace(
       cluster,
       'daemonsets',
       daemonSetObject('dcgm-server', dcgmServerLabels, { name: 'dcgm-server', image }, 'default'),
@@ -250,10 +301,11 @@ function createAddon(deps: {
       const pod = podObject(row, nmaPodName(row), nmaLabels, {
         image,
         serviceAccountName: nmaName,
+        owner: nmaOwner,
         ...(hasRole ? { environment: roleEnvironment, volumes: [roleVolume] } : {}),
       });
       await replacePod(cluster, pod, clock.now());
-      const enginePodUid = await placeDcgmServer(row, found, image);
+      const enginePodUid = await placeDcgmServer(row, found, image, dcgmServerOwner);
       await node.startNma({ version, credentials, enginePodUid });
     }
   };
@@ -263,10 +315,11 @@ async function replace(
   cluster: Cluster,
   resource: 'serviceaccounts' | 'daemonsets',
   object: ReturnType<typeof daemonSetObject>,
-): Promise<void> {
+): Promise<OwnerReference> {
   const { name, namespace: home = systemNamespace } = object.metadata;
   await cluster.remove(resource, { name, namespace: home });
-  await cluster.create(resource, object);
+  const { apiVersion, kind, metadata } = await cluster.create(resource, object);
+  return { apiVersion, kind, name, uid: metadata.uid ?? '', controller: true };
 }
 
 async function replacePod(cluster: Cluster, pod: ReturnType<typeof podObject>, now: number): Promise<string> {

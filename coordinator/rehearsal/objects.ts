@@ -2,7 +2,7 @@ import { isoFromMillis } from '../../shared/clock.ts';
 import type { GpuFacts } from '../../shared/schemas/inventory.ts';
 import { monitors } from '../catalogue/nma/conditions.ts';
 import type { NmaVersion } from '../catalogue/nma/versions.ts';
-import type { JsonObject, KubeObject } from '../cluster/port.ts';
+import type { JsonObject, KubeObject, OwnerReference } from '../cluster/port.ts';
 
 /** One node of a rehearsal cluster, as data. */
 export type NodeRow = {
@@ -148,12 +148,19 @@ export function podObject(
     serviceAccountName: string;
     environment?: Readonly<Record<string, string>>;
     volumes?: readonly string[];
+    /** Its DaemonSet: such pods go with their node. */
+    owner?: OwnerReference;
   },
 ): KubeObject {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, namespace: systemNamespace, labels },
+    metadata: {
+      name,
+      namespace: systemNamespace,
+      labels,
+      ...(pod.owner === undefined ? {} : { ownerReferences: [pod.owner] }),
+    },
     spec: {
       nodeName: row.name,
       serviceAccountName: pod.serviceAccountName,

@@ -1,6 +1,14 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
-import { closedLinks, faultOf, isNegative, knownOf, rowOf, withFinding } from '../drill/chain.ts';
+import {
+  closedLinks,
+  faultOf,
+  isNegative,
+  knownOf,
+  outlivesNode,
+  rowOf,
+  withFinding,
+} from '../drill/chain.ts';
 import { concludeDrill, drillFacts, type Ended } from '../drill/conclude.ts';
 import { nodeGone } from '../drill/gone.ts';
 import type { LinkRow } from '../drill/links.ts';
@@ -53,7 +61,10 @@ export function createConclusions(deps: {
 
   async function factsOf(injection: Injection, signal: AbortSignal): Promise<Facts | undefined> {
     try {
-      return await collector.facts(injection.spec.node, drillFacts(injection), signal);
+      const facts = await collector.facts(injection.spec.node, drillFacts(injection), signal);
+      // What stands on another node that has its name by now says nothing about a drill that was to outlive it.
+      const isOther = facts.node.uid !== injection.spec.nodeUid;
+      return isOther && outlivesNode(deps.links, injection.spec.chain) ? undefined : facts;
     } catch (thrown) {
       if (thrown instanceof Refusal && thrown.reason === 'node_missing') return undefined;
       throw thrown;

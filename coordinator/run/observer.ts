@@ -1,5 +1,5 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
-import { knownOf, orderBefore, othersOf, type Settled } from '../drill/chain.ts';
+import { earlierOf, knownOf, orderBefore, othersOf, type Settled } from '../drill/chain.ts';
 import type { Finding, LinkPast, LinkRow } from '../drill/links.ts';
 import type { Baseline, ChainLink } from '../store/experiment.ts';
 import type { Injection } from '../store/store.ts';
@@ -12,7 +12,7 @@ export type Expected = {
   readonly key: string;
   readonly row: LinkRow;
   readonly link: ChainLink;
-  readonly past: Omit<LinkPast, 'isDue'>;
+  readonly past: Omit<LinkPast, 'isDue' | 'at'>;
 };
 
 /** What came since the last commit, for the timeline; `commit` once it is stored. */
@@ -60,9 +60,10 @@ export function createObservers(deps: {
     if (known?.metadata.uid !== nodeUid || !watcher.isCurrent()) return observeNow(target);
     return { ...watcher.observe(node), isGone: false };
   };
+  const at = () => isoFromMillis(clock.now());
 
   async function lookOnce({ spec }: Injection, { row, link, past }: Expected): Promise<Settled | undefined> {
-    const finding = row.find(link, await observeNow(spec), { ...past, isDue: false });
+    const finding = row.find(link, await observeNow(spec), { ...past, isDue: false, at: at() });
     return finding && { finding, at: clock.now(), how: foundAtTheEnd };
   }
 
@@ -78,8 +79,9 @@ export function createObservers(deps: {
     const isGone = () => watcher.node(spec.node)?.metadata.uid !== spec.nodeUid;
 
     function findNow({ row, link, past }: Expected): Finding | undefined {
-      const now = { ...watcher.observe(spec.node), isGone: isGone() };
-      return row.find(link, now, { ...past, isDue: false });
+      const owner = spec.owner && { owner: watcher.observeOwner(spec.owner) };
+      const now = { ...watcher.observe(spec.node), isGone: isGone(), ...owner };
+      return row.find(link, now, { ...past, isDue: false, at: at() });
     }
 
     function look(at: number, how: string): void {
@@ -90,26 +92,25 @@ export function createObservers(deps: {
       }
     }
 
-    const unsubscribe = watcher.subscribe(spec.node, (news) => {
-      seen.push(news);
-      look(news.at, 'seen in a watch');
-      wake();
-    });
+    const unsubscribe = watcher.subscribe(
+      spec.node,
+      (news) => {
+        seen.push(news);
+        look(news.at, 'seen in a watch');
+        wake();
+      },
+      spec.owner,
+    );
 
     return {
       since,
       isGone,
       close: unsubscribe,
       expect(next) {
+        const kept = keptFindings({ before: expected, next, found }, findNow);
         expected = next;
-        const before = new Map(found);
         found.clear();
-        // What was found by another baseline does not count any more, nor what proves to be older than the order.
-        for (const one of next) {
-          const known = before.get(one.key);
-          const finding = known && findNow(one);
-          if (known !== undefined && finding !== undefined) found.set(one.key, { ...known, finding });
-        }
+        for (const [key, settled] of kept) found.set(key, settled);
       },
       news(from) {
         const upTo = seen.length;
@@ -149,10 +150,10 @@ export function createObservers(deps: {
         if (settled !== undefined) return settled;
         // A watch may be silent or behind without knowing it, so that the last word is the API server's own.
         const now = await observeNow(spec);
-        const late = one.row.find(one.link, now, { ...one.past, isDue: false });
+        const late = one.row.find(one.link, now, { ...one.past, isDue: false, at: at() });
         if (late !== undefined) return { finding: late, at: clock.now(), how: foundAtTheEnd };
         if (one.row.endsWithNode && (now.isGone || isGone())) return undefined;
-        const last: Finding = one.row.find(one.link, now, { ...one.past, isDue: true }) ?? {
+        const last: Finding = one.row.find(one.link, now, { ...one.past, isDue: true, at: at() }) ?? {
           state: 'missed',
         };
         return { finding: last, at: clock.now(), how: `not seen until ${isoFromMillis(dueAt)}` };
@@ -161,6 +162,34 @@ export function createObservers(deps: {
   }
 
   return { of, observeBefore, observeNow, lookOnce };
+}
+
+/**
+ * What stays found when other links, or the same with more known, are looked for: not what was found by another baseline, nor
+ * what proves to be older than the order. Compared with the same as before it stays as it is: what showed it may be gone with
+ * the node.
+ */
+function keptFindings(
+  {
+    before,
+    next,
+    found,
+  }: {
+    readonly before: readonly Expected[];
+    readonly next: readonly Expected[];
+    readonly found: ReadonlyMap<string, Settled>;
+  },
+  findNow: (expected: Expected) => Finding | undefined,
+): Map<string, Settled> {
+  const asked = new Map(before.map(({ key, past }) => [key, past.orderedAt]));
+  return new Map(
+    next.flatMap((one) => {
+      const known = found.get(one.key);
+      if (known === undefined) return [];
+      const finding = asked.get(one.key) === one.past.orderedAt ? known.finding : findNow(one);
+      return finding === undefined ? [] : [[one.key, { ...known, finding }] as const];
+    }),
+  );
 }
 
 /** A link of an injection as it is looked for; undefined where its order has no baseline yet. */
@@ -174,7 +203,12 @@ export function expectedOf(injection: Injection, link: ChainLink, row: LinkRow):
     key: `${link.id} ${baseline.at}`,
     row,
     link,
-    past: { baseline, orderedAt: known?.receipt?.acceptedAt, others: othersOf(chain, link.id) },
+    past: {
+      baseline,
+      orderedAt: known?.receipt?.acceptedAt,
+      others: othersOf(chain, link.id),
+      earlier: earlierOf(injection, link),
+    },
   };
 }
 

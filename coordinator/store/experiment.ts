@@ -105,6 +105,17 @@ export const ExpectationInput = Type.Object(
         { maxItems: 16, description: 'what must follow the detection, in the order of the chain' },
       ),
     ),
+    repair: Type.Optional(
+      Type.Enum(['expect', 'ignore'], {
+        description:
+          'expect: the node must be taken out of service, go and be replaced, as if `then` named each of those links; default ignore',
+      }),
+    ),
+    force: Type.Optional(
+      Type.Boolean({
+        description: 'true: run the drill although its forecast says that the expected repair cannot happen',
+      }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -247,12 +258,28 @@ export const ChainLink = Type.Object(
 );
 export type ChainLink = Static<typeof ChainLink>;
 
+/** What Karpenter made the node from; a link that outlives the node is judged by it. */
+export const NodeOwner = Type.Object(
+  {
+    nodePool: Type.String({ description: 'label karpenter.sh/nodepool of the node' }),
+    nodeClaim: Type.Optional(
+      Type.Object(
+        { name: Type.String(), uid: Type.String() },
+        { additionalProperties: false, description: 'the node’s owner reference' },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type NodeOwner = Static<typeof NodeOwner>;
+
 /** What happens on one target: fixed when it is planned. */
 export const InjectionSpec = Type.Object(
   {
     experiment: Type.String(),
     node: Type.String(),
     nodeUid: Type.String(),
+    owner: Type.Optional(NodeOwner),
     fault: Type.String(),
     parameters: Type.Record(Type.String(), Type.Unknown()),
     chain: Type.Array(ChainLink, {
@@ -270,6 +297,7 @@ export const injectionPhases = [
   'ControlBefore',
   'Injecting',
   'Verifying',
+  'Repairing',
   'ControlAfter',
   'Completed',
 ] as const;

@@ -46,6 +46,8 @@ export type Collector = {
   facts(node: string, drill?: DrillFacts, signal?: AbortSignal): Promise<Facts>;
   /** The same without any request to the API server beyond what is shared by all nodes: enough to plan by. */
   basics(node: string, signal?: AbortSignal): Promise<Facts>;
+  /** What decides on the repair of a node, with its pods and its pool's budgets; no agent and no log is asked. */
+  repairBasics(node: string): Promise<Facts>;
   /** The monitoring agent's version on each node that has a pod of it, and under '' that of its DaemonSet. */
   nmaVersions(): Promise<ReadonlyMap<string, FoundNmaVersion>>;
 };
@@ -78,10 +80,10 @@ export function createCollector(options: {
     const node = await freshNode(name);
     if (node === undefined)
       throw new Refusal('node_missing', `there is no node "${name}"`, { field: 'node', value: name });
-    const [nma, agent, doNotDisruptPods, budgets] = await Promise.all([
+    const [nma, agent, onNode, budgets] = await Promise.all([
       nmaFacts(node, log),
       asksAgent ? agentFacts(name, signal) : unaskedAgent(name),
-      pods ? readDoNotDisruptPods(cluster, name) : notAsked,
+      pods ? readPods(cluster, name) : noPods,
       pools ? poolBudgets(node) : notAsked,
     ]);
     return {
@@ -89,7 +91,7 @@ export function createCollector(options: {
       node: nodeFacts(node),
       nma,
       agent,
-      repair: { ...repairFacts(node), doNotDisruptPods, budgets },
+      repair: { ...repairFacts(node), ...onNode, budgets },
       view: view.states(),
       ...(drill === undefined ? {} : { drill }),
     };
@@ -135,7 +137,7 @@ export function createCollector(options: {
     return shared(`nodepools ${pool}`, () => readPoolBudgets(cluster, pool));
   }
 
-  function repairFacts(node: KubeObject): Omit<RepairFacts, 'doNotDisruptPods' | 'budgets'> {
+  function repairFacts(node: KubeObject): Omit<RepairFacts, keyof PodsOnNode | 'budgets'> {
     const [deployment] = view.all('karpenterDeployments');
     return {
       peers: view.peersOf(node),
@@ -158,6 +160,7 @@ export function createCollector(options: {
         asksAgent,
       });
     },
+    repairBasics: (name) => collect(name, { log: false, pods: true, pools: true, asksAgent: false }),
     basics: (name, signal) => collect(name, { signal, log: false, pods: false, pools: false }),
     async nmaVersions() {
       const versions = view
@@ -185,17 +188,33 @@ function hasOldHeartbeat(node: KubeObject, now: number): boolean {
   return times.length > 0 && now - Math.max(...times) > heartbeatStaleMs;
 }
 
-/** Pods of a node that Karpenter may not disrupt, as namespace/name. */
-async function readDoNotDisruptPods(cluster: Cluster, node: string): Promise<readonly string[] | Unread> {
+type PodsOnNode = Pick<RepairFacts, 'doNotDisruptPods' | 'displacedPods'>;
+
+const noPods: PodsOnNode = { doNotDisruptPods: notAsked, displacedPods: notAsked };
+
+/** Pods of a node by what becomes of them when it goes. */
+async function readPods(cluster: Cluster, node: string): Promise<PodsOnNode> {
   const query = { fieldSelector: `spec.nodeName=${node}`, project: projectBare };
   const pods = await unlessRefused(cluster.list('pods', query));
-  if (isUnread(pods)) return pods;
-  return pods.items
-    .filter(({ metadata }) => metadata.annotations?.['karpenter.sh/do-not-disrupt'] === 'true')
-    .map(({ metadata }) => `${metadata.namespace ?? ''}/${metadata.name}`);
+  if (isUnread(pods)) return { doNotDisruptPods: pods, displacedPods: pods };
+  const named = (isMeant: (pod: KubeObject) => boolean) =>
+    pods.items.filter(isMeant).map(({ metadata }) => `${metadata.namespace ?? ''}/${metadata.name}`);
+  return {
+    doNotDisruptPods: named(
+      ({ metadata }) => metadata.annotations?.['karpenter.sh/do-not-disrupt'] === 'true',
+    ),
+    displacedPods: named(isDisplaced),
+  };
 }
 
-/** Names and annotations are all that is asked of the pods of a node. */
-function projectBare({ apiVersion, kind, metadata }: KubeObject): KubeObject {
-  return { apiVersion, kind, metadata };
+/** Karpenter makes room for all pods but those of DaemonSets, the node's own, and those that have ended (karpenter pkg/utils/pod). */
+function isDisplaced(pod: KubeObject): boolean {
+  const isNodes = pod.metadata.ownerReferences?.some(({ kind }) => kind === 'DaemonSet' || kind === 'Node');
+  const phase = text(pod, 'status', 'phase') ?? '';
+  return isNodes !== true && phase !== 'Succeeded' && phase !== 'Failed';
+}
+
+/** Metadata and phase are all that is asked of the pods of a node. */
+function projectBare({ apiVersion, kind, metadata, status }: KubeObject): KubeObject {
+  return { apiVersion, kind, metadata, status: { phase: text(status, 'phase') ?? '' } };
 }

@@ -145,6 +145,8 @@ export type RepairFacts = {
   readonly karpenterUnread?: Unread;
   /** Pods on the node with the annotation karpenter.sh/do-not-disrupt, as namespace/name. Not read for a drill. */
   readonly doNotDisruptPods: readonly string[] | Unread;
+  /** Pods on the node that have to run elsewhere when it goes, as namespace/name. Read with the ones above. */
+  readonly displacedPods: readonly string[] | Unread;
   /** Of the node's pool. Read only where a Karpenter runs that repairs within budgets. */
   readonly budgets: readonly PoolBudget[] | Unread;
   readonly settings?: RepairSettings;

@@ -1,6 +1,13 @@
 import { eventNamespace } from '../catalogue/nma/conditions.ts';
 import type { KubeObject, ListQuery, ResourceName } from '../cluster/port.ts';
-import { projectEvent, projectNode, projectOwn, projectPod, projectWorkload } from './projections.ts';
+import {
+  projectEvent,
+  projectNode,
+  projectNodeClaim,
+  projectOwn,
+  projectPod,
+  projectWorkload,
+} from './projections.ts';
 
 /** Labels of the monitoring agent's chart (nma.md §8) and of Karpenter's. */
 const nmaSelector = 'app.kubernetes.io/name=eks-node-monitoring-agent';
@@ -102,6 +109,12 @@ export const kinds = {
     labelSelector: karpenterSelector,
     isEssential: false,
     shown: 'Deployments of Karpenter',
+  },
+  nodeClaims: {
+    resource: 'nodeclaims',
+    project: projectNodeClaim,
+    isEssential: false,
+    shown: 'NodeClaims of Karpenter',
   },
 } as const satisfies Record<string, KindRow>;
 

@@ -1,5 +1,7 @@
 import { gpuInstanceOf } from '../catalogue/gpu-instances.ts';
 import type { KubeObject } from '../cluster/port.ts';
+import type { NodeOwner } from '../store/experiment.ts';
+import type { Unread } from './facts.ts';
 
 /** Readers for the parts of core objects that we look at. Absent parts read as empty: other writers leave them out. */
 
@@ -93,8 +95,36 @@ export type Observation = {
   readonly node?: KubeObject;
 };
 
+/** The label of Karpenter's nodes that names their NodePool (karpenter pkg/apis/v1/labels.go). */
+export const poolLabel = 'karpenter.sh/nodepool';
+
+/** The NodePool of a Node; undefined: it is none of Karpenter's. */
+export function poolOf({ metadata }: KubeObject): string | undefined {
+  return textMap(metadata, 'labels')[poolLabel];
+}
+
+/** What a link that outlives the node is judged by; undefined: it belongs to no NodePool. */
+export function ownerOf(node: KubeObject): NodeOwner | undefined {
+  const nodePool = poolOf(node);
+  const claim = node.metadata.ownerReferences?.find(({ kind }) => kind === 'NodeClaim');
+  if (nodePool === undefined) return undefined;
+  return { nodePool, ...(claim === undefined ? {} : { nodeClaim: { name: claim.name, uid: claim.uid } }) };
+}
+
+/** What stands of a node's NodeClaim and NodePool; it outlives the node. */
+export type SeenOwner = {
+  /** `gone`: there is none, or another of its name. Absent: the node came from none. */
+  readonly nodeClaim?: KubeObject | 'gone' | Unread;
+  /** All nodes of the pool, the drilled one as well. */
+  readonly poolNodes: readonly KubeObject[];
+};
+
 /** A node as a drill that began on it sees it. `isGone`: there is no such node, or another one of its name. */
-export type SeenNode = Observation & { readonly isGone: boolean };
+export type SeenNode = Observation & {
+  readonly isGone: boolean;
+  /** Absent: nothing beyond the node is asked for. */
+  readonly owner?: SeenOwner;
+};
 
 /** Both event shapes: `count` and timestamps of core/v1, `series` of events.k8s.io. */
 export function nodeEventFrom(event: KubeObject): NodeEvent {

@@ -17,6 +17,7 @@ export function projectNode(node: KubeObject): KubeObject {
     metadata: {
       ...metadataOf(node),
       ...present({
+        ownerReferences: node.metadata.ownerReferences,
         annotations: pick(annotations, (key) => controllerPrefixes.some((prefix) => key.startsWith(prefix))),
       }),
     },
@@ -35,6 +36,18 @@ export function projectNode(node: KubeObject): KubeObject {
         kubeletVersion: field(node, 'status', 'nodeInfo', 'kubeletVersion'),
       }),
     },
+  };
+}
+
+/** A NodeClaim's identity, its conditions, and the Node that it became. */
+export function projectNodeClaim(claim: KubeObject): KubeObject {
+  return {
+    ...identityOf(claim),
+    metadata: metadataOf(claim),
+    status: present({
+      conditions: list(claim, 'status', 'conditions'),
+      nodeName: field(claim, 'status', 'nodeName'),
+    }),
   };
 }
 

@@ -9,7 +9,7 @@ import { experimentLabel } from '../store/store.ts';
 import type { Unread } from './facts.ts';
 import { type KindRow, kinds, queryOf, type ViewKind, viewKinds } from './kinds.ts';
 import type { Observation } from './node.ts';
-import { conditionsOf, nodeEventFrom, text } from './node.ts';
+import { conditionsOf, nodeEventFrom, poolOf, text } from './node.ts';
 import { createIndex, createPeerCounts, type Peers } from './peers.ts';
 
 /** How far one kind of the view can be relied on. */
@@ -41,6 +41,9 @@ export type View = {
   node(name: string): KubeObject | undefined;
   /** Conditions and events of a node: what a reaction shows in. Empty for a node that is not there. */
   observe(node: string): Observation;
+  /** The nodes of a NodePool, reduced. */
+  nodesOfPool(pool: string): readonly KubeObject[];
+  nodeClaim(name: string): KubeObject | undefined;
   /** Pods on a node, of a kind that is pods. */
   podsOf(kind: PodKind, node: string): readonly KubeObject[];
   experiment(name: string): KubeObject | undefined;
@@ -93,9 +96,10 @@ export function createView(options: {
   };
   const ofExperiment = createIndex(({ metadata }) => metadata.labels?.[experimentLabel], whole);
   const onNode = createIndex((injection) => text(injection, 'spec', 'node'), whole);
+  const ofPool = createIndex(poolOf, whole);
   const peers = createPeerCounts();
   const indexes: Partial<Record<ViewKind, readonly { apply(change: Change): void }[]>> = {
-    nodes: [peers],
+    nodes: [peers, ofPool],
     events: [events],
     injections: [ofExperiment, onNode],
     agentPods: [pods.agentPods],
@@ -162,6 +166,8 @@ export function createView(options: {
       if (node === undefined) return { conditions: [], events: events.of(name) };
       return { node, conditions: conditionsOf(node), events: events.of(name) };
     },
+    nodesOfPool: ofPool.of,
+    nodeClaim: (name) => reflectors.nodeClaims.store.get({ name }),
     podsOf: (kind, node) => pods[kind].of(node),
     experiment: (name) => reflectors.experiments.store.get({ name, namespace: options.namespace }),
     injectionsOf: ofExperiment.of,

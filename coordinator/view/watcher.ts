@@ -1,14 +1,18 @@
 import { isoFromMillis } from '../../shared/clock.ts';
 import type { Change } from '../cluster/object-cache.ts';
 import type { KubeObject } from '../cluster/port.ts';
+import type { NodeOwner } from '../store/experiment.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
 import {
   conditionsOf,
+  isReady,
   list,
   type NodeCondition,
   type NodeEvent,
   nodeEventFrom,
   type Observation,
+  poolOf,
+  type SeenOwner,
   text,
 } from './node.ts';
 import type { View } from './view.ts';
@@ -17,10 +21,12 @@ import type { View } from './view.ts';
 export type Watcher = {
   node(name: string): KubeObject | undefined;
   observe(node: string): Observation;
+  /** What stands of a node's NodeClaim and pool. */
+  observeOwner(owner: NodeOwner): SeenOwner;
   /** Whether nodes and their events are being watched at this moment, without a gap. */
   isCurrent(): boolean;
-  /** Calls back after each change that concerns the node; returns the way to stop that. */
-  subscribe(node: string, listener: (seen: Seen) => void): () => void;
+  /** Calls back after each change that concerns the node, its NodeClaim or its pool; returns the way to stop that. */
+  subscribe(node: string, listener: (seen: Seen) => void, owner?: NodeOwner): () => void;
   /** Times since `from` in which changes may have been missed for good, or came late. */
   gapsSince(from: number): readonly TimelineEntry[];
 };
@@ -33,8 +39,15 @@ export function createWatcher(view: View): Watcher {
   const listeners = new Map<string, Set<(seen: Seen) => void>>();
 
   view.onChange('nodes', (change) => {
-    if (!listeners.has(change.object.metadata.name)) return;
-    for (const entry of nodeEntries(change)) tell(change.object.metadata.name, change.at, entry);
+    const { name } = change.object.metadata;
+    if (listeners.has(name)) for (const entry of nodeEntries(change)) tell(name, change.at, entry);
+    const pool = poolOf(change.object);
+    if (pool !== undefined && listeners.has(poolKey(pool)))
+      for (const entry of poolEntries(pool, change)) tell(poolKey(pool), change.at, entry);
+  });
+  view.onChange('nodeClaims', (change) => {
+    const key = claimKey(change.object.metadata.name);
+    if (listeners.has(key)) for (const entry of claimEntries(change)) tell(key, change.at, entry);
   });
   view.onChange('events', ({ type, object, at }) => {
     const event = nodeEventFrom(object);
@@ -48,13 +61,28 @@ export function createWatcher(view: View): Watcher {
   return {
     node: view.node,
     observe: view.observe,
+    observeOwner({ nodePool, nodeClaim }) {
+      const poolNodes = view.nodesOfPool(nodePool);
+      if (nodeClaim === undefined) return { poolNodes };
+      const unread = view.unread('nodeClaims');
+      if (unread !== undefined) return { poolNodes, nodeClaim: unread };
+      const found = view.nodeClaim(nodeClaim.name);
+      return { poolNodes, nodeClaim: found?.metadata.uid === nodeClaim.uid ? found : 'gone' };
+    },
     isCurrent: () => view.isCurrent('nodes') && view.isCurrent('events'),
-    subscribe(node, listener) {
-      const own = listeners.get(node) ?? new Set();
-      listeners.set(node, own.add(listener));
+    subscribe(node, listener, owner) {
+      const keys = [
+        node,
+        ...(owner === undefined ? [] : [poolKey(owner.nodePool)]),
+        ...(owner?.nodeClaim === undefined ? [] : [claimKey(owner.nodeClaim.name)]),
+      ];
+      for (const key of keys) listeners.set(key, (listeners.get(key) ?? new Set()).add(listener));
       return () => {
-        own.delete(listener);
-        if (own.size === 0) listeners.delete(node);
+        for (const key of keys) {
+          const own = listeners.get(key);
+          own?.delete(listener);
+          if (own?.size === 0) listeners.delete(key);
+        }
       };
     },
     gapsSince: (from) =>
@@ -109,6 +137,31 @@ export function createWatcher(view: View): Watcher {
         : [entry('taint', `taints: ${taintsThen || 'none'} → ${taintsNow || 'none'}`)]),
     ];
   }
+}
+
+/** No node has such a name: `/` is not allowed in it. */
+const poolKey = (pool: string) => `nodepools/${pool}`;
+const claimKey = (name: string) => `nodeclaims/${name}`;
+
+/** Nodes that a pool gains, and when they are Ready. What the pool loses shows on the drilled node itself. */
+function poolEntries(pool: string, { type, object, previous, at }: Change): readonly TimelineEntry[] {
+  const isNew = type !== 'deleted' && previous === undefined;
+  const isReadyNow = type !== 'deleted' && isReady(object) && (previous === undefined || !isReady(previous));
+  if (!isNew && !isReadyNow) return [];
+  const sentence = `a node of pool ${pool} ${isReadyNow ? 'is Ready' : 'is here'} (uid ${object.metadata.uid ?? 'unknown'})`;
+  return [noteOf('node', `node ${object.metadata.name}`, sentence, at)];
+}
+
+function claimEntries({ type, object, previous, at }: Change): readonly TimelineEntry[] {
+  const source = `nodeclaim ${object.metadata.name}`;
+  if (type === 'deleted') return [noteOf('note', source, 'the NodeClaim is gone', at)];
+  const since = object.metadata.deletionTimestamp;
+  if (since === undefined || previous?.metadata.deletionTimestamp !== undefined) return [];
+  return [noteOf('note', source, `the NodeClaim is being deleted since ${since}`, at)];
+}
+
+function noteOf(kind: TimelineEntry['kind'], source: string, sentence: string, at: number): TimelineEntry {
+  return { at: isoFromMillis(at), clock: 'coordinator', kind, source, text: sentence, match: false };
 }
 
 function taints(node: KubeObject): string {

@@ -57,11 +57,13 @@ export async function measurePlanner(
     nodes: () => nodes,
     collector: {
       basics: unasked,
+      repairBasics: unasked,
       nmaVersions: async () => new Map([['', findNmaVersion('1.6.4')]]),
     },
     store: { listInjections: async () => [], listExperiments: async () => [] },
     rows: faults,
     links,
+    assertRepair: () => undefined,
   });
   const spec: ExperimentSpec = {
     fault: { name: 'xid', parameters: { xid: 109 } },

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { parse } from 'yaml';
 import type { Right } from '../../charts/readme.ts';
+import { karpenterDefinitions } from '../../coordinator/rehearsal/karpenter/objects.ts';
 import { killSwitchName } from '../../coordinator/store/kill-switch.ts';
 import { injectionName } from '../../coordinator/store/store.ts';
 import { chart, findHelm, type Helm } from '../charts/helm.ts';
@@ -197,6 +198,7 @@ async function access(helm: Helm): Promise<void> {
     await apply(monitorDaemonSet);
     // Budgets of node pools are read where a Karpenter disrupts by them.
     await apply(karpenterDeployment);
+    for (const definition of karpenterDefinitions()) await apply(definition);
     await kubectl(['label', 'node', node, 'karpenter.sh/nodepool=gpus', '--overwrite']);
     await apply({
       apiVersion: 'v1',

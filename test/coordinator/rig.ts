@@ -12,6 +12,7 @@ import {
   type RehearsalCluster,
   startRehearsalCluster,
 } from '../../coordinator/rehearsal/cluster.ts';
+import type { KarpenterRow } from '../../coordinator/rehearsal/karpenter/objects.ts';
 import type { NodeRow } from '../../coordinator/rehearsal/objects.ts';
 import type { ExperimentAnswer, InjectionAnswer } from '../../coordinator/routes/answers.ts';
 import type { Retention } from '../../coordinator/run/retention.ts';
@@ -107,6 +108,7 @@ export async function startRig(
     readonly nma?: string;
     readonly factor?: number;
     readonly needsLease?: boolean;
+    readonly karpenter?: KarpenterRow;
   },
 ): Promise<Rig> {
   const { rows, nma = '1.6.4', factor = 50, needsLease = false } = options;
@@ -119,6 +121,7 @@ export async function startRig(
     coordinatorPort: 0,
     firstAgentPort: 0,
     needsLease,
+    ...(options.karpenter === undefined ? {} : { karpenter: options.karpenter }),
     log,
   });
   t.teardown(() => cluster.close());

@@ -101,6 +101,7 @@ const rows: Readonly<Record<Reason, Row>> = {
   parameter_invalid: [400, 'stays', 'no', 'error', 'parameter-invalid'],
   target_invalid: [400, 'stays', 'no', 'error', 'target-invalid'],
   expectation_invalid: [400, 'stays', 'no', 'error', 'expectation-invalid'],
+  repair_blocked: [400, 'stays', 'no', 'error', 'repair-blocked'],
   deadline_invalid: [400, 'stays', 'no', 'error', 'deadline-invalid'],
   no_target: [400, 'stays', 'no', 'error', 'no-target'],
   node_busy: [409, 'stays', 'no', 'error', 'node-busy'],

@@ -191,6 +191,7 @@ export function facts(change: Change = {}): Facts {
         evidence: 'feature gates "NodeRepair=true"',
       },
       doNotDisruptPods: [],
+      displacedPods: ['default/job-0'],
       budgets: { unread: 'NodePools were not read' },
       ...repair,
     },

@@ -107,6 +107,7 @@ const coordinatorSide: readonly Reason[] = [
   'expectation_invalid',
   'deadline_invalid',
   'no_target',
+  'repair_blocked',
   'node_busy',
   'node_missing',
   'node_unknown',

@@ -91,11 +91,13 @@ function planning(count: number, read: (node: string) => Promise<Facts>, nma = '
       })),
     collector: {
       basics: read,
+      repairBasics: read,
       nmaVersions: async () => new Map([['', findNmaVersion(nma)]]),
     },
     store: { listInjections: async () => [], listExperiments: async () => [] },
     rows: faults,
     links,
+    assertRepair: () => undefined,
   });
   type Asked = Parameters<typeof planner.choose>[0];
   const preview = (asked: Asked) => previewExperiment({ planner, collector: { facts: read } }, asked);
