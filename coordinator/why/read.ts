@@ -14,7 +14,7 @@ import {
   type Reading,
 } from './piece.ts';
 import { isBackground, placeOf, readFacts, readSeen } from './seen.ts';
-import { readShell } from './shell.ts';
+import { isWholeShell, readShell, type Variables } from './shell.ts';
 import { unwrap } from './unwrap.ts';
 import { longestLine, readWords } from './words.ts';
 
@@ -32,6 +32,8 @@ type State = {
   /** Where commands run: a shell that was opened in a pod or on a node. */
   shell: Place | undefined;
   extensions: number;
+  /** Of the shell that the lines were typed into. */
+  variables: Variables;
   readonly json: { isHopeless: boolean };
 };
 
@@ -44,6 +46,7 @@ export function readText(pasted: string): Reading {
     notUnderstood: [],
     shell: undefined,
     extensions: 0,
+    variables: new Map(),
     json: { isHopeless: false },
   };
   let index = 0;
@@ -118,7 +121,7 @@ function commandEnd(lines: readonly string[], from: number, state: State): numbe
   let to = from + 1;
   while (to - from < most.chunk && state.extensions < most.extensions) {
     const source = lines.slice(from, to).map(withoutPrompt).join('\n');
-    if (readShell(source).isWhole && !hasOpenHereDocument(source)) return to;
+    if (isWholeShell(source) && !hasOpenHereDocument(source)) return to;
     if (to >= lines.length) break;
     state.extensions += 1;
     to += 1;
@@ -148,7 +151,9 @@ function runsOf(
 ): boolean {
   let isUnderstood = false;
   let here = place;
-  for (const invocation of readShell(source).invocations) {
+  const { invocations, variables } = readShell(source, state.variables);
+  state.variables = variables;
+  for (const invocation of invocations) {
     const line =
       lines === undefined ? firstLine : firstLine + source.slice(0, invocation.pos).split('\n').length - 1;
     const at =

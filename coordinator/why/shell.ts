@@ -24,33 +24,49 @@ export type Invocation = {
 export type Output = { readonly text: string; readonly endsWithNewline: boolean };
 
 /** Values that are followed into a loop's body or an assignment's uses. */
-type Variables = ReadonlyMap<string, string>;
+export type Variables = ReadonlyMap<string, string>;
 
 /** More than these are not read: a paste has no thousand commands, a mutated one may. */
 const mostInvocations = 2000;
+/** And no more than so many nodes of their syntax, loops unrolled. */
+const mostNodes = 20_000;
 /** Values of one loop that are followed. */
 const mostLoopValues = 20;
 
-type Walk = { readonly found: Invocation[]; readonly isBackground: boolean };
+type Walk = {
+  readonly found: Invocation[];
+  readonly isBackground: boolean;
+  /** Nodes that may still be read: loops within loops are as many as the product of their values. */
+  readonly budget: { left: number };
+};
 
 /**
  * The commands of a piece of Bash, in order, loops over literal values unrolled. Parsed by unbash (a tolerant parser that
  * neither runs nor expands anything), which gives back what it could read of broken input. Nothing is executed.
  */
-export function readShell(source: string): {
+export function readShell(
+  source: string,
+  variables: Variables = new Map(),
+): {
   readonly invocations: readonly Invocation[];
-  readonly isWhole: boolean;
+  /** What later commands of the same shell see. */
+  readonly variables: Variables;
 } {
   const script = parse(source);
-  const walk: Walk = { found: [], isBackground: false };
-  statements(script.commands, new Map(), walk);
-  return { invocations: walk.found, isWhole: (script.errors ?? []).length === 0 && !/\\\s*$/.test(source) };
+  const walk: Walk = { found: [], isBackground: false, budget: { left: mostNodes } };
+  const after = statements(script.commands, variables, walk);
+  return { invocations: walk.found, variables: after };
+}
+
+/** Whether a command ends where the text ends: no quote, loop or backslash is open. */
+export function isWholeShell(source: string): boolean {
+  return (parse(source).errors ?? []).length === 0 && !/\\\s*$/.test(source);
 }
 
 function statements(list: readonly Statement[], before: Variables, walk: Walk): Variables {
   let variables = before;
   for (const statement of list) {
-    if (walk.found.length >= mostInvocations) return variables;
+    if (walk.found.length >= mostInvocations || walk.budget.left < 0) return variables;
     variables = node(statement.command, variables, { ...walk, isBackground: statement.background === true });
   }
   return variables;
@@ -58,6 +74,8 @@ function statements(list: readonly Statement[], before: Variables, walk: Walk): 
 
 /** Reads one node; gives back the variables that later commands see. */
 function node(syntax: SyntaxNode, variables: Variables, walk: Walk): Variables {
+  walk.budget.left -= 1;
+  if (walk.budget.left < 0) return variables;
   switch (syntax.type) {
     case 'Command':
       return command(syntax, variables, walk, undefined).variables;
@@ -111,11 +129,22 @@ function command(
       : [],
   );
   walk.found.push({ argv, stdin, redirects, isBackground: walk.isBackground, pos: syntax.pos });
-  return { variables, stdout: outputOf(argv, stdin) };
+  return { variables: exported(syntax, argv, variables), stdout: outputOf(argv, stdin) };
 }
 
 function assigned({ prefix }: Command, variables: Variables): Variables {
   const values = prefix.flatMap((one) =>
+    one.type === 'Assignment' && one.value.type === 'Word'
+      ? [[one.name, textOf(one.value, variables)] as const]
+      : [],
+  );
+  return values.length === 0 ? variables : new Map([...variables, ...values]);
+}
+
+/** `export XID=48`. */
+function exported(syntax: Command, argv: readonly string[], variables: Variables): Variables {
+  if (argv[0] !== 'export' && argv[0] !== 'local' && argv[0] !== 'declare') return variables;
+  const values = syntax.args.flatMap((one) =>
     one.type === 'Assignment' && one.value.type === 'Word'
       ? [[one.name, textOf(one.value, variables)] as const]
       : [],

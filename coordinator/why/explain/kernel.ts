@@ -17,7 +17,7 @@ import { reactionText, xidHistory } from './reaction.ts';
 import { inEngine, say, showCondition, showEvents, type World } from './say.ts';
 
 /** Longer texts are cut before patterns of other programs are tried on them: some take time by a power of the length. */
-const longestJudged = 400;
+const longestJudged = 300;
 const kernelRulesSource = 'aws/eks-node-monitoring-agent monitors/kernel/monitor.go, monitors/nvidia/nccl';
 const none = {
   source: `kernel log patterns of NMA to ${nmaVersions.at(-1)?.version} (${kernelRulesSource})`,
@@ -52,7 +52,7 @@ export function explainKernelLine(deed: DeedOf<'kernel-line'>, world: World): re
   const { text } = deed;
   // The line that a command of the same text wrote is explained there.
   if (world.deeds.some((one) => one.is === 'kernel-write' && one.text?.includes(text) === true)) return [];
-  const line = parseXidLine(text);
+  const line = xidLineIn(text);
   const verdicts = judgeDriverLine(text.slice(0, longestJudged));
   if (line === undefined) return explainLine(deed, text, 'A line of the kernel log.', verdicts, world);
   return [
@@ -60,7 +60,7 @@ export function explainKernelLine(deed: DeedOf<'kernel-line'>, world: World): re
       code: 'driver-reported',
       result: 'open',
       certainty: 'likely',
-      did: `The kernel log has an Xid ${line.xid} line${driverSpelling(text) === undefined ? '' : ', in a spelling that no driver uses'}.`,
+      did: `The kernel log has an Xid ${line.xid} line${driverSpelling(text.slice(0, longestJudged)) === undefined ? '' : ', in a spelling that no driver uses'}.`,
       summary: `NMA does not read this line, in any version: it gets Xids from its host engine. If the driver printed it, the engine was told by NVML and NMA reacts; if somebody wrote it, nothing follows.${reactionOfXid(line.xid, world)}`,
       seenBy: readersOf(verdicts),
       facts: [none],
@@ -79,9 +79,9 @@ function explainLine(
   verdicts: readonly ReaderVerdict[],
   world: World,
 ): readonly Finding[] {
-  const line = parseXidLine(text);
+  const line = xidLineIn(text);
   if (line !== undefined) {
-    const spelling = driverSpelling(text);
+    const spelling = driverSpelling(text.slice(0, longestJudged));
     const spelled =
       spelling === undefined
         ? ''
@@ -148,6 +148,11 @@ function explainLine(
       ],
     }),
   ];
+}
+
+/** The Xid line at the head of a text. */
+function xidLineIn(text: string): ReturnType<typeof parseXidLine> {
+  return parseXidLine(text.slice(0, longestJudged));
 }
 
 /** Real lines do not repeat what the rules look for; on ones that do, Go's linear patterns and ours differ in time. */
@@ -270,7 +275,7 @@ export function explainSyslog(deed: DeedOf<'syslog-write'>, world: World): reado
         }),
       ];
   }
-  const xid = parseXidLine(text)?.xid;
+  const xid = xidLineIn(text)?.xid;
   return [
     say(deed, {
       code: 'not-the-kernel-log',
