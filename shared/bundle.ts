@@ -95,16 +95,25 @@ export async function compile(programs: readonly ProgramName[], folder: string):
 
 /** Folders of the npm packages that went into a bundle, below the repository's root. */
 export function bundledPackages({ inputs }: Metafile): readonly string[] {
-  const folders = Object.keys(inputs).flatMap(
-    (path) => /^(.*\bnode_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? [],
-  );
+  const folders = Object.keys(inputs).flatMap((path) => packageFolderOf(path) ?? []);
   return [...new Set(folders)].toSorted();
 }
 
+/** The folder of the npm package that a bundled file is of; undefined for a file of ours. */
+export function packageFolderOf(path: string): string | undefined {
+  return /^(.*\bnode_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1];
+}
+
+/** A package with compiled code, and the bundled package that loads it at run time. */
+export type NativePackage = { readonly name: string; readonly loadedBy: string };
+
 /** The packages with compiled code that a bundle loads at run time on this architecture (`x64`, `arm64`). */
-export function nativePackages(metafile: Metafile, arch: string): readonly string[] {
+export function nativePackages(metafile: Metafile, arch: string): readonly NativePackage[] {
   const bundled = bundledPackages(metafile).map((folder) => folder.split('node_modules/').at(-1) ?? '');
-  return bundled.flatMap((name) => (Object.hasOwn(compiled, name) ? (compiled[name]?.(arch) ?? []) : []));
+  return bundled.flatMap((loadedBy) => {
+    const name = Object.hasOwn(compiled, loadedBy) ? compiled[loadedBy]?.(arch) : undefined;
+    return name === undefined ? [] : [{ name, loadedBy }];
+  });
 }
 
 /** Copies what is loaded of such a package; its page for npm stays behind. */
@@ -126,7 +135,7 @@ export function copyNative(name: string, from: string, folder: string): void {
 /** Writes agent.mjs, nvml-child.mjs, coordinator.mjs and the native packages of this machine into the folder. */
 export async function bundle(outDir: string): Promise<Bundle> {
   const folder = resolve(outDir);
-  const native = nativePackages(await compile(programNames, folder), process.arch);
+  const native = nativePackages(await compile(programNames, folder), process.arch).map(({ name }) => name);
   for (const name of native) copyNative(name, join(root, 'node_modules', name), folder);
   const at = (name: string) => join(folder, name);
   const files = {

@@ -1,13 +1,17 @@
 import { parseArgs } from 'node:util';
 import { messageFromUnknown, Refusal, rpcCodes } from '../errors.ts';
+import { readBaseImage } from './base-image.ts';
 import { assembleTree, ownPlatform, platforms } from './tree.ts';
 
-const usage = 'npm run image:tree -- agent|coordinator DIR [--platform linux/amd64|linux/arm64]';
+const usage =
+  'npm run image:tree -- agent|coordinator DIR [--platform linux/amd64|linux/arm64] [--base IMAGE[@DIGEST]]';
 
 /** `npm run image:tree`: the files of an image, and on standard output what they are. */
 try {
-  const { program, folder, platform } = readArguments(process.argv.slice(2));
-  process.stdout.write(`${JSON.stringify(await assembleTree({ program, folder, platform }), null, 2)}\n`);
+  const { base, ...asked } = readArguments(process.argv.slice(2));
+  const image =
+    base === undefined ? {} : { base: readBaseImage(base, { root: '/', versions: process.versions }) };
+  process.stdout.write(`${JSON.stringify(await assembleTree({ ...asked, ...image }), null, 2)}\n`);
 } catch (thrown) {
   if (!(thrown instanceof Refusal)) throw thrown;
   const { code, reason, message, details } = thrown;
@@ -15,7 +19,12 @@ try {
   process.exit(rpcCodes[code].exit);
 }
 
-function readArguments(argv: readonly string[]): { program: string; folder: string; platform: string } {
+function readArguments(argv: readonly string[]): {
+  readonly program: string;
+  readonly folder: string;
+  readonly platform: string;
+  readonly base: string | undefined;
+} {
   const { positionals, values } = parsed(argv);
   const [program, folder, ...more] = positionals;
   if (program === undefined || folder === undefined || more.length > 0)
@@ -27,7 +36,7 @@ function readArguments(argv: readonly string[]): { program: string; folder: stri
       allowed: platforms,
       remedy: `give --platform one of ${platforms.join(', ')}`,
     });
-  return { program, folder, platform };
+  return { program, folder, platform, base: values.base };
 }
 
 function parsed(argv: readonly string[]) {
@@ -35,7 +44,7 @@ function parsed(argv: readonly string[]) {
     return parseArgs({
       args: [...argv],
       allowPositionals: true,
-      options: { platform: { type: 'string' } },
+      options: { platform: { type: 'string' }, base: { type: 'string' } },
     });
   } catch (thrown) {
     throw malformed(messageFromUnknown(thrown));

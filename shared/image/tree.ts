@@ -12,6 +12,8 @@ import {
 } from '../bundle.ts';
 import { Refusal } from '../errors.ts';
 import { nodeRange, version } from '../version.ts';
+import type { BaseImage } from './base-image.ts';
+import { billOfMaterials } from './bill-of-materials.ts';
 import { installFor } from './foreign.ts';
 import { noticesOf } from './notices.ts';
 
@@ -42,13 +44,15 @@ export type Tree = {
 
 /**
  * Assembles exactly the files that the final stage of an image copies: bundles, the compiled code of one platform, a
- * package.json that says what this is, and the licence texts. Refuses a folder with something in it: what an image
+ * package.json that says what this is, the licence texts, and the bill of materials (sbom.cdx.json, CycloneDX). Refuses a folder with something in it: what an image
  * ships is what this function wrote.
  */
 export async function assembleTree(asked: {
   readonly program: string;
   readonly folder: string;
   readonly platform: string;
+  /** The image below, where the tree is assembled in it: its packages then stand in the bill of materials. */
+  readonly base?: BaseImage;
 }): Promise<Tree> {
   const program = knownProgram(asked.program);
   const platform = knownPlatform(asked.platform);
@@ -56,7 +60,8 @@ export async function assembleTree(asked: {
   assertEmpty(folder);
   const metafile = await compile([program], folder);
   const arch = architectures[platform];
-  const native = nativePackages(metafile, arch);
+  const compiled = nativePackages(metafile, arch);
+  const native = compiled.map(({ name }) => name);
   if (arch === process.arch)
     for (const name of native) copyNative(name, join(root, 'node_modules', name), folder);
   else await installFor(arch, native, (name, from) => copyNative(name, from, folder));
@@ -64,6 +69,8 @@ export async function assembleTree(asked: {
   write('package.json', `${JSON.stringify(packageJson(program), null, 2)}\n`);
   write('LICENSE', readFileSync(join(root, 'LICENSE'), 'utf8'));
   write('THIRD-PARTY-NOTICES.txt', noticesOf(bundledPackages(metafile)));
+  const bill = billOfMaterials({ program, platform, metafile, native: compiled, base: asked.base });
+  write('sbom.cdx.json', `${JSON.stringify(bill, null, 2)}\n`);
   return { program, platform, folder, files: filesBelow(folder), bytes: bytesOf(folder) };
 }
 

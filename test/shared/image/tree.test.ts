@@ -32,7 +32,7 @@ rmSync(join(folder, 'made'), { recursive: true });
 
 t.test('a tree holds what its program needs and nothing else', async (t) => {
   const texts = ['LICENSE', 'THIRD-PARTY-NOTICES.txt'];
-  t.strictSame(made.coordinator.files, [...texts, 'coordinator.mjs', 'package.json']);
+  t.strictSame(made.coordinator.files, [...texts, 'coordinator.mjs', 'package.json', 'sbom.cdx.json']);
   t.strictSame(made.agent.files, [
     ...texts,
     'agent.mjs',
@@ -42,6 +42,7 @@ t.test('a tree holds what its program needs and nothing else', async (t) => {
     `node_modules/@yuuang/ffi-rs-linux-${process.arch}-gnu/package.json`,
     'nvml-child.mjs',
     'package.json',
+    'sbom.cdx.json',
   ]);
   for (const [program, limit] of [
     ['agent', 8],
