@@ -114,7 +114,12 @@ t.test('a coordinator dies, and another one goes on', async (t) => {
       const given = stage.first(() => {
         isReached = true;
       });
-      const first = await startCoordinator(t, rig, { namespace, identity: 'first', ...given });
+      const first = await startCoordinator(t, rig, {
+        namespace,
+        leaseSeconds: 30,
+        identity: 'first',
+        ...given,
+      });
       await first.rest.create(body(stage.node));
       await until(t, 'it got there', () => isReached);
       await first.kill();
@@ -122,7 +127,7 @@ t.test('a coordinator dies, and another one goes on', async (t) => {
       if (stage.phase !== undefined) t.equal(phase, stage.phase);
       else t.ok(phase === undefined || phase === 'Injecting', String(phase));
       t.equal(recordsWith(rig, stage.node, 'blocked'), stage.records);
-      const second = await startCoordinator(t, rig, { namespace, identity: 'second' });
+      const second = await startCoordinator(t, rig, { namespace, leaseSeconds: 30, identity: 'second' });
       t.match(await second.rest.ended('drill'), {
         phase: 'Completed',
         verdict: 'pass',
@@ -135,7 +140,7 @@ t.test('a coordinator dies, and another one goes on', async (t) => {
   await t.test('while the reaction is awaited, and it comes when nobody looks', async (t) => {
     const { namespace, injection } = await place(rig, 'verifying');
     await rig.node('verifying').stopNma();
-    const first = await startCoordinator(t, rig, { namespace, identity: 'first' });
+    const first = await startCoordinator(t, rig, { namespace, leaseSeconds: 30, identity: 'first' });
     await first.rest.create({
       ...body('verifying'),
       fault: { name: 'conntrack-full' },
@@ -154,7 +159,7 @@ t.test('a coordinator dies, and another one goes on', async (t) => {
       count: 1,
       source: { component: 'eks-node-monitoring-agent' },
     });
-    const second = await startCoordinator(t, rig, { namespace, identity: 'second' });
+    const second = await startCoordinator(t, rig, { namespace, leaseSeconds: 30, identity: 'second' });
     t.match(await second.rest.ended('drill'), {
       verdict: 'pass',
       latency: { to: /when the coordinator looked/ },
@@ -169,11 +174,11 @@ t.test('a coordinator dies, and another one goes on', async (t) => {
 
   await t.test('silence that nobody watched in full proves nothing', async (t) => {
     const { namespace, injection } = await place(rig, 'silent');
-    const first = await startCoordinator(t, rig, { namespace, identity: 'first' });
+    const first = await startCoordinator(t, rig, { namespace, leaseSeconds: 30, identity: 'first' });
     await first.rest.create(body('silent', { expectation: { message: 'never', within: '60s' } }));
     await until(t, 'it waits', () => injection()?.status?.phase === 'Verifying');
     await first.kill();
-    const second = await startCoordinator(t, rig, { namespace, identity: 'second' });
+    const second = await startCoordinator(t, rig, { namespace, leaseSeconds: 30, identity: 'second' });
     const answer = await second.rest.ended('drill');
     t.match(answer, { verdict: 'inconclusive' });
     t.equal(recordsWith(rig, 'silent', 'blocked'), 1);
