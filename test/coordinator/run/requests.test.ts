@@ -37,8 +37,11 @@ t.test('what a drill asks of the API server grows with its targets by writes alo
   t.equal(perTarget.get('create injections'), 1, 'and the count itself works');
 });
 
-/** Read again every 10 s however many targets there are (collect.test.ts), hence now and then once more. */
-const shared: ReadonlySet<string> = new Set(['get serviceaccounts', 'get configmaps']);
+/**
+ * Of all targets together: NodeClaims are listed again until somebody serves them, the others are read again every 10 s
+ * (collect.test.ts), hence now and then once more.
+ */
+const shared: ReadonlySet<string> = new Set(['get serviceaccounts', 'get configmaps', 'list nodeclaims']);
 
 /** What is done for each target of a drill that passes. What is read for all targets alike is not here. */
 const mostPerTarget: Readonly<Record<string, number>> = {
