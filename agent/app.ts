@@ -16,6 +16,7 @@ import { createOrders } from './injection/orders.ts';
 import { interruptedReceipt } from './injection/receipts.ts';
 import { createRecover } from './injection/recovery.ts';
 import { methodDoc, NodeHeader, nodeHeader } from './method-docs.ts';
+import type { OptIn } from './policy/opt-in.ts';
 import { type AgentParts, createMethods } from './service.ts';
 import { registerTail } from './tail.ts';
 
@@ -32,6 +33,8 @@ export type AgentOptions = Omit<AgentParts, 'orders' | 'recover' | 'killSwitch'>
   readonly receipts?: { readonly keep: number; readonly pruneEvery: number };
   /** True: what goes on ends 1.3 s after the last word of a coordinator. Absent: it needs none. */
   readonly needsLease?: boolean;
+  /** The consent of the node's owner; absent: none is asked for. */
+  readonly optIn?: OptIn;
   /** Makes the id of an order that comes without one. */
   readonly newId: () => string;
   /** Who is let in; absent: everybody who can connect. */
@@ -95,8 +98,11 @@ export function createAgent(options: AgentOptions): FastifyInstance {
         },
         schema: { body: method.request, headers: NodeHeader },
       },
-      async (request, reply) =>
-        reply.type('application/json').send(JSON.stringify(await method.call(request.body as never))),
+      async ({ body, caller }, reply) => {
+        if (method.verb === 'inject') options.direct?.assertMethod({ caller, method: method.name }, body);
+        const answer = await method.call(body as never, caller);
+        return reply.type('application/json').send(JSON.stringify(answer));
+      },
     );
   }
   // Whoever means a node says so: behind a stale address there may be the agent of one that never opted in.

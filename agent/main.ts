@@ -17,6 +17,8 @@ import { openHeld } from './injection/held.ts';
 import { readBootId } from './inventory/inventory.ts';
 import { createDeviceKernelLog } from './kernel-log/device.ts';
 import { createForkedNvml } from './nvml/forked.ts';
+import { createDirectPolicy, type DirectPolicy, readPolicy } from './policy/direct.ts';
+import { createOptInFile } from './policy/opt-in.ts';
 import { createHostPrograms } from './programs/host.ts';
 import { lockStateDir } from './state-lock.ts';
 
@@ -37,6 +39,25 @@ const { config, log, address, gate, hosts, tls } = serverProgram(name, {
     help: 'where the journal of orders is kept',
   },
   arm: { kind: 'switch', env: 'XIDRILL_ARM', help: 'inject; without it every injection is refused' },
+  'opt-in-file': {
+    kind: 'text',
+    value: 'PATH',
+    env: 'XIDRILL_OPT_IN_FILE',
+    check: (text) => (/^\/[^\0]+$/.test(text) ? undefined : 'not an absolute path'),
+    help: 'inject only while this file of the host is there, root’s and writable by nobody else: the consent of the node’s owner',
+  },
+  'policy-file': {
+    kind: 'text',
+    value: 'FILE',
+    env: 'XIDRILL_POLICY_FILE',
+    help: 'what direct callers may inject (JSON); with --audience and without it: nothing',
+  },
+  'coordinator-user': {
+    kind: 'text',
+    value: 'USER',
+    env: 'XIDRILL_COORDINATOR_USER',
+    help: 'whoever else calls is a direct caller, such as system:serviceaccount:NS:NAME; default: --client-user',
+  },
   'needs-lease': {
     kind: 'switch',
     env: 'XIDRILL_NEEDS_LEASE',
@@ -99,6 +120,10 @@ try {
     agentVersion: version,
     armed: config.arm,
     needsLease: config['needs-lease'],
+    ...directPolicy(),
+    ...(config['opt-in-file'] === undefined
+      ? {}
+      : { optIn: createOptInFile({ root: config['host-root'], path: config['opt-in-file'] }) }),
     architecture: process.arch,
     bootId,
     stateDir: config['state-dir'],
@@ -139,6 +164,14 @@ try {
   log.info({ url, node: config.node, armed: config.arm, version }, 'agent serves');
 } catch (thrown) {
   exitWith(name, thrown);
+}
+
+/** Where callers have no names and no file is given, whoever may call may do everything: it is the owner's own machine or secret. */
+function directPolicy(): { direct?: DirectPolicy } {
+  const { 'policy-file': file, 'coordinator-user': user, 'client-user': clientUser, audience } = config;
+  if (file === undefined && audience === undefined) return {};
+  if (file !== undefined) readPolicy(file);
+  return { direct: createDirectPolicy({ file, coordinator: user ?? clientUser }) };
 }
 
 /** A bundle is JavaScript and has the NVML child as a file beside it; sources find theirs by themselves. */

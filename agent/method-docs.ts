@@ -45,6 +45,8 @@ const ofWriting: readonly Reason[] = [
   ...ofLooking,
   ...ofReceipts,
   'disarmed',
+  'node_not_opted_in',
+  'policy_refused',
   'order_id_reused',
   'order_stopped',
   'too_many_running',

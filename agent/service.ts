@@ -21,6 +21,7 @@ import type { Orders } from './injection/orders.ts';
 import { channelsFor, identify } from './injection/parts.ts';
 import type { NodePorts } from './injection/surfaces/writer.ts';
 import { createInventory, lookAtEngines, lookAtLogFiles } from './inventory/inventory.ts';
+import type { DirectPolicy } from './policy/direct.ts';
 
 /** Everything the methods act on, and the facts that `GetInventory` reports as they are. */
 export type AgentParts = NodePorts & {
@@ -35,6 +36,8 @@ export type AgentParts = NodePorts & {
   readonly bootId: string | null;
   readonly orders: Orders;
   readonly killSwitch: KillSwitch;
+  /** What direct callers may do; absent: everything that the gate lets them. */
+  readonly direct?: DirectPolicy;
   readonly clock: Clock;
 };
 
@@ -50,8 +53,8 @@ export type Method = {
   readonly request: TSchema;
   /** For the OpenAPI document; answers are not checked against it. */
   readonly response: TSchema;
-  /** The body has been validated against `request`. */
-  call(body: never): Promise<object>;
+  /** The body has been validated against `request`; `caller` is the user, where callers have names. */
+  call(body: never, caller: string | undefined): Promise<object>;
 };
 
 /** All unary methods of the agent, in the order in which README lists them. */
@@ -165,10 +168,18 @@ function writingMethods(parts: AgentParts): readonly Method[] {
     verb: 'inject',
     request: orderMethods[name],
     response: Receipt,
-    call: ({ orderId, ...asked }: { orderId?: string }) =>
-      parts.orders.carryOut({ ...(orderId === undefined ? {} : { orderId }), method: name, asked }, () =>
-        // Fastify has checked the body by the schema of this very method.
-        channelsFor(parts, { method: name, body: asked } as MethodCall),
+    call: ({ orderId, ...asked }: { orderId?: string }, caller) =>
+      parts.orders.carryOut(
+        { ...(orderId === undefined ? {} : { orderId }), method: name, asked },
+        async () => {
+          // Fastify has checked the body by the schema of this very method.
+          const channels = await channelsFor(parts, { method: name, body: asked } as MethodCall);
+          parts.direct?.assertSurfaces(
+            { caller, method: name },
+            channels.map(({ surface }) => surface),
+          );
+          return channels;
+        },
       ),
   }));
 }

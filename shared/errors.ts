@@ -305,6 +305,16 @@ export const reasons = {
     ...unfit,
     cause: 'agent-disarmed',
   },
+  node_not_opted_in: {
+    code: 'failed_precondition',
+    title: 'The owner of the node has not opted in',
+    ...unfit,
+  },
+  policy_refused: {
+    code: 'permission_denied',
+    title: 'The agent’s policy does not allow this to direct callers',
+    ...unfit,
+  },
   order_id_reused: { code: 'aborted', title: 'The order id was used for another order', ...unfit },
   order_unknown: { code: 'not_found', title: 'No such order', ...unfit },
   order_interrupted: {

@@ -12,7 +12,14 @@ const storeys: readonly (readonly string[])[] = [
   ['shared'],
   // The agent: other programs, engines and ports at the bottom, orders above them.
   ['agent/programs'],
-  ['agent/engines', 'agent/engine-process', 'agent/host-files', 'agent/kernel-log', 'agent/nvml'],
+  [
+    'agent/engines',
+    'agent/engine-process',
+    'agent/host-files',
+    'agent/kernel-log',
+    'agent/nvml',
+    'agent/policy',
+  ],
   ['agent/dcgm', 'agent/inventory'],
   ['agent/injection'],
   ['agent'],

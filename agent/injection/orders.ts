@@ -60,6 +60,8 @@ export type Orders = {
 type OrdersOptions = {
   readonly node: string;
   readonly armed: boolean;
+  /** The consent of the node's owner; absent: none is asked for. */
+  readonly optIn?: { assertGiven(): Promise<void> };
   readonly journal: Journal;
   readonly held: Held;
   readonly clock: Clock;
@@ -109,6 +111,7 @@ export function createOrders(options: OrdersOptions): Orders {
     plan: () => Promise<readonly Channel[]>,
   ): Promise<Receipt> {
     assertArmed(options.armed);
+    await options.optIn?.assertGiven();
     options.killSwitch.assertReleased();
     if (answering.size >= mostAnswering) throw tooManyAtOnce(answering.size);
     const parts = await prepareAll(await plan(), metrics);

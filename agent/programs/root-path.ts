@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access, lstat, readlink, stat } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
+import { messageFromUnknown } from '../../shared/errors.ts';
 import { type Untrusted, untrusted } from './trust.ts';
 
 /** As many as the kernel follows (MAXSYMLINKS). */
@@ -28,6 +29,20 @@ export async function findProgram(root: string, path: string): Promise<ProgramFi
   } catch {
     // Not there, not reachable, not executable: for the caller it is all "not here".
     return undefined;
+  }
+}
+
+/** A regular file at `path` below `root`, found in the same way; `because`: why there is none, for people. */
+export async function findFile(
+  root: string,
+  path: string,
+): Promise<ProgramFile | { readonly because: string }> {
+  try {
+    const found = await resolveInRoot(root, path);
+    if ((await lstat(join(root, found.path))).isFile()) return found;
+    return { because: `${path} is no regular file` };
+  } catch (thrown) {
+    return { because: `${path}: ${(thrown as NodeJS.ErrnoException).code ?? messageFromUnknown(thrown)}` };
   }
 }
 

@@ -12,6 +12,8 @@ import { openHeld } from '../../agent/injection/held.ts';
 import { createFakeKernelLog } from '../../agent/kernel-log/fake.ts';
 import type { KernelLog } from '../../agent/kernel-log/port.ts';
 import { createFakeNvml } from '../../agent/nvml/fake.ts';
+import type { DirectPolicy } from '../../agent/policy/direct.ts';
+import type { OptIn } from '../../agent/policy/opt-in.ts';
 import { createFakeDcgmi, createFakeEngineFinder } from '../../coordinator/rehearsal/host-engine/dcgmi.ts';
 import { createHostEngine } from '../../coordinator/rehearsal/host-engine/engine.ts';
 import type { Gate } from '../../shared/http/gate.ts';
@@ -46,6 +48,8 @@ export type RigOptions = {
   readonly kernelLog?: KernelLog;
   readonly stateDir?: string;
   readonly gate?: Gate;
+  readonly direct?: DirectPolicy;
+  readonly optIn?: OptIn;
   /** What goes on ends without a coordinator. */
   readonly needsLease?: boolean;
   /** The agent's `receipts`, in two members. */
@@ -97,6 +101,8 @@ export async function startRig(t: Test, options: RigOptions = {}) {
       : { receipts: { keep: options.keep, pruneEvery: options.pruneEvery ?? 1 } }),
     needsLease: options.needsLease ?? false,
     ...(options.gate === undefined ? {} : { gate: options.gate }),
+    ...(options.direct === undefined ? {} : { direct: options.direct }),
+    ...(options.optIn === undefined ? {} : { optIn: options.optIn }),
     newId: () => {
       ids += 1;
       return `made-${ids}`;

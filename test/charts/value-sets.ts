@@ -92,6 +92,34 @@ export const valueSets: readonly ValueSet[] = [
     ],
   },
   {
+    name: 'only the coordinator injects by default',
+    values: {},
+    shows: (objects) => [
+      [
+        argsOf(agentOf(objects)).filter((arg) => /^--(coordinator-user|policy|opt-in)/.test(arg)),
+        ['--coordinator-user=system:serviceaccount:gpu-drills:drills-xidrill-coordinator'],
+      ],
+    ],
+  },
+  {
+    name: 'what direct callers may do, and the consent of the node',
+    values: {
+      'agent.optIn': '/etc/xidrill/armed',
+      'agent.direct': [{ methods: ['WriteKernelMessage'], surfaces: ['kernel-log'] }],
+    },
+    shows: (objects) => [
+      [
+        argsOf(agentOf(objects)).filter((arg) => /^--(policy|opt-in)/.test(arg)),
+        ['--policy-file=/etc/xidrill/policy/policy.json', '--opt-in-file=/etc/xidrill/armed'],
+      ],
+      [
+        JSON.parse(String((only(objects, 'ConfigMap').data as Record<string, string>)['policy.json'])),
+        { direct: [{ methods: ['WriteKernelMessage'], surfaces: ['kernel-log'] }] },
+      ],
+      [mountsOf(agentOf(objects), 'policy'), [['agent', true]]],
+    ],
+  },
+  {
     name: 'the names by which callers address both programs',
     values: { 'coordinator.hosts': ['drills.example.com'], 'agent.hosts': ['agents.example.com'] },
     shows: (objects) => [

@@ -78,6 +78,8 @@ const rows: Readonly<Record<Reason, Row>> = {
   kill_switch_engaged: [423, 'stays', 'no', 'error', 'kill-switch'],
   kill_switch_outdated: [409, 'may pass', 'no', 'error', 'kill-switch-outdated'],
   disarmed: [400, 'stays', 'no', 'error', 'agent-disarmed'],
+  node_not_opted_in: [400, 'stays', 'no', 'error', 'node-not-opted-in'],
+  policy_refused: [403, 'stays', 'no', 'error', 'policy-refused'],
   order_id_reused: [409, 'stays', 'no', 'error', 'order-id-reused'],
   order_unknown: [404, 'stays', 'no', 'error', 'order-unknown'],
   order_interrupted: [500, 'stays', 'perhaps', 'inconclusive', 'injection-not-proven'],
