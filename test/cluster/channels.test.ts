@@ -8,6 +8,7 @@ import { namespace, startRehearsal } from '../../coordinator/rehearsal/cluster.t
 import { untilAgentListens } from '../../coordinator/rehearsal/story.ts';
 import type { ExperimentAnswer } from '../../coordinator/routes/answers.ts';
 import { customResourceDefinitions } from '../../coordinator/store/crds.ts';
+import { injectionName } from '../../coordinator/store/store.ts';
 import { createScaledClock } from '../../shared/clock.ts';
 import { createSilentLog } from '../../shared/log.ts';
 import { established } from '../contract/cluster.ts';
@@ -112,7 +113,7 @@ for (const definition of customResourceDefinitions()) {
   await established(cluster, definition.metadata.name);
 }
 /** Drills that do not come to their own end. */
-const cut = ['aborted', 'expired'];
+const cut = ['aborted', 'expired', 'orphaned'];
 const rehearsal = await startRehearsal(
   // Nothing of a container's output is kept where no kubelet runs.
   { cluster, appendPodLog: () => undefined },
@@ -162,6 +163,56 @@ t.test('aborted while a value is held', async (t) => {
   t.match(await experimentAt(url, 'aborted'), { phase: 'Aborted', verdict: 'aborted' });
   t.match(await statusOf('aborted'), { receipt: { surfaces: [{ sustained: { ended: 'stopped' } }] } });
 });
+
+t.test(
+  'orphaned while an engine is paused: the agent is asked to end it, and the node is free',
+  async (t) => {
+    const lasting = { fault: 'engine-loss', parameters: { forSeconds: 3600 }, body: { deadline: '3000s' } };
+    const { status } = await drill(url, bodyOf({ drill: 'orphaned', ...lasting }), {});
+    t.equal(status, 202);
+    await until(
+      'it is paused',
+      async () => (await statusOf('orphaned'))?.receipt?.surfaces[0]?.sustained !== undefined,
+    );
+    const name = injectionName('orphaned', 'orphaned');
+    const key = { name, namespace };
+    const kubectl = async (...args: string[]) =>
+      t.equal((await plane.kubectl(['-n', namespace, ...args])).stderr, '');
+    await kubectl('delete', 'experiment', 'orphaned', '--cascade=orphan', '--wait=false');
+    // What the garbage collector does then: it takes the owner from the dependents, and its finalizer from the owner (garbagecollector.go,
+    // attemptToOrphanWorker). This control plane runs no controllers.
+    await cluster.patch('injections', key, { metadata: { ownerReferences: null } });
+    await cluster.patch('experiments', { name: 'orphaned', namespace }, { metadata: { finalizers: null } });
+    await until(
+      'the experiment is gone',
+      async () => (await cluster.read('experiments', { name: 'orphaned', namespace })) === undefined,
+    );
+    const injection = async () => (await cluster.read('injections', key)) as { status?: object } | undefined;
+    await until('it has ended', async () => {
+      const { phase } = ((await injection())?.status ?? {}) as { phase?: string };
+      return phase === 'Completed' || phase === 'Aborted';
+    });
+    t.match(await injection(), { status: { verdict: 'aborted' } });
+    t.match(
+      JSON.stringify(await injection()),
+      /"sustained":\{[^}]*"ended":"stopped"/,
+      'with the last receipt',
+    );
+    const metrics = await (await fetch(`${rehearsal.node('orphaned').url}/metrics`)).text();
+    t.match(metrics, /^xidrill_running_orders 0$/m, 'nothing goes on at the agent');
+    const next = await drill(
+      url,
+      { ...bodyOf({ drill: 'orphaned', ...lasting }), name: 'orphaned-next' },
+      {},
+    );
+    t.equal(next.status, 202, JSON.stringify(next.body));
+    await until('the next drill has the node', async () => {
+      return (await statusOf('orphaned-next'))?.receipt?.surfaces[0]?.sustained !== undefined;
+    });
+    await kubectl('patch', 'experiment', 'orphaned-next', '--type=merge', '-p', '{"spec":{"abort":true}}');
+    t.match(await experimentAt(url, 'orphaned-next'), { verdict: 'aborted' });
+  },
+);
 
 t.test('past its deadline while a value is held', async (t) => {
   // As kubectl would: the API server checks nothing but the schema.

@@ -42,8 +42,8 @@ async function stories(helm: Helm): Promise<void> {
     const text = `xidrill ${randomUUID()}: never`;
     const answer = await send('agent', 'WriteKernelMessage', { body: { text } });
     t.match(JSON.parse(answer.text), {
-      code: 'failed_precondition',
-      details: { reason: 'disarmed', remedy: /agent\.armed=true/ },
+      code: 'permission_denied',
+      details: { reason: 'policy_refused', remedy: /agent\.direct/ },
     });
     const { spec } = await read('-n', namespace, 'injection', injectionName('disarmed', node));
     const ordered = at(spec, 'chain.0.order.body.text');

@@ -81,6 +81,11 @@ async function pages(t: Test, helm: Helm): Promise<void> {
       .replaceAll('127.0.0.1:9475', `127.0.0.1:${ports.agent}`)
       .replaceAll(/( |> )([a-z]+-ca\.crt)/g, `$1${folder}/$2`);
     const said = await type(here);
+    // The rollout that follows from it.
+    if (command.startsWith('helm upgrade')) {
+      await pods.shift()?.kill();
+      pods.unshift(await runAgent());
+    }
     t.ok(said.includes(expected), `${command} → ${expected}`, { said });
   }
   for (const { command } of commandsOf('charts/xidrill/README.md', 'Upgrade'))

@@ -123,6 +123,12 @@ export function createKubelet(options: {
     if (secret !== undefined) return secretContent(namespace, secret.name, secret.items);
     // A controller would write that ConfigMap.
     if (configMap?.name === 'kube-root-ca.crt') return { 'ca.crt': readFileSync(plane.caFile) };
+    if (configMap !== undefined) {
+      const { data } = JSON.parse(
+        await kubectl(['-n', namespace, 'get', 'configmap', configMap.name, '-o', 'json']),
+      ) as { data: Record<string, string> };
+      return Object.fromEntries(Object.entries(data).map(([key, text]) => [key, Buffer.from(text)]));
+    }
     const fields = downwardAPI?.items.map(({ path: to, fieldRef }) => [
       to,
       Buffer.from(fieldOf(pod, fieldRef.fieldPath)),
