@@ -52,6 +52,14 @@ async function sleepAbortably(milliseconds: number, signal?: AbortSignal): Promi
   }
 }
 
+/**
+ * What is left, in milliseconds, of a time that was stored as two moments of the wall clock. Never more than all of it: the clock may
+ * have been set back since, and what was to take a minute would take an hour.
+ */
+export function leftOf(span: { readonly from: number; readonly until: number }, now: number): number {
+  return Math.max(0, Math.min(span.until - now, span.until - span.from));
+}
+
 /** `2026-11-23T02:24:09.000Z`. Throws RangeError for a time that no Date has. */
 export function isoFromMillis(milliseconds: number): string {
   return new Date(milliseconds).toISOString();

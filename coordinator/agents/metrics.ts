@@ -43,9 +43,9 @@ export function registerAgentsUp(
     help: 'Agents that answered when they were last asked, once a minute, among the nodes that may be drilled',
     registers: [registry],
     async collect() {
-      const isOld = startedAt === undefined || clock.now() - startedAt >= freshMs;
+      const isOld = startedAt === undefined || clock.elapsed() - startedAt >= freshMs;
       if (isOld && round === undefined) {
-        startedAt = clock.now();
+        startedAt = clock.elapsed();
         round = ask().finally(() => {
           round = undefined;
         });

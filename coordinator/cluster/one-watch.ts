@@ -33,7 +33,7 @@ export async function followWatch(options: OneWatch): Promise<number | undefined
   const quietMs = watchSeconds * 1000 + graceMs;
   const cutting = new AbortController();
   const signal = AbortSignal.any([options.signal, cutting.signal]);
-  const openedAt = clock.now();
+  const openedAt = clock.elapsed();
   const seenBefore = gaps.seenAt();
   let heardAt: number | undefined;
   let isQuiet = false;
@@ -46,7 +46,7 @@ export async function followWatch(options: OneWatch): Promise<number | undefined
   const asked = { ...query, resourceVersion, signal, timeoutSeconds: watchSeconds, onOpen };
   try {
     for await (const event of cluster.watch(resource, asked)) {
-      heardAt = clock.now();
+      heardAt = clock.elapsed();
       gaps.seen(false);
       options.onEvent(event);
     }
@@ -62,7 +62,7 @@ export async function followWatch(options: OneWatch): Promise<number | undefined
   if (options.signal.aborted) return undefined;
   if (isQuiet) throw new Refusal('cluster_unreachable', `nothing came for ${quietMs} ms`);
   gaps.seen(false);
-  return clock.now() - openedAt;
+  return clock.elapsed() - openedAt;
 }
 
 /** Waits until nothing was heard for `quietMs`; false: the signal came first. */
@@ -78,7 +78,7 @@ async function untilQuiet({
   readonly signal: AbortSignal;
 }): Promise<boolean> {
   try {
-    for (let left = quietMs; left > 0; left = heard() + quietMs - clock.now())
+    for (let left = quietMs; left > 0; left = heard() + quietMs - clock.elapsed())
       await clock.sleep(left, signal);
     return true;
   } catch {

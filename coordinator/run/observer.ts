@@ -1,4 +1,4 @@
-import { type Clock, isoFromMillis } from '../../shared/clock.ts';
+import { type Clock, isoFromMillis, leftOf } from '../../shared/clock.ts';
 import { earlierOf, knownOf, orderBefore, othersOf, type Settled } from '../drill/chain.ts';
 import type { Finding, LinkPast, LinkRow } from '../drill/links.ts';
 import type { Baseline, ChainLink } from '../store/experiment.ts';
@@ -18,6 +18,9 @@ export type Expected = {
 /** What came since the last commit, for the timeline; `commit` once it is stored. */
 export type News = { readonly entries: readonly TimelineEntry[]; readonly commit: () => void };
 
+/** From when to when a link is waited for, milliseconds of the coordinator's wall clock as they are stored. */
+type Time = { readonly from: number; readonly until: number };
+
 /** Observes one node from before its first order on, so that nothing is missed while a receipt is on its way. */
 export type Observer = {
   /** When it began to observe, milliseconds of the coordinator's clock. */
@@ -27,7 +30,7 @@ export type Observer = {
   /** What was seen since `from`, and for which times nothing could be. */
   news(from: number): News;
   /** Until the link is settled, or its time is over; undefined: the node is gone and there is nothing to wait for. */
-  settle(expected: Expected, dueAt: number, signal: AbortSignal): Promise<Settled | undefined>;
+  settle(expected: Expected, time: Time, signal: AbortSignal): Promise<Settled | undefined>;
   isGone(): boolean;
   close(): void;
 };
@@ -131,7 +134,7 @@ export function createObservers(deps: {
           },
         };
       },
-      async settle(one, dueAt, signal) {
+      async settle(one, time, signal) {
         look(clock.now(), 'found when the coordinator looked');
         const over = new AbortController();
         const isOver = () => {
@@ -140,7 +143,7 @@ export function createObservers(deps: {
         wake = isOver;
         isOver();
         try {
-          await clock.sleep(dueAt - clock.now(), AbortSignal.any([signal, over.signal]));
+          await clock.sleep(leftOf(time, clock.now()), AbortSignal.any([signal, over.signal]));
         } catch (thrown) {
           if (!over.signal.aborted) throw thrown;
         } finally {
@@ -156,7 +159,7 @@ export function createObservers(deps: {
         const last: Finding = one.row.find(one.link, now, { ...one.past, isDue: true, at: at() }) ?? {
           state: 'missed',
         };
-        return { finding: last, at: clock.now(), how: `not seen until ${isoFromMillis(dueAt)}` };
+        return { finding: last, at: clock.now(), how: `not seen until ${isoFromMillis(time.until)}` };
       },
     };
   }

@@ -1,4 +1,4 @@
-import { type Clock, isoFromMillis } from '../../shared/clock.ts';
+import { type Clock, isoFromMillis, leftOf } from '../../shared/clock.ts';
 import { Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
 import { inParallel as limited } from '../../shared/parallel.ts';
 import { endedBy, explainRequest } from '../drill/cut-short.ts';
@@ -96,6 +96,11 @@ async function driveExperiment(
 ): Promise<void> {
   const { store, clock, log } = deps;
   let cut = first;
+  // Once it has passed, it stays so, wherever the wall clock is set to.
+  let isLate = false;
+  const onDeadline = () => {
+    isLate = true;
+  };
   for (;;) {
     stop.throwIfAborted();
     try {
@@ -103,10 +108,17 @@ async function driveExperiment(
       if (experiment === undefined) return;
       const injections = await store.listInjections(name);
       const states = injections.map(({ metadata, ...rest }) => ({ name: metadata.name, ...rest }));
-      const next = nextExperimentStep(experiment.spec, experiment.status, states, clock.now());
+      const now = isLate ? Number.POSITIVE_INFINITY : clock.now();
+      const next = nextExperimentStep(experiment.spec, experiment.status, states, now);
       log.debug({ experiment: name, step: next.step }, 'step');
       if (next.step === 'rest') return;
-      await perform(deps, experiment, injections, next, AbortSignal.any([cut.signal, stop]));
+      await perform(
+        { ...deps, onDeadline },
+        experiment,
+        injections,
+        next,
+        AbortSignal.any([cut.signal, stop]),
+      );
     } catch (thrown) {
       stop.throwIfAborted();
       if (cut.signal.aborted) {
@@ -129,7 +141,7 @@ async function driveExperiment(
 type Step = ReturnType<typeof nextExperimentStep>;
 
 async function perform(
-  deps: Work,
+  deps: Work & { readonly onDeadline: () => void },
   experiment: Experiment,
   injections: readonly Injection[],
   next: Exclude<Step, { step: 'rest' }>,
@@ -146,7 +158,7 @@ async function perform(
       return create(deps, experiment, next.nodes, signal);
     case 'work': {
       const over = new AbortController();
-      const deadline = deadlineSignal(clock, experiment, over.signal);
+      const deadline = deadlineSignal(deps, experiment, over.signal);
       try {
         await inParallel(named(next.injections), (injection) =>
           driver.drive(injection, AbortSignal.any([signal, deadline])),
@@ -271,12 +283,21 @@ function createTurns(): (work: () => Promise<void>) => Promise<void> {
 }
 
 /** Aborts when the deadline passes; the sleeper goes away with `signal`. */
-function deadlineSignal(clock: Clock, experiment: Experiment, signal: AbortSignal): AbortSignal {
+function deadlineSignal(
+  { clock, onDeadline }: { readonly clock: Clock; readonly onDeadline: () => void },
+  experiment: Experiment,
+  signal: AbortSignal,
+): AbortSignal {
   const passed = new AbortController();
-  const { deadlineAt } = experiment.status ?? {};
+  const { startedAt, deadlineAt } = experiment.status ?? {};
   if (deadlineAt !== undefined) {
-    clock.sleep(Date.parse(deadlineAt) - clock.now(), signal).then(
-      () => passed.abort(new Refusal('experiment_ended', 'the deadline passed')),
+    const until = Date.parse(deadlineAt);
+    const from = Date.parse(startedAt ?? deadlineAt);
+    clock.sleep(leftOf({ from, until }, clock.now()), signal).then(
+      () => {
+        onDeadline();
+        passed.abort(new Refusal('experiment_ended', 'the deadline passed'));
+      },
       () => undefined,
     );
   }

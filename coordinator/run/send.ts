@@ -66,7 +66,7 @@ export function createDispatch(deps: {
 
   return {
     async send({ node, order }, attempts, signal) {
-      const patience = clock.now() + agentPatienceMs;
+      const patience = clock.elapsed() + agentPatienceMs;
       for (;;) {
         signal.throwIfAborted();
         const at = clock.now();
@@ -78,7 +78,7 @@ export function createDispatch(deps: {
         } catch (thrown) {
           const refusal = refusalFromUnknown(thrown);
           attempts.push({ at, failed: refusal.message });
-          if (!mayPass(refusal) || isToRepeat(refusal) || clock.now() >= patience) throw thrown;
+          if (!mayPass(refusal) || isToRepeat(refusal) || clock.elapsed() >= patience) throw thrown;
           log.warn({ node, message: refusal.message }, 'order not answered, asking again');
         } finally {
           patient.release();

@@ -41,7 +41,7 @@ export function createStopping(deps: {
     const { node } = injection.spec;
     const { order } = faultOf(injection.spec);
     const what = `${order.method} ${order.orderId}`;
-    const patience = clock.now() + patienceMs;
+    const patience = clock.elapsed() + patienceMs;
     for (;;) {
       signal.throwIfAborted();
       try {
@@ -55,7 +55,7 @@ export function createStopping(deps: {
           return { receipt, text: `${what} had ended by itself${howItEnded(receipt)}` };
         if (refusal.reason === 'order_unknown')
           return { text: `nothing to stop: the agent knows no order ${order.orderId}` };
-        if (!rowOf(refusal.reason).mayPass || clock.now() >= patience) {
+        if (!rowOf(refusal.reason).mayPass || clock.elapsed() >= patience) {
           const until = endOf(order, receiptOf(injection));
           return { text: `${what} could not be stopped: ${refusal.message}; it ends by itself ${until}` };
         }

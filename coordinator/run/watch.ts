@@ -1,4 +1,4 @@
-import { isoFromMillis } from '../../shared/clock.ts';
+import { isoFromMillis, leftOf } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { scheduledMs } from '../../shared/orders/call.ts';
 import {
@@ -38,8 +38,9 @@ export function createWatchStep(
       throw new Refusal('internal', `link ${link.id} is awaited without a baseline`);
     expectAll(links, injection, orderBefore(spec.chain, link.id).id, observer);
     const { at } = expected.past.baseline;
-    const settled = await observer.settle(expected, Date.parse(known?.dueAt ?? at), signal);
-    const news = observer.news(Date.parse(known?.since ?? at));
+    const from = Date.parse(known?.since ?? at);
+    const settled = await observer.settle(expected, { from, until: Date.parse(known?.dueAt ?? at) }, signal);
+    const news = observer.news(from);
     const recent = newsOf(open, settled, news.entries);
     const all = [...(status?.timeline ?? []), ...recent];
     const after = changed(injection, {
@@ -82,7 +83,8 @@ export function createWatchStep(
     if (isNegative(spec) || receiptOf(injection)?.state !== 'running') return;
     const { order, orderLink } = faultOf(spec);
     const since = Date.parse(knownOf(injection, orderLink)?.since ?? isoFromMillis(clock.now()));
-    await clock.sleep(since + scheduledMs(order) + scriptMarginMs - clock.now(), signal);
+    const until = since + scheduledMs(order) + scriptMarginMs;
+    await clock.sleep(leftOf({ from: since, until }, clock.now()), signal);
   }
 
   return watch;

@@ -8,9 +8,9 @@ export function createSharedReads(clock: Clock, forMs: number): SharedReads {
   const answers = new Map<string, { readonly until: number; readonly answer: Promise<unknown> }>();
   return async <T>(key: string, read: () => Promise<T>): Promise<T> => {
     const known = answers.get(key);
-    if (known !== undefined && known.until > clock.now()) return known.answer as Promise<T>;
+    if (known !== undefined && known.until > clock.elapsed()) return known.answer as Promise<T>;
     const answer = read();
-    answers.set(key, { until: clock.now() + forMs, answer });
+    answers.set(key, { until: clock.elapsed() + forMs, answer });
     // What may pass is asked again by the next.
     answer.catch(() => {
       if (answers.get(key)?.answer === answer) answers.delete(key);

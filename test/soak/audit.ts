@@ -53,7 +53,9 @@ async function auditDrills(
   const kindOf = new Map(drills.map(({ name, kind }) => [name, kind]));
   const statusOf = (name: string) => {
     const found = world.apiServer.store.read('experiments', { namespace, name });
-    return found === undefined ? undefined : ((found.status ?? {}) as { phase?: string; verdict?: string });
+    return found === undefined
+      ? undefined
+      : ((found.status ?? {}) as { phase?: string; verdict?: string; explanation?: { code?: string } });
   };
   const isOpen = (name: string) => {
     const status = statusOf(name);
@@ -68,7 +70,7 @@ async function auditDrills(
       findings.violate(`drill ${name} (${kindOf.get(name)}) has no verdict: ${JSON.stringify(status)}`);
     else {
       ended += 1;
-      findings.count('drills', `${kindOf.get(name)} ${status.verdict}`);
+      findings.count('drills', `${kindOf.get(name)} ${status.verdict} (${status.explanation?.code})`);
     }
   }
   return ended;

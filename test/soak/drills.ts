@@ -47,7 +47,6 @@ export async function runDrills(
     const body = {
       name,
       target: { selector: { names: [node] } },
-      deadline: '60s',
       ...drillRows[kind]?.(name),
     };
     if (await create(world, findings, body, name, signal)) {

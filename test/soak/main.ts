@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { configOrExit } from '../../shared/program.ts';
 import { report } from '../suite.ts';
@@ -80,8 +79,6 @@ async function soak(): Promise<void> {
   for (const part of ['agent', 'coordinators'] as const) world.setClock(part, 0);
   await setKillSwitch(world, false);
   const audited = await audit(world, findings, { orders, drills });
-  // What the calm shows of memory and open files takes some time.
-  await sleep(0);
   await world.close();
   print(findings, audited);
 }
