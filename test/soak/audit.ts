@@ -185,10 +185,11 @@ function receiptsIn(value: unknown): readonly Receipt[] {
 /** Node's own heap limits and the sources of both programs are in it: a bound, not a target. */
 const mostMiB = 400;
 const mostDescriptorsOf = 200;
-/** Below this age a process is still filling its caches. */
-const grownUpMs = 20_000;
-const longEnoughMs = 60_000;
-const steepestMiBPerMinute = 12;
+/** Below this age a process is still filling its caches, and its heap grows to its usual size. */
+const grownUpMs = 60_000;
+/** Between two collections of garbage a heap grows as well: a shorter line says nothing. */
+const longEnoughMs = 180_000;
+const steepestMiBPerMinute = 8;
 
 function auditMemory(findings: Findings, lives: readonly Life[]) {
   const drilled = lives.filter(({ name }) => name === 'agent' || name.startsWith('coordinator'));
