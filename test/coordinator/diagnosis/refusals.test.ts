@@ -89,6 +89,7 @@ const coordinatorSide: readonly Reason[] = [
   'tls_unusable',
   'state_dir_busy',
   'too_many_reviews',
+  'kill_switch_outdated',
   'port_taken',
   'folder_not_empty',
   'package_missing',
