@@ -1,7 +1,15 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import type { Clock } from '../../shared/clock.ts';
 import { messageFromUnknown } from '../../shared/errors.ts';
-import type { NvmlFacts, NvmlFailure, NvmlMessage, NvmlRequest } from './messages.ts';
+import { createNvmlChannel } from './channel.ts';
+import {
+  answerDescriptor,
+  type NvmlFacts,
+  type NvmlFailure,
+  type NvmlMessage,
+  type NvmlRequest,
+} from './messages.ts';
 
 /** How one request to the child ended. `during` is the native call it was last seen in. */
 export type NvmlOutcome =
@@ -10,6 +18,8 @@ export type NvmlOutcome =
   | { readonly kind: 'hung'; readonly milliseconds: number; readonly during: string }
   | { readonly kind: 'crashed'; readonly signal: string; readonly during: string; readonly said: string }
   | { readonly kind: 'exited'; readonly code: number; readonly during: string; readonly said: string }
+  /** It wrote what is no message, or too much of it, and was killed. */
+  | { readonly kind: 'garbled'; readonly because: string; readonly during: string }
   | { readonly kind: 'not-started'; readonly message: string };
 
 /** The process that has libnvidia-ml loaded: a crash or a hang of the driver ends it and not the agent. */
@@ -38,10 +48,12 @@ function nodeFlags(childPath: string): string[] {
 }
 
 const keptStderr = 4096;
+/** Characters on standard error after which a child is taken for broken: it would keep the agent reading. */
+const mostStderr = 1024 * 1024;
 /** How long the end of a killed child is waited for; one that is stuck in the driver does not end. */
 const drainMs = 250;
 
-/** Forks the NVML child. `onEnd` is called when it is gone, asked for or not. */
+/** Starts the NVML child. `onEnd` is called when it is gone, asked for or not. */
 export function startNvmlChild(options: {
   readonly childPath: string;
   readonly libraryPath: string;
@@ -52,51 +64,33 @@ export function startNvmlChild(options: {
   let ended = false;
   let during = 'start-up';
   let stderr = '';
+  let stderrLength = 0;
+  let garbled: string | undefined;
   let lastId = 0;
   let killedAfter: number | undefined;
   let request: { readonly id: number; settle(outcome: NvmlOutcome): void } | undefined;
-  const endWaiters = new Set<() => void>();
+  const ending = createEnding(clock);
+  const { waitForEnd } = ending;
 
   const hung = (milliseconds: number): NvmlOutcome => ({ kind: 'hung', milliseconds, during });
 
   function finish(how: NvmlOutcome): void {
     if (ended) return;
     ended = true;
-    request?.settle(killedAfter === undefined ? how : hung(killedAfter));
-    for (const wake of endWaiters) wake();
-    onEnd(how);
-  }
-
-  function waitForEnd(timeoutMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      if (ended) return resolve(true);
-      const limit = new AbortController();
-      const wake = () => {
-        endWaiters.delete(wake);
-        limit.abort();
-        resolve(ended);
-      };
-      endWaiters.add(wake);
-      clock.sleep(timeoutMs, limit.signal).then(wake, () => undefined);
-    });
+    const known = garbled === undefined ? how : ({ kind: 'garbled', because: garbled, during } as const);
+    request?.settle(killedAfter === undefined ? known : hung(killedAfter));
+    ending.reached();
+    onEnd(known);
   }
 
   let child: ChildProcess;
   try {
-    child = fork(options.childPath, [options.libraryPath], {
-      execArgv: nodeFlags(options.childPath),
-      // One malloc arena: glibc would otherwise reserve one per thread.
-      env: { ...process.env, MALLOC_ARENA_MAX: '1' },
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    });
+    child = spawnChild(options);
   } catch (thrown) {
     return unstartedChild(messageFromUnknown(thrown));
   }
 
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    stderr = (stderr + text).slice(-keptStderr);
-  });
-  child.on('message', (message: NvmlMessage) => {
+  function onMessage(message: NvmlMessage): void {
     if (message.id !== request?.id) return;
     if ('calling' in message) {
       during = message.calling;
@@ -109,7 +103,27 @@ export function startNvmlChild(options: {
     request.settle(
       'failure' in answer ? { kind: 'failure', failure: answer.failure } : { kind: 'facts', facts: answer },
     );
+  }
+
+  /** What it would write until it is gone is not read: there may be no end to it. */
+  function giveUp(because: string): void {
+    if (garbled !== undefined) return;
+    garbled = because;
+    child.kill('SIGKILL');
+    request?.settle({ kind: 'garbled', because, during });
+    for (const stream of [child.stderr, answers]) stream?.destroy();
+  }
+
+  const channel = createNvmlChannel({ onMessage, onGarbage: giveUp });
+  const answers = child.stdio[answerDescriptor] as Readable | null | undefined;
+  answers?.setEncoding('utf8').on('data', channel.read);
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-keptStderr);
+    stderrLength += text.length;
+    if (stderrLength > mostStderr) giveUp(`more than ${mostStderr} characters of errors`);
   });
+  // A child that is gone breaks them all; `close` and the watchdog say so.
+  for (const stream of [child.stdin, child.stderr, answers]) stream?.on('error', () => undefined);
   // Also emitted for a failed kill or send; only the failed start means that there is no process.
   child.on('error', (cause) => {
     if (child.pid === undefined) finish({ kind: 'not-started', message: cause.message });
@@ -139,6 +153,7 @@ export function startNvmlChild(options: {
           },
         };
         request = current;
+        channel.restart();
         clock.sleep(timeoutMs, watchdog.signal).then(
           async () => {
             killedAfter = timeoutMs;
@@ -150,16 +165,43 @@ export function startNvmlChild(options: {
           () => undefined,
         );
         // A child that cannot be reached has ended or is about to: `close` or the watchdog settles it.
-        child.send({ id: current.id, method: 'list' } satisfies NvmlRequest, () => undefined);
+        child.stdin?.write(`${JSON.stringify({ id: current.id, method: 'list' } satisfies NvmlRequest)}\n`);
       }),
-    end() {
-      // Not `disconnect`: after that Node never emits `close` for this child.
-      if (child.connected) child.send({ id: 0, method: 'end' } satisfies NvmlRequest, () => undefined);
-    },
-    kill() {
-      child.kill('SIGKILL');
-    },
+    end: () => void child.stdin?.end(),
+    kill: () => void child.kill('SIGKILL'),
     waitForEnd,
+  };
+}
+
+function spawnChild(options: { readonly childPath: string; readonly libraryPath: string }): ChildProcess {
+  return spawn(process.execPath, [...nodeFlags(options.childPath), options.childPath, options.libraryPath], {
+    // One malloc arena: glibc would otherwise reserve one per thread.
+    env: { ...process.env, MALLOC_ARENA_MAX: '1' },
+    stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
+  });
+}
+
+/** The end of a process, for those who wait for it. */
+function createEnding(clock: Clock) {
+  const waiters = new Set<() => void>();
+  let ended = false;
+  return {
+    reached(): void {
+      ended = true;
+      for (const wake of waiters) wake();
+    },
+    waitForEnd: (timeoutMs: number): Promise<boolean> =>
+      new Promise((resolve) => {
+        if (ended) return resolve(true);
+        const limit = new AbortController();
+        const wake = () => {
+          waiters.delete(wake);
+          limit.abort();
+          resolve(ended);
+        };
+        waiters.add(wake);
+        clock.sleep(timeoutMs, limit.signal).then(wake, () => undefined);
+      }),
   };
 }
 

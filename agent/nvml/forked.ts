@@ -77,7 +77,10 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
         if (child === started) child = undefined;
         else return;
         // Between two requests this is the only trace of it; the next list starts another child.
-        if (running === undefined && !closed) log.warn({ pid: started.pid, how }, 'the NVML child ended');
+        if (running !== undefined || closed) return;
+        log.warn({ pid: started.pid, how }, 'the NVML child ended');
+        // One that writes garbage by itself would be started and killed with every list.
+        if (how.kind === 'garbled') failed(becauseOf(how, libraryPath));
       },
     });
     log.debug({ pid: started.pid, libraryPath }, 'started the NVML child');
@@ -164,6 +167,8 @@ function becauseOf(outcome: Failed, libraryPath: string): string {
       return `the NVML child crashed with ${outcome.signal} (in ${outcome.during})${quote(outcome.said)}`;
     case 'exited':
       return `the NVML child exited with code ${outcome.code} (in ${outcome.during})${quote(outcome.said)}`;
+    case 'garbled':
+      return `the NVML child was killed, because it sent ${outcome.because} (in ${outcome.during})`;
     case 'not-started':
       return `the NVML child could not be started: ${outcome.message}`;
   }

@@ -1,13 +1,16 @@
 import type { GpuFacts } from '../../shared/schemas/inventory.ts';
 
-/** What the agent asks of its NVML child over IPC; `end` has no answer but the end of the process. */
+/** The descriptor that the child writes its messages to: standard output is left to whatever the library prints. */
+export const answerDescriptor = 3;
+
+/** What the agent asks of its NVML child: one JSON document a line on standard input, whose end ends the child. */
 export type NvmlRequest = {
   /** Repeated in the reply: a late reply to an earlier request is dropped by it. */ readonly id: number;
-  readonly method: 'list' | 'end';
+  readonly method: 'list';
 };
 
 /**
- * What the child sends back: any number of `calling`, each before the native call that it names, so that a hang or a
+ * What the child sends back, a JSON document a line (channel.ts): any number of `calling`, each before the native call that it names, so that a hang or a
  * crash can be pinned on a function and a GPU; then one `answer`.
  */
 export type NvmlMessage =

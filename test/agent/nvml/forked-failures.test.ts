@@ -1,10 +1,12 @@
-import { fork } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { createForkedNvml } from '../../../agent/nvml/forked.ts';
+import { answerDescriptor } from '../../../agent/nvml/messages.ts';
 import { createSilentLog } from '../../../shared/log.ts';
 import { createManualClock } from '../../manual-clock.ts';
 import { because, children, start } from './rig.ts';
@@ -153,12 +155,15 @@ t.test('a Node that cannot be started says so', async (t) => {
 /** A child's program that answers wrongly and does not end when it is asked to. */
 const stubborn = `
   import { spawn } from 'node:child_process';
-  import { writeFileSync } from 'node:fs';
-  process.on('message', ({ id, method }) => {
-    if (method !== 'list') return;
-    process.send({ id: id + 7, answer: { driverVersion: 'of somebody else', gpus: [] } });
-    process.send({ id, answer: { failure: { kind: 'defect', message: 'odd' } } });
-  });`;
+  import { writeFileSync, writeSync } from 'node:fs';
+  import { createInterface } from 'node:readline';
+  const send = (message) => writeSync(3, JSON.stringify(message) + '\\n');
+  createInterface({ input: process.stdin }).on('line', (line) => {
+    const { id } = JSON.parse(line);
+    send({ id: id + 7, answer: { driverVersion: 'of somebody else', gpus: [] } });
+    send({ id, answer: { failure: { kind: 'defect', message: 'odd' } } });
+  });
+  setInterval(() => undefined, 60_000);`;
 /** Keeps standard error open after the child is gone, which looks like a process that cannot be killed. */
 const immortal = `${stubborn}
   const { pid } = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'inherit'], detached: true });
@@ -210,14 +215,14 @@ t.test('no child is started beside one that does not end', async (t) => {
   t.match(await leftBehind, { pid: Number }, 'and closing says that it is left behind');
 });
 
-t.test('the child ends itself with the channel, and refuses what it does not know', async (t) => {
-  const child = fork(childPath, ['libnot-there.so.9'], {
-    execArgv: [],
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+t.test('the child ends itself with its standard input, and refuses what it does not know', async (t) => {
+  const child = spawn(process.execPath, [childPath, 'libnot-there.so.9'], {
+    stdio: ['pipe', 'ignore', 'inherit', 'pipe'],
   });
-  child.send({ id: 1, method: 'sing' });
-  t.match(await once(child, 'message'), [{ id: 1, answer: { failure: { kind: 'defect' } } }]);
+  child.stdin?.write(`${JSON.stringify({ id: 1, method: 'sing' })}\n`);
+  const [line] = await once(child.stdio[answerDescriptor] as Readable, 'data');
+  t.match(JSON.parse(String(line)), { id: 1, answer: { failure: { kind: 'defect' } } });
   const ended = once(child, 'exit');
-  child.disconnect();
+  child.stdin?.end();
   t.same(await ended, [0, null]);
 });
