@@ -1,3 +1,4 @@
+import { renderDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { alertGapMs as slotMs } from '../../shared/orders/alert-gaps.ts';
 
@@ -41,8 +42,8 @@ export function createAlertSlots(): AlertSlots {
       const seconds = Math.ceil(waitMs / 1000);
       throw new Refusal(
         'alert_slot_busy',
-        `the engine would drop this ${policy} alert: the last one on GPU ${gpuId} is less than ${slotMs / 1000} s of ` +
-          `sample time before it; wait ${seconds} s`,
+        `the engine would drop this ${policy} alert: the last one on GPU ${gpuId} is less than ${renderDuration(slotMs / 1000)} of ` +
+          `sample time before it; wait ${renderDuration(seconds)}`,
         { policy, gpuId, enginePid: pid, waitMs, retryAfterSeconds: seconds },
       );
     }

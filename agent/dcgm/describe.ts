@@ -68,7 +68,7 @@ export async function describeEngine(
         attempt('listeners', () => ask.listeners({ ...discovery, gpus }, problems)),
       ])
     : [undefined, undefined];
-  if (answers && version === null) problems.push('version: the engine did not say it within 100 ms');
+  if (answers && version === null) problems.push('version: the engine did not say it within 0.1 s');
   return {
     ...identityOf(engine),
     version: version ?? null,

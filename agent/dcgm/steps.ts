@@ -6,6 +6,7 @@ import {
   recipeFor,
 } from '../../shared/dcgm-fields/recipe.ts';
 import type { FieldRow } from '../../shared/dcgm-fields/row.ts';
+import { renderDuration } from '../../shared/duration.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { Reach } from '../../shared/schemas/order-members.ts';
 import { parseInjection } from './codecs/injection.ts';
@@ -114,7 +115,7 @@ export async function writeSteps(
 
 /** A step beside the main one, as a note for the receipt. */
 export function renderStep({ field, value, offsetSeconds }: RecipeStep): string {
-  return `besides, field ${field} = ${value} was injected with offset ${offsetSeconds} s`;
+  return `besides, field ${field} = ${value} was injected with offset ${renderDuration(offsetSeconds)}`;
 }
 
 /** Runs one injection and believes only dcgmi's own word of success. */

@@ -4,7 +4,7 @@ import { Refusal } from '../../shared/errors.ts';
 export function fileMissing(path: string, missing: string): Refusal {
   return new Refusal(
     'log_file_missing',
-    `this node has no ${missing}${missing === path ? '' : `, so no ${path}`}; the node monitoring agent looks for the file every 100 ms, and nothing is created here`,
+    `this node has no ${missing}${missing === path ? '' : `, so no ${path}`}; the node monitoring agent looks for the file every 0.1 s, and nothing is created here`,
     {
       field: 'file',
       value: path,

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../../shared/clock.ts';
+import { renderDuration } from '../../shared/duration.ts';
 import type { NvmlAnswer } from '../../shared/gpu-identity.ts';
 import type { Log } from '../../shared/log.ts';
 import { type NvmlChild, type NvmlOutcome, startNvmlChild } from './child-process.ts';
@@ -45,7 +46,7 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
     const deadline = clock.elapsed() + timeoutMs;
     if (pause !== undefined && clock.elapsed() < pause.until) {
       const seconds = Math.ceil((pause.until - clock.elapsed()) / 1000);
-      return unavailable(`${pause.because}; not asked again for ${seconds} s`);
+      return unavailable(`${pause.because}; not asked again for ${renderDuration(seconds)}`);
     }
     if (leaving !== undefined && !(await seeOff(leaving))) {
       return failed(

@@ -1,4 +1,5 @@
 import { compareVersions } from '../../shared/compare-versions.ts';
+import { renderDuration } from '../../shared/duration.ts';
 import {
   describeFault,
   describeXids,
@@ -89,7 +90,7 @@ function overview(fault: FaultDescription): readonly string[] {
     fault.title,
     fault.surfaces.join(', '),
     reactionsText(fault.reactions),
-    newest === undefined ? '–' : seconds(newest.withinSeconds),
+    newest === undefined ? '–' : renderDuration(newest.withinSeconds),
     repairOf(fault.reactions),
   ];
 }
@@ -130,7 +131,7 @@ function repairOf(reactions: Reactions): string {
 }
 
 function repairText({ action, afterSeconds }: DocumentedRepair): string {
-  return afterSeconds === null ? 'none' : `${action} after ${afterSeconds / 60} min`;
+  return afterSeconds === null ? 'none' : `${action} after ${renderDuration(afterSeconds)}`;
 }
 
 function section(fault: FaultDescription): string {
@@ -161,7 +162,7 @@ function messagesOf(shows: readonly ShownReaction[]): string {
   return shows
     .map(
       (shown) =>
-        `${shownText(shown)} “${shown.message}”, usually after ${seconds(shown.typicalSeconds)}, within ${seconds(shown.withinSeconds)}`,
+        `${shownText(shown)} “${shown.message}”, usually after ${renderDuration(shown.typicalSeconds)}, within ${renderDuration(shown.withinSeconds)}`,
     )
     .join('; then ');
 }
@@ -183,10 +184,6 @@ function valuesText({ type, unit, minimum, maximum, pattern, allowed }: Paramete
   if (allowed !== undefined) return allowed.map((value) => code(String(value))).join(', ');
   if (pattern !== undefined) return `${type} ${code(pattern)}`;
   return `${type}${range}${unit === undefined ? '' : ` ${unit}`}`;
-}
-
-function seconds(value: number): string {
-  return `${Math.ceil(value)} s`;
 }
 
 function code(text: string): string {

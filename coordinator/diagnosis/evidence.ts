@@ -1,3 +1,4 @@
+import { renderDuration } from '../../shared/duration.ts';
 import { isTrusted } from '../../shared/engines/choose.ts';
 import type { HostEngineFacts, Inventory } from '../../shared/schemas/inventory.ts';
 import { eventSource } from '../catalogue/nma/conditions.ts';
@@ -30,7 +31,7 @@ export function seenHeartbeat(facts: Facts, condition: NodeCondition): Evidence 
   const age = ageSeconds(facts.at, condition.lastHeartbeatTime);
   return {
     ...rest,
-    observed: age === undefined ? observed : `${observed}, ${renderAge(age)} before ${facts.at}`,
+    observed: age === undefined ? observed : `${observed}, ${renderDuration(age)} before ${facts.at}`,
   };
 }
 
@@ -87,15 +88,6 @@ export function millis(time: string | null | undefined): number | undefined {
 export function ageSeconds(now: string | undefined, then: string | null | undefined): number | undefined {
   const [from, to] = [millis(then), millis(now)];
   return from === undefined || to === undefined ? undefined : Math.round((to - from) / 1000);
-}
-
-/** `32 min 33 s`; for people, so whole seconds do. */
-export function renderAge(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
-  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
-  if (hours > 0) return `${hours} h ${minutes} min`;
-  if (minutes === 0) return `${rest} s`;
-  return rest === 0 ? `${minutes} min` : `${minutes} min ${rest} s`;
 }
 
 /** What is there, in order. */

@@ -1,3 +1,4 @@
+import { renderDuration } from '../../shared/duration.ts';
 import type { ReasonVerdict } from '../../shared/errors.ts';
 import type { ChainLink } from '../store/experiment.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
@@ -116,7 +117,7 @@ export function explainPass(facts: Facts, what: Shown, rules: readonly Rule[] = 
     drill?.expectation.kind === 'condition' ? conditionOf(facts, drill.expectation.type) : undefined;
   return {
     code: 'reacted',
-    summary: `NMA reacted on node ${node.name} after ${renderLatency(what.latencySeconds)}: ${renderReason(what.entry ?? reactionEntry(facts), drill?.expectation.reason)}.`,
+    summary: `NMA reacted on node ${node.name} after ${renderDuration(what.latencySeconds)}: ${renderReason(what.entry ?? reactionEntry(facts), drill?.expectation.reason)}.`,
     evidence: [
       ...injectedOn(drill).map((result) => seenInjection(facts, result)),
       seen(facts, what.source, what.text),
@@ -279,10 +280,4 @@ function checkOf(rule: Rule, judgement: Judgement): PreflightCheck[] {
         },
       ];
   }
-}
-
-/** Below ten seconds the fraction matters. */
-export function renderLatency(seconds: number): string {
-  if (seconds < 0.05) return 'less than 0.1 s';
-  return `${seconds < 10 ? Number(seconds.toFixed(1)) : Math.round(seconds)} s`;
 }

@@ -1,3 +1,4 @@
+import { renderDuration } from '../../shared/duration.ts';
 import { heartbeatStaleMs } from '../../shared/nma-timing.ts';
 import { eventSource, monitors } from '../catalogue/nma/conditions.ts';
 import { restartWindow } from '../catalogue/nma/reactions.ts';
@@ -5,7 +6,7 @@ import type { TimelineEntry } from '../store/timeline.ts';
 import type { Facts, PodFacts } from '../view/facts.ts';
 import type { NodeCondition } from '../view/node.ts';
 import { injectedAt, isAfterInjection } from './drill.ts';
-import { ageSeconds, millis, renderAge } from './evidence.ts';
+import { ageSeconds, millis } from './evidence.ts';
 
 const managedTypes: ReadonlySet<string> = new Set(monitors.map((monitor) => monitor.conditionType));
 const kubeletTypes: ReadonlySet<string> = new Set(['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure']);
@@ -67,7 +68,7 @@ export function signOfLife(facts: Facts): string | undefined {
   if (writing.state !== 'fresh') return undefined;
   const { condition, age } = writing;
   const heartbeat = `${condition.type} has a heartbeat of ${condition.lastHeartbeatTime}`;
-  if (injectedAt(drill) === undefined) return `${heartbeat}, ${renderAge(age)} old`;
+  if (injectedAt(drill) === undefined) return `${heartbeat}, ${renderDuration(age)} old`;
   return isAfterInjection(facts, condition.lastHeartbeatTime)
     ? `${heartbeat}, after the injection`
     : undefined;

@@ -1,8 +1,9 @@
+import { renderDuration } from '../../shared/duration.ts';
 import type { Expectation } from '../catalogue/expectation.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import type { Facts } from '../view/facts.ts';
 import { injectedOn, problemsOf, seenInjection, seenProblem, windowOf } from './drill.ts';
-import { renderAge, seen, seenCondition, seenHeartbeat } from './evidence.ts';
+import { seen, seenCondition, seenHeartbeat } from './evidence.ts';
 import { explain } from './explain.ts';
 import { conditionOf, writingOf } from './liveness.ts';
 import { injectionNotProven, injectionRefused } from './rules/injection.ts';
@@ -114,7 +115,7 @@ export function explainMissingEvent(facts: Facts, answered: readonly AnsweredCon
     code: 'required-event-missing',
     summary:
       `The condition did not change, and the event that had to come did not come: ${expectation?.reason ?? ''}, within ` +
-      `${renderAge(expectation?.withinSeconds ?? 0)}. The controls before and after it were answered.`,
+      `${renderDuration(expectation?.withinSeconds ?? 0)}. The controls before and after it were answered.`,
     evidence: [
       ...written(facts),
       ...answered.flatMap(controlEvidence),
@@ -145,7 +146,7 @@ export function explainQuiet(
   return {
     code: 'no-reaction-as-expected',
     summary:
-      `No unexpected reaction on node ${node.name} within ${renderAge(withinSeconds)}: ${type} did not change, ` +
+      `No unexpected reaction on node ${node.name} within ${renderDuration(withinSeconds)}: ${type} did not change, ` +
       `there was ${rule === 'required' && event !== undefined ? 'the fault’s event, as it must' : events}. The detection path was verified before and after.`,
     evidence: [
       ...written(facts),
@@ -171,11 +172,11 @@ function shortWatch({ drill }: Facts): Explanation['alsoFound'] {
   const { worstMs } = window;
   const { withinSeconds } = drill.expectation;
   if (withinSeconds * 1000 >= worstMs) return [];
-  const longest = renderAge(worstMs / 1000);
+  const longest = renderDuration(worstMs / 1000);
   return [
     {
       code: 'wait-too-short',
-      summary: `The node was watched for ${renderAge(withinSeconds)} after the fault; a condition of this kind may take ${longest}.`,
+      summary: `The node was watched for ${renderDuration(withinSeconds)} after the fault; a condition of this kind may take ${longest}.`,
       remedy: `Watch for longer: expectation {"none": true, "for": "${Math.ceil(worstMs / 1000) + 30}s"}.`,
     },
   ];

@@ -1,5 +1,6 @@
+import { renderDuration } from '../../shared/duration.ts';
 import { isReason, rowOf } from '../../shared/errors.ts';
-import { blockedBy, diagnose, explainPass, onlyOrderRules, renderLatency } from '../diagnosis/explain.ts';
+import { blockedBy, diagnose, explainPass, onlyOrderRules } from '../diagnosis/explain.ts';
 import {
   type AnsweredControl,
   explainBrokenPath,
@@ -181,7 +182,7 @@ function withFurther(injection: Injection, explanation: Explanation): Explanatio
   });
   if (further.length === 0) return explanation;
   const reached = further.map(
-    ({ id, expected, seconds = 0 }) => `${id} (${expected}) after ${renderLatency(seconds)}`,
+    ({ id, expected, seconds = 0 }) => `${id} (${expected}) after ${renderDuration(seconds)}`,
   );
   return {
     ...explanation,

@@ -1,3 +1,4 @@
+import { renderDuration } from '../../shared/duration.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import { renderReason, type Shown } from '../diagnosis/explain.ts';
 import type { LinkStatus } from '../store/experiment.ts';
@@ -39,7 +40,7 @@ export function passOnGoneNode(injection: Injection, what: Shown): Explanation {
   const at = status?.timeline?.at(-1)?.at ?? '';
   return {
     code: 'reacted',
-    summary: `NMA reacted on node ${spec.node} after ${what.latencySeconds.toFixed(1)} s: ${renderReason(what.entry, faultOf(spec).expectation.reason)}. The node is gone since.`,
+    summary: `NMA reacted on node ${spec.node} after ${renderDuration(what.latencySeconds)}: ${renderReason(what.entry, faultOf(spec).expectation.reason)}. The node is gone since.`,
     evidence: [...injectionEvidence(injection), { source: what.source, observed: what.text, at }],
     remedy: 'Nothing to do: the node is gone.',
     refuted: [],

@@ -1,3 +1,4 @@
+import { renderDuration } from '../../shared/duration.ts';
 import type { AgentOrder } from '../../shared/schemas/order.ts';
 import type { ChannelReaction } from '../catalogue/channels/channel.ts';
 import { expectationOf } from '../catalogue/channels.ts';
@@ -158,10 +159,10 @@ export function renderExpectation({ kind, type, reason, withinSeconds, event }: 
   if (kind === 'none') {
     const own =
       event === 'required' ? `the event ${reason} and ` : event === 'forbidden' ? 'no event and ' : '';
-    return `${own}no change of ${type} for ${withinSeconds} s`;
+    return `${own}no change of ${type} for ${renderDuration(withinSeconds)}`;
   }
   if (kind === 'ignored') return notJudged;
   const what =
     kind === 'event' ? `event ${type} "${reason}: …"` : `condition ${type}=False, reason ${reason},`;
-  return `${what} within ${withinSeconds} s`;
+  return `${what} within ${renderDuration(withinSeconds)}`;
 }

@@ -1,4 +1,4 @@
-import { parseDuration } from '../../shared/duration.ts';
+import { parseDuration, renderDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { firstGpu } from '../../shared/gpu-identity.ts';
 import { engineNamed, gpuNamed, surfacesOfOrder, xidsNamed } from '../../shared/orders/call.ts';
@@ -98,12 +98,16 @@ function forSeconds(text: string | undefined, reacting: readonly ChannelReaction
   const because =
     last === undefined || seconds > 3600
       ? ''
-      : `: ${last.reaction.appearsAs} ${last.reaction.reason} may come as late as ${needed} s after the order`;
-  throw new Refusal('expectation_invalid', `expectation.for: must be from ${needed} s to 1 h${because}`, {
-    field: 'expectation.for',
-    value: text,
-    allowed: `${needed}s to 1h`,
-  });
+      : `: ${last.reaction.appearsAs} ${last.reaction.reason} may come as late as ${renderDuration(needed)} after the order`;
+  throw new Refusal(
+    'expectation_invalid',
+    `expectation.for: must be from ${renderDuration(needed)} to 1 h${because}`,
+    {
+      field: 'expectation.for',
+      value: text,
+      allowed: `${needed}s to 1h`,
+    },
+  );
 }
 
 function worstSeconds({ afterMs, via, reaction }: ChannelReaction): number {

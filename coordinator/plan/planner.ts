@@ -1,4 +1,4 @@
-import { parseDuration } from '../../shared/duration.ts';
+import { parseDuration, renderDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { engineNamed } from '../../shared/orders/call.ts';
 import { inParallel, inSlices } from '../../shared/parallel.ts';
@@ -278,7 +278,7 @@ function assertTimeFor({ deadline }: Pick<ExperimentSpec, 'deadline'>, neededSec
   const needed = Math.ceil(neededSeconds);
   throw new Refusal(
     'deadline_invalid',
-    `deadline: ${deadline} is shorter than the ${needed} s that this drill may have to wait for its links`,
+    `deadline: ${deadline} is shorter than the ${renderDuration(needed)} that this drill may have to wait for its links`,
     {
       field: 'deadline',
       value: deadline,

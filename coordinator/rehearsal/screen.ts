@@ -1,3 +1,4 @@
+import { renderDuration } from '../../shared/duration.ts';
 import { printable } from '../../shared/printable.ts';
 import { faultsOf, type StoryStep } from './story.ts';
 
@@ -29,7 +30,7 @@ const shownProofs = 2;
  */
 export function renderStep(step: StoryStep, paint: Paint, width: number): string {
   const { explanation, verdict } = step;
-  const latency = step.latencySeconds === null ? '' : ` after ${step.latencySeconds.toFixed(1)} s`;
+  const latency = step.latencySeconds === null ? '' : ` after ${renderDuration(step.latencySeconds)}`;
   const { evidence, alsoFound } = explanation;
   const more = evidence.length - shownProofs;
   const row = (label: string, text: string, mark: (line: string) => string = (line) => line) =>
@@ -85,7 +86,7 @@ export function renderEnd(
 ): string {
   const verdict = passed ? 'pass' : 'fail';
   const lines = [
-    `${paint.verdict(verdict)}  ${right} of ${all} steps explained as they have to be, in ${seconds.toFixed(1)} s`,
+    `${paint.verdict(verdict)}  ${right} of ${all} steps explained as they have to be, in ${renderDuration(seconds)}`,
     ...wrap(
       'next: npm run serve keeps such a cluster running for drills of your own, and prints the first command',
       width,

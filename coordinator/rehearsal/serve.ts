@@ -3,6 +3,7 @@ import { createServer as createProbe } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import Type from 'typebox';
+import { renderDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { open } from '../../shared/http/access.ts';
 import { createServer } from '../../shared/http/server.ts';
@@ -216,7 +217,7 @@ export function renderServed(
     `curl -s ${rest}/api/v1/experiments -H 'content-type: application/json' -H 'prefer: wait=60' -d '${firstDrill}'`,
   ];
   return [
-    `${bold('A rehearsal cluster is running.')} Its clock runs ${speed} times too fast: what takes ${speed} s on a cluster takes 1 s here,`,
+    `${bold('A rehearsal cluster is running.')} Its clock runs ${speed} times too fast: what takes ${renderDuration(speed)} on a cluster takes 1 s here,`,
     'and all times and latencies in answers are of that clock. Ctrl-C ends it.',
     '',
     ...rows.map(([what = '', where = '', about = '']) => `  ${what.padEnd(10)}  ${where}   ${about}`),

@@ -1,3 +1,4 @@
+import { renderDuration } from '../../shared/duration.ts';
 import { karpenterLimits } from '../catalogue/repair/eks.ts';
 import {
   findKarpenterVersion,
@@ -8,7 +9,7 @@ import {
 import type { Facts, KarpenterFacts } from '../view/facts.ts';
 import { findBudget } from './budgets.ts';
 import { type Rulings, rulingsOf, type Schedule, scheduleOf } from './due.ts';
-import { forecastOf, heldPods, minutes, noAction, seenLabel, seenPeers, unhealthyOthers } from './parts.ts';
+import { forecastOf, heldPods, noAction, seenLabel, seenPeers, unhealthyOthers } from './parts.ts';
 import type { Block, RepairForecast } from './schema.ts';
 
 const poolLabel = 'karpenter.sh/nodepool';
@@ -199,7 +200,7 @@ function notesOf({ facts, isVoluntary, isCertain }: About, schedule: Schedule): 
     'other disruptions of the pool use the same budget, and it waits for them',
     ...(wait?.type === 'AcceleratedHardwareReady' && wait.ruling.waitSeconds > 600
       ? [
-          `reason ${wait.reason} is in neither list of Xids, so that it waits ${minutes(wait.ruling.waitSeconds)} and not 10 min`,
+          `reason ${wait.reason} is in neither list of Xids, so that it waits ${renderDuration(wait.ruling.waitSeconds)} and not 10 min`,
         ]
       : []),
     ...heldPods(facts, 'it evicts them only when the bound of its policy is over, 5 or 10 min'),

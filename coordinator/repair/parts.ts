@@ -1,3 +1,4 @@
+import { renderDuration } from '../../shared/duration.ts';
 import type { RepairAction } from '../catalogue/repair/eks.ts';
 import type { Evidence } from '../store/explanation.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
@@ -95,11 +96,6 @@ export function heldPods({ repair }: Facts, consequence: string): string[] {
     : [`pods marked do-not-disrupt: ${doNotDisruptPods.join(', ')}; ${consequence}`];
 }
 
-/** `10 min`; for people. */
-export function minutes(seconds: number): string {
-  return seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`;
-}
-
 /** How the due time moves when NMA's reason does (field-cases F11). */
 function reasonNotes({ nma }: Facts, { dues, ignored, latestSeconds }: Schedule): string[] {
   const [first] = dues;
@@ -111,7 +107,7 @@ function reasonNotes({ nma }: Facts, { dues, ignored, latestSeconds }: Schedule)
   const seen = others.map(({ reason, ruling }) =>
     ruling.action === 'none'
       ? `${reason} (no action)`
-      : `${reason} (${ruling.action} after ${minutes(ruling.waitSeconds)})`,
+      : `${reason} (${ruling.action} after ${renderDuration(ruling.waitSeconds)})`,
   );
   const named = `the reason of ${first.type} may change from ${first.reason} to ${seen.join(', ')}`;
   if (seen.length === 0) return [];
@@ -135,7 +131,7 @@ function seenDue({ node, at }: Facts, { type, status, reason, since }: Due): Evi
 
 function seenRuling({ at }: Facts, { type, status, ruling }: Due): Evidence {
   const read = ruling.read === undefined ? '' : ` (read ${ruling.read})`;
-  const observed = `${type}=${status}: ${ruling.action} after ${minutes(ruling.waitSeconds)}${read}`;
+  const observed = `${type}=${status}: ${ruling.action} after ${renderDuration(ruling.waitSeconds)}${read}`;
   return { source: ruling.source, observed, at };
 }
 

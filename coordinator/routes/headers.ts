@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { renderDuration } from '../../shared/duration.ts';
 
 /** A proxy in between rarely keeps a silent request for longer. */
 export const longestWaitSeconds = 3600;
@@ -6,7 +7,7 @@ export const longestWaitSeconds = 3600;
 const prefer = Type.Optional(
   Type.String({
     maxLength: 1024,
-    description: `wait=SECONDS holds the answer until the end, for ${longestWaitSeconds} s at most (RFC 7240); other preferences are ignored`,
+    description: `wait=SECONDS holds the answer until the end, for ${renderDuration(longestWaitSeconds)} at most (RFC 7240); other preferences are ignored`,
   }),
 );
 

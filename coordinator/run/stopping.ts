@@ -1,4 +1,5 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
+import { renderDuration } from '../../shared/duration.ts';
 import { type Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { lastingSeconds, scheduledMs } from '../../shared/orders/call.ts';
@@ -148,5 +149,5 @@ function endOf(order: AgentOrder, receipt: Receipt | undefined): string {
   const forSeconds = lastingSeconds(order);
   return forSeconds !== undefined && receipt !== undefined
     ? `at ${isoFromMillis(Date.parse(receipt.acceptedAt) + forSeconds * 1000)}`
-    : `${forSeconds !== undefined ? `${forSeconds} s` : 'with its last part,'} after it was accepted, if it was`;
+    : `${forSeconds !== undefined ? renderDuration(forSeconds) : 'with its last part,'} after it was accepted, if it was`;
 }

@@ -1,3 +1,4 @@
+import { renderDuration } from '../duration.ts';
 import { fieldTickMs, healthTickMs, healthTickSurelyMs } from '../nma-timing.ts';
 import type { Reach } from '../schemas/order-members.ts';
 import { refuseNoEffect } from './effect.ts';
@@ -115,7 +116,7 @@ function healthRecipe(input: RecipeInput): Recipe {
     return repeated(input, { ...once, because: [...because, ...gaps(input)] }, forMs);
   if (field.polledSeconds !== undefined) return stays(input, once, field.polledSeconds, forMs);
   if (isPolicyField(field)) return held(input, once, forMs);
-  const rhythm = `the monitoring agent asks every ${healthTickMs / 1000} s and the engine reads the field itself after ${healthPollMs / 1000} s, so it is written again every ${refreshMs / 1000} s`;
+  const rhythm = `the monitoring agent asks every ${renderDuration(healthTickMs / 1000)} and the engine reads the field itself after ${renderDuration(healthPollMs / 1000)}, so it is written again every ${renderDuration(refreshMs / 1000)}`;
   return repeated(input, { ...once, because: [...because, rhythm] }, forMs);
 }
 
@@ -153,16 +154,18 @@ function watchRecipe(input: RecipeInput): Recipe {
   const { engineVersion, reach, offsetSeconds = defaultOffsetSeconds, forMs } = input;
   const when =
     offsetSeconds > defaultOffsetSeconds
-      ? [`the monitoring agent reads nothing ahead of now, so it sees this only in ${offsetSeconds} s`]
+      ? [
+          `the monitoring agent reads nothing ahead of now, so it sees this only in ${renderDuration(offsetSeconds)}`,
+        ]
       : [];
   const steps = [stepOf(input)];
   if (isSince(engineVersion, keepsWatchedSince)) {
-    const enough = `${engineName(engineVersion)} keeps the sample for 600 s, and the monitoring agent reads every ${fieldTickMs / 1000} s: once is enough`;
+    const enough = `${engineName(engineVersion)} keeps the sample for 10 min, and the monitoring agent reads every ${renderDuration(fieldTickMs / 1000)}: once is enough`;
     return forMs === undefined
       ? { steps, because: [...when, enough] }
       : repeated(input, { steps, because: when }, forMs);
   }
-  const short = `host engine ${engineVersion} keeps a sample for about 33 s, and the monitoring agent reads every ${fieldTickMs / 1000} s, so it is written again every ${refreshMs / 1000} s`;
+  const short = `host engine ${engineVersion} keeps a sample for about 33 s, and the monitoring agent reads every ${renderDuration(fieldTickMs / 1000)}, so it is written again every ${renderDuration(refreshMs / 1000)}`;
   const lasting = forMs ?? (reach === undefined ? undefined : healthTickSurelyMs);
   return repeated(input, { steps, because: [...when, short] }, lasting);
 }
@@ -170,7 +173,7 @@ function watchRecipe(input: RecipeInput): Recipe {
 /** InfoROM: the engine reads it so seldom that one sample stays; only another one takes it back. */
 function stays(input: RecipeInput, once: Recipe, polledSeconds: number, forMs: number): Recipe {
   const { field } = input;
-  const because = `the engine reads the field itself every ${polledSeconds} s only, so one sample stays; ${field.id} = ${healthy(field)} takes it back`;
+  const because = `the engine reads the field itself every ${renderDuration(polledSeconds)} only, so one sample stays; ${field.id} = ${healthy(field)} takes it back`;
   return {
     steps: once.steps,
     hold: { forMs, undo: [stepOf(input, { value: healthy(field) })] },
@@ -190,8 +193,10 @@ function held(input: RecipeInput, once: Recipe, forMs: number): Recipe {
     offsetSeconds: index < last && step.field === field.id ? ahead - 1 : ahead,
   }));
   const because = [
-    `policies have the field read every ${policyPollMs / 1000} s, so one sample ${ahead} s ahead stands for it until then, and real alerts of its kind on this GPU are dropped as long`,
-    ...(wanted > ahead ? [`held for ${ahead} s, not ${wanted} s: no sample is put further ahead`] : []),
+    `policies have the field read every ${renderDuration(policyPollMs / 1000)}, so one sample ${renderDuration(ahead)} ahead stands for it until then, and real alerts of its kind on this GPU are dropped as long`,
+    ...(wanted > ahead
+      ? [`held for ${renderDuration(ahead)}, not ${wanted} s: no sample is put further ahead`]
+      : []),
   ];
   return {
     steps,

@@ -1,5 +1,6 @@
 import { policiesOf } from '../dcgm-fields/effect.ts';
 import { fieldById } from '../dcgm-fields/find.ts';
+import { renderDuration } from '../duration.ts';
 import { Refusal } from '../errors.ts';
 import type { Part } from '../surfaces/table.ts';
 
@@ -29,7 +30,7 @@ function assertRefreshInterval({ everyMs }: Extract<Part, { surface: 'dcgm' }>):
   const allowed = { minimum: alertGapMs / 1000 };
   throw new Refusal(
     'alert_gap_too_short',
-    `everySeconds: ${everyMs / 1000} s; the engine drops alerts of one kind that come sooner than ${allowed.minimum} s`,
+    `everySeconds: ${renderDuration(everyMs / 1000)}; the engine drops alerts of one kind that come sooner than ${renderDuration(allowed.minimum)}`,
     { field: 'everySeconds', value: everyMs / 1000, allowed },
   );
 }
@@ -40,8 +41,8 @@ function assertGap(step: number, policy: string, afterMs: number, earlierMs: num
   const least = (earlierMs + alertGapMs) / 1000;
   throw new Refusal(
     'alert_gap_too_short',
-    `${field}: ${(afterMs - earlierMs) / 1000} s after the ${policy} alert before it; the engine drops alerts of one ` +
-      `kind that come sooner than ${alertGapMs / 1000} s, so it has to be at ${least} s or later`,
+    `${field}: ${renderDuration((afterMs - earlierMs) / 1000)} after the ${policy} alert before it; the engine drops alerts of one ` +
+      `kind that come sooner than ${renderDuration(alertGapMs / 1000)}, so it has to be at ${renderDuration(least)} or later`,
     {
       field,
       value: afterMs / 1000,

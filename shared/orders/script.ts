@@ -1,4 +1,5 @@
 import { xidField } from '../dcgm-fields/ids.ts';
+import { renderDuration } from '../duration.ts';
 import { Refusal } from '../errors.ts';
 import type { InjectCascade, InjectXid, MethodCall, OrderBody, OrderMethod } from '../schemas/order.ts';
 import type { JournalPart } from '../surfaces/journal.ts';
@@ -101,9 +102,13 @@ function assertInOrder(steps: InjectCascade['steps']): void {
   if (late < 0) return;
   const field = `steps.${late}.afterSeconds`;
   const least = steps[late - 1]?.afterSeconds;
-  throw new Refusal('malformed_request', `${field}: before the step in front of it, which is at ${least} s`, {
-    field,
-    value: steps[late]?.afterSeconds,
-    allowed: { minimum: least },
-  });
+  throw new Refusal(
+    'malformed_request',
+    `${field}: before the step in front of it, which is at ${renderDuration(least ?? 0)}`,
+    {
+      field,
+      value: steps[late]?.afterSeconds,
+      allowed: { minimum: least },
+    },
+  );
 }

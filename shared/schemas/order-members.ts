@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { renderDuration } from '../duration.ts';
 import { Refusal } from '../errors.ts';
 
 /** Letters, digits, dot, dash and underscore: the id is a file name in the journal. */
@@ -71,7 +72,7 @@ export function repeated<P>(
     const most = longestSustainSeconds / (times - 1);
     throw new Refusal(
       'malformed_request',
-      `gapSeconds: ${times} lines would take ${(times - 1) * gapSeconds} s, and an order lasts at most ${longestSustainSeconds} s`,
+      `gapSeconds: ${times} lines would take ${renderDuration((times - 1) * gapSeconds)}, and an order lasts at most ${renderDuration(longestSustainSeconds)}`,
       { field: 'gapSeconds', value: gapSeconds, allowed: { maximum: most } },
     );
   }

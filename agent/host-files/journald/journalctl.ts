@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../../shared/clock.ts';
+import { renderDuration } from '../../../shared/duration.ts';
 import { messageFromUnknown, Refusal } from '../../../shared/errors.ts';
 import type { JournalMissing, JournalReadBack } from '../../../shared/schemas/read-back.ts';
 import type { HostPrograms } from '../../programs/host.ts';
@@ -117,7 +118,7 @@ export function createSystemJournal(options: {
       await clock.sleep(pausesMs[Math.min(turn, pausesMs.length - 1)] ?? 0, signal);
     }
     const { cause, because } = await explain(record, folder, signal);
-    const after = cause === 'not-arrived' ? `${because} after ${withinMs / 1000} s` : because;
+    const after = cause === 'not-arrived' ? `${because} after ${renderDuration(withinMs / 1000)}` : because;
     return { state: 'missing', cause, because: after };
   }
 

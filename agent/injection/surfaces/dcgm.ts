@@ -2,6 +2,7 @@ import { fieldById } from '../../../shared/dcgm-fields/find.ts';
 import { defaultOffsetSeconds, type Recipe } from '../../../shared/dcgm-fields/recipe.ts';
 import type { FieldRow } from '../../../shared/dcgm-fields/row.ts';
 import { assertFieldValue } from '../../../shared/dcgm-fields/value.ts';
+import { renderDuration } from '../../../shared/duration.ts';
 import { namesOf } from '../../../shared/engines/choose.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import type { GpuIdentity } from '../../../shared/gpu-identity.ts';
@@ -17,7 +18,7 @@ import type { SurfaceWriter } from './writer.ts';
 
 /** DcgmHealthWatch.cpp: the Xid history of an engine is only ever added to (dcgm.md §4). */
 const xidUndo =
-  'Xids with a health code stay in the host engine until it restarts, and are reported again every 5 minutes; ' +
+  'Xids with a health code stay in the host engine until it restarts, and are reported again every 5 min; ' +
   'restart the engine, then the monitoring agent';
 
 /** Until when a value stays, by how often the engine reads the field itself. */
@@ -25,7 +26,7 @@ function undoOf({ id, tag, polledSeconds, healthy = '0' }: FieldRow): string {
   if (tag === 'xid_errors') return xidUndo;
   return polledSeconds === undefined
     ? 'lasts until the next real reading of the field (10 to 30 s), longer with a greater offset'
-    : `lasts until the next real reading of the field, one in ${polledSeconds / 60} min; ${healthy} written to field ${id} takes it back at once`;
+    : `lasts until the next real reading of the field, one in ${renderDuration(polledSeconds)}; ${healthy} written to field ${id} takes it back at once`;
 }
 
 /** Puts one value into the cache of the host engine that the monitoring agent listens on, once or again and again. */

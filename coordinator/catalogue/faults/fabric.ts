@@ -22,7 +22,7 @@ function fabricFault(
       force,
     },
     risk: latches,
-    undo: 'the next real reading, 30 s; what was written is reported until it is 5 minutes old; the condition stays until the monitoring agent restarts',
+    undo: 'the next real reading, 30 s; what was written is reported until it is 5 min old; the condition stays until the monitoring agent restarts',
     needsGpu: true,
     sources: [nmaSource('monitors/nvidia/dcgm/dcgm_watchfield.go'), healthSource],
   };

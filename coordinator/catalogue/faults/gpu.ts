@@ -195,7 +195,7 @@ export const gpuFaults: readonly FaultRow[] = [
     parameters: {
       forSeconds: {
         ...forSeconds,
-        help: 'how long the engine is paused; below 200 s the monitoring agent may not see it: a request in flight waits 60 s, the grace time is 60 s, and it looks every 30 s',
+        help: 'how long the engine is paused; below 3 min 20 s the monitoring agent may not see it: a request in flight waits 1 min, the grace time is 1 min, and it looks every 30 s',
         default: 240,
       },
       engine,

@@ -32,7 +32,7 @@ function kernelFault(row: KernelFault): FaultRow {
 export const kernelFaults: readonly FaultRow[] = [
   kernelFault({
     name: 'task-blocked',
-    title: 'The kernel reports a task blocked for more than 120 s',
+    title: 'The kernel reports a task blocked for more than 2 min',
     text: 'INFO: task {process}:{pid} blocked for more than {seconds} seconds.',
     parameters: {
       process,

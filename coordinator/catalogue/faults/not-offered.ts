@@ -99,7 +99,7 @@ export const notOfferedFaults: readonly NotOfferedRow[] = [
     name: 'ipamd-process-gone',
     title: 'The VPC CNI’s process is gone',
     reaction: 'NetworkingReady=False, IPAMDNotRunning',
-    because: 'killing it takes address assignment from every new pod of the node for 5 to 15 minutes',
+    because: 'killing it takes address assignment from every new pod of the node for 5 to 15 min',
     instead: 'ipamd-not-ready',
     sources: [networking],
   },

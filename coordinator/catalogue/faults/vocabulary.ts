@@ -59,10 +59,10 @@ export const forSeconds: ParameterRow = {
   maximum: longestSustainSeconds,
 };
 
-/** A health tick comes every 300 s, the first up to 360 s after the start of NMA (nma.md §1.4). */
+/** A health tick comes every 5 min, the first up to 6 min after the start of NMA (nma.md §1.4). */
 export const forHealthTick: ParameterRow = {
   ...forSeconds,
-  help: `${forSeconds.help}; a health check comes every 300 s, the first up to 360 s after the monitoring agent started`,
+  help: `${forSeconds.help}; a health check comes every 5 min, the first up to 6 min after the monitoring agent started`,
   default: healthTickSurelyMs / 1000,
 };
 

@@ -1,3 +1,4 @@
+import { renderDuration } from '../../../shared/duration.ts';
 import { engineLoss } from '../channels/engine-loss.ts';
 import { nmaOnEngineLoss, placeOfEngine } from '../readers/engine.ts';
 import type { SurfaceWork } from './work.ts';
@@ -8,7 +9,7 @@ export const hostEngine = {
     {
       afterSeconds: afterMs / 1000,
       where: placeOfEngine(on.engine),
-      what: `SIGSTOP, and SIGCONT after ${forMs / 1000} s`,
+      what: `SIGSTOP, and SIGCONT after ${renderDuration(forMs / 1000)}`,
       because: [],
       readers: [nmaOnEngineLoss(on)],
     },

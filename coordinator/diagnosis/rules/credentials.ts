@@ -1,3 +1,4 @@
+import { renderDuration } from '../../../shared/duration.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import type { Facts } from '../../view/facts.ts';
 import { restartAllNma } from '../commands.ts';
@@ -6,7 +7,6 @@ import {
   nmaNamespace,
   podSource,
   present,
-  renderAge,
   renderPod,
   seen,
   seenHeartbeat,
@@ -74,7 +74,7 @@ function judgeCredentials(facts: Facts): Judgement {
     );
   }
   if (writing.state === 'fresh') {
-    const heartbeat = `${writing.condition.type} was written ${renderAge(writing.age)} ago`;
+    const heartbeat = `${writing.condition.type} was written ${renderDuration(writing.age)} ago`;
     return refuted(`an AWS role or a credential error is there, but conditions are written: ${heartbeat}`);
   }
   if (writing.state === 'stale' && writing.nodeSilent && logLines.length === 0) {
@@ -154,7 +154,7 @@ function summaryOf(facts: Facts, found: Markers): string {
       ? 'its environment'
       : 'an IAM role (IRSA)';
   const writing = writingOf(facts);
-  const age = writing.state === 'stale' ? `for ${renderAge(writing.age)}` : 'at all';
+  const age = writing.state === 'stale' ? `for ${renderDuration(writing.age)}` : 'at all';
   return (
     `NMA has not written a condition ${age}: ${what} breaks the kubelet’s credential plugin, which NMA runs on the host ` +
     'with the pod’s AWS variables. Only conditions are lost, events still work. NMA needs no role, and the ' +

@@ -1,3 +1,4 @@
+import { renderDuration } from '../../../shared/duration.ts';
 import { heartbeatStaleMs, policiesListenMaxMs } from '../../../shared/nma-timing.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import type { Facts, PodFacts } from '../../view/facts.ts';
@@ -21,7 +22,6 @@ import {
   nmaNamespace,
   podSource,
   present,
-  renderAge,
   renderPod,
   seen,
   seenHeartbeat,
@@ -81,7 +81,7 @@ function silenceEvidence(facts: Facts): readonly Evidence[] | undefined {
   if (record === undefined || !isSilent(facts)) return undefined;
   if (!mustReactTo(facts, record)) return undefined;
   const source = `events and conditions of node ${facts.node.name}`;
-  const waited = renderAge(waitedSeconds(facts) ?? 0);
+  const waited = renderDuration(waitedSeconds(facts) ?? 0);
   return [
     ...injectedOn(drill).map((result) => seenInjection(facts, result)),
     seen(
@@ -102,9 +102,9 @@ function runningSummary(facts: Facts, silent: boolean): string {
   const writing = writingOf(facts);
   const last =
     writing.state === 'fresh'
-      ? ` Its last heartbeat is ${renderAge(writing.age)} old, from before it went.`
+      ? ` Its last heartbeat is ${renderDuration(writing.age)} old, from before it went.`
       : writing.state === 'stale'
-        ? ` Its last heartbeat is ${renderAge(writing.age)} old.`
+        ? ` Its last heartbeat is ${renderDuration(writing.age)} old.`
         : ' It has left no condition on the node.';
   const auto = mayBeHostProcess ? ' On EKS Auto it is a host process and has no pod.' : '';
   return `NMA is not running on that node: ${what}.${proof}${last}${auto}`;
@@ -167,7 +167,7 @@ function judgeWriting(facts: Facts): Judgement {
   const { pod, mayBeHostProcess } = facts.nma;
   const writing = writingOf(facts);
   if (writing.state === 'fresh') {
-    return refuted(`${writing.condition.type} was written ${renderAge(writing.age)} ago`);
+    return refuted(`${writing.condition.type} was written ${renderDuration(writing.age)} ago`);
   }
   // Not running, or broken by a role: those rules say it better.
   if (runningPod(pod) === undefined && !mayBeHostProcess) return irrelevant;
@@ -178,11 +178,11 @@ function judgeWriting(facts: Facts): Judgement {
   }
   const kind = facts.drill?.expectation.kind;
   const { condition, age, sinceStart } = writing;
-  const slowest = renderAge(heartbeatStaleMs / 1000);
+  const slowest = renderDuration(heartbeatStaleMs / 1000);
   const limit = sinceStart ? 'from before the pod started' : `older than ${slowest}, its slowest renewal`;
   const cause = {
     summary:
-      `NMA is not writing: the newest heartbeat of its conditions is ${renderAge(age)} old (${limit}), while the kubelet ` +
+      `NMA is not writing: the newest heartbeat of its conditions is ${renderDuration(age)} old (${limit}), while the kubelet ` +
       'writes its own. What the conditions say is history.',
     evidence: present(
       seenHeartbeat(facts, condition),
@@ -213,10 +213,13 @@ export const nmaJustStarted: Rule = {
     if (start === undefined || at === undefined) return unknown('the pod’s start time could not be read');
     const lead = needsHostEngine(facts) === false ? 1000 : policiesListenMaxMs;
     const before = ageSeconds(injected, pod.startedAt) ?? 0;
-    if (start + lead < at) return refuted(`the pod ran for ${renderAge(before)} before the injection`);
-    const when = before >= 0 ? `${before} s before the injection` : `${-before} s after the injection`;
+    if (start + lead < at) return refuted(`the pod ran for ${renderDuration(before)} before the injection`);
+    const when =
+      before >= 0
+        ? `${renderDuration(before)} before the injection`
+        : `${renderDuration(-before)} after the injection`;
     return likely({
-      summary: `NMA started ${when}: it forgets what was before, and its GPU policies listen only ${policiesListenMaxMs / 1000} s after a start.`,
+      summary: `NMA started ${when}: it forgets what was before, and its GPU policies listen only ${renderDuration(policiesListenMaxMs / 1000)} after a start.`,
       evidence: [
         podStatus(facts, pod),
         ...injectedOn(facts.drill).map((result) => seenInjection(facts, result)),

@@ -1,3 +1,4 @@
+import { renderDuration } from '../../../shared/duration.ts';
 import {
   gapsOf,
   injectedAt,
@@ -7,7 +8,7 @@ import {
   waitedSeconds,
   windowOf,
 } from '../drill.ts';
-import { millis, renderAge, seen } from '../evidence.ts';
+import { millis, seen } from '../evidence.ts';
 import { seenEntry } from '../reactions.ts';
 import { irrelevant, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
@@ -48,16 +49,16 @@ export const waitTooShort: Rule = {
     const how = `${drill.expectation.kind} by ${via}`;
     if (waited * 1000 >= worstMs) {
       return refuted(
-        `waited ${renderAge(waited)}; a healthy NMA needs ${renderAge(worstMs / 1000)} at most (${how})`,
+        `waited ${renderDuration(waited)}; a healthy NMA needs ${renderDuration(worstMs / 1000)} at most (${how})`,
       );
     }
     return likely({
-      summary: `The drill waited ${renderAge(waited)}; this reaction takes ${renderAge(typicalMs / 1000)} as a rule and up to ${renderAge(worstMs / 1000)} (${how}).`,
+      summary: `The drill waited ${renderDuration(waited)}; this reaction takes ${renderDuration(typicalMs / 1000)} as a rule and up to ${renderDuration(worstMs / 1000)} (${how}).`,
       evidence: [
         ...injectedOn(drill).map((result) => seenInjection(facts, result)),
         seen(facts, 'end of the wait', String(drill.waitedUntil)),
       ],
-      remedy: `Wait at least ${renderAge(worstMs / 1000 + 30)}: expectation {"within": "${Math.ceil(worstMs / 1000) + 30}s"}.`,
+      remedy: `Wait at least ${renderDuration(worstMs / 1000 + 30)}: expectation {"within": "${Math.ceil(worstMs / 1000) + 30}s"}.`,
     });
   },
 };

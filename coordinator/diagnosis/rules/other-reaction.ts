@@ -1,3 +1,4 @@
+import { renderDuration } from '../../../shared/duration.ts';
 import type { Expectation } from '../../catalogue/expectation.ts';
 import { nearestReason } from '../../catalogue/nma/known-reasons.ts';
 import type { Evidence } from '../../store/explanation.ts';
@@ -12,7 +13,7 @@ import {
   waitedSeconds,
   windowOf,
 } from '../drill.ts';
-import { ageSeconds, nmaName, present, renderAge, seen } from '../evidence.ts';
+import { ageSeconds, nmaName, present, seen } from '../evidence.ts';
 import {
   type Difference,
   differenceOf,
@@ -182,11 +183,11 @@ export const lateReaction: Rule = {
     const after = ageSeconds(late.at, injectedAt(drill));
     const { worstMs = 0 } = windowOf(drill) ?? {};
     const isShort = waited * 1000 < worstMs;
-    const since = after === undefined ? '' : `, ${renderAge(after)} after the injection`;
+    const since = after === undefined ? '' : `, ${renderDuration(after)} after the injection`;
     return proven({
       summary:
-        `NMA did react, after the wait: ${renderReported(late)}${since}; the drill waited ${renderAge(waited)}, until ${drill.waitedUntil}.` +
-        (isShort ? ` This reaction may take ${renderAge(worstMs / 1000)}.` : ''),
+        `NMA did react, after the wait: ${renderReported(late)}${since}; the drill waited ${renderDuration(waited)}, until ${drill.waitedUntil}.` +
+        (isShort ? ` This reaction may take ${renderDuration(worstMs / 1000)}.` : ''),
       evidence: [late.evidence, ...injectedOn(drill).map((result) => seenInjection(facts, result))],
       remedy: `Wait longer: expectation {"within": "${Math.ceil(Math.max(worstMs / 1000, after ?? 0)) + 30}s"}.`,
       ...(isShort ? { verdict: 'inconclusive' as const } : {}),
@@ -213,7 +214,7 @@ export const earlierReaction: Rule = {
     if (earlier === undefined) return refuted('no report of the same fault is older than the injection');
     const before = ageSeconds(injectedAt(drill), earlier.at) ?? 0;
     return likely({
-      summary: `NMA had reported it ${renderAge(before)} before the injection, and not again since: ${renderReported(earlier)}. That is another fault’s or an earlier drill’s, and no answer to this one.`,
+      summary: `NMA had reported it ${renderDuration(before)} before the injection, and not again since: ${renderReported(earlier)}. That is another fault’s or an earlier drill’s, and no answer to this one.`,
       evidence: [earlier.evidence, ...injectedOn(drill).map((result) => seenInjection(facts, result))],
       remedy: `See who else injects on ${facts.node.name}, wait 10 min and drill again.`,
     });

@@ -1,10 +1,11 @@
+import { renderDuration } from '../../../shared/duration.ts';
 import { karpenterVersions } from '../../catalogue/repair/karpenter.ts';
 import { ownersOf, ownerText } from '../../catalogue/repair/owners.ts';
 import { forecastRepair } from '../../repair/forecast.ts';
 import type { BlockCode, RepairForecast } from '../../repair/schema.ts';
 import type { Facts } from '../../view/facts.ts';
 import { reactionEntry } from '../drill.ts';
-import { ageSeconds, renderAge, seen } from '../evidence.ts';
+import { ageSeconds, seen } from '../evidence.ts';
 import { seenEntry } from '../reactions.ts';
 import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
 
@@ -185,7 +186,7 @@ function notEnabled(facts: Facts, group: RepairForecast) {
   const wait =
     trigger === null
       ? 'it acts by the reason of the condition'
-      : `it waits ${renderAge(trigger.waitSeconds)} for ${trigger.type}=${trigger.status} and acts by its reason`;
+      : `it waits ${renderDuration(trigger.waitSeconds)} for ${trigger.type}=${trigger.status} and acts by its reason`;
   const [look] = group.unread;
   const show = look === undefined ? '' : `${look.command}; to switch it on: `;
   return {
@@ -225,13 +226,13 @@ export const repairNotDue: Rule = {
     const { afterSeconds, trigger, dueAt, controller, willAct, action } = acting;
     if (afterSeconds === null || afterSeconds === 0) return refuted(`${controller}’s wait is over`);
     const since = ageSeconds(facts.at, trigger?.since);
-    const age = since === undefined ? 'new' : `${renderAge(since)} old`;
+    const age = since === undefined ? 'new' : `${renderDuration(since)} old`;
     const acts = willAct === 'yes' ? `will ${action} the node in` : 'repairs the node at the earliest in';
     const at = dueAt === null ? '' : ` (${dueAt})`;
     return proven({
-      summary: `${controller} ${acts} ${renderAge(afterSeconds)}${at}: it waits on purpose, and ${trigger?.type ?? 'the condition'} is ${age}.`,
+      summary: `${controller} ${acts} ${renderDuration(afterSeconds)}${at}: it waits on purpose, and ${trigger?.type ?? 'the condition'} is ${age}.`,
       evidence: acting.evidence,
-      remedy: `Wait ${renderAge(afterSeconds + 60)} more: kubectl get node ${facts.node.name} -w.`,
+      remedy: `Wait ${renderDuration(afterSeconds + 60)} more: kubectl get node ${facts.node.name} -w.`,
     });
   },
 };
