@@ -1,10 +1,11 @@
+import { renderDuration } from '../../../shared/duration.ts';
 import { heartbeatStaleMs } from '../../../shared/nma-timing.ts';
 import { gpuConditionType, monitors } from '../../catalogue/nma/conditions.ts';
 import { knownReasons } from '../../catalogue/nma/known-reasons.ts';
 import { findNmaVersion, nmaVersions } from '../../catalogue/nma/versions.ts';
 import { documentedRepair } from '../../catalogue/repair/documented.ts';
 import { ownersOf, ownerText } from '../../catalogue/repair/owners.ts';
-import { ageSeconds, renderAge } from '../../diagnosis/evidence.ts';
+import { ageSeconds } from '../../diagnosis/evidence.ts';
 import type { Finding } from '../finding.ts';
 import type { At, DeedOf } from '../piece.ts';
 import { updateNma } from './nma.ts';
@@ -44,7 +45,7 @@ function stale(at: At, age: number, type: string): Finding {
   return say(at, {
     code: 'nma-not-writing',
     result: 'broken',
-    did: `The heartbeat of ${type} is ${renderAge(age)} older than the newest one of the node.`,
+    did: `The heartbeat of ${type} is ${renderDuration(age)} older than the newest one of the node.`,
     summary:
       'NMA renews its heartbeat every 5 min; older than 5 min 15 s means that it is not writing, and the status that stands there is an old one. Usual causes: an AWS role on its pod, or no running pod.',
     facts: [{ source: exporter, observed: 'heartbeat tick 5 min, report tick 15 s' }],
@@ -60,7 +61,7 @@ function fresh(deed: DeedOf<'condition'>, age: number): Finding {
   return say(deed, {
     code: 'nma-writes',
     result: 'works',
-    did: `${deed.condition.type} is True, its heartbeat ${renderAge(age)} older than the newest one of the node.`,
+    did: `${deed.condition.type} is True, its heartbeat ${renderDuration(age)} older than the newest one of the node.`,
     summary:
       'NMA writes its conditions, and has found no fatal GPU fault since its start. A fault that is only an event leaves this as it is.',
     facts: [{ source: exporter, observed: 'heartbeat tick 5 min, report tick 15 s' }],
@@ -76,7 +77,7 @@ function isFalse(deed: DeedOf<'condition'>): Finding {
   const repair =
     action === 'none'
       ? 'EKS documents no action for this reason.'
-      : `EKS documents ${action} after ${renderAge(afterSeconds ?? 0)} for a managed node group with auto repair; Karpenter acts only with its NodeRepair gate.`;
+      : `EKS documents ${action} after ${renderDuration(afterSeconds ?? 0)} for a managed node group with auto repair; Karpenter acts only with its NodeRepair gate.`;
   return say(deed, {
     code: 'already-false',
     result: isKnown ? 'works' : 'open',

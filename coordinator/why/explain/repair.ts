@@ -1,3 +1,4 @@
+import { renderDuration } from '../../../shared/duration.ts';
 import {
   conditionRows,
   karpenterLimits,
@@ -6,16 +7,15 @@ import {
   repairPage,
 } from '../../catalogue/repair/eks.ts';
 import { forcedPolicies, karpenterVersions } from '../../catalogue/repair/karpenter.ts';
-import { renderAge } from '../../diagnosis/evidence.ts';
 import type { Finding } from '../finding.ts';
 import type { At, DeedOf } from '../piece.ts';
 import { say } from './say.ts';
 
 const gpuRow = conditionRows.find(({ type }) => type === 'AcceleratedHardwareReady');
-const wait = renderAge(gpuRow?.waitSeconds ?? 0);
+const wait = renderDuration(gpuRow?.waitSeconds ?? 0);
 const firstRepairing = karpenterVersions.find(({ engine }) => engine !== 'none');
 const voluntary = karpenterVersions.find(({ engine }) => engine === 'voluntary');
-const karpenterWait = renderAge(forcedPolicies[0]?.waitSeconds ?? 0);
+const karpenterWait = renderDuration(forcedPolicies[0]?.waitSeconds ?? 0);
 const share = Math.round(managedGroupLimits.unhealthyShare * 100);
 const reasonsWithout = reasonTables.flatMap(({ edition, rows }) =>
   rows.filter(({ action }) => action === 'none').map(({ pattern }) => ({ edition, pattern })),

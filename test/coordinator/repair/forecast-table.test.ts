@@ -1,50 +1,65 @@
 import t from 'tap';
+import { nmaVersions } from '../../../coordinator/catalogue/nma/versions.ts';
 import { findKarpenterVersion } from '../../../coordinator/catalogue/repair/karpenter.ts';
 import { forecastRepair } from '../../../coordinator/repair/forecast.ts';
 import type { DrillFacts, KarpenterFacts } from '../../../coordinator/view/facts.ts';
 import { type Change, facts, planned, version } from '../diagnosis/builder.ts';
 
-/** Written by hand from karpenter.md §2 and §3, field-cases.md F10 to F12 and nma.md §7, not computed. */
+/**
+ * Written by hand from karpenter.md §1 to §3, repair.md, field-cases.md F10 to F12 and nma.md §7, not computed: each owner and
+ * version of Karpenter with each version of NMA, for four Xids that versions treat differently.
+ *
+ * 79: fatal in all, and DCGMHealthCode120 later. 109: fatal from 1.6.4 on. 142: fatal from 1.6.5 on. 94: fatal up to 1.6.3, a
+ * warning since, and DCGMHealthCode101 later in both. Before 1.6.0 (row 1.4.3) a changed reason begins the wait anew.
+ */
 const table = `
-owner     karpenter  nma    xid  reaction             willAct  action             after  latest
-karpenter 1.0.6      1.7.2  79   condition            no       none               -      -
-karpenter 1.1.0      1.7.2  79   condition            no       none               -      -
-karpenter 1.8.1      1.4.3  79   condition            yes      replace            600    never
-karpenter 1.8.1      1.6.0  79   condition            yes      replace            600    600
-karpenter 1.8.1      1.7.2  79   condition            yes      replace            600    600
-karpenter 1.14.3     1.4.3  79   condition            yes      replace            600    never
-karpenter 1.14.3     1.6.0  79   condition            yes      replace            600    600
-karpenter 1.14.3     1.7.2  79   condition            yes      replace            600    600
-karpenter 1.15.0     1.4.3  79   condition            unknown  replace            600    never
-karpenter 1.15.0     1.6.0  79   condition            unknown  replace            600    1800
-karpenter 1.15.0     1.7.2  79   condition            unknown  replace            600    1800
-group     -          1.4.3  79   condition            unknown  replace            600    never
-group     -          1.6.0  79   condition            unknown  replace            600    never
-group     -          1.7.2  79   condition            unknown  replace            600    never
-auto      -          1.4.3  79   condition            yes      replace            600    never
-auto      -          1.6.0  79   condition            yes      replace            600    600
-auto      -          1.7.2  79   condition            yes      replace            600    600
-hyperpod  -          1.7.2  79   condition            unknown  replace-or-reboot  -      -
-eksctl    -          1.7.2  79   condition            -        -                  -      -
-hybrid    -          1.7.2  79   condition            -        -                  -      -
-nobody    -          1.7.2  79   condition            -        -                  -      -
-karpenter 1.8.1      1.6.0  109  event                no       none               -      -
-karpenter 1.8.1      1.6.4  109  condition            yes      replace            600    600
-karpenter 1.14.3     1.6.4  109  condition            yes      replace            600    600
-karpenter 1.15.0     1.6.4  109  condition            unknown  replace            600    600
-group     -          1.6.0  109  event                no       none               -      -
-group     -          1.6.4  109  condition            unknown  reboot             600    600
-auto      -          1.6.4  109  condition            yes      replace            600    600
-karpenter 1.8.1      1.6.5  142  condition            yes      replace            600    600
-karpenter 1.14.3     1.6.5  142  condition            yes      replace            600    600
-karpenter 1.15.0     1.6.5  142  condition            unknown  replace            1800   1800
-group     -          1.6.5  142  condition            unknown  replace-or-reboot  600    600
-karpenter 1.8.1      1.7.2  94   event                yes      replace            600    600
-karpenter 1.14.3     1.7.2  94   event                yes      replace            600    600
-karpenter 1.15.0     1.7.2  94   event                unknown  replace            1800   1800
-group     -          1.7.2  94   event                no       none               -      -
-auto      -          1.7.2  94   event                yes      replace            600    600
+owner     karpenter      nma           xid  reaction   willAct  action             after  latest
+karpenter 1.8.1,1.14.3   1.4.3         79   condition  yes      replace            600    never
+karpenter 1.8.1,1.14.3   1.6.0..1.7.2  79   condition  yes      replace            600    600
+karpenter 1.15.0         1.4.3         79   condition  unknown  replace            600    never
+karpenter 1.15.0         1.6.0..1.7.2  79   condition  unknown  replace            600    1800
+group     -              1.4.3..1.7.2  79   condition  unknown  replace            600    never
+auto      -              1.4.3         79   condition  yes      replace            600    never
+auto      -              1.6.0..1.7.2  79   condition  yes      replace            600    600
+karpenter 1.8.1,1.14.3   1.4.3..1.6.3  109  event      no       none               -      -
+karpenter 1.8.1,1.14.3   1.6.4..1.7.2  109  condition  yes      replace            600    600
+karpenter 1.15.0         1.4.3..1.6.3  109  event      no       none               -      -
+karpenter 1.15.0         1.6.4..1.7.2  109  condition  unknown  replace            600    600
+group     -              1.4.3..1.6.3  109  event      no       none               -      -
+group     -              1.6.4..1.7.2  109  condition  unknown  reboot             600    600
+auto      -              1.4.3..1.6.3  109  event      no       none               -      -
+auto      -              1.6.4..1.7.2  109  condition  yes      replace            600    600
+karpenter 1.8.1,1.14.3   1.4.3..1.6.4  142  event      no       none               -      -
+karpenter 1.8.1,1.14.3   1.6.5..1.7.2  142  condition  yes      replace            600    600
+karpenter 1.15.0         1.4.3..1.6.4  142  event      no       none               -      -
+karpenter 1.15.0         1.6.5..1.7.2  142  condition  unknown  replace            1800   1800
+group     -              1.4.3..1.6.4  142  event      no       none               -      -
+group     -              1.6.5..1.7.2  142  condition  unknown  replace-or-reboot  600    600
+auto      -              1.4.3..1.6.4  142  event      no       none               -      -
+auto      -              1.6.5..1.7.2  142  condition  yes      replace            600    600
+karpenter 1.8.1,1.14.3   1.4.3         94   condition  yes      replace            600    never
+karpenter 1.8.1,1.14.3   1.6.0..1.6.3  94   condition  yes      replace            600    600
+karpenter 1.8.1,1.14.3   1.6.4..1.7.2  94   event      yes      replace            600    600
+karpenter 1.15.0         1.4.3         94   condition  unknown  replace            1800   never
+karpenter 1.15.0         1.6.0..1.6.3  94   condition  unknown  replace            1800   1800
+karpenter 1.15.0         1.6.4..1.7.2  94   event      unknown  replace            1800   1800
+group     -              1.4.3..1.6.3  94   condition  unknown  reboot             600    never
+group     -              1.6.4..1.7.2  94   event      no       none               -      -
+auto      -              1.4.3         94   condition  yes      replace            600    never
+auto      -              1.6.0..1.6.3  94   condition  yes      replace            600    600
+auto      -              1.6.4..1.7.2  94   event      yes      replace            600    600
 `;
+
+/** Owners whose forecast no version of NMA and no Xid changes: they go by rules of their own, or repair nothing. */
+const byOwnerAlone = `
+hyperpod  unknown  replace-or-reboot  -  -
+eksctl    -        -                  -  -
+hybrid    -        -                  -  -
+nobody    -        -                  -  -
+`;
+
+/** Karpenters that do not repair this condition at all (karpenter.md §1): no gate in 1.0, only Ready in 1.1. */
+const withoutPolicy = ['1.0.6', '1.1.0'];
 
 const labels: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   karpenter: { 'karpenter.sh/nodepool': 'gpu' },
@@ -93,17 +108,70 @@ function shown(change: Change): readonly string[] {
   ];
 }
 
+type Row = {
+  readonly owner: string;
+  readonly tag: string;
+  readonly nma: string;
+  readonly xid: number;
+  readonly kind: 'event' | 'condition';
+  readonly expected: readonly string[];
+};
+
+/** One row for each version that a line of the table stands for. */
+function expand(line: string): readonly Row[] {
+  const [owner = '', tags = '', range = '', xid = '', kind = '', ...expected] = line.split(/\s+/);
+  const [from = '', to = from] = range.split('..');
+  const known = nmaVersions.map(({ version }) => version);
+  return known
+    .slice(known.indexOf(from), known.indexOf(to) + 1)
+    .flatMap((nma) =>
+      tags
+        .split(',')
+        .map((tag) => ({ owner, tag, nma, xid: Number(xid), kind: kind as Row['kind'], expected })),
+    );
+}
+
+const lines = (text: string) => text.trim().split('\n');
+const whole = lines(table).slice(1).flatMap(expand);
+
+function seenIn({ owner, tag, nma, xid, kind }: Omit<Row, 'expected'>): readonly string[] {
+  return shown({
+    node: { labels: labels[owner] ?? {} },
+    nma: { version: version(`v${nma}`) },
+    repair: { karpenter: tag === '-' ? undefined : karpenter(tag) },
+    drill: drillOf(xid, kind),
+  });
+}
+
+t.test('the table has each version of NMA with each owner, version of Karpenter and Xid, once', async (t) => {
+  const owners = [
+    ['karpenter', '1.8.1'],
+    ['karpenter', '1.14.3'],
+    ['karpenter', '1.15.0'],
+    ['group', '-'],
+    ['auto', '-'],
+  ];
+  const wanted = owners.flatMap(([owner, tag]) =>
+    nmaVersions.flatMap(({ version }) =>
+      [79, 109, 142, 94].map((xid) => `${owner} ${tag} ${version} ${xid}`),
+    ),
+  );
+  t.strictSame(
+    whole.map(({ owner, tag, nma, xid }) => `${owner} ${tag} ${nma} ${xid}`).toSorted(),
+    wanted.toSorted(),
+  );
+});
+
 t.test('each version of NMA, each version of Karpenter, each owner', async (t) => {
-  const [, ...rows] = table.trim().split('\n');
-  for (const row of rows) {
-    const [owner = '', tag = '', nma = '', xid = '', kind = '', ...expected] = row.split(/\s+/);
-    const seen = shown({
-      node: { labels: labels[owner] ?? {} },
-      nma: { version: version(`v${nma}`) },
-      repair: { karpenter: tag === '-' ? undefined : karpenter(tag) },
-      drill: drillOf(Number(xid), kind as 'event' | 'condition'),
-    });
-    t.strictSame(seen, expected, row);
+  for (const row of whole)
+    t.strictSame(seenIn(row), row.expected, `${row.owner} ${row.tag} ${row.nma} ${row.xid}`);
+  for (const { nma, xid, kind } of whole) {
+    for (const line of lines(byOwnerAlone)) {
+      const [owner = '', ...expected] = line.split(/\s+/);
+      t.strictSame(seenIn({ owner, tag: '-', nma, xid, kind }), expected, `${owner} ${nma} ${xid}`);
+    }
+    for (const tag of withoutPolicy)
+      t.strictSame(seenIn({ owner: 'karpenter', tag, nma, xid, kind }), ['no', 'none', '-', '-'], tag);
   }
 });
 
