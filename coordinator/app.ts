@@ -37,7 +37,6 @@ import { runExperiments } from './run/runner.ts';
 import { assertCrdsInstalled, assertNamespaceExists } from './store/crds.ts';
 import { createKillSwitch } from './store/kill-switch.ts';
 import { createKillSwitchEvents } from './store/kill-switch-events.ts';
-import { createStore } from './store/store.ts';
 import { createCollector } from './view/collect.ts';
 import { createKnownStore } from './view/known-store.ts';
 import { optInLabel, optInValue } from './view/node.ts';
@@ -120,7 +119,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   } = options;
   assertCatalogue(rows, notOffered);
   const readySoon = () => inTime(view.ready, () => view.missing() ?? 'not ready');
-  const store = createKnownStore({ store: createStore(cluster, namespace), view, ready: readySoon });
+  const store = createKnownStore({ cluster, namespace, view, ready: readySoon });
   const collector = createCollector({ cluster, view, agents, clock });
   const watcher = createWatcher(view);
   const feed = createExperimentFeed(view);

@@ -1,9 +1,8 @@
+import { renderDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { ChainLink } from '../store/experiment.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
-
 import { forecastRepair } from './forecast.ts';
-import { minutes } from './parts.ts';
 import type { RepairForecast } from './schema.ts';
 
 /** A target of a drill that expects a repair: its facts with the planned drill, and its chain. */
@@ -97,5 +96,7 @@ export function repairBlocks(facts: Facts, chain: readonly ChainLink[]): readonl
 function tooSoon({ afterSeconds }: RepairForecast, taint: ChainLink | undefined): readonly string[] {
   const within = taint?.withinSeconds;
   if (within === undefined || afterSeconds === null || afterSeconds < within) return [];
-  return [`Karpenter acts after ${minutes(afterSeconds)}, and the taint is awaited for ${minutes(within)}`];
+  return [
+    `Karpenter acts after ${renderDuration(afterSeconds)}, and the taint is awaited for ${renderDuration(within)}`,
+  ];
 }

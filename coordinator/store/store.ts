@@ -50,9 +50,20 @@ export type Store = {
   writeInjectionStatus(injection: Injection, status: InjectionStatus): Promise<Injection>;
 };
 
-/** Our custom resources in one namespace, over the cluster. Errors are those of the cluster port. */
-export function createStore(cluster: Cluster, namespace: string): Store {
+/**
+ * Our custom resources in one namespace, over the cluster. Errors are those of the cluster port. `onWritten` gets each object as
+ * the API server answered a write with it, before the caller does.
+ */
+export function createStore(
+  cluster: Cluster,
+  namespace: string,
+  onWritten: (kind: 'experiments' | 'injections', object: KubeObject) => void = () => undefined,
+): Store {
   const key = (name: string) => ({ name, namespace });
+  const asWritten = (kind: 'experiments' | 'injections', object: KubeObject): KubeObject => {
+    onWritten(kind, object);
+    return object;
+  };
 
   async function requireExperiment(name: string): Promise<Experiment> {
     const found = await cluster.read('experiments', key(name));
@@ -79,18 +90,19 @@ export function createStore(cluster: Cluster, namespace: string): Store {
         metadata: { name, namespace, annotations },
         spec,
       };
-      return experimentFrom(await cluster.create('experiments', object));
+      return experimentFrom(asWritten('experiments', await cluster.create('experiments', object)));
     },
     async abortExperiment(name) {
       await requireExperiment(name);
-      return experimentFrom(await cluster.patch('experiments', key(name), { spec: { abort: true } }));
+      const aborted = await cluster.patch('experiments', key(name), { spec: { abort: true } });
+      return experimentFrom(asWritten('experiments', aborted));
     },
     async deleteExperiment(name, uid) {
       await cluster.remove('experiments', key(name), uid);
     },
     async writeExperimentStatus({ metadata, spec }, status) {
       const object = { ...typeOf('Experiment'), metadata, spec, status };
-      return experimentFrom(await cluster.replace('experiments', object, 'status'));
+      return experimentFrom(asWritten('experiments', await cluster.replace('experiments', object, 'status')));
     },
     async listInjections(experiment) {
       const query = experiment === undefined ? {} : { labelSelector: `${experimentLabel}=${experiment}` };
@@ -120,18 +132,18 @@ export function createStore(cluster: Cluster, namespace: string): Store {
         spec,
       };
       try {
-        return injectionFrom(await cluster.create('injections', object));
+        return injectionFrom(asWritten('injections', await cluster.create('injections', object)));
       } catch (thrown) {
         if (!(thrown instanceof Refusal) || thrown.reason !== 'object_exists') throw thrown;
         const existing = await cluster.read('injections', key(name));
         if (existing === undefined) throw thrown;
-        return injectionFrom(existing);
+        return injectionFrom(asWritten('injections', existing));
       }
     },
     async writeInjectionStatus({ metadata, spec }, status) {
       const answered = { ...status, injected: injectedOf(status) };
       const object = { ...typeOf('Injection'), metadata, spec, status: answered };
-      return injectionFrom(await cluster.replace('injections', object, 'status'));
+      return injectionFrom(asWritten('injections', await cluster.replace('injections', object, 'status')));
     },
   };
 }

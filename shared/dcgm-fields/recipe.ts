@@ -195,7 +195,7 @@ function held(input: RecipeInput, once: Recipe, forMs: number): Recipe {
   const because = [
     `policies have the field read every ${renderDuration(policyPollMs / 1000)}, so one sample ${renderDuration(ahead)} ahead stands for it until then, and real alerts of its kind on this GPU are dropped as long`,
     ...(wanted > ahead
-      ? [`held for ${renderDuration(ahead)}, not ${wanted} s: no sample is put further ahead`]
+      ? [`held for ${renderDuration(ahead)}, not ${renderDuration(wanted)}: no sample is put further ahead`]
       : []),
   ];
   return {

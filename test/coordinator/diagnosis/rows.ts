@@ -1882,7 +1882,7 @@ export const ruleRows: readonly RuleRow[] = [
     'since',
     'likely',
     facts({ nma: { pod: pod(nmaPod, { startedAt: before(30), restarts: 1 }) }, drill: silent() }),
-    /60 s after/,
+    /1 min after/,
   ],
   ['nma-just-started', 'long before', 'refuted', facts({ drill: silent() })],
   [

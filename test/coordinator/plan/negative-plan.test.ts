@@ -25,7 +25,7 @@ t.test('a silence lasts longer than what could break it', (t) => {
     [
       { name: 'xid', parameters: { xid: 79 } },
       { for: '90s' },
-      /from 316 s to 1 h: condition DCGMHealthCode120/,
+      /from 5 min 16 s to 1 h: condition DCGMHealthCode120/,
     ],
     [
       { name: 'xid', parameters: { xid: 109 } },

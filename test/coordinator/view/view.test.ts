@@ -160,7 +160,7 @@ t.test(
   async (t) => {
     const { view, cluster, server } = await start(t);
     await view.ready;
-    const store = createKnownStore({ store: createStore(cluster, home), view, ready: () => view.ready });
+    const store = createKnownStore({ cluster, namespace: home, view, ready: () => view.ready });
     await until(t, 'the watches', () => server.requests.filter(({ verb }) => verb === 'watch').length >= 10);
     const spec = { fault: { name: 'xid' } };
     const lists = () =>
@@ -200,7 +200,7 @@ t.test(
 t.test('lists of our own objects come from the API server while their watch is broken', async (t) => {
   const { view, cluster, server } = await start(t);
   await view.ready;
-  const store = createKnownStore({ store: createStore(cluster, home), view, ready: () => view.ready });
+  const store = createKnownStore({ cluster, namespace: home, view, ready: () => view.ready });
   await until(t, 'the watches', () => server.requests.filter(({ verb }) => verb === 'watch').length >= 10);
   server.faults.failNext({ code: 500, count: 1_000_000, resource: 'experiments', verb: 'watch' });
   server.faults.cutWatches();

@@ -127,15 +127,15 @@ t.test('why', async (t) => {
     [391, '11', {}, [/so 390 = 0 goes first$/]],
     [230, '79', {}, []],
     [230, '79', health, [/stays in the history .* until the engine restarts/]],
-    [311, '1', health, [/asks every 300 s .* after 30 s, so it is written again every 20 s$/]],
+    [311, '1', health, [/asks every 5 min .* after 30 s, so it is written again every 20 s$/]],
     [1214, '1', {}, [/first and the last sample of a minute/]],
     [
       202,
       '500',
       health,
-      [/first and the last sample/, /every 10 s, so one sample 390 s ahead stands for it/],
+      [/first and the last sample/, /every 10 s, so one sample 6 min 30 s ahead stands for it/],
     ],
-    [202, '500', { ...health, forMs: 900_000 }, [/first/, /599 s ahead/, /held for 599 s, not 900 s/]],
+    [202, '500', { ...health, forMs: 900_000 }, [/first/, /9 min 59 s ahead/, /held for 9 min 59 s, not 15 min/]],
     [
       202,
       '500',
@@ -143,10 +143,10 @@ t.test('why', async (t) => {
       [/first/, /itself after 10 s, so .* between two beats/],
     ],
     [202, '500', { ...health, forMs: 60_000, everyMs: 8000 }, [/first/]],
-    [84, '0', health, [/every 3600 s only, so one sample stays; 84 = 1 takes it back$/]],
-    [170, '4', watch, [/keeps the sample for 600 s.*once is enough$/]],
+    [84, '0', health, [/every 1 h only, so one sample stays; 84 = 1 takes it back$/]],
+    [170, '4', watch, [/keeps the sample for 10 min.*once is enough$/]],
     [170, '4', { ...watch, engineVersion: '4.4.2' }, [/about 33 s.*again every 20 s$/]],
-    [170, '4', { ...watch, offsetSeconds: 60 }, [/sees this only in 60 s$/, /600 s/]],
+    [170, '4', { ...watch, offsetSeconds: 60 }, [/sees this only in 1 min$/, /10 min/]],
   ];
   for (const [field, value, order, because] of rows) {
     const found = recipe(field, value, order).because;
