@@ -38,10 +38,15 @@ t.test('what a drill asks of the API server grows with its targets by writes alo
 });
 
 /**
- * Of all targets together: NodeClaims are listed again until somebody serves them, the others are read again every 10 s
+ * Of all targets together: the kill switch is looked at 2.5 times a second, NodeClaims are listed again until somebody serves them, the others are read again every 10 s
  * (collect.test.ts), hence now and then once more.
  */
-const shared: ReadonlySet<string> = new Set(['get serviceaccounts', 'get configmaps', 'list nodeclaims']);
+const shared: ReadonlySet<string> = new Set([
+  'get serviceaccounts',
+  'get configmaps',
+  'list configmaps',
+  'list nodeclaims',
+]);
 
 /** What is done for each target of a drill that passes. What is read for all targets alike is not here. */
 const mostPerTarget: Readonly<Record<string, number>> = {
