@@ -152,7 +152,7 @@ t.test('what lasts is ended, and how that went is told', async (t) => {
       'and it cannot be asked',
       injection(sent, { forSeconds: 60 }),
       new Refusal('disarmed', 'no'),
-      /it ends by itself 60 s after it was accepted, if it was/,
+      /it ends by itself 1 min after it was accepted, if it was/,
       undefined,
     ],
   ];
