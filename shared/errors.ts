@@ -168,7 +168,7 @@ export const reasons = {
   },
   risk_not_accepted: {
     code: 'failed_precondition',
-    title: 'The host engine acts on this line; say yes first',
+    title: 'The host engine acts on this line: it requires acceptRisk',
     ...unfit,
   },
   gpu_address_malformed: {
@@ -190,7 +190,7 @@ export const reasons = {
   field_value_range: { code: 'invalid_argument', title: 'No hardware has this value of the field', ...unfit },
   field_value_no_effect: {
     code: 'failed_precondition',
-    title: 'Nobody reacts to this value of this field',
+    title: 'Nothing reacts to this value of this field',
     ...unfit,
     cause: 'field-is-another-quantity',
   },
@@ -220,7 +220,7 @@ export const reasons = {
   },
   nobody_listens: {
     code: 'failed_precondition',
-    title: 'Nobody listens on that host engine',
+    title: 'No listener on that host engine',
     ...brokenPath,
     cause: 'nobody-listens',
   },
@@ -239,7 +239,7 @@ export const reasons = {
   dcgmi_busy: { code: 'resource_exhausted', title: 'Too many requests wait for dcgmi', ...passing },
   too_many_streams: {
     code: 'resource_exhausted',
-    title: 'This agent keeps no more streams open',
+    title: 'This agent opens no more streams',
     ...passing,
   },
   dcgmi_timeout: {
@@ -331,7 +331,7 @@ export const reasons = {
   },
   too_many_running: {
     code: 'resource_exhausted',
-    title: 'This agent keeps no more orders running',
+    title: 'This agent runs no more orders',
     ...passing,
   },
   order_forgotten: {

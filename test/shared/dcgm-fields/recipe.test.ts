@@ -135,7 +135,12 @@ t.test('why', async (t) => {
       health,
       [/first and the last sample/, /every 10 s, so one sample 6 min 30 s ahead stands for it/],
     ],
-    [202, '500', { ...health, forMs: 900_000 }, [/first/, /9 min 59 s ahead/, /held for 9 min 59 s, not 15 min/]],
+    [
+      202,
+      '500',
+      { ...health, forMs: 900_000 },
+      [/first/, /9 min 59 s ahead/, /held for 9 min 59 s, not 15 min/],
+    ],
     [
       202,
       '500',
