@@ -111,9 +111,10 @@ export function createOrders(options: OrdersOptions): Orders {
     plan: () => Promise<readonly Channel[]>,
   ): Promise<Receipt> {
     assertArmed(options.armed);
+    // Before anything is awaited: from then on this order counts itself.
+    if (answering.size >= mostAnswering) throw tooManyAtOnce(answering.size);
     await options.optIn?.assertGiven();
     options.killSwitch.assertReleased();
-    if (answering.size >= mostAnswering) throw tooManyAtOnce(answering.size);
     const parts = await prepareAll(await plan(), metrics);
     if (isClosing) throw new Refusal('shutting_down', 'this agent is stopping');
     options.killSwitch.assertReleased();

@@ -205,7 +205,7 @@ t.test('N6: undo says what is so now, and one time only', { ...together }, async
   const inforom = { ...once, field: 84, value: 0, forSeconds: 60, orderId: 'rom' };
   const begun = await agent.call('InjectDcgmField', inforom);
   t.equal(begun.status, 200, begun.body.message);
-  t.match(begun.body.surfaces[0]?.undo, /one in 60 min; 1 written to field 84 takes it back at once/);
+  t.match(begun.body.surfaces[0]?.undo, /one in 1 h; 1 written to field 84 takes it back at once/);
   t.notMatch(JSON.stringify(begun.body), /10 to 30 s/, 'the engine reads this field hourly');
   const { body: stopped } = await agent.call('StopInjection', { orderId: 'rom' });
   t.match(stopped.surfaces[0], { undo: /^done: / });

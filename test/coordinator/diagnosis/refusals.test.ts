@@ -65,6 +65,8 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['injection_not_visible', 'injection-not-proven', 'injection-not-proven'],
   ['disarmed', 'agent-disarmed', 'never'],
   ['kill_switch_engaged', 'kill-switch', 'never'],
+  ['node_not_opted_in', 'injection-refused', 'never'],
+  ['policy_refused', 'injection-refused', 'never'],
   ['order_id_reused', 'injection-refused', 'never'],
   ['order_unknown', 'injection-refused', 'never'],
   ['order_interrupted', 'injection-not-proven', 'never'],

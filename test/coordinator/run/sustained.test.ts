@@ -197,7 +197,7 @@ t.test('an injection that lasts is ended with its drill', async (t) => {
   await t.test('by the coordinator that goes on, where the first one never had the receipt', async (t) => {
     const options = await place('unheard');
     let isCarriedOut = false;
-    const deaf: Agents = {
+    const unheard: Agents = {
       ...options.agents,
       async order(node, order, signal) {
         await options.agents.order(node, order, signal);
@@ -207,11 +207,16 @@ t.test('an injection that lasts is ended with its drill', async (t) => {
         );
       },
     };
-    const first = await startCoordinator(t, rig, { ...options, agents: deaf, identity: 'first' });
+    const first = await startCoordinator(t, rig, {
+      ...options,
+      leaseSeconds: 30,
+      agents: unheard,
+      identity: 'first',
+    });
     await first.rest.create(body('unheard', never));
     await until(t, 'it was carried out', () => isCarriedOut);
     await first.kill();
-    const second = await startCoordinator(t, rig, { ...options, identity: 'second' });
+    const second = await startCoordinator(t, rig, { ...options, leaseSeconds: 30, identity: 'second' });
     t.match(await second.rest.ended('unheard'), { verdict: 'inconclusive' });
     t.equal(stopsOn('unheard').length, 1);
     t.equal(recordsWith(rig, 'unheard', 'nf_conntrack'), 1);
