@@ -44,6 +44,7 @@ const ofReceipts: readonly Reason[] = [
 const ofWriting: readonly Reason[] = [
   ...ofLooking,
   ...ofReceipts,
+  'kill_switch_engaged',
   'disarmed',
   'node_not_opted_in',
   'policy_refused',
@@ -121,10 +122,15 @@ const examples: Readonly<Record<string, ExampleDoc>> = {
   StopInjection: { summary: 'An earlier order', value: { orderId } },
 };
 
+function reasonsOf(name: string, verb: Method['verb']): readonly Reason[] {
+  if (name === 'SetKillSwitch') return [...ofWriting, 'kill_switch_outdated'];
+  if (verb === 'inject') return ofWriting;
+  return name === 'GetReceipt' ? [...ofLooking, ...ofReceipts] : ofLooking;
+}
+
 /** What the OpenAPI document says of a unary method. */
 export function methodDoc(method: Pick<Method, 'name' | 'summary' | 'verb' | 'response'>): RouteDoc {
   const { name, summary, verb, response } = method;
-  const isReceipt = name === 'GetReceipt' || name === 'StopInjection';
   const example = examples[name];
   return {
     id: `${name.charAt(0).toLowerCase()}${name.slice(1)}`,
@@ -133,11 +139,13 @@ export function methodDoc(method: Pick<Method, 'name' | 'summary' | 'verb' | 're
     answers: {
       200: {
         description:
-          verb === 'inject' ? 'The receipt, with what was read back of each surface' : 'What was found',
+          verb === 'get' || name === 'SetKillSwitch'
+            ? 'What was found'
+            : 'The receipt, with what was read back of each surface',
         schema: response,
       },
     },
-    reasons: verb === 'inject' ? ofWriting : isReceipt ? [...ofLooking, ...ofReceipts] : ofLooking,
+    reasons: reasonsOf(name, verb),
     ...(example === undefined ? {} : { examples: { usual: example } }),
   };
 }

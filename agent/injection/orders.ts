@@ -111,7 +111,6 @@ export function createOrders(options: OrdersOptions): Orders {
     plan: () => Promise<readonly Channel[]>,
   ): Promise<Receipt> {
     assertArmed(options.armed);
-    // Before anything is awaited: from then on this order counts itself.
     if (answering.size >= mostAnswering) throw tooManyAtOnce(answering.size);
     await options.optIn?.assertGiven();
     options.killSwitch.assertReleased();
@@ -235,6 +234,7 @@ function isLater({ channel, prepared }: PlannedPart): boolean {
   return prepared !== undefined && (channel.afterMs > 0 || prepared.sustain !== undefined);
 }
 
+/** Looked at before anything is awaited: from then on the order counts itself. */
 function tooManyAtOnce(answering: number): Refusal {
   return new Refusal('too_many_running', `${answering} orders are being carried out, the most at once`, {
     allowed: { maximum: mostAnswering },

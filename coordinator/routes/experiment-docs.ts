@@ -87,7 +87,7 @@ export const experimentDocs = {
       },
       202: { description: 'It runs', schema: ExperimentAnswer, headers: { ...location, ...etag } },
     },
-    reasons: [...ofWriting, ...ofPlanning, 'object_exists', 'idempotency_key_reused'],
+    reasons: [...ofWriting, ...ofPlanning, 'kill_switch_engaged', 'object_exists', 'idempotency_key_reused'],
     examples: {
       xid: {
         summary: 'Xid 79 on one node',

@@ -23,7 +23,7 @@ const WhyBody = Type.Object(
       ),
     ),
   },
-  { $id: 'WhyBody', additionalProperties: false },
+  { $id: 'WhyBody', additionalProperties: false, minProperties: 1 },
 );
 
 /** What the OpenAPI document says of the route. */

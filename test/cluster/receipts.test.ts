@@ -66,7 +66,14 @@ const rows: readonly Row[] = [
     method: 'WriteJournalMessage',
     body: { identifier: 'kubelet', text, times: 2, gapSeconds: 60 },
     state: 'running',
-    surfaces: [{ outcome: 'injected' }],
+    // Written to the kernel log; the root of this agent has no journald to file it.
+    surfaces: [
+      {
+        outcome: 'failed',
+        code: 'journal_record_missing',
+        readBack: { sequence: Number, journal: { state: 'missing', cause: 'no-journald' } },
+      },
+    ],
   },
   {
     method: 'AppendLogLine',

@@ -16,6 +16,10 @@ def before_call(context, case, kwargs):
     # The stream of an experiment that runs ends with it.
     if case.operation.path.endswith("/events"):
         case.path_parameters["name"] = "none"
+    # An engaged kill switch would refuse all that comes after it.
+    if case.operation.path.lower().endswith("killswitch") and isinstance(case.body, dict):
+        if case.body.get("engaged") is True:
+            case.body["engaged"] = False
     # An engine that stays paused would make each later request wait for it.
     if case.operation.path.endswith("/PauseHostEngine") and isinstance(case.body, dict):
         seconds = case.body.get("forSeconds")
