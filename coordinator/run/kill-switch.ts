@@ -3,9 +3,10 @@ import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { KillSwitchState, KillSwitchUpdate } from '../../shared/schemas/kill-switch.ts';
 import type { Agents } from '../agents/port.ts';
+import { knownOf } from '../drill/chain.ts';
 import { isEnded } from '../drill/summary.ts';
 import type { KillSwitch } from '../store/kill-switch.ts';
-import { experimentFrom, injectionFrom, type Store } from '../store/store.ts';
+import { experimentFrom, type Injection, injectionFrom, type Store } from '../store/store.ts';
 import type { View } from '../view/view.ts';
 
 /** Between two looks at the switch, in real time: a third of the agents' lease (agent/injection/kill-switch.ts). */
@@ -57,10 +58,11 @@ export async function runKillSwitch(
     }
   }
 
-  /** Where something of ours may go on. */
-  function drilled(): ReadonlySet<string> {
+  /** Nodes that hear of each look: where a lease is to be renewed; of an engaged switch all that are drilled. */
+  function busyNodes(engaged: boolean): ReadonlySet<string> {
     const open = view.all('injections').map(injectionFrom);
-    return new Set(open.filter(({ status }) => status?.phase !== 'Completed').map(({ spec }) => spec.node));
+    const drilled = open.filter(({ status }) => status?.phase !== 'Completed');
+    return new Set(drilled.filter((injection) => engaged || mayGoOn(injection)).map(({ spec }) => spec.node));
   }
 
   function isDue(node: string, engaged: boolean): boolean {
@@ -72,7 +74,7 @@ export async function runKillSwitch(
 
   async function look(): Promise<void> {
     const state = await killSwitch.read();
-    const busy = drilled();
+    const busy = busyNodes(state.engaged);
     const others = nodes().filter((node) => !busy.has(node) && isDue(node, state.engaged));
     for (const node of [...busy, ...others.slice(0, atOnce)]) void inform(node, state);
     for (const node of informed.keys()) if (view.node(node) === undefined) informed.delete(node);
@@ -97,6 +99,15 @@ export async function runKillSwitch(
     }
     await sleep(everyMs, undefined, { signal }).catch(() => undefined);
   }
+}
+
+/** An order that was answered and has ended needs no lease, however long its reaction is waited for. */
+function mayGoOn(injection: Injection): boolean {
+  return injection.spec.chain.some((link) => {
+    if (link.order === undefined) return false;
+    const receipt = knownOf(injection, link)?.receipt;
+    return receipt === undefined || receipt.state === 'running';
+  });
 }
 
 /**
