@@ -35,6 +35,7 @@ async function setUp(t: Test, wrap?: (dcgmi: Dcgmi) => Dcgmi) {
   return { stub, dcgm, engine: await dcgm.choose() };
 }
 
+/** Gives up early: only for an engine that never answers, since one that does may be slow to start on a busy machine. */
 const impatient = (dcgmi: Dcgmi): Dcgmi => ({
   ...dcgmi,
   run: (engine, args, options) => dcgmi.run(engine, args, { ...options, timeoutMs: 700 }),
@@ -45,20 +46,25 @@ t.test('an Xid is injected and proven', async (t) => {
   const gpuId = dcgm.gpuIdFor(engine, { uuid: 'GPU-00000000-FEED-beef-cafe-000000000001' });
   t.equal(gpuId, 1);
   t.match(await dcgm.introspect(engine, gpuId, 230), { samples: 0, newest: null, watchers: 2 });
+  const from = Date.now();
   const done = await dcgm.inject({ engine, gpuId, field: xid, value: 79 });
+  const tookMs = Date.now() - from;
   t.match(done, { before: { samples: 0 }, after: { samples: 1, watched: true }, value: '79' });
   t.match(done.commandLine.slice(-6), ['--gpuid', '1', '-f', '230', '-v', '79']);
   t.match(done.notes, [/the XID policy/, 'stays until the host engine is restarted']);
   const ahead = Date.parse(done.after.newest ?? '') - Date.parse(done.at);
-  t.ok(ahead > 0 && ahead <= 2000, `the sample is stamped ${ahead} ms ahead`);
+  t.ok(ahead > 0 && ahead <= 2000 + tookMs, `the sample is stamped ${ahead} ms ahead`);
 });
 
 t.test('a second alert of one kind has to wait, another GPU and another kind have not', async (t) => {
   const { dcgm, engine } = await setUp(t);
+  const from = Date.now();
   await dcgm.inject({ engine, gpuId: 0, field: xid, value: 46 });
   const refusal = await refusalOf(dcgm.inject({ engine, gpuId: 0, field: xid, value: 48 }));
   t.match(refusal, { reason: 'alert_slot_busy', details: { policy: 'XID', gpuId: 0, waitMs: Number } });
-  t.ok(Number(refusal.details.waitMs) > 3000 && Number(refusal.details.waitMs) <= 6000);
+  const waited = Date.now() - from;
+  const waitMs = Number(refusal.details.waitMs);
+  t.ok(waitMs > 4000 - waited && waitMs <= 6000, `${waitMs} ms to wait, ${waited} ms after the first`);
   t.match(
     await refusalOf(dcgm.assertInjectable({ engine, gpuId: 0, field: xid, value: 48 })),
     { reason: 'alert_slot_busy', details: { waitMs: Number } },
@@ -171,14 +177,15 @@ t.test('an engine that dies in the middle', async (t) => {
   await stub.configure({ mode: 'die' });
   const refusal = await refusalOf(dcgm.inject({ engine, gpuId: 0, field: xid, value: 79 }));
   t.match(refusal, { reason: 'engine_unreachable' });
+  await stub.stop();
   t.same(await dcgm.list(), [], 'it is not in the list any more');
   t.match(await refusalOf(dcgm.choose()), { reason: 'engine_not_found' });
 });
 
 t.test('an engine that hangs is listed with its problem, in bounded time', async (t) => {
-  const { dcgm, stub } = await setUp(t, impatient);
+  const { stub } = await setUp(t);
   await stub.configure({ mode: 'hang' });
-  const [engine] = await dcgm.list();
+  const [engine] = await dcgmFor([stub], impatient).list();
   t.match(engine, { pid: stub.pid, gpus: [], version: null, nma: { listening: false } });
   t.match(engine?.problems, [/^GPUs: dcgmi_timeout: dcgmi did not end within 700 ms/]);
 });
