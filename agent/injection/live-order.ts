@@ -28,6 +28,8 @@ export type PlannedPart = {
 
 /** An order that this process carries out, from its acceptance to its last receipt. */
 export type LiveOrder = {
+  /** Something of it goes on, or begins, after it is answered; false: it is written once, and answered then. */
+  readonly goesOn: boolean;
   /** As it stands now. */
   receipt(): Receipt;
   /** Everything that is due at once has been written. */
@@ -155,6 +157,7 @@ export function startLiveOrder(options: {
   ended.catch(begun.reject);
   begun.promise.catch(() => undefined);
   return {
+    goesOn: goesOn(parts),
     receipt,
     begun: begun.promise,
     ended,
@@ -164,6 +167,14 @@ export function startLiveOrder(options: {
       abort.abort(cutOff(accepted.orderId, why));
     },
   };
+}
+
+/** Whether a part goes on, or begins, after the order is answered. */
+export function goesOn(parts: readonly PlannedPart[]): boolean {
+  return parts.some(
+    ({ channel, prepared }) =>
+      prepared !== undefined && (channel.afterMs > 0 || prepared.sustain !== undefined),
+  );
 }
 
 /** The last receipt: what was not reached is refused. */

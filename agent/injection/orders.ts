@@ -10,7 +10,14 @@ import type { Journal } from './journal.ts';
 import type { JournalLine } from './journal-line.ts';
 import type { KillSwitch } from './kill-switch.ts';
 import { takeBackLeft } from './left-behind.ts';
-import { firstLine, type LiveOrder, type PlannedPart, recoveryOf, startLiveOrder } from './live-order.ts';
+import {
+  firstLine,
+  goesOn,
+  type LiveOrder,
+  type PlannedPart,
+  recoveryOf,
+  startLiveOrder,
+} from './live-order.ts';
 import type { InjectionMetrics } from './metrics.ts';
 import { prepareAll } from './parts.ts';
 import { createPlaces } from './places.ts';
@@ -51,7 +58,10 @@ export type Orders = {
   stop(orderId: string): Promise<Receipt>;
   /** Takes back what orders of an earlier process have left. */
   recover(): Promise<void>;
-  /** Ends everything that goes on, and takes back what can be; does not wait for that. Answers with how many orders. */
+  /**
+   * Ends everything that goes on, and takes back what can be; does not wait for that. Single writes that are not answered yet end as
+   * well, but not for a lost lease. Answers with how many orders.
+   */
   cutAll(why: Cut): number;
   /** Ends everything that goes on, as the end of this process does. */
   close(): Promise<void>;
@@ -122,8 +132,7 @@ export function createOrders(options: OrdersOptions): Orders {
     if (parts.every(({ refused }) => refused !== undefined)) {
       return conclude({ ...accepted, state: 'ended', endedAt: accepted.acceptedAt });
     }
-    const goesOn = parts.some(isLater);
-    if (goesOn) places.take(request.orderId);
+    if (goesOn(parts)) places.take(request.orderId);
     try {
       record({ held, receipts }, firstLine(accepted, parts), recoveryOf(parts));
     } catch (thrown) {
@@ -137,7 +146,7 @@ export function createOrders(options: OrdersOptions): Orders {
       (receipt) => finish(receipt),
       (thrown) => fail(accepted, thrown),
     );
-    if (!goesOn) return conclude(await ended);
+    if (!order.goesOn) return conclude(await ended);
     await order.begun;
     // A part that failed at once leaves nothing that goes on.
     const isOver = order.receipt().surfaces.length === parts.length && !isSustained(order.receipt());
@@ -182,8 +191,10 @@ export function createOrders(options: OrdersOptions): Orders {
   }
 
   function cutAll(why: Cut): number {
-    for (const order of live.values()) order.cut(why);
-    return live.size;
+    // The lease is for what goes on: a single write is over when it is answered, whoever waits for the answer.
+    const cut = [...live.values()].filter((order) => order.goesOn || why !== 'lease-lost');
+    for (const order of cut) order.cut(why);
+    return cut.length;
   }
 
   async function close(): Promise<void> {
@@ -227,11 +238,6 @@ function acceptedReceipt(
     replayed: false,
     surfaces: parts.flatMap(({ refused }) => (refused === undefined ? [] : [refused])),
   };
-}
-
-/** Whether a part goes on after the order is answered. */
-function isLater({ channel, prepared }: PlannedPart): boolean {
-  return prepared !== undefined && (channel.afterMs > 0 || prepared.sustain !== undefined);
 }
 
 /** Looked at before anything is awaited: from then on the order counts itself. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import { outlastsItsAnswer } from '../../shared/orders/call.ts';
 import type { KillSwitchState, KillSwitchUpdate } from '../../shared/schemas/kill-switch.ts';
 import type { Agents } from '../agents/port.ts';
 import { knownOf } from '../drill/chain.ts';
@@ -13,11 +14,16 @@ import type { View } from '../view/view.ts';
 const everyMs = 400;
 /** An agent that does not answer by then is asked again at a later look. */
 const answerMs = 1_000;
-/** Agents without anything that goes on: after a failure, and after they confirmed. */
+/** Agents without anything that goes on: after a failure, and after they confirmed an engaged or a released switch. */
 const againMs = 5_000;
-const confirmedMs = 60_000;
-/** Agents without anything that goes on which are informed at one look. */
+const engagedAgainMs = 60_000;
+const releasedAgainMs = 600_000;
+/**
+ * Agents without anything that goes on which are informed at one look: of a change or an engaged switch, and of a released one, which
+ * may take its time: an order releases its agent by itself (`withKillSwitch`).
+ */
 const atOnce = 64;
+const releasedAtOnce = 4;
 
 type Informed = { readonly engaged: boolean | undefined; readonly at: number };
 
@@ -69,14 +75,22 @@ export async function runKillSwitch(
     const known = informed.get(node);
     if (known === undefined) return true;
     const age = performance.now() - known.at;
-    return age > (known.engaged === engaged ? confirmedMs : known.engaged === undefined ? againMs : 0);
+    if (known.engaged === undefined) return age > againMs;
+    return known.engaged !== engaged || age > (engaged ? engagedAgainMs : releasedAgainMs);
+  }
+
+  /** Agents without anything that goes on which are to be informed at this look. */
+  function dueNodes(busy: ReadonlySet<string>, engaged: boolean): readonly string[] {
+    const due = nodes().filter((node) => !busy.has(node) && isDue(node, engaged));
+    if (engaged) return due.slice(0, atOnce);
+    const changed = due.filter((node) => informed.get(node)?.engaged === true).slice(0, atOnce);
+    return changed.length > 0 ? changed : due.slice(0, releasedAtOnce);
   }
 
   async function look(): Promise<void> {
     const state = await killSwitch.read();
     const busy = busyNodes(state.engaged);
-    const others = nodes().filter((node) => !busy.has(node) && isDue(node, state.engaged));
-    for (const node of [...busy, ...others.slice(0, atOnce)]) void inform(node, state);
+    for (const node of [...busy, ...dueNodes(busy, state.engaged)]) void inform(node, state);
     for (const node of informed.keys()) if (view.node(node) === undefined) informed.delete(node);
     if (!state.engaged) return;
     const running = view.all('experiments').map(experimentFrom);
@@ -101,10 +115,13 @@ export async function runKillSwitch(
   }
 }
 
-/** An order that was answered and has ended needs no lease, however long its reaction is waited for. */
+/**
+ * Whether something may go on at the agent that needs its lease. Not an order that writes once, nor one that has ended, however long
+ * its reaction is waited for: a thousand agents are not called each 400 ms for nothing.
+ */
 function mayGoOn(injection: Injection): boolean {
   return injection.spec.chain.some((link) => {
-    if (link.order === undefined) return false;
+    if (link.order === undefined || !outlastsItsAnswer(link.order)) return false;
     const receipt = knownOf(injection, link)?.receipt;
     return receipt === undefined || receipt.state === 'running';
   });

@@ -2,7 +2,7 @@ import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { renderDuration } from '../../shared/duration.ts';
 import { type Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import { lastingSeconds, scheduledMs } from '../../shared/orders/call.ts';
+import { lastingSeconds, outlastsItsAnswer } from '../../shared/orders/call.ts';
 import type { AgentOrder } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { Agents } from '../agents/port.ts';
@@ -118,11 +118,7 @@ function isActive(injection: Injection): boolean {
   const receipt = receiptOf(injection);
   if (receipt !== undefined) return receipt.state === 'running';
   const { order, orderLink } = faultOf(spec);
-  return knownOf(injection, orderLink)?.baseline !== undefined && mayBeActive(order);
-}
-
-function mayBeActive(order: AgentOrder): boolean {
-  return lastingSeconds(order) !== undefined || scheduledMs(order) > 0;
+  return knownOf(injection, orderLink)?.baseline !== undefined && outlastsItsAnswer(order);
 }
 
 /** An order that has ended is no failure to stop it: its receipt comes with the refusal. */

@@ -96,6 +96,11 @@ export function lastingSeconds({ body }: MethodCall): number | undefined {
   return 'forSeconds' in body ? body.forSeconds : undefined;
 }
 
+/** Whether something goes on, or begins, at the agent after it has answered the order. */
+export function outlastsItsAnswer(call: MethodCall): boolean {
+  return lastingSeconds(call) !== undefined || scheduledMs(call) > 0;
+}
+
 /** Where an order writes, whatever the node is: its script (script.ts) has parts on these and no others. */
 export function surfacesOfOrder(call: MethodCall): readonly Surface[] {
   switch (call.method) {

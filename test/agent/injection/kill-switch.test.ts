@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -126,6 +127,50 @@ t.test('without the word of a coordinator what goes on ends within two seconds',
   t.equal(second.body.state, 'running', 'the next order is taken');
   t.match(await endOf(rig, 'o2'), { surfaces: [{ sustained: { ended: 'lease-lost' } }] }, 'and ends as well');
 });
+
+t.test(
+  'a single write needs no lease, however slow it is, and the switch ends it all the same',
+  async (t) => {
+    let begun = Promise.withResolvers<void>();
+    let signals: (AbortSignal | undefined)[] = [];
+    let goOn = Promise.withResolvers<void>();
+    const rig = await startRig(t, {
+      needsLease: true,
+      wrap: (dcgm) => ({
+        ...dcgm,
+        async inject(order, signal, ...others) {
+          signals.push(signal);
+          begun.resolve();
+          await Promise.race([goOn.promise, once(signal ?? new AbortController().signal, 'abort')]);
+          return dcgm.inject(order, signal, ...others);
+        },
+      }),
+    });
+    const single = { gpu: { index: 0 }, xid: 31, surfaces: ['dcgm'] };
+    const answer = rig.call('InjectXid', { ...single, orderId: 'slow' });
+    await begun.promise;
+    await rig.call('PauseHostEngine', { ...pause, orderId: 'o1' });
+    t.match(
+      await endOf(rig, 'o1'),
+      { surfaces: [{ sustained: { ended: 'lease-lost' } }] },
+      'the lease is over',
+    );
+    t.equal(signals[0]?.aborted, false);
+    goOn.resolve();
+    t.match((await answer).body, { surfaces: [{ outcome: 'injected' }] });
+
+    begun = Promise.withResolvers();
+    signals = [];
+    const stalled = new Promise(() => undefined);
+    goOn.promise = stalled as Promise<void>;
+    const ended = rig.call('InjectXid', { ...single, gpu: { index: 1 }, orderId: 'switched' });
+    await begun.promise;
+    await rig.call('SetKillSwitch', engaged);
+    t.match((await ended).body.details ?? (await ended).body, {
+      receipt: { surfaces: [{ outcome: 'failed' }] },
+    });
+  },
+);
 
 t.test('a message that comes late does not undo a newer one', async (t) => {
   const stateDir = temporaryFolder(t);
