@@ -20,8 +20,9 @@ import type { KillSwitch } from './injection/kill-switch.ts';
 import type { Orders } from './injection/orders.ts';
 import { channelsFor, identify } from './injection/parts.ts';
 import type { NodePorts } from './injection/surfaces/writer.ts';
-import { createInventory, lookAtEngines, lookAtLogFiles } from './inventory/inventory.ts';
+import { createInventory, lookAtEngines, lookAtLogFiles, lookAtOptIn } from './inventory/inventory.ts';
 import type { DirectPolicy } from './policy/direct.ts';
+import type { OptIn } from './policy/opt-in.ts';
 
 /** Everything the methods act on, and the facts that `GetInventory` reports as they are. */
 export type AgentParts = NodePorts & {
@@ -36,6 +37,8 @@ export type AgentParts = NodePorts & {
   readonly bootId: string | null;
   readonly orders: Orders;
   readonly killSwitch: KillSwitch;
+  /** Absent: no consent of the node is asked for. */
+  readonly optIn?: OptIn;
   /** What direct callers may do; absent: everything that the gate lets them. */
   readonly direct?: DirectPolicy;
   readonly clock: Clock;
@@ -69,14 +72,16 @@ export function createMethods(parts: AgentParts): readonly Method[] {
       request: Empty,
       response: Inventory,
       call: async () => {
-        const [answer, engines, logFiles, noJournal] = await Promise.all([
+        const [answer, engines, logFiles, noJournal, consent] = await Promise.all([
           nvml.list(),
           dcgm.list(),
           lookAtLogFiles(parts.hostFiles),
           parts.systemJournal.whyNone(),
+          lookAtOptIn(parts.optIn),
         ]);
         const pausable = await lookAtEngines(engines, parts.engineProcesses);
-        return createInventory({ ...parts, nvml: answer, engines, logFiles, noJournal, pausable });
+        const seen = { nvml: answer, engines, logFiles, noJournal, pausable, consent };
+        return createInventory({ ...parts, ...seen });
       },
     },
     {

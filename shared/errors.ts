@@ -309,11 +309,13 @@ export const reasons = {
     code: 'failed_precondition',
     title: 'The owner of the node has not opted in',
     ...unfit,
+    cause: 'node-not-opted-in',
   },
   policy_refused: {
     code: 'permission_denied',
     title: 'The agent’s policy does not allow this to direct callers',
     ...unfit,
+    cause: 'policy-refused',
   },
   order_id_reused: { code: 'aborted', title: 'The order id was used for another order', ...unfit },
   order_unknown: { code: 'not_found', title: 'No such order', ...unfit },

@@ -6,6 +6,7 @@ import { logFiles } from '../../shared/surfaces/log-file.ts';
 import type { EngineProcesses } from '../engine-process/port.ts';
 import type { HostFiles } from '../host-files/port.ts';
 import type { KernelLog } from '../kernel-log/port.ts';
+import type { OptIn } from '../policy/opt-in.ts';
 import { joinGpus } from './gpu-join.ts';
 
 /** What this node can be drilled with; everything that is missing says why. */
@@ -13,6 +14,8 @@ export function createInventory(parts: {
   readonly node: string;
   readonly agentVersion: string;
   readonly armed: boolean;
+  /** undefined: the agent asks for no consent of the node. */
+  readonly consent: Inventory['optIn'];
   readonly bootId: string | null;
   readonly architecture: string;
   readonly kernelLog: KernelLog;
@@ -30,6 +33,7 @@ export function createInventory(parts: {
     node: parts.node,
     agentVersion: parts.agentVersion,
     armed: parts.armed,
+    ...(parts.consent === undefined ? {} : { optIn: parts.consent }),
     bootId: parts.bootId,
     architecture: parts.architecture,
     driverVersion: nvml.available ? nvml.driverVersion : null,
@@ -46,6 +50,22 @@ export function createInventory(parts: {
     identities: joinGpus(nvml, engines),
     logFiles: [...logFiles],
   };
+}
+
+/** As an order would find it. */
+export async function lookAtOptIn(optIn: OptIn | undefined): Promise<Inventory['optIn']> {
+  try {
+    if (optIn === undefined) return undefined;
+    await optIn.assertGiven();
+    return { given: true };
+  } catch (thrown) {
+    const { message, details } = refusalFromUnknown(thrown);
+    return {
+      given: false,
+      because: message,
+      ...(details.remedy === undefined ? {} : { remedy: details.remedy }),
+    };
+  }
 }
 
 function capability(name: Capability['name'], because: string | undefined): Capability {

@@ -2,6 +2,7 @@ import type { Rule } from './rule.ts';
 import { agentAnswerInvalid, agentDisarmed, agentUnknown, agentUnreachable } from './rules/agent.ts';
 import { agentIncapable } from './rules/agent-incapable.ts';
 import { arm64Gate } from './rules/arm64-gate.ts';
+import { nodeNotOptedIn, policyRefused } from './rules/consent.ts';
 import { credentialsBroken } from './rules/credentials.ts';
 import { dcgmServerMissing } from './rules/dcgm-server.ts';
 import { nobodyListens, wrongEngine } from './rules/engine.ts';
@@ -44,6 +45,8 @@ export const rules: readonly Rule[] = [
   agentAnswerInvalid,
   killSwitchEngaged,
   agentDisarmed,
+  nodeNotOptedIn,
+  policyRefused,
   agentIncapable,
   fieldIsAnotherQuantity,
   wrongEngine,

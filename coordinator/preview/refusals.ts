@@ -77,6 +77,17 @@ function agentRefusals({ node, target, parts }: RefusalContext): PlannedRefusal[
   }
   if (inventory === undefined) return [];
   const disarmed = refusedBy(() => assertArmed(inventory.armed));
+  const { optIn } = inventory;
+  const noConsent =
+    optIn?.given === false
+      ? [
+          byAgent(
+            'node_not_opted_in',
+            optIn.because ?? 'this node has not opted in to injections',
+            optIn.remedy ?? 'have the owner of the node place the file of --opt-in-file',
+          ),
+        ]
+      : [];
   const wrong =
     inventory.node === node || node === ''
       ? []
@@ -93,7 +104,7 @@ function agentRefusals({ node, target, parts }: RefusalContext): PlannedRefusal[
           ),
         ]
       : [];
-  return [...disarmed, ...wrong, ...blind, ...placeRefusals(parts, inventory)];
+  return [...disarmed, ...noConsent, ...wrong, ...blind, ...placeRefusals(parts, inventory)];
 }
 
 /** Whether any part is written through the kernel log, or through a host engine. */

@@ -177,6 +177,20 @@ export const Inventory = Type.Object(
     node: Type.String(),
     agentVersion: Type.String(),
     armed: Type.Boolean(),
+    optIn: Type.Optional(
+      Type.Object(
+        {
+          given: Type.Boolean(),
+          because: Type.Optional(Type.String({ description: 'why not' })),
+          remedy: Type.Optional(Type.String({ description: 'how the owner of the node gives it' })),
+        },
+        {
+          additionalProperties: false,
+          description:
+            'the consent of the node’s owner, a file on the node (--opt-in-file); absent: the agent asks for none, or is an older one',
+        },
+      ),
+    ),
     bootId: Type.Union([Type.String(), Type.Null()]),
     architecture: Type.String(),
     driverVersion: Type.Union([Type.String(), Type.Null()]),

@@ -22,6 +22,7 @@ const failed = (pod: string, surface = 'kernel-log') =>
 const readBack = 'xidrill_read_back_failures_total{pod="a",surface="dcgm"}';
 const ended = (verdict: string, fault = 'xid') =>
   `xidrill_experiments_total{pod="c",fault="${fault}",verdict="${verdict}"}`;
+const engaged = (pod: string) => `xidrill_kill_switch_engaged{pod="${pod}"}`;
 const active = (pod: string) => `xidrill_active_experiments{pod="${pod}"}`;
 
 const cases: readonly Case[] = [
@@ -117,6 +118,39 @@ const cases: readonly Case[] = [
     what: 'a pause in between',
     series: { [active('c')]: '1x60 0x2 1x120' },
     at: '125m',
+    fires: [],
+  },
+  {
+    alert: 'XidrillKillSwitchEngaged',
+    what: 'one that was forgotten',
+    series: { [engaged('a')]: '0x5 1x60', [engaged('c')]: '0x5 1x60' },
+    at: '40m',
+    fires: [{ labels: { severity: 'info' }, summary: 'The kill switch has been engaged for half an hour' }],
+  },
+  {
+    alert: 'XidrillKillSwitchEngaged',
+    what: 'one that was released in time',
+    series: { [engaged('a')]: '0x5 1x20 0x60', [engaged('c')]: '0x5 1x20 0x60' },
+    at: '40m',
+    fires: [],
+  },
+  {
+    alert: 'XidrillKillSwitchNotEverywhere',
+    what: 'an agent that was not informed of the release',
+    series: { [engaged('a')]: '1x60', [engaged('b')]: '1x5 0x60', [engaged('c')]: '1x5 0x60' },
+    at: '15m',
+    fires: [
+      {
+        labels: { severity: 'warning' },
+        summary: 'The kill switch is engaged at some agents and coordinators, and released at others',
+      },
+    ],
+  },
+  {
+    alert: 'XidrillKillSwitchNotEverywhere',
+    what: 'all of them, one after the other',
+    series: { [engaged('a')]: '0x5 1x60', [engaged('b')]: '0x7 1x60', [engaged('c')]: '0x6 1x60' },
+    at: '15m',
     fires: [],
   },
 ];

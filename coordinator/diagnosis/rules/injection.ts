@@ -6,6 +6,7 @@ import { capital } from '../evidence.ts';
 import { irrelevant, type Judgement, proven, type Rule, refuted } from '../rule.ts';
 import { agentAnswerInvalid, agentDisarmed, agentUnknown, agentUnreachable } from './agent.ts';
 import { agentIncapable } from './agent-incapable.ts';
+import { nodeNotOptedIn, policyRefused } from './consent.ts';
 import { dcgmServerMissing } from './dcgm-server.ts';
 import { nobodyListens, wrongEngine } from './engine.ts';
 import { engineLost } from './engine-lost.ts';
@@ -22,6 +23,8 @@ const others: readonly Rule[] = [
   agentAnswerInvalid,
   killSwitchEngaged,
   agentDisarmed,
+  nodeNotOptedIn,
+  policyRefused,
   agentIncapable,
   fieldIsAnotherQuantity,
   // What `nobody_listens` is where NMA listens on another engine.

@@ -22,7 +22,9 @@ t.test('without the file of the node nothing is injected, whoever asks', async (
   const write = () => rig.call('WriteKernelMessage', text);
   const folder = join(root, 'etc/xidrill');
   const file = join(root, path);
+  const consent = async () => ((await rig.call('GetInventory')).body as { optIn?: object }).optIn;
   t.match(await write(), refusedFor(/has not opted in.*ENOENT/));
+  t.match(await consent(), { given: false, because: /has not opted in.*ENOENT/, remedy: /install -D/ });
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   t.match(await write(), refusedFor(/ENOENT/));
   mkdirSync(file);
@@ -33,7 +35,7 @@ t.test('without the file of the node nothing is injected, whoever asks', async (
   rmSync(file);
   writeFileSync(file, '', { mode: 0o644 });
   t.match(await write(), { status: 200 }, 'it is there');
-  t.equal((await rig.call('GetInventory')).status, 200);
+  t.same(await consent(), { given: true });
 
   chmodSync(file, 0o666);
   t.match(await write(), refusedFor(/mode 0666.*not trusted/));

@@ -240,6 +240,8 @@ t.test('a request that is refused before any order', async (t) => {
   const rows: [Reason, string][] = [
     ['disarmed', 'agent-disarmed'],
     ['kill_switch_engaged', 'kill-switch'],
+    ['node_not_opted_in', 'node-not-opted-in'],
+    ['policy_refused', 'policy-refused'],
     ['agent_unreachable', 'agent-unreachable'],
     ['field_value_no_effect', 'field-is-another-quantity'],
     ['nobody_listens', 'nobody-listens'],

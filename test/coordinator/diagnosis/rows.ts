@@ -366,6 +366,62 @@ export const ruleRows: readonly RuleRow[] = [
   ],
   ['agent-disarmed', 'armed', 'refuted', facts()],
   ['agent-disarmed', 'no inventory', 'unknown', facts({ agent: { inventory: unread } })],
+  [
+    'node-not-opted-in',
+    'refused',
+    'proven!',
+    facts({ drill: refusedDrill('node_not_opted_in', 'this node has not opted in to injections: ENOENT') }),
+    /has not opted in to injections: ENOENT/,
+  ],
+  [
+    'node-not-opted-in',
+    'by its inventory',
+    'proven!',
+    facts({
+      agent: {
+        inventory: inventory({
+          optIn: {
+            given: false,
+            because: 'this node has not opted in to injections: ENOENT',
+            remedy: 'as root on the node: install -D -m 0644 /etc/hostname /etc/xidrill/armed',
+          },
+        }),
+      },
+      drill: planned(),
+    }),
+    /ENOENT/,
+  ],
+  [
+    'node-not-opted-in',
+    'before a drill it blocks nothing',
+    'proven',
+    facts({ agent: { inventory: inventory({ optIn: { given: false } }) } }),
+  ],
+  [
+    'node-not-opted-in',
+    'opted in',
+    'refuted',
+    facts({ agent: { inventory: inventory({ optIn: { given: true } }) } }),
+  ],
+  ['node-not-opted-in', 'no consent is asked for, or an older agent', 'irrelevant', facts()],
+  [
+    'node-not-opted-in',
+    'taken away after the order',
+    'irrelevant',
+    facts({ agent: { inventory: inventory({ optIn: { given: false } }) }, drill: silent() }),
+  ],
+  ['node-not-opted-in', 'no inventory', 'unknown', facts({ agent: { inventory: unread } })],
+  [
+    'policy-refused',
+    'refused',
+    'proven',
+    facts({
+      drill: refusedDrill('policy_refused', 'user "x" may not call InjectXid on this agent directly'),
+    }),
+    /may not call InjectXid.*no user as its coordinator/s,
+  ],
+  ['policy-refused', 'carried out', 'refuted', facts({ drill: silent() })],
+  ['policy-refused', 'nothing ordered', 'irrelevant', facts()],
 
   [
     'field-is-another-quantity',

@@ -11,6 +11,8 @@ const rows: readonly (readonly [code: string, link: string, verdict: ReasonVerdi
   // The drill could not be run.
   ['agent-unknown', 'order', 'error'],
   ['agent-disarmed', 'order', 'error'],
+  ['node-not-opted-in', 'order', 'error'],
+  ['policy-refused', 'order', 'error'],
   ['kill-switch', 'order', 'error'],
   ['agent-incapable', 'order', 'error'],
   ['injection-refused', 'order', 'error'],

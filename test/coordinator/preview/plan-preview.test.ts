@@ -34,6 +34,12 @@ t.test('what the preflight would find is a refusal too, and said once', async (t
       ['agent_unknown'],
     ],
     ['disarmed', { agent: { inventory: inventory({ armed: false }) } }, ['disarmed']],
+    [
+      'no consent',
+      { agent: { inventory: inventory({ optIn: { given: false, because: 'ENOENT' } }) } },
+      ['node_not_opted_in'],
+    ],
+    ['consent', { agent: { inventory: inventory({ optIn: { given: true } }) } }, []],
     ['nobody listens', { agent: { inventory: inventory({ engines: [deafEngine] }) } }, ['nobody_listens']],
     ['arm64', { node: { architecture: 'arm64' } }, ['arm64-gate']],
   ];
