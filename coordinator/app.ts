@@ -22,6 +22,7 @@ import { rules as allRules } from './diagnosis/rules.ts';
 import { links as allLinks, type LinkRow } from './drill/links.ts';
 import { createPlanner, type Planner } from './plan/planner.ts';
 import { previewExperiment } from './preview/experiment.ts';
+import { confidenceIn } from './preview/preview.ts';
 import { assertRepairPossible } from './repair/expected.ts';
 import { registerExperimentRoutes } from './routes/experiments.ts';
 import { registerFaultRoutes } from './routes/faults.ts';
@@ -38,6 +39,7 @@ import { assertCrdsInstalled, assertNamespaceExists } from './store/crds.ts';
 import { createKillSwitch } from './store/kill-switch.ts';
 import { createKillSwitchEvents } from './store/kill-switch-events.ts';
 import { createCollector } from './view/collect.ts';
+import type { DrillFacts, Facts } from './view/facts.ts';
 import { createKnownStore } from './view/known-store.ts';
 import { optInLabel, optInValue } from './view/node.ts';
 import { createReadNode } from './view/read-node.ts';
@@ -198,6 +200,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
         readNode: createReadNode(cluster),
         collector,
         planner: { ...planner, choose },
+        confidence: (drill: DrillFacts, facts: Facts) => confidenceIn(drill, facts, rows),
         agents: withKillSwitch(agents, killSwitch),
         metrics: runnerMetrics,
       };

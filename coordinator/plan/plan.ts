@@ -180,7 +180,7 @@ export function planTarget(input: PlanInput): TargetPlan {
   const nma = judgingVersion(context).row;
   // First, because it checks the parameters by their own names.
   const call = channel.order(work);
-  const place = placeOf(call, context, nma.engineVersion);
+  const place = placeOf(call, context);
   const { engine, engineVersion, gpuName } = place;
   const on = { nma, engineVersion, gpuName };
   const reacting = channel.reactions(work, on);
@@ -199,7 +199,7 @@ export function planTarget(input: PlanInput): TargetPlan {
 
 /** What a drill looks like to a diagnosis before anything is ordered. */
 export function plannedDrill(
-  { order, expectation }: Pick<TargetPlan, 'order' | 'expectation'>,
+  { order, expectation }: Pick<DrillFacts, 'order' | 'expectation'>,
   fault: string,
 ): DrillFacts {
   return {
@@ -215,7 +215,7 @@ export function plannedDrill(
 }
 
 /** Where an order goes on this node, by what it names and what is known of the node. */
-function placeOf(order: MethodCall, target: TargetContext, usualEngine: string): OrderPlace {
+export function placeOf(order: MethodCall, target: TargetContext): OrderPlace {
   const selector = gpuNamed(order);
   const gpu = selector === undefined ? undefined : gpuOf(target, selector);
   const engine = engineOf(target, { selector: engineNamed(order), force: isForced(order) });
@@ -225,6 +225,6 @@ function placeOf(order: MethodCall, target: TargetContext, usualEngine: string):
     engine,
     gpuId,
     gpuName: engine?.gpus.find(({ id }) => id === gpuId)?.name || gpu?.name,
-    engineVersion: engine?.version ?? usualEngine,
+    engineVersion: engine?.version ?? judgingVersion(target).row.engineVersion,
   };
 }

@@ -5,9 +5,9 @@ import { generationOf } from '../../shared/gpu-generations.ts';
 import { isXidOrder } from '../../shared/orders/call.ts';
 import type { MethodCall } from '../../shared/schemas/order.ts';
 import type { Part } from '../../shared/surfaces/table.ts';
+import type { Confidence } from '../catalogue/confidence.ts';
 import type { Expectation } from '../catalogue/expectation.ts';
 import { judgingVersion, type OrderPlace, type TargetContext } from '../plan/plan.ts';
-import type { Confidence } from './schema.ts';
 
 type Doubt = { readonly level: 'medium' | 'low'; readonly because: string };
 

@@ -13,7 +13,6 @@ import type { SurfaceRow } from '../../shared/surfaces/row.ts';
 import { type Part, surfaceRow } from '../../shared/surfaces/table.ts';
 import { assertKernelLogRisk, mayHoldXid, xidFieldOf } from '../../shared/xid/guard.ts';
 import { type Expectation, engineVias } from '../catalogue/expectation.ts';
-import type { FaultRow } from '../catalogue/row.ts';
 import {
   identifyIn,
   judgingVersion,
@@ -28,7 +27,8 @@ import { withoutStandIn } from './writes.ts';
 /** What the agent and the preflight would look at, as far as it is known before they are asked. */
 export type RefusalContext = OrderPlace & {
   readonly node: string;
-  readonly row: FaultRow;
+  /** Of the fault: it is for nodes with a GPU. */
+  readonly needsGpu: boolean;
   readonly order: MethodCall;
   readonly parts: readonly Part[];
   readonly expectation: Expectation;
@@ -130,9 +130,9 @@ function placeRefusals(
   return [...files, byAgent('process_not_paused', pause.because ?? 'no host engine can be stopped', remedy)];
 }
 
-function gpuRefusals({ node, row, target, selector, isGpuNamed }: RefusalContext): PlannedRefusal[] {
+function gpuRefusals({ node, needsGpu, target, selector, isGpuNamed }: RefusalContext): PlannedRefusal[] {
   const { inventory, hasGpu } = target;
-  if (inventory === undefined || selector === undefined) return noGpuAtAll(row, node, hasGpu, inventory);
+  if (inventory === undefined || selector === undefined) return noGpuAtAll(needsGpu, node, hasGpu, inventory);
   const identify = () => identifyIn(inventory, selector);
   if (isGpuNamed) return refusedBy(identify);
   // What was not asked for is not wrong: the first one, by NVML index, cannot be found.
@@ -144,12 +144,12 @@ function gpuRefusals({ node, row, target, selector, isGpuNamed }: RefusalContext
 }
 
 function noGpuAtAll(
-  row: FaultRow,
+  needsGpu: boolean,
   node: string,
   hasGpu: boolean | undefined,
   inventory: TargetContext['inventory'],
 ): PlannedRefusal[] {
-  if (!row.needsGpu || inventory !== undefined || hasGpu !== false) return [];
+  if (!needsGpu || inventory !== undefined || hasGpu !== false) return [];
   const message = `node ${node} shows no GPU (status.allocatable nvidia.com/…, labels, instance type)`;
   return [byAgent('gpu_unknown', message, 'choose a node with a GPU, or repair its device plugin')];
 }

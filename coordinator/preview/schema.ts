@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { Surface } from '../../shared/schemas/receipt.ts';
+import { Confidence } from '../catalogue/confidence.ts';
 import { PlannedWrite } from '../catalogue/surfaces/work.ts';
 import { PlannedTarget } from '../plan/plan.ts';
 
@@ -39,13 +40,6 @@ export const PlannedRefusal = Type.Object({
   remedy: Type.String(),
 });
 export type PlannedRefusal = Static<typeof PlannedRefusal>;
-
-/** How sure the expectation is, and why. */
-export const Confidence = Type.Object({
-  level: Type.Enum(['high', 'medium', 'low']),
-  because: Type.Array(Type.String()),
-});
-export type Confidence = Static<typeof Confidence>;
 
 /** What will be done to one node and what must follow, with all that can be known of it beforehand. */
 export const PlanPreview = Type.Object({

@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { Receipt } from '../../shared/schemas/receipt.ts';
+import { Confidence } from '../catalogue/confidence.ts';
 import { faultOf, knownOf, plannedLinks } from '../drill/chain.ts';
 import {
   Counts,
@@ -67,6 +68,9 @@ export const InjectionSummary = Type.Object({
   verdict: optionalVerdict,
   injected: InjectedSchema,
   cause: Type.Union([Type.String(), Type.Null()], { description: 'code of its explanation' }),
+  confidence: Type.Union([Confidence, Type.Null()], {
+    description: 'as a dry run showed it; null: its node has not been looked at yet',
+  }),
   latency: Type.Union([Latency, Type.Null()]),
   links: Type.Array(LinkAnswer, { description: 'how far each link of the chain came, in its order' }),
 });
@@ -148,6 +152,7 @@ export function experimentAnswer(experiment: Experiment, injections: readonly In
       verdict: injection.status?.verdict ?? null,
       injected: injectedIn(injection),
       cause: injection.status?.explanation?.code ?? null,
+      confidence: injection.status?.confidence ?? null,
       latency: injection.status?.latency ?? null,
       links: linksOf(injection),
     })),

@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import type { RouteDoc } from '../../shared/http/openapi/route.ts';
+import { Confidence } from '../catalogue/confidence.ts';
 import { Evidence, Explanation } from '../store/explanation.ts';
 
 const Loose = Type.Record(Type.String(), Type.Unknown());
@@ -68,6 +69,9 @@ const Preflight = Type.Object(
       description: 'null: no fault was asked for, and what blocks only some faults says blocks: false',
     }),
     refusals: Type.Array(Loose, { description: 'why a drill of the fault would not come about' }),
+    confidence: Type.Union([Confidence, Type.Null()], {
+      description: 'as a dry run of the fault shows it; null: no fault was asked for',
+    }),
     ok: Type.Boolean(),
     checks: Type.Array(Check),
     blocking: Type.Union([Explanation, Type.Null()]),

@@ -73,12 +73,13 @@ export function registerNodeRoutes(
       const fault = faultFrom(query, deps.rows);
       const facts = await deps.collector.facts(params.name);
       const asked = fault && { spec: { fault }, ...exampleOrder, rows: deps.rows, orNone: true };
-      const { checks, blocking, refusals, repair } = previewNode(facts, asked);
+      const { checks, blocking, refusals, repair, confidence } = previewNode(facts, asked);
       return {
         node: params.name,
         fault: fault ?? null,
         ok: checks.every(({ result }) => result !== 'cause') && refusals.length === 0,
         refusals: refusals.map((refusal) => ({ ...refusal })),
+        confidence: confidence ?? null,
         checks: checks.map((check) => ({ ...check })),
         blocking: blocking?.explanation ?? null,
         repair: repair.map((forecast) => ({ ...forecast })),

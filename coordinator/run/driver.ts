@@ -6,10 +6,12 @@ import { nextLink, phaseOf, withFinding } from '../drill/chain.ts';
 import { blockedBefore, drillFacts, type Ended, type Verdicted } from '../drill/conclude.ts';
 import type { LinkRow } from '../drill/links.ts';
 import { timelineEntry } from '../drill/timeline.ts';
+import type { InjectionStatus } from '../store/experiment.ts';
 import type { Explanation } from '../store/explanation.ts';
 import type { Injection, Store } from '../store/store.ts';
 import type { Verdict } from '../store/timeline.ts';
 import type { Collector } from '../view/collect.ts';
+import type { DrillFacts, Facts } from '../view/facts.ts';
 import type { ReadNode } from '../view/read-node.ts';
 import type { Watcher } from '../view/watcher.ts';
 import { createConclusions } from './conclusion.ts';
@@ -19,7 +21,6 @@ import { changed, expectAll, type Step, statusOf, withSeen } from './step.ts';
 import { createStopping } from './stopping.ts';
 import { createWatchStep, withProof } from './watch.ts';
 
-/** What an injection is driven with. */
 /** What an injection is driven with. */
 export type DriverDeps = {
   readonly store: Store;
@@ -34,6 +35,8 @@ export type DriverDeps = {
   readonly links: readonly LinkRow[];
   /** The causes that explain a drill. */
   readonly rules: Ended['rules'];
+  /** How sure the expectation of a drill is, by the facts of its node before anything is ordered; stored with it. */
+  readonly confidence: (drill: DrillFacts, facts: Facts) => NonNullable<InjectionStatus['confidence']>;
   /** Called with the fault's name and the seconds until the reaction was seen. */
   readonly onDetection: (fault: string, seconds: number) => void;
 };
@@ -120,11 +123,19 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     if (seen.isGone) return conclusions.gone(injection);
     const prepared = withSeen(injection, open, seen, clock.now());
     if (spec.chain[0]?.id === open.link.id) {
-      const facts = await collector.facts(spec.node, drillFacts(prepared), signal);
+      const drill = drillFacts(prepared);
+      const facts = await collector.facts(spec.node, drill, signal);
       signal.throwIfAborted();
       const blocked = blockedBefore(prepared, facts, deps.rules);
-      if (blocked !== undefined) return blockedEnd(injection, blocked);
+      const confidence = deps.confidence(drill, facts);
+      if (blocked !== undefined) return blockedEnd(changed(injection, { confidence }), blocked);
+      return ready({ injection, open, observer, signal }, changed(prepared, { confidence }));
     }
+    return ready({ injection, open, observer, signal }, prepared);
+  }
+
+  /** From here on the order may be on its way. */
+  function ready({ injection, open, observer }: Step, prepared: Injection): Promise<Injection> {
     expectAll(links, prepared, open.link.id, observer);
     return store.writeInjectionStatus(injection, { ...statusOf(prepared), phase: phaseOf(open) });
   }

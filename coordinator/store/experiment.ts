@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox';
 import { AgentOrder } from '../../shared/schemas/order.ts';
 import { GpuSelector } from '../../shared/schemas/order-members.ts';
 import { Receipt } from '../../shared/schemas/receipt.ts';
+import { Confidence } from '../catalogue/confidence.ts';
 import { EventRule, Expectation } from '../catalogue/expectation.ts';
 import { Evidence, Explanation } from './explanation.ts';
 import { InjectedSchema } from './injected.ts';
@@ -377,6 +378,7 @@ export const InjectionStatus = Type.Object(
     phase: Type.Enum([...injectionPhases]),
     verdict: Type.Optional(VerdictSchema),
     injected: Type.Optional(InjectedSchema),
+    confidence: Type.Optional(Confidence),
     explanation: Type.Optional(Explanation),
     links: Type.Optional(
       Type.Array(LinkStatus, { description: 'one for each link of spec.chain, in its order' }),
