@@ -146,10 +146,11 @@ export function createPlanner(deps: PlannerDeps): Planner {
       draftOf({ ...inputFor(experiment, ''), context: contextOf('') });
       const { seed, chosen, skipped } = await select(experiment);
       const nodes = chosen.map(({ name }) => name);
-      const alike = Map.groupBy(nodes, (node) => contextKey(contextOf(node)));
+      const keyed = await inSlices(nodes, (node) => ({ node, key: contextKey(contextOf(node)) }));
       let longestSeconds = 0;
-      for (const group of alike.values()) {
-        const seconds = await secondsOf(experiment, contextOf(group[0] ?? ''), group);
+      for (const group of Map.groupBy(keyed, ({ key }) => key).values()) {
+        const alike = group.map(({ node }) => node);
+        const seconds = await secondsOf(experiment, contextOf(alike[0] ?? ''), alike);
         longestSeconds = Math.max(longestSeconds, seconds);
       }
       assertTimeFor(experiment.spec, longestSeconds);

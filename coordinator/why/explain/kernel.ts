@@ -3,8 +3,8 @@ import { xidsReadByEngine } from '../../../shared/xid/guard.ts';
 import { parseXidLine } from '../../../shared/xid/line.ts';
 import { kernelRules, matchKernelRules } from '../../catalogue/nma/kernel-rules.ts';
 import { createLogReader } from '../../catalogue/nma/log-reader.ts';
-import { xidReaction } from '../../catalogue/nma/reactions.ts';
-import { nmaVersions } from '../../catalogue/nma/versions.ts';
+import { type Reaction, xidReaction } from '../../catalogue/nma/reactions.ts';
+import { type NmaVersion, nmaVersions } from '../../catalogue/nma/versions.ts';
 import {
   driverSpelling,
   judgeDriverLine,
@@ -109,12 +109,9 @@ function explainLine(
   const [match] = matches;
   if (match !== undefined)
     return [
-      say(deed, {
-        code: 'nma-reads-it',
-        result: 'works',
+      readByNma(deed, match.reaction, row, {
         ...(world.nma === undefined ? { certainty: 'likely' as const } : {}),
         did,
-        summary: reactionText(match.reaction, row),
         seenBy: [
           {
             who: `NMA ${row?.version}`,
@@ -124,7 +121,6 @@ function explainLine(
           ...readersOf(verdicts),
         ],
         facts: [{ source: kernelRulesSource, observed: String(match.rule.pattern) }],
-        commands: [match.reaction.appearsAs === 'event' ? showEvents : showCondition],
       }),
     ];
   const sample = kernelRules[0]?.sample ?? '';
@@ -259,19 +255,15 @@ export function explainSyslog(deed: DeedOf<'syslog-write'>, world: World): reado
     );
     if (match !== undefined)
       return [
-        say(deed, {
-          code: 'nma-reads-it',
-          result: 'works',
+        readByNma(deed, match.reaction, row, {
           certainty: 'likely',
           did,
-          summary: reactionText(match.reaction, row),
           facts: [
             {
               source: 'aws/eks-node-monitoring-agent pkg/observer/journald.go',
               observed: `the journal of identifier ${tag}`,
             },
           ],
-          commands: [match.reaction.appearsAs === 'event' ? showEvents : showCondition],
         }),
       ];
   }
@@ -328,17 +320,23 @@ export function explainFileWrite(deed: DeedOf<'file-write'>, world: World): read
         commands: [showEvents],
       }),
     ];
-  return [
-    say(deed, {
-      code: 'nma-reads-it',
-      result: 'works',
-      certainty: 'likely',
-      did,
-      summary: reactionText(match.reaction, row),
-      facts,
-      commands: [match.reaction.appearsAs === 'event' ? showEvents : showCondition],
-    }),
-  ];
+  return [readByNma(deed, match.reaction, row, { certainty: 'likely', did, facts })];
+}
+
+/** A rule of NMA takes it. */
+function readByNma(
+  deed: Parameters<typeof say>[0],
+  reaction: Reaction,
+  row: NmaVersion | undefined,
+  said: Pick<Parameters<typeof say>[1], 'certainty' | 'did' | 'seenBy' | 'facts'>,
+): Finding {
+  return say(deed, {
+    ...said,
+    code: 'nma-reads-it',
+    result: 'works',
+    summary: reactionText(reaction, row),
+    commands: [reaction.appearsAs === 'event' ? showEvents : showCondition],
+  });
 }
 
 function readersOf(verdicts: readonly ReaderVerdict[]): readonly SeenBy[] {
