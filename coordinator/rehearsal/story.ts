@@ -46,10 +46,10 @@ const firstWithoutGate = firstWith((row) => !row.arm64Gate) ?? '';
 
 /**
  * One user's six steps, in order, each on the real product, and the same drill again when the links are mended. What
- * each step must say stands in the account that it retells.
+ * each step must say stands in the account that it retells. `pause` as for `untilAgentListens`.
  */
-export async function* playStory(cluster: RehearsalCluster): AsyncGenerator<StoryStep> {
-  const rest = createRest(cluster.url);
+export async function* playStory(cluster: RehearsalCluster, pause = shortPause): AsyncGenerator<StoryStep> {
+  const rest = createRest(cluster.url, pause);
   await cluster.installNma({ version: '1.4.3', credentials: 'irsa', lastReportMsAgo: staleMs });
   await rest.untilReady();
 
@@ -243,9 +243,17 @@ type Rest = {
   preflight(node: string): Promise<Preflight>;
 };
 
-/** Its policies listen half a minute after it has started, and before that every injection would be refused. */
-export async function untilAgentListens(agentUrl: string): Promise<void> {
-  await until('the monitoring agent listens on its host engine', async () => {
+/** Between two looks, in real time. */
+const shortPause = () => sleep(20);
+/** Of real time: a bound for a rehearsal that is broken, far above what a busy machine needs. */
+const patienceMs = 120_000;
+
+/**
+ * Its policies listen half a minute after it has started, and before that every injection would be refused. `pause` resolves when it is
+ * time to look again; a clock that jumps has one of its own.
+ */
+export async function untilAgentListens(agentUrl: string, pause = shortPause): Promise<void> {
+  await until('the monitoring agent listens on its host engine', pause, async () => {
     const response = await fetch(`${agentUrl}/xidrill.agent.v1.AgentService/ListHostEngines`, {
       method: 'POST',
       headers: json,
@@ -259,14 +267,14 @@ export async function untilAgentListens(agentUrl: string): Promise<void> {
 const json = { 'content-type': 'application/json' };
 
 /** The coordinator as a pipeline sees it. */
-function createRest(url: string): Rest {
+function createRest(url: string, pause: typeof shortPause): Rest {
   return {
-    untilReady: () => until('the coordinator is ready', async () => (await fetch(`${url}/readyz`)).ok),
-    untilListening: untilAgentListens,
+    untilReady: () => until('the coordinator is ready', pause, async () => (await fetch(`${url}/readyz`)).ok),
+    untilListening: (agentUrl) => untilAgentListens(agentUrl, pause),
     async drill(body) {
       const response = await fetch(`${url}/api/v1/experiments`, {
         method: 'POST',
-        headers: { ...json, prefer: 'wait=60' },
+        headers: { ...json, prefer: 'wait=240' },
         body: JSON.stringify(body),
       });
       const answer: unknown = await response.json();
@@ -287,10 +295,10 @@ function answerFromProblem(problem: Problem): Drilled {
 }
 
 /** Asks again until it is so; throws with what is missing where it does not become so. */
-async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  const deadline = AbortSignal.timeout(30_000);
+async function until(what: string, pause: typeof shortPause, isSo: () => Promise<boolean>): Promise<void> {
+  const deadline = AbortSignal.timeout(patienceMs);
   while (!(await isSo())) {
-    if (deadline.aborted) throw new Error(`waited 30 s in vain until ${what}`);
-    await sleep(20);
+    if (deadline.aborted) throw new Error(`waited ${patienceMs / 1000} s in vain until ${what}`);
+    await pause();
   }
 }

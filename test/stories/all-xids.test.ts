@@ -3,8 +3,6 @@ import { findNmaVersion } from '../../coordinator/catalogue/nma/versions.ts';
 import { type Rehearsal, rehearse } from '../coordinator/catalogue/nma/rehearsal.ts';
 import { readXidTable, type TableRow } from '../coordinator/catalogue/nma/xid-table.ts';
 
-t.setTimeout(120_000);
-
 /** From an injection to the next health check, wherever it falls (300 to 360 s after the start), and into the API. */
 const healthWaitMs = 375_000;
 

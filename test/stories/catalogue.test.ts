@@ -5,8 +5,8 @@ import { exampleParameters, findFault } from '../../coordinator/catalogue/parame
 import { serveNodes } from '../../coordinator/rehearsal/accounts.ts';
 import { startRehearsalCluster } from '../../coordinator/rehearsal/cluster.ts';
 import { untilAgentListens } from '../../coordinator/rehearsal/story.ts';
-import { createScaledClock } from '../../shared/clock.ts';
 import { createSilentLog } from '../../shared/log.ts';
+import { afterNextJump, createJumpingClock } from '../jumping-clock.ts';
 
 /** Faults that no drill on a node with an NVIDIA GPU can be expected to pass by itself. */
 const notHere: Readonly<Record<string, string>> = {
@@ -26,13 +26,11 @@ function gpuFor(fault: string) {
   return onBlackwell.includes(fault) ? { ...gpu, name: 'NVIDIA B200' } : gpu;
 }
 
-t.setTimeout(120_000);
-
 /** A node for each name: conditions latch, and a second fault on one node would find them False. */
 async function start(names: readonly string[], version: string) {
   const started = await startRehearsalCluster({
     rows: names.map((name) => ({ ...serveNodes.gpu, name: nodeOf(name), gpu: gpuFor(name) })),
-    clock: createScaledClock({ factor: 30, startAt: Date.now() }),
+    clock: createJumpingClock(Date.now()),
     random: Math.random,
     newId: randomUUID,
     coordinatorPort: 0,
@@ -41,7 +39,7 @@ async function start(names: readonly string[], version: string) {
   });
   t.teardown(() => started.close());
   await started.installNma({ version, credentials: 'healthy' });
-  await Promise.all(names.map((name) => untilAgentListens(started.node(nodeOf(name)).url)));
+  await Promise.all(names.map((name) => untilAgentListens(started.node(nodeOf(name)).url, afterNextJump)));
   return started;
 }
 
@@ -58,7 +56,7 @@ async function drill(
 ): Promise<Record<string, unknown>> {
   const response = await fetch(`${on.url}/api/v1/experiments`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', prefer: 'wait=60' },
+    headers: { 'content-type': 'application/json', prefer: 'wait=240' },
     body: JSON.stringify({ fault: { name, parameters }, target: { selector: { names: [node] } } }),
   });
   return (await response.json()) as Record<string, unknown>;

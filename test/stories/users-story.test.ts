@@ -4,8 +4,8 @@ import { storyNodes } from '../../coordinator/rehearsal/accounts.ts';
 import { startRehearsalCluster } from '../../coordinator/rehearsal/cluster.ts';
 import { createPaint, renderEnd, renderStep, renderTitle } from '../../coordinator/rehearsal/screen.ts';
 import { faultsOf, playStory, type StoryStep } from '../../coordinator/rehearsal/story.ts';
-import { createScaledClock } from '../../shared/clock.ts';
 import { createSilentLog } from '../../shared/log.ts';
+import { afterNextJump, createJumpingClock } from '../jumping-clock.ts';
 
 /** N13: at every width and piped the same facts, nothing cut, and no line longer than the screen. */
 function screens(t: Test, told: readonly StoryStep[]): void {
@@ -50,7 +50,7 @@ function screens(t: Test, told: readonly StoryStep[]): void {
 t.test('one user’s story, each step with its cause, its proof and its remedy', async (t) => {
   const cluster = await startRehearsalCluster({
     rows: Object.values(storyNodes),
-    clock: createScaledClock({ factor: 60, startAt: Date.parse('2025-12-09T03:05:00Z') }),
+    clock: createJumpingClock(Date.parse('2025-12-09T03:05:00Z')),
     random: () => 0.5,
     newId: randomUUID,
     coordinatorPort: 0,
@@ -59,7 +59,7 @@ t.test('one user’s story, each step with its cause, its proof and its remedy',
   });
   t.teardown(() => cluster.close());
   const told: StoryStep[] = [];
-  for await (const step of playStory(cluster)) told.push(step);
+  for await (const step of playStory(cluster, afterNextJump)) told.push(step);
   for (const step of told) t.strictSame(faultsOf(step), [], `step ${step.step}: ${step.explanation.code}`);
 
   screens(t, told);

@@ -10,8 +10,6 @@ import { temporaryFolder } from '../rig.ts';
 const asRoot = hasOwnProcesses() ? {} : { skip: 'mounting a file system takes root' };
 const flags = ['--arm', '--kernel-log', '/dev/null'];
 
-t.setTimeout(120_000);
-
 /** A small file system in memory; `remount` changes its options. */
 function mountSmall(t: Test) {
   const folder = join(temporaryFolder(t), 'disk');

@@ -12,7 +12,6 @@ const gpu = { uuid: 'GPU-00000000-feed-beef-cafe-000000000000' };
 /** Volatile double-bit errors: health looks at them, no policy does. */
 const field = 311;
 
-t.setTimeout(120_000);
 // They wait most of the time; the one that measures runs alone.
 t.jobs = 3;
 const together = { buffered: true, timeout: 90_000 };
@@ -41,7 +40,6 @@ const stateOf = (pid: number) =>
   /^\d+ \(.*\) (\S)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1] ?? 'gone';
 
 t.test('the beat is kept under load, without a client, until the deadline and not longer', async (t) => {
-  t.setTimeout(90_000);
   const { engine, agent, order } = await setUp(t);
   const begun = await agent.call('InjectDcgmField', { ...order, orderId: 'o1', forSeconds: 9 });
   t.equal(begun.status, 200, begun.body.message);

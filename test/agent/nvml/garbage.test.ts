@@ -6,8 +6,6 @@ import { createManualClock } from '../../manual-clock.ts';
 import { because, children } from './rig.ts';
 
 // Two dozen children, each a Node of its own.
-t.setTimeout(180_000);
-
 /** A child that answers the request in `line` with what the test gives, and then stays. */
 function startWriting(t: Test, program: string, log = createSilentLog()) {
   const folder = t.testdir({

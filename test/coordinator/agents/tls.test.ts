@@ -11,7 +11,6 @@ import { createAuthority } from '../../shared/http/certificates.ts';
 import { mountFiles } from '../../shared/http/mounted.ts';
 import { cpuNode, only, startCoordinator, startRig, until } from '../rig.ts';
 
-t.setTimeout(120_000);
 const node = 'n1';
 const serverName = 'xidrill-agent';
 const coordinatorName = 'xidrill-coordinator';

@@ -5,8 +5,6 @@ import type { FaultRow } from '../../../coordinator/catalogue/row.ts';
 import type { PlanPreview } from '../../../coordinator/preview/schema.ts';
 import { cpuNode, gpuNode, type Json, only, recordsWith, startCoordinator, startRig } from '../rig.ts';
 
-t.setTimeout(120_000);
-
 const labels = { 'xidrill.dev/drill': 'allowed', 'karpenter.sh/nodepool': 'gpu' };
 const rig = await startRig(t, { rows: [gpuNode('gpu-1', labels), cpuNode('cpu-1')] });
 const { rest } = rig;

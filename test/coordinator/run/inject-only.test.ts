@@ -11,7 +11,6 @@ import type { Receipt } from '../../../shared/schemas/receipt.ts';
 import { dcgmResult, facts, planned, receipt } from '../diagnosis/builder.ts';
 import { gpuNode, only, refusal, startRig } from '../rig.ts';
 
-t.setTimeout(120_000);
 const nvswitch = { sxid: 20034, switch: { index: 0, pci: '0000:05:00.0' } };
 const ignore = { detection: 'ignore' } as const;
 

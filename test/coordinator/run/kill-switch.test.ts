@@ -2,8 +2,6 @@ import t from 'tap';
 import { namespace } from '../../../coordinator/rehearsal/cluster.ts';
 import { gpuNode, only, type Rig, startCoordinator, startRig, until } from '../rig.ts';
 
-t.setTimeout(120_000);
-
 const name = 'xidrill-killswitch';
 const path = '/api/v1/killswitch';
 const fault = { name: 'engine-loss', parameters: { forSeconds: 3600 } };

@@ -3,8 +3,6 @@ import type { Cluster } from '../../../coordinator/cluster/port.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import { cpuNode, only, recordsWith, startCoordinator, startRig } from '../rig.ts';
 
-t.setTimeout(180_000);
-
 /** Status writes of a negative drill with one way, in order. */
 const writes = [
   'control before: baseline',

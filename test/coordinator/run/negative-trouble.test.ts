@@ -2,8 +2,6 @@ import t, { type Test } from 'tap';
 import { nmaPodName } from '../../../coordinator/rehearsal/objects.ts';
 import { cpuNode, only, type Rig, recordsWith, startRig, until } from '../rig.ts';
 
-t.setTimeout(120_000);
-
 /** Long enough to do something in between. */
 const none = (more: object = {}) => ({ expectation: { none: true, for: '60s', ...more } });
 

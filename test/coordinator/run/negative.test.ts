@@ -2,8 +2,6 @@ import t from 'tap';
 import { nmaPodName } from '../../../coordinator/rehearsal/objects.ts';
 import { cpuNode, gpuNode, only, recordsWith, startRig } from '../rig.ts';
 
-t.setTimeout(120_000);
-
 const none = (more: object = {}) => ({ expectation: { none: true, for: '20s', ...more } });
 
 t.test('negative drills on the rehearsal cluster', async (t) => {

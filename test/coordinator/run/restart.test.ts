@@ -1,7 +1,6 @@
 import t from 'tap';
 import type { Agents } from '../../../coordinator/agents/port.ts';
 import type { Cluster } from '../../../coordinator/cluster/port.ts';
-import { Refusal } from '../../../shared/errors.ts';
 import {
   cpuNode,
   httpAgents,
@@ -53,7 +52,12 @@ t.test('a coordinator dies, and another one goes on', async (t) => {
     readonly phase: string | undefined;
     readonly records: number;
   };
-  const never = new Promise<never>(() => undefined);
+  /** An answer that does not come. */
+  const untilAborted = (signal: AbortSignal | undefined) =>
+    new Promise<never>((_resolve, reject) => {
+      if (signal?.aborted === true) reject(signal.reason);
+      else signal?.addEventListener('abort', () => reject(signal.reason));
+    });
   const stages: readonly Stage[] = [
     {
       node: 'selected',
@@ -61,11 +65,10 @@ t.test('a coordinator dies, and another one goes on', async (t) => {
       first: (reached) => ({
         agents: {
           ...real,
-          inventory: async () => {
+          inventory: async (_node, signal) => {
             reached();
-            throw new Refusal('agent_unreachable', 'not yet', {});
+            return untilAborted(signal);
           },
-          order: async () => never,
         },
       }),
       phase: undefined,
@@ -79,9 +82,7 @@ t.test('a coordinator dies, and another one goes on', async (t) => {
           ...real,
           order: async (_node, _order, signal) => {
             reached();
-            return new Promise((_resolve, reject) =>
-              signal?.addEventListener('abort', () => reject(signal.reason)),
-            );
+            return untilAborted(signal);
           },
         },
       }),
@@ -97,9 +98,7 @@ t.test('a coordinator dies, and another one goes on', async (t) => {
           order: async (node, order, signal) => {
             await real.order(node, order, signal);
             reached();
-            return new Promise((_resolve, reject) =>
-              signal?.addEventListener('abort', () => reject(signal.reason)),
-            );
+            return untilAborted(signal);
           },
         },
       }),

@@ -15,8 +15,6 @@ import {
   until,
 } from '../rig.ts';
 
-t.setTimeout(120_000);
-
 type Lasting = {
   readonly agents: Agents;
   /** `node orderId` of every call of StopInjection. */
