@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { createRealClock } from '../shared/clock.ts';
 import { createInClusterReviews } from '../shared/http/reviews.ts';
-import { exitWith, onStop, serverProgram, serverRows } from '../shared/program.ts';
+import { exitWith, listeningUrl, onStop, serverProgram, serverRows } from '../shared/program.ts';
 import { version } from '../shared/version.ts';
 import { createAgent } from './app.ts';
 import { createDcgm } from './dcgm/client.ts';
@@ -160,8 +160,8 @@ try {
     log.info({ signal }, 'agent stops');
     void app.close().then(() => process.exit(0));
   });
-  const url = await app.listen(address);
-  log.info({ url, node: config.node, armed: config.arm, version }, 'agent serves');
+  const url = listeningUrl(await app.listen(address), app.server.address());
+  log.info({ url, node: config.node, armed: config.arm, version }, 'agent is listening');
 } catch (thrown) {
   exitWith(name, thrown);
 }

@@ -234,6 +234,7 @@ export const reasons = {
     code: 'failed_precondition',
     title: 'Others than root can change the dcgmi for that host engine',
     ...unfit,
+    cause: 'agent-incapable',
   },
   dcgmi_failed: { code: 'unavailable', title: 'dcgmi reported an error', ...unfit, injected: 'if-begun' },
   dcgmi_busy: { code: 'resource_exhausted', title: 'Too many requests wait for dcgmi', ...passing },

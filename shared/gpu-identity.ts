@@ -25,17 +25,22 @@ type Known = { readonly index?: number; readonly uuid: string; readonly pci: str
 
 /**
  * Finds the GPU that is meant: in NVML, else in what the host engines list. With neither, an address is taken as it is
- * (a node without GPU can still show what a line looks like), and an index or UUID is refused.
+ * (a node without GPU can still show what a line looks like), and an index or UUID is refused. Where only host engines list
+ * GPUs, the first one of theirs stands for the first one of NVML, and a note says so; other indexes are NVML's own.
  */
 export function identifyGpu(
   selector: GpuSelector,
   nvml: NvmlAnswer,
-  engines: readonly Pick<HostEngineFacts, 'gpus' | 'pid'>[],
+  engines: readonly EngineList[],
 ): GpuIdentity {
   const pci = selector.pci === undefined ? undefined : parsePci(selector.pci, 'gpu.pci');
   const fromEngines = engines.flatMap((engine) => engine.gpus.filter((gpu) => hasAddress(gpu)));
   const known: readonly Known[] = nvml.available ? openable(nvml) : fromEngines;
   const found = known.find((gpu) => isMeant(gpu, selector, pci));
+  if (found === undefined && !nvml.available && selector.index === firstGpu.index) {
+    const first = firstOf(engines);
+    if (first !== undefined) return { ...first, notes: [`${first.notes.join('')}: ${nvml.because}`] };
+  }
   if (found !== undefined) {
     return {
       pci: parsePci(found.pci),
@@ -53,6 +58,29 @@ export function identifyGpu(
     };
   }
   throw unknownGpu(selector, nvml, known);
+}
+
+/** What is needed of an engine to find a GPU by its list. */
+type EngineList = Pick<HostEngineFacts, 'gpus' | 'pid'> & Partial<Pick<HostEngineFacts, 'nma'>>;
+
+/** The GPU with the lowest number in the monitoring agent's engine, else in any. */
+function firstOf(engines: readonly EngineList[]): GpuIdentity | undefined {
+  const ordered = engines.toSorted(
+    (left, right) => Number(right.nma?.listening ?? false) - Number(left.nma?.listening ?? false),
+  );
+  for (const { pid, gpus } of ordered) {
+    const first = gpus.filter(hasAddress).toSorted((left, right) => left.id - right.id)[0];
+    if (first === undefined) continue;
+    return {
+      pci: parsePci(first.pci),
+      uuid: first.uuid,
+      ...(first.name === '' ? {} : { name: first.name }),
+      notes: [
+        `the first GPU was taken from the list of the host engine with pid ${pid}, where it is GPU ${first.id}, because NVML does not answer`,
+      ],
+    };
+  }
+  return undefined;
 }
 
 /** Whether an address in a kernel-log line is a GPU here; only NVML's own list can say no. */

@@ -1,3 +1,5 @@
+import type { AddressInfo } from 'node:net';
+import { isIP } from 'node:net';
 import type { Clock } from './clock.ts';
 import {
   type ConfigOf,
@@ -205,6 +207,16 @@ function clientFaultOf(config: ConfigOf<ServerTable>): string | undefined {
   if (audience === undefined && tokenFile === undefined)
     return '--client-ca-file: give it with --audience or --token-file; a certificate counts besides a token';
   return undefined;
+}
+
+/**
+ * The URL of what a server is listening on, for its log. The server's own answer names loopback where it listens on every
+ * address (Fastify, "listen": for `0.0.0.0` it reports 127.0.0.1), which would hide that others can reach it.
+ */
+export function listeningUrl(answered: string, bound: AddressInfo | string | null): string {
+  if (bound === null || typeof bound === 'string') return answered;
+  const host = isIP(bound.address) === 6 ? `[${bound.address}]` : bound.address;
+  return `${new URL(answered).protocol}//${host}:${bound.port}`;
 }
 
 /** Calls back once, at the first request to stop. */

@@ -35,8 +35,8 @@ export function confidenceOf(about: About): Confidence {
 }
 
 /** Doubts about what is written; the others are about what follows from it. */
-const injectionDoubts = [inventoryDoubt, driverDoubt, migDoubt];
-const allDoubts = [versionDoubt, inventoryDoubt, engineDoubt, gpuDoubt, driverDoubt, migDoubt];
+const injectionDoubts = [inventoryDoubt, identityDoubt, driverDoubt, migDoubt];
+const allDoubts = [versionDoubt, inventoryDoubt, identityDoubt, engineDoubt, gpuDoubt, driverDoubt, migDoubt];
 
 function versionDoubt({ target }: About): Doubt | undefined {
   const { row, exact, note } = judgingVersion(target);
@@ -51,6 +51,12 @@ function inventoryDoubt({ target }: About): Doubt | undefined {
   const { inventoryUnread } = target;
   if (inventoryUnread === undefined) return undefined;
   return { level: 'medium', because: `the inventory of the node could not be read: ${inventoryUnread}` };
+}
+
+/** Which GPU it is rests on less than NVML's own list. */
+function identityDoubt({ gpu }: About): Doubt | undefined {
+  if (gpu === undefined || gpu.notes.length === 0) return undefined;
+  return { level: 'medium', because: gpu.notes.join('; ') };
 }
 
 function engineDoubt({ target, parts, engine, engineVersion }: About): Doubt | undefined {

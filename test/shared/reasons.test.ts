@@ -61,7 +61,7 @@ const rows: Readonly<Record<Reason, Row>> = {
   engine_ambiguous: [400, 'stays', 'no', 'error', 'engine-ambiguous'],
   engine_unreachable: [503, 'stays', 'if-begun', 'fail', 'engine-lost'],
   nobody_listens: [400, 'stays', 'no', 'fail', 'nobody-listens'],
-  dcgmi_untrusted: [400, 'stays', 'no', 'error', 'dcgmi-untrusted'],
+  dcgmi_untrusted: [400, 'stays', 'no', 'error', 'agent-incapable'],
   // R8: what the agent lacks is no finding about the node.
   dcgmi_not_found: [400, 'stays', 'no', 'error', 'agent-incapable'],
   agent_incapable: [400, 'stays', 'no', 'error', 'agent-incapable'],

@@ -22,6 +22,8 @@ t.test('a GPU is found in NVML, else in what the host engines list, else taken b
     [{ pci: '3b:00.0' }, silent, [engine('00000000:3B:00.0')], 'GPU-0', 1],
     [{ uuid: 'gpu-1' }, silent, [engine('<<<NULL>>>', '00000000:3B:00.0')], 'GPU-1', 1],
     [{ pci: '3b:00.0' }, silent, [], '00000000:3B:00.0', 1],
+    [{ index: 0 }, silent, [engine('<<<NULL>>>', '00000000:3B:00.0')], 'GPU-1', 1],
+    [{ index: 0 }, silent, [engine('<<<NULL>>>'), engine('00000000:3B:00.0')], 'GPU-0', 1],
     [{ pci: '3b:00.0' }, silent, [engine('<<<NULL>>>', 'ERR!')], '00000000:3B:00.0', 1],
   ] as const;
   for (const [selector, answer, engines, name, notes] of rows) {
@@ -47,7 +49,13 @@ t.test('what cannot be found is refused with what there is', (t) => {
     [{ index: 0 }, nvml(), [], /this node has no GPU/],
     [{ pci: '3c:00' }, nvml('00000000:3B:00.0'), [], /gpu\.pci: no GPU 3c:00/],
     [{ index: 1 }, nvml('00000000:3B:00.0', ''), [], /no GPU 1/],
-    [{ index: 0 }, silent, [engine('00000000:3B:00.0')], /the host engines list GPU-0 00000000:3B/],
+    [{ index: 1 }, silent, [engine('00000000:3B:00.0')], /the host engines list GPU-0 00000000:3B/],
+    [
+      { index: 0 },
+      silent,
+      [engine('ERR!')],
+      /^gpu\.index: no GPU 0, which is taken where no GPU was named; NVML/,
+    ],
     [{ pci: '3c:00' }, silent, [engine('00000000:3B:00.0')], /the host engines list GPU-0/],
     [{ uuid: 'GPU-0' }, silent, [], /only a PCI address/],
     [{ index: 0 }, silent, [], /^gpu\.index: no GPU 0, which is taken where no GPU was named; NVML/],
@@ -60,6 +68,29 @@ t.test('what cannot be found is refused with what there is', (t) => {
       message,
     });
   }
+  t.end();
+});
+
+t.test('R8: without NVML the first GPU is that of the monitoring agent’s engine, and a note says so', (t) => {
+  const other = { ...engine('00000000:0A:00.0'), pid: 7, nma: { listening: false, evidence: 'none' } };
+  const listened = {
+    pid: 9,
+    nma: { listening: true, evidence: 'field group "watch"' },
+    gpus: [
+      { id: 3, pci: '00000000:0C:00.0', uuid: 'GPU-c', name: 'A10G' },
+      { id: 1, pci: '00000000:0B:00.0', uuid: 'GPU-b', name: 'A10G' },
+    ],
+  };
+  for (const engines of [
+    [other, listened],
+    [listened, other],
+  ])
+    t.match(identifyGpu({ index: 0 }, silent, engines), {
+      uuid: 'GPU-b',
+      index: undefined,
+      notes: [/the host engine with pid 9, where it is GPU 1, because NVML does not answer: no driver/],
+    });
+  t.match(identifyGpu({ index: 0 }, silent, [other]), { uuid: 'GPU-0', notes: [/pid 7/] });
   t.end();
 });
 

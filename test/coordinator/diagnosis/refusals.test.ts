@@ -47,7 +47,7 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
   ['engine_unreachable', 'engine-lost', 'engine-lost'],
   // With NMA on an engine of the node: another one was asked for.
   ['nobody_listens', 'wrong-engine', 'wrong-engine'],
-  ['dcgmi_untrusted', 'injection-refused', 'never'],
+  ['dcgmi_untrusted', 'agent-incapable', 'agent-incapable'],
   ['dcgmi_not_found', 'agent-incapable', 'agent-incapable'],
   ['agent_incapable', 'agent-incapable', 'agent-incapable'],
   ['host_program_failed', 'agent-incapable', 'agent-incapable'],
