@@ -44,8 +44,8 @@ export const nodeEnvironment = { MALLOC_ARENA_MAX: '1' } as const;
 /** The repository's folder, with a separator at its end. */
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** CommonJS dependencies ask for these; an ES module has none of them. */
-const commonJsNames =
+/** CommonJS dependencies ask for these; an ES module has none of them. Put before a bundle. */
+export const commonJsNames =
   // Long names: esbuild does not know of these, and gives the short ones to the code below.
   "import{createRequire as $createRequire}from'module';import{fileURLToPath as $fileUrlToPath}from'url';" +
   "import{dirname as $dirname}from'path';" +

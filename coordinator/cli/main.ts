@@ -1,21 +1,45 @@
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { messageFromUnknown } from '../../shared/errors.ts';
-import { runWhy, whyHelp } from './why.ts';
+import { version } from '../../shared/version.ts';
+import { exits, type Ports } from './ports.ts';
 
-const [command, ...args] = process.argv.slice(2);
+/** A command is loaded when it is asked for: `--version` has to answer at once. */
+type Command = {
+  readonly name: string;
+  readonly does: string;
+  readonly load: () => Promise<(argv: readonly string[], ports: Ports) => Promise<number>>;
+};
+
+const commands: readonly Command[] = [
+  {
+    name: 'doctor',
+    does: 'looks at every GPU node: is a fault detected, and is the node repaired? Only reads',
+    load: async () => (await import('./doctor.ts')).runDoctor,
+  },
+  {
+    name: 'why',
+    does: 'explains what somebody did by hand; needs no cluster',
+    load: async () => (await import('./why.ts')).runWhy,
+  },
+];
+
+const help = `usage: xidrill COMMAND [options]      (here: npm run -s cli -- COMMAND)
+
+${commands.map(({ name, does }) => `  ${name.padEnd(8)} ${does}`).join('\n')}
+
+xidrill COMMAND --help shows the options of a command, xidrill --version the version.
+`;
+
+const [name, ...args] = process.argv.slice(2);
 // `… | head` is no failure: who reads has seen enough.
 process.stdout.on('error', () => process.exit());
 
-const help = `usage: npm run -s cli -- COMMAND
-
-  why    explains what somebody did by hand; needs no cluster
-
-${whyHelp}`;
-
-if (command === 'why') {
+const command = commands.find((one) => one.name === name);
+if (command !== undefined) {
   try {
-    process.exitCode = await runWhy(args, {
+    const run = await command.load();
+    process.exitCode = await run(args, {
       readInput: () => text(process.stdin),
       readFile: (path) => readFile(path, 'utf8'),
       print: (out) => void process.stdout.write(out),
@@ -27,12 +51,14 @@ if (command === 'why') {
     });
   } catch (thrown) {
     process.stderr.write(`xidrill: ${messageFromUnknown(thrown)}\n`);
-    process.exitCode = 4;
+    process.exitCode = exits.failed;
   }
-} else if (command === undefined || command === '--help' || command === '-h' || command === 'help') {
-  process[command === undefined ? 'stderr' : 'stdout'].write(help);
-  process.exitCode = command === undefined ? 2 : 0;
+} else if (name === '--version' || name === 'version') {
+  process.stdout.write(`xidrill ${version}\n`);
+} else if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+  process[name === undefined ? 'stderr' : 'stdout'].write(help);
+  process.exitCode = name === undefined ? exits.usage : 0;
 } else {
-  process.stderr.write(`xidrill: there is no command "${command}"\n\n${help}`);
-  process.exitCode = 2;
+  process.stderr.write(`xidrill: there is no command "${name}"\n\n${help}`);
+  process.exitCode = exits.usage;
 }

@@ -1,7 +1,5 @@
 import type { Finding, WhyAnswer, WhyEvidence } from '../why/finding.ts';
-
-/** How an answer is printed. */
-export type Look = { readonly width: number; readonly isColoured: boolean };
+import { type Look, labelled, paint, visible, wrap } from './text.ts';
 
 const marks = { broken: '✗', works: '✓', open: '?' } as const;
 const colours = { broken: 31, works: 32, open: 33 } as const;
@@ -67,34 +65,4 @@ function evidenceText(one: WhyEvidence): string {
   return one.line === undefined
     ? `${one.observed} [${one.source}]`
     : `${placeText({ ...one, line: one.line })}: ${one.observed}`;
-}
-
-function labelled(label: string, text: string, { width }: Look): string {
-  return wrap(visible(text), `    ${label.padEnd(8)}`, ' '.repeat(12), width);
-}
-
-/** Words on lines of at most `width` characters; a longer word stays whole. */
-function wrap(text: string, head: string, indent: string, width: number): string {
-  const lines: string[] = [];
-  let line = head;
-  for (const word of text.split(' ')) {
-    const isFirst = line === head && lines.length === 0;
-    if (!isFirst && line.trim() !== '' && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = `${indent}${word}`;
-    } else line = isFirst ? `${line}${word}` : `${line} ${word}`;
-  }
-  return [...lines, line].join('\n');
-}
-
-/** Control characters, and marks that turn the direction of text, as \u{…}. */
-function visible(text: string): string {
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
-    (char) => `\\u{${char.charCodeAt(0).toString(16)}}`,
-  );
-}
-
-function paint(text: string, colour: number, { isColoured }: Look): string {
-  return isColoured ? `\u001b[${colour}m${text}\u001b[0m` : text;
 }

@@ -2,24 +2,11 @@ import { parseArgs } from 'node:util';
 import { messageFromUnknown } from '../../shared/errors.ts';
 import type { WhyAnswer } from '../why/finding.ts';
 import { explainTexts, type Input, longestText } from '../why/why.ts';
+import { exits, lookOf, type Ports } from './ports.ts';
 import { renderWhy } from './render.ts';
 
-/** What the command needs of its process. */
-export type WhyPorts = {
-  /** The whole standard input. */
-  readonly readInput: () => Promise<string>;
-  readonly readFile: (path: string) => Promise<string>;
-  readonly print: (text: string) => void;
-  readonly complain: (text: string) => void;
-  /** Somebody may be typing: standard input is a terminal. */
-  readonly isTerminal: boolean;
-  /** Columns of the terminal; undefined: a pipe, nothing is cut. */
-  readonly width: number | undefined;
-  readonly isColoured: boolean;
-};
-
 /** Usage, as --help prints it. */
-export const whyHelp = `usage: npm run -s cli -- why [-o text|json] [-f FILE]... [TEXT]...
+export const whyHelp = `usage: xidrill why [-o text|json] [-f FILE]... [TEXT]...
 
 Explains what somebody did by hand and what they saw: commands (dcgmi, kubectl, docker,
 tee /dev/kmsg, logger, aws eks, eksctl, helm), kernel log lines, the monitoring agent's log,
@@ -38,15 +25,13 @@ export const exitCodes = { works: 0, broken: 1, open: 3 } as const satisfies Rec
   WhyAnswer['result'],
   number
 >;
-const usage = 2;
-const failed = 4;
 
 /** The command; resolves with the exit code. `argv` begins behind the word `why`. */
-export async function runWhy(argv: readonly string[], ports: WhyPorts): Promise<number> {
+export async function runWhy(argv: readonly string[], ports: Ports): Promise<number> {
   const asked = readArguments(argv);
   if (typeof asked === 'string') {
     ports.complain(`why: ${asked}\n\n${whyHelp}`);
-    return usage;
+    return exits.usage;
   }
   if (asked.help) {
     ports.print(whyHelp);
@@ -57,25 +42,22 @@ export async function runWhy(argv: readonly string[], ports: WhyPorts): Promise<
     inputs = await inputsOf(asked, ports);
   } catch (thrown) {
     ports.complain(`why: ${messageFromUnknown(thrown)}\n`);
-    return failed;
+    return exits.failed;
   }
   const length = inputs.reduce((sum, { text }) => sum + text.length, 0);
   if (inputs.every(({ text }) => text.trim() === '')) {
     ports.complain(`why: there is no text to explain\n\n${whyHelp}`);
-    return usage;
+    return exits.usage;
   }
   if (length > longestText) {
     ports.complain(
       `why: the text has ${length} characters, at most ${longestText} are read; give it in parts\n`,
     );
-    return usage;
+    return exits.usage;
   }
   const answer = explainTexts(inputs);
-  const width = ports.width === undefined ? 160 : Math.max(60, Math.min(ports.width, 160));
   ports.print(
-    asked.output === 'json'
-      ? `${JSON.stringify(answer, null, 2)}\n`
-      : renderWhy(answer, { width, isColoured: ports.isColoured }),
+    asked.output === 'json' ? `${JSON.stringify(answer, null, 2)}\n` : renderWhy(answer, lookOf(ports)),
   );
   return exitCodes[answer.result];
 }
@@ -106,7 +88,7 @@ function readArguments(argv: readonly string[]): Asked | string {
   }
 }
 
-async function inputsOf({ files, texts }: Asked, ports: WhyPorts): Promise<readonly Input[]> {
+async function inputsOf({ files, texts }: Asked, ports: Ports): Promise<readonly Input[]> {
   if (files.length === 0 && texts.length === 0) {
     if (ports.isTerminal) ports.complain('why: paste the text, then Ctrl-D\n');
     return [{ text: await ports.readInput() }];

@@ -6,7 +6,10 @@ import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 
 /** Where the API server is and how to authenticate. `{}` looks where kubectl looks. */
 export type ClusterSource =
-  | { readonly path?: string }
+  | {
+      readonly path?: string /** A context of the file; absent: its current one. */;
+      readonly context?: string;
+    }
   | { readonly inCluster: true }
   | { readonly url: string; readonly token?: string; readonly caFile?: string };
 
@@ -212,11 +215,18 @@ function load(config: KubeConfig, source: ClusterSource): void {
       throw new Error('KUBERNETES_SERVICE_HOST is not set: this process does not run in a pod');
     }
     config.loadFromCluster();
-  } else if (source.path !== undefined) {
-    config.loadFromFile(source.path);
   } else {
-    config.loadFromDefault();
+    if (source.path === undefined) config.loadFromDefault();
+    else config.loadFromFile(source.path);
+    if (source.context !== undefined) useContext(config, source.context);
   }
+}
+
+function useContext(config: KubeConfig, name: string): void {
+  const known = config.getContexts().map((context) => context.name);
+  if (!known.includes(name))
+    throw new Error(`there is no context "${name}"; there are ${known.join(', ') || 'none'}`);
+  config.setCurrentContext(name);
 }
 
 function sameCredentials(a: Credentials, b: Credentials): boolean {

@@ -4,6 +4,11 @@ import { engineOfNma, nmaDaemonSet, nmaNamespace, present } from './evidence.ts'
 
 /** What a remedy tells people to run: on objects that were found, and on nothing else. */
 
+/** What can be copied into a shell; undefined: it is an instruction in words, such as how to replace a node of Auto Mode. */
+export function commandOf(step: string | undefined): string | undefined {
+  return step?.startsWith('kubectl ') ? step : undefined;
+}
+
 /** Starts all NMA pods again; where no DaemonSet was found, the one of this node, which may be no pod at all. */
 export function restartAllNma(facts: Facts): string {
   return facts.nma.daemonSet === undefined

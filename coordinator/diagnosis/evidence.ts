@@ -122,7 +122,7 @@ export function nmaDaemonSet({ nma }: Facts): string {
 
 /** What a rule says that cannot decide without the inventory. */
 export function withoutInventory({ unread }: Unread): Judgement {
-  return unknown(`the agent’s inventory could not be read: ${unread}`);
+  return unknown(`the agent’s inventory could not be read: ${unread}`, 'agent');
 }
 
 /** The host engine that the monitoring agent uses, or the first one that counts where it listens on none. */

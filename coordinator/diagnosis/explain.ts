@@ -12,7 +12,8 @@ import { reasonIn } from './reactions.ts';
 import type { Cause, Judgement, Rule } from './rule.ts';
 import { rules as allRules } from './rules.ts';
 
-type Judged = { readonly rule: Rule; readonly judgement: Judgement };
+/** What a rule makes of some facts. */
+export type Judged = { readonly rule: Rule; readonly judgement: Judgement };
 type Found = { readonly rule: Rule; readonly cause: Cause };
 
 /** One cause, judged before anything is injected. */
@@ -149,7 +150,8 @@ function isBesideReaction(rule: Rule): boolean {
   return !isAboutReaction(rule) || rule.mayBeIncidental === true;
 }
 
-function judgeAll(facts: Facts, rules: readonly Rule[]): readonly Judged[] {
+/** What each rule makes of the facts, in the order of the chain. */
+export function judgeAll(facts: Facts, rules: readonly Rule[] = allRules): readonly Judged[] {
   return rules.map((rule) => ({ rule, judgement: rule.judge(facts) }));
 }
 

@@ -31,6 +31,8 @@ export type Cause = {
   readonly summary: string;
   readonly evidence: readonly Evidence[];
   readonly remedy: string;
+  /** The commands of the remedy alone, to copy; words in capitals are to be filled in. Absent: it has none. */
+  readonly commands?: readonly string[];
   /** Instead of the rule's, where the cause is a refusal whose reason decides. */
   readonly verdict?: ReasonVerdict;
   /** The expected reaction cannot appear on this node, whatever is injected; a preflight then injects nothing. */
@@ -46,8 +48,16 @@ export type Cause = {
 export type Judgement =
   | Cause
   | { readonly is: 'refuted'; readonly because: string }
-  | { readonly is: 'unknown'; readonly because: string }
+  | {
+      readonly is: 'unknown';
+      readonly because: string;
+      /** Only for want of this, which not everybody who asks has read. */
+      readonly lacks?: Lacking;
+    }
   | { readonly is: 'irrelevant' };
+
+/** What a judgement may lack: the inventory of the node's agent, or NMA's log. */
+export type Lacking = 'agent' | 'log';
 
 /** A cause that blocks nothing and is no side finding, unless `cause` says otherwise. */
 export function proven(cause: Finding): Cause {
@@ -65,12 +75,12 @@ export function refuted(because: string): Judgement {
 }
 
 /** `because` is what could not be read. */
-export function unknown(because: string): Judgement {
-  return { is: 'unknown', because };
+export function unknown(because: string, lacks?: Lacking): Judgement {
+  return { is: 'unknown', because, ...(lacks === undefined ? {} : { lacks }) };
 }
 
 /** Neither a cause nor ruled out: the question does not arise. */
 export const irrelevant: Judgement = { is: 'irrelevant' };
 
 type Finding = Pick<Cause, 'summary' | 'evidence' | 'remedy'> &
-  Partial<Pick<Cause, 'blocks' | 'incidental' | 'verdict'>>;
+  Partial<Pick<Cause, 'blocks' | 'commands' | 'incidental' | 'verdict'>>;

@@ -48,9 +48,20 @@ export type Collector = {
   basics(node: string, signal?: AbortSignal): Promise<Facts>;
   /** What decides on the repair of a node, with its pods and its pool's budgets; no agent and no log is asked. */
   repairBasics(node: string): Promise<Facts>;
+  /** What decides on detection and repair, from lists alone: no request per node, so no log, no pods and no agent. */
+  standing(node: string): Promise<Facts>;
   /** The monitoring agent's version on each node that has a pod of it, and under '' that of its DaemonSet. */
   nmaVersions(): Promise<ReadonlyMap<string, FoundNmaVersion>>;
 };
+
+/** What is read of the cluster, and never written. */
+export type ReadCluster = Pick<Cluster, 'read' | 'list' | 'podLog'>;
+
+/** The objects that facts are collected from: the live view, or a snapshot. */
+export type KnownObjects = Pick<
+  View,
+  'all' | 'node' | 'podsOf' | 'peersOf' | 'unread' | 'isCurrent' | 'states'
+>;
 
 type Extent = {
   readonly drill?: DrillFacts | undefined;
@@ -64,9 +75,9 @@ type Extent = {
 
 /** Facts from the view; what the view does not hold is read once for all that ask at the same time. */
 export function createCollector(options: {
-  readonly cluster: Cluster;
-  readonly view: View;
-  readonly agents: Agents;
+  readonly cluster: ReadCluster;
+  readonly view: KnownObjects;
+  readonly agents: Pick<Agents, 'find' | 'inventory'>;
   readonly clock: Clock;
 }): Collector {
   const { cluster, view, agents, clock } = options;
@@ -82,7 +93,7 @@ export function createCollector(options: {
       throw new Refusal('node_missing', `there is no node "${name}"`, { field: 'node', value: name });
     const [nma, agent, onNode, budgets] = await Promise.all([
       nmaFacts(node, log),
-      asksAgent ? agentFacts(name, signal) : unaskedAgent(name),
+      asksAgent ? agentFacts(name, signal) : unaskedAgent(name, drill),
       pods ? readPods(cluster, name) : noPods,
       pools ? poolBudgets(node) : notAsked,
     ]);
@@ -120,11 +131,14 @@ export function createCollector(options: {
     }
   }
 
-  async function unaskedAgent(node: string): Promise<AgentFacts> {
+  async function unaskedAgent(node: string, drill: DrillFacts | undefined): Promise<AgentFacts> {
     const url = await unlessRefused(agents.find(node));
+    const unread =
+      drill === undefined ? 'the agent was not asked' : 'it was not asked for again: NMA had reacted';
     return {
       url: typeof url === 'string' ? url : undefined,
-      inventory: { unread: 'it was not asked for again: NMA had reacted' },
+      inventory: { unread },
+      ...(typeof url === 'object' ? { directory: url } : {}),
     };
   }
 
@@ -161,6 +175,7 @@ export function createCollector(options: {
       });
     },
     repairBasics: (name) => collect(name, { log: false, pods: true, pools: true, asksAgent: false }),
+    standing: (name) => collect(name, { log: false, pods: false, pools: true, asksAgent: false }),
     basics: (name, signal) => collect(name, { signal, log: false, pods: false, pools: false }),
     async nmaVersions() {
       const versions = view
@@ -193,7 +208,7 @@ type PodsOnNode = Pick<RepairFacts, 'doNotDisruptPods' | 'displacedPods'>;
 const noPods: PodsOnNode = { doNotDisruptPods: notAsked, displacedPods: notAsked };
 
 /** Pods of a node by what becomes of them when it goes. */
-async function readPods(cluster: Cluster, node: string): Promise<PodsOnNode> {
+async function readPods(cluster: Pick<Cluster, 'list'>, node: string): Promise<PodsOnNode> {
   const query = { fieldSelector: `spec.nodeName=${node}`, project: projectBare };
   const pods = await unlessRefused(cluster.list('pods', query));
   if (isUnread(pods)) return { doNotDisruptPods: pods, displacedPods: pods };

@@ -19,8 +19,8 @@ const logLines = 400;
 
 /** What a node's monitoring agent is and does: from the view, its settings read for all nodes at once, its log if asked. */
 export function createNmaFacts(deps: {
-  readonly cluster: Cluster;
-  readonly view: View;
+  readonly cluster: Pick<Cluster, 'read' | 'podLog'>;
+  readonly view: Pick<View, 'all' | 'podsOf' | 'unread'>;
   readonly shared: SharedReads;
 }): (node: KubeObject, isLogRead: boolean) => Promise<NmaFacts> {
   const { cluster, view, shared } = deps;
@@ -118,6 +118,8 @@ function disabledIn(yaml: string): readonly string[] {
 
 /** Rights on the monitoring agent's namespace are given for one namespace; it may be in another. */
 function unlessKept<T>(namespace: string, answer: Promise<T>): Promise<T | Unread> {
-  const remedy = `let the coordinator read it: with its chart nma.namespace=${namespace}`;
-  return unlessRefused(answer, ({ message }) => ({ unread: `${message}; ${remedy}` }));
+  const usual = `let the coordinator read it: with its chart nma.namespace=${namespace}`;
+  return unlessRefused(answer, ({ message, details: { remedy = usual } }) => ({
+    unread: `${message}; ${remedy}`,
+  }));
 }

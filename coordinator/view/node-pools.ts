@@ -28,7 +28,8 @@ export async function readPoolBudgets(
     if (!(thrown instanceof Refusal)) throw thrown;
     if (thrown.reason === 'object_missing') return { unread: 'NodePools of karpenter.sh/v1 are not served' };
     if (thrown.reason !== 'cluster_refused') throw thrown;
-    return { unread: thrown.message, remedy: 'grant the coordinator get of nodepools (its chart does)' };
+    const { remedy = 'grant the coordinator get of nodepools (its chart does)' } = thrown.details;
+    return { unread: thrown.message, remedy };
   }
 }
 

@@ -61,6 +61,7 @@ function gateCause(facts: Facts, isProven: boolean): Judgement {
   const { node, nma, drill } = facts;
   const condition = conditionOf(facts, gpuConditionType);
   const fixed = firstWith((row) => !row.arm64Gate) ?? 'a later release';
+  const update = `aws eks update-addon --cluster-name CLUSTER --addon-name eks-node-monitoring-agent --addon-version v${fixed}-eksbuild.1`;
   const cause = {
     summary:
       `The node is arm64, and ${nmaName(facts)} switches all GPU detection off there: no GPU fault can ever be seen on ` +
@@ -78,9 +79,8 @@ function gateCause(facts: Facts, isProven: boolean): Judgement {
       condition && seenCondition(facts, condition),
       seenInLog(facts, gateLine),
     ),
-    remedy:
-      `Update NMA to v${fixed} or later (aws eks update-addon --cluster-name CLUSTER --addon-name ` +
-      `eks-node-monitoring-agent --addon-version v${fixed}-eksbuild.1), or drill an amd64 GPU node.`,
+    remedy: `Update NMA to v${fixed} or later (${update}), or drill an amd64 GPU node.`,
+    commands: [update],
   };
   return isProven ? proven({ ...cause, blocks: drill !== undefined }) : likely(cause);
 }

@@ -1,7 +1,7 @@
 import { renderDuration } from '../../../shared/duration.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import type { Facts } from '../../view/facts.ts';
-import { restartAllNma } from '../commands.ts';
+import { commandOf, restartAllNma } from '../commands.ts';
 import {
   isOlder,
   nmaNamespace,
@@ -13,7 +13,16 @@ import {
   seenInLog,
 } from '../evidence.ts';
 import { managedConditions, writingOf } from '../liveness.ts';
-import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
+import {
+  type Cause,
+  irrelevant,
+  type Judgement,
+  likely,
+  proven,
+  type Rule,
+  refuted,
+  unknown,
+} from '../rule.ts';
 
 const roleAnnotation = 'eks.amazonaws.com/role-arn';
 
@@ -67,6 +76,11 @@ function judgeCredentials(facts: Facts): Judgement {
   const writing = writingOf(facts);
   if (!hasCredentialMarks(facts)) {
     const kept = facts.nma.kept?.serviceAccount;
+    // Whatever it carries: conditions are written.
+    if (kept !== undefined && writing.state === 'fresh')
+      return refuted(
+        `NMA’s ServiceAccount could not be read, but ${writing.condition.type} was written ${renderDuration(writing.age)} ago`,
+      );
     if (kept !== undefined) return unknown(`NMA’s ServiceAccount could not be read: ${kept.unread}`);
     if (facts.nma.serviceAccount === undefined && facts.nma.pod === undefined) return irrelevant;
     return refuted(
@@ -89,7 +103,7 @@ function judgeCredentials(facts: Facts): Judgement {
     ...found.pod,
   ];
   const kind = facts.drill?.expectation.kind;
-  const cause = { summary: summaryOf(facts, found), evidence, remedy: remedyOf(facts, found) };
+  const cause = { summary: summaryOf(facts, found), evidence, ...remedyOf(facts, found) };
   // Events are written all the same, so that a missing event has another cause.
   const incidental = kind === 'event';
   const isProven =
@@ -162,20 +176,25 @@ function summaryOf(facts: Facts, found: Markers): string {
   );
 }
 
-function remedyOf(facts: Facts, found: Markers): string {
+function remedyOf(facts: Facts, found: Markers): Pick<Cause, 'remedy' | 'commands'> {
   const namespace = nmaNamespace(facts);
   const account =
     facts.nma.serviceAccount?.name ?? facts.nma.pod?.serviceAccount ?? 'eks-node-monitoring-agent';
-  const steps = [];
+  const steps: string[] = [];
+  const commands: string[] = [];
   if (found.isPodIdentity) {
-    steps.push(
-      `delete the association (aws eks list-pod-identity-associations --cluster-name CLUSTER --namespace ${namespace} ` +
-        `--service-account ${account}; aws eks delete-pod-identity-association)`,
-    );
+    const list = `aws eks list-pod-identity-associations --cluster-name CLUSTER --namespace ${namespace} --service-account ${account}`;
+    const remove = 'aws eks delete-pod-identity-association --cluster-name CLUSTER --association-id ID';
+    steps.push(`delete the association (${list}; ${remove})`);
+    commands.push(list, remove);
   }
   if (found.annotation !== undefined || !found.isPodIdentity) {
-    steps.push(`kubectl -n ${namespace} annotate serviceaccount ${account} ${roleAnnotation}-`);
+    const command = `kubectl -n ${namespace} annotate serviceaccount ${account} ${roleAnnotation}-`;
+    steps.push(command);
+    commands.push(command);
   }
-  steps.push(restartAllNma(facts));
-  return `Remove it and restart the pods: ${steps.join('; then ')}. Leave the ClusterRole as it is.`;
+  const restart = restartAllNma(facts);
+  steps.push(restart);
+  const remedy = `Remove it and restart the pods: ${steps.join('; then ')}. Leave the ClusterRole as it is.`;
+  return { remedy, commands: [...commands, ...present(commandOf(restart))] };
 }

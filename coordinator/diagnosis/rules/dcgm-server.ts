@@ -7,7 +7,16 @@ import { incidentalToEngine, isForEngine, problemsOf, seenProblem } from '../dri
 import { nmaNamespace, podSource, present, renderPod, seen, seenCondition } from '../evidence.ts';
 import { runningPod } from '../liveness.ts';
 import { engineWasHeard } from '../reactions.ts';
-import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
+import {
+  type Cause,
+  irrelevant,
+  type Judgement,
+  likely,
+  proven,
+  type Rule,
+  refuted,
+  unknown,
+} from '../rule.ts';
 import { engineAddress, isOnNode } from './engine-elsewhere.ts';
 import { lostReason, reportedLoss } from './engine-lost.ts';
 
@@ -70,7 +79,7 @@ function judgeServer(facts: Facts): Judgement {
       lost && seenCondition(facts, lost),
       ...placement(facts),
     ),
-    remedy: serverRemedy(facts),
+    ...serverRemedy(facts),
   };
   if (problem === undefined && lost === undefined && (!noEngine || running !== undefined))
     return likely(cause);
@@ -149,27 +158,39 @@ function isTolerated(taint: Taint, { key, operator, value, effect }: Toleration)
 }
 
 /** The chart's value, which the add-on takes among its configuration values. */
-function tolerationRemedy(taints: readonly Taint[]): string {
+function tolerationCommand(taints: readonly Taint[]): string {
   const tolerations = taints.map(({ key, effect }) => ({ key, operator: 'Exists', effect }));
   const values = JSON.stringify({ dcgmAgent: { tolerations } });
-  return (
-    `Let it run there: dcgmAgent.tolerations of the add-on's configuration values (the same name in the Helm values): ` +
-    `aws eks update-addon --cluster-name CLUSTER --addon-name ${eventSource} --configuration-values '${values}'.`
-  );
+  return `aws eks update-addon --cluster-name CLUSTER --addon-name ${eventSource} --configuration-values '${values}'`;
 }
 
-function serverRemedy(facts: Facts): string {
+function serverRemedy(facts: Facts): Pick<Cause, 'remedy' | 'commands'> {
   const { pod, daemonSet } = facts.nma.dcgmServer;
   const namespace = nmaNamespace(facts);
-  if (runningPod(pod) !== undefined && pod !== undefined)
-    return `Restart it: kubectl -n ${pod.namespace} delete pod ${pod.name}; before NMA 1.7.0 its shell stays when the engine in it ends.`;
-  if (pod !== undefined) return `See why: kubectl -n ${pod.namespace} describe pod ${pod.name}.`;
+  if (runningPod(pod) !== undefined && pod !== undefined) {
+    const command = `kubectl -n ${pod.namespace} delete pod ${pod.name}`;
+    const remedy = `Restart it: ${command}; before NMA 1.7.0 its shell stays when the engine in it ends.`;
+    return { remedy, commands: [command] };
+  }
+  if (pod !== undefined) {
+    const command = `kubectl -n ${pod.namespace} describe pod ${pod.name}`;
+    return { remedy: `See why: ${command}.`, commands: [command] };
+  }
   if (!daemonSet)
-    return 'Enable it (Helm value dcgmAgent.enabled=true), or name another engine with nodeAgent.dcgmAddress.';
+    return {
+      remedy:
+        'Enable it (Helm value dcgmAgent.enabled=true), or name another engine with nodeAgent.dcgmAddress.',
+    };
   const taints = untolerated(facts);
-  return (
-    (taints.length === 0 ? '' : `${tolerationRemedy(taints)} `) +
-    `Compare affinity and tolerations with the node: kubectl -n ${namespace} get daemonset -l k8s-app=dcgm-server -o yaml; ` +
-    `kubectl describe node ${facts.node.name}.`
-  );
+  const tolerate = taints.length === 0 ? undefined : tolerationCommand(taints);
+  const compare = [
+    `kubectl -n ${namespace} get daemonset -l k8s-app=dcgm-server -o yaml`,
+    `kubectl describe node ${facts.node.name}`,
+  ];
+  const remedy =
+    (tolerate === undefined
+      ? ''
+      : `Let it run there: dcgmAgent.tolerations of the add-on's configuration values (the same name in the Helm values): ${tolerate}. `) +
+    `Compare affinity and tolerations with the node: ${compare.join('; ')}.`;
+  return { remedy, commands: [...present(tolerate), ...compare] };
 }

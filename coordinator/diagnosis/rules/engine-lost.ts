@@ -4,7 +4,14 @@ import { engineLossReaction } from '../../catalogue/nma/reactions.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import type { NodeCondition } from '../../view/node.ts';
-import { dcgmiCommand, noEngineToRestart, restartEngine, restartNma, unreadRemedy } from '../commands.ts';
+import {
+  commandOf,
+  dcgmiCommand,
+  noEngineToRestart,
+  restartEngine,
+  restartNma,
+  unreadRemedy,
+} from '../commands.ts';
 import { incidentalToEngine, injectedAt, isAboutGpus, problemsOf, seenProblem } from '../drill.ts';
 import {
   connectedEngine,
@@ -78,6 +85,7 @@ function judgeLoss(facts: Facts): Judgement {
       line,
     ),
     remedy: now === '' ? lossRemedy(facts) : 'Drill again: the engine is there.',
+    commands: now === '' ? present(commandOf(restartEngine(facts)), commandOf(restartNma(facts))) : [],
   };
   // The line may be an old one: NMA says it once and then goes on.
   return problem !== undefined || lost !== undefined || restarted ? proven(cause) : likely(cause);
@@ -112,7 +120,7 @@ function noLoss(facts: Facts): Judgement {
       `${gpuConditionType} is False with ${lostReason}, written at ${condition.lastHeartbeatTime}, before NMA started at ${nma.pod?.startedAt}`,
     );
   if (isUnread(nma.log) && nma.dcgmServer.pod === undefined)
-    return unknown(`NMA’s log could not be read: ${nma.log.unread}`);
+    return unknown(`NMA’s log could not be read: ${nma.log.unread}`, 'log');
   return refuted(
     `${gpuConditionType} does not say ${lostReason}, and NMA’s engine was not restarted since the injection`,
   );

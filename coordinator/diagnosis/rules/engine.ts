@@ -75,7 +75,7 @@ export const nobodyListens: Rule = {
 function listenedTarget(facts: Facts): Judgement {
   if (!isForHostEngine(facts)) return irrelevant;
   const engines = enginesOf(facts);
-  if (engines === undefined) return unknown('the host engines of the node could not be listed');
+  if (engines === undefined) return unknown('the host engines of the node could not be listed', 'agent');
   const right = engines.find(({ listened }) => listened);
   const open = engines.flatMap(({ answered, problems }) => (answered === true ? [] : problems));
   if (right === undefined && open.length > 0)

@@ -2,7 +2,7 @@ import { xidHealthIncident } from '../../../shared/dcgm-fields/health-codes.ts';
 import { engineLossReaction } from '../../catalogue/nma/reactions.ts';
 import type { Facts } from '../../view/facts.ts';
 import type { NodeCondition } from '../../view/node.ts';
-import { restartEngine, restartNma } from '../commands.ts';
+import { commandOf, restartEngine, restartNma } from '../commands.ts';
 import {
   expectedType,
   injectedOn,
@@ -50,13 +50,18 @@ function judgeLatched(facts: Facts): Judgement {
       ...injectedOn(drill).map((result) => seenInjection(facts, result)),
     ],
     remedy: `${clearing(facts, before)} Or drill a node that is True.`,
+    commands: present(commandOf(engineToClear(facts, before)), commandOf(restartNma(facts))),
   };
   return isSame ? proven({ ...cause, blocks: true }) : likely(cause);
 }
 
 /** The engine keeps what NMA reports again; of its own loss it keeps nothing. */
-function clearing(facts: Facts, { reason }: NodeCondition): string {
-  const engine = reason === engineLossReaction('').reason ? undefined : restartEngine(facts);
+function engineToClear(facts: Facts, { reason }: NodeCondition): string | undefined {
+  return reason === engineLossReaction('').reason ? undefined : restartEngine(facts);
+}
+
+function clearing(facts: Facts, condition: NodeCondition): string {
+  const engine = engineToClear(facts, condition);
   const nma = restartNma(facts);
   return engine === undefined
     ? `Clear it: ${nma}; wait until it is Ready.`

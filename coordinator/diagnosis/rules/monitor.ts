@@ -9,7 +9,7 @@ import { detectionOf } from '../../catalogue/nma/known-reasons.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import type { NodeCondition } from '../../view/node.ts';
-import { restartAllNma, restartNma } from '../commands.ts';
+import { commandOf, restartAllNma, restartNma } from '../commands.ts';
 import { expectedType, isForEngine } from '../drill.ts';
 import { nmaNamespace, present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
 import { conditionOf, isFresh, runningPod, writingOf } from '../liveness.ts';
@@ -53,6 +53,7 @@ function judgeDisabled(facts: Facts): Judgement {
       seenInLog(facts, /monitors disabled by configuration|all monitors are disabled/),
     ),
     remedy: `Set monitors.${plugin}.enabled to true (Helm value nodeAgent.monitors), then ${restartAllNma(facts)}.`,
+    commands: present(commandOf(restartAllNma(facts))),
   };
   // With every condition old, NMA may as well have stopped as a whole, before it could read this configuration.
   if (writingOf(facts).state !== 'fresh' && condition !== undefined) return likely(cause);
@@ -137,6 +138,7 @@ function registrationCause(facts: Facts, wanted: Hardware, isOther: boolean, lin
       ...lines,
     ],
     remedy: has ? `Restart NMA now that the driver is loaded: ${restartNma(facts)}.` : wanted.where,
+    commands: has ? present(commandOf(restartNma(facts))) : [],
   };
 }
 

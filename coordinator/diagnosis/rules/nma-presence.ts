@@ -2,7 +2,7 @@ import { renderDuration } from '../../../shared/duration.ts';
 import { heartbeatStaleMs, policiesListenMaxMs } from '../../../shared/nma-timing.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import type { Facts, PodFacts } from '../../view/facts.ts';
-import { restartNma } from '../commands.ts';
+import { commandOf, restartNma } from '../commands.ts';
 import {
   gapsOf,
   hasWaitedLongEnough,
@@ -27,7 +27,16 @@ import {
   seenHeartbeat,
 } from '../evidence.ts';
 import { runningPod, signOfLife, writingOf } from '../liveness.ts';
-import { irrelevant, type Judgement, likely, proven, type Rule, refuted, unknown } from '../rule.ts';
+import {
+  type Cause,
+  irrelevant,
+  type Judgement,
+  likely,
+  proven,
+  type Rule,
+  refuted,
+  unknown,
+} from '../rule.ts';
 import { hasCredentialMarks } from './credentials.ts';
 
 /** Never blocks: NMA may run as a host process, or be started by hand, and then no pod proves nothing. */
@@ -61,7 +70,7 @@ function judgeRunning(facts: Facts): Judgement {
       ...heartbeats(facts),
       ...(silence ?? []),
     ),
-    remedy: runningRemedy(facts, pod),
+    ...runningRemedy(facts, pod),
   };
   return life === undefined && isSurelyDown(facts, silence !== undefined) ? proven(cause) : likely(cause);
 }
@@ -110,22 +119,35 @@ function runningSummary(facts: Facts, silent: boolean): string {
   return `NMA is not running on that node: ${what}.${proof}${last}${auto}`;
 }
 
-function runningRemedy(facts: Facts, pod: PodFacts | undefined): string {
+function runningRemedy(facts: Facts, pod: PodFacts | undefined): Pick<Cause, 'remedy' | 'commands'> {
   const namespace = nmaNamespace(facts);
+  const { name } = facts.node;
   if (pod !== undefined) {
-    return `See why it does not run: kubectl -n ${namespace} describe pod ${pod.name}; kubectl -n ${namespace} logs ${pod.name} --previous.`;
+    const commands = [
+      `kubectl -n ${namespace} describe pod ${pod.name}`,
+      `kubectl -n ${namespace} logs ${pod.name} --previous`,
+    ];
+    return { remedy: `See why it does not run: ${commands.join('; ')}.`, commands };
   }
   if (facts.nma.mayBeHostProcess) {
-    return `On EKS Auto replace the node (kubectl delete node ${facts.node.name}); elsewhere install NMA and drill again.`;
+    const command = `kubectl delete node ${name}`;
+    const remedy = `On EKS Auto replace the node (${command}); elsewhere install NMA and drill again.`;
+    return { remedy, commands: [command] };
   }
-  if (facts.nma.daemonSet === undefined) {
-    return 'Start NMA on the node, or install it: aws eks create-addon --cluster-name CLUSTER --addon-name eks-node-monitoring-agent.';
-  }
-  return (
-    `See why the DaemonSet leaves this node out (nodeSelector, affinity, compute-type label): ` +
-    `kubectl -n ${namespace} describe daemonset ${nmaDaemonSet(facts)}; kubectl get node ${facts.node.name} --show-labels.`
-  );
+  if (facts.nma.daemonSet === undefined)
+    return {
+      remedy: `Start NMA on the node, or install it: ${installCommand}.`,
+      commands: [installCommand],
+    };
+  const commands = [
+    `kubectl -n ${namespace} describe daemonset ${nmaDaemonSet(facts)}`,
+    `kubectl get node ${name} --show-labels`,
+  ];
+  const remedy = `See why the DaemonSet leaves this node out (nodeSelector, affinity, compute-type label): ${commands.join('; ')}.`;
+  return { remedy, commands };
 }
+
+const installCommand = 'aws eks create-addon --cluster-name CLUSTER --addon-name eks-node-monitoring-agent';
 
 /** Neither a DaemonSet nor a pod of NMA was found. */
 export const nmaNotInstalled: Rule = {
@@ -147,8 +169,8 @@ export const nmaNotInstalled: Rule = {
     return likely({
       summary: 'NMA is not installed: the cluster has neither its DaemonSet nor a pod of it on this node.',
       evidence: present(noPod(facts), ...heartbeats(facts)),
-      remedy:
-        'Install it without a role: aws eks create-addon --cluster-name CLUSTER --addon-name eks-node-monitoring-agent.',
+      remedy: `Install it without a role: ${installCommand}.`,
+      commands: [installCommand],
     });
   },
 };
@@ -179,6 +201,7 @@ function judgeWriting(facts: Facts): Judgement {
   const kind = facts.drill?.expectation.kind;
   const { condition, age, sinceStart } = writing;
   const slowest = renderDuration(heartbeatStaleMs / 1000);
+  const read = `kubectl -n ${nmaNamespace(facts)} logs ${pod?.name ?? 'POD'} | grep -i 'managed conditions'`;
   const limit = sinceStart ? 'from before the pod started' : `older than ${slowest}, its slowest renewal`;
   const cause = {
     summary:
@@ -189,9 +212,8 @@ function judgeWriting(facts: Facts): Judgement {
       ...kubeletHeartbeat(facts),
       pod && podStatus(facts, pod),
     ),
-    remedy:
-      `Read why: kubectl -n ${nmaNamespace(facts)} logs ${pod?.name ?? 'POD'} | grep -i 'managed conditions'; ` +
-      `then ${restartNma(facts)}; and drill again.`,
+    remedy: `Read why: ${read}; then ${restartNma(facts)}; and drill again.`,
+    commands: present(read, commandOf(restartNma(facts))),
   };
   // A missing event is not explained by it, but a hung process would explain both.
   if (kind === 'event') return likely(cause);

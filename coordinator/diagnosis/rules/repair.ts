@@ -16,6 +16,8 @@ type BlockRule = {
   readonly fine: string;
   readonly controllers?: readonly RepairForecast['controller'][];
   readonly remedy: (facts: Facts, blocked: RepairForecast) => string;
+  /** The commands of the remedy, to copy; absent: none. */
+  readonly commands?: (facts: Facts) => readonly string[];
 };
 
 /** What keeps the controllers from repairing, one rule per code of the forecast. */
@@ -31,6 +33,11 @@ function repairRule({ code, title, ...rest }: BlockRule): Rule {
 
 const karpenterName = (facts: Facts) => facts.repair.karpenter?.deployment ?? 'Karpenter';
 
+function describeKarpenter(facts: Facts): string {
+  const [namespace = 'kube-system', name = 'karpenter'] = karpenterName(facts).split('/');
+  return `kubectl -n ${namespace} describe deployment ${name}`;
+}
+
 /** Node repair came with 1.1 (karpenter.md §1). */
 export const karpenterTooOld = repairRule({
   code: 'karpenter-too-old',
@@ -41,12 +48,19 @@ export const karpenterTooOld = repairRule({
     `Upgrade ${karpenterName(facts)} to ${karpenterVersions.find(({ engine }) => engine !== 'none')?.from} or later, and switch its feature gate NodeRepair on.`,
 });
 
+/** Of a Karpenter that Helm installed; its chart is where AWS publishes it. */
+function gateCommand(facts: Facts): string {
+  const [namespace = 'kube-system', name = 'karpenter'] = karpenterName(facts).split('/');
+  return `helm upgrade ${name} oci://public.ecr.aws/karpenter/karpenter -n ${namespace} --version VERSION --reuse-values --set settings.featureGates.nodeRepair=true`;
+}
+
 /** Feature gate NodeRepair (karpenter.md); off by default. */
 export const karpenterGateOff = repairRule({
   code: 'karpenter-gate-off',
   title: 'Karpenter’s NodeRepair gate is off',
   fine: 'the NodeRepair gate is on',
   controllers: ['Karpenter'],
+  commands: (facts) => [gateCommand(facts)],
   remedy: (facts) =>
     `Switch it on: Helm value settings.featureGates.nodeRepair=true of ${karpenterName(facts)} ` +
     '(--feature-gates NodeRepair=true). A condition that is False already then counts from its transition: the node may be deleted at once.',
@@ -58,9 +72,9 @@ export const karpenterNotRunning = repairRule({
   title: 'Karpenter is not running',
   fine: 'Karpenter is running',
   controllers: ['Karpenter'],
+  commands: (facts) => [describeKarpenter(facts)],
   remedy: (facts) => {
-    const [namespace = 'kube-system', name = 'karpenter'] = karpenterName(facts).split('/');
-    return `See why: kubectl -n ${namespace} describe deployment ${name}. Its waits go on meanwhile: a repair that is due then comes at its start.`;
+    return `See why: ${describeKarpenter(facts)}. Its waits go on meanwhile: a repair that is due then comes at its start.`;
   },
 });
 
@@ -70,6 +84,10 @@ export const repairVetoed = repairRule({
   title: 'The node is kept from being repaired',
   fine: 'nothing on the node forbids its repair',
   controllers: ['Karpenter'],
+  commands: ({ node }) =>
+    node.annotations['karpenter.sh/do-not-repair'] === undefined
+      ? []
+      : [`kubectl annotate node ${node.name} karpenter.sh/do-not-repair-`],
   remedy: ({ node }) =>
     node.annotations['karpenter.sh/do-not-repair'] === undefined
       ? 'Replace the node by hand, or run it from a NodePool.'
@@ -82,6 +100,7 @@ export const repairBudget = repairRule({
   title: 'The budgets of the NodePool allow no repair',
   fine: 'no budget of the node pool forbids its repair',
   controllers: ['Karpenter'],
+  commands: ({ node }) => [`kubectl edit nodepool ${node.labels['karpenter.sh/nodepool'] ?? 'POOL'}`],
   remedy: ({ node }) =>
     `Give repairs a budget of their own: an entry {nodes: "1", reasons: [Unhealthy]}, and none for all reasons that allows 0: kubectl edit nodepool ${node.labels['karpenter.sh/nodepool'] ?? 'POOL'}. A repair that is due then begins within 10 s.`,
 });
@@ -105,7 +124,7 @@ export const repairThreshold = repairRule({
     'Karpenter rounds 20 % up and has no setting for it; EKS has maxUnhealthyNodeThresholdPercentage.',
 });
 
-function judgeBlock(facts: Facts, { code, fine, controllers, remedy }: BlockRule): Judgement {
+function judgeBlock(facts: Facts, { code, fine, controllers, remedy, commands }: BlockRule): Judgement {
   const forecasts = forecastRepair(facts);
   const blocked = forecasts.find(({ blockedBy }) => blockedBy.some((block) => block.code === code));
   if (blocked === undefined) {
@@ -130,6 +149,7 @@ function judgeBlock(facts: Facts, { code, fine, controllers, remedy }: BlockRule
     summary: `${blocked.controller} will not repair the node: ${because}.`,
     evidence: evidenceOf(facts, blocked),
     remedy: remedy(facts, blocked),
+    ...(commands === undefined ? {} : { commands: commands(facts) }),
   });
 }
 
@@ -160,10 +180,13 @@ export const repairNotEnabled: Rule = {
     return likely({
       summary: `The node belongs to ${ownersText(facts)}, but no Karpenter was found in the cluster.`,
       evidence: evidenceOf(facts, first),
-      remedy: `See where it runs and whether its NodeRepair gate is on: kubectl get deployments -A | grep -i karpenter.`,
+      remedy: `See where it runs and whether its NodeRepair gate is on: ${findKarpenter}.`,
+      commands: [findKarpenter],
     });
   },
 };
+
+const findKarpenter = 'kubectl get deployments -A | grep -i karpenter';
 
 function nobody(facts: Facts): Judgement {
   const source = `nodes/${facts.node.name} metadata.labels`;
@@ -189,12 +212,14 @@ function notEnabled(facts: Facts, group: RepairForecast) {
       : `it waits ${renderDuration(trigger.waitSeconds)} for ${trigger.type}=${trigger.status} and acts by its reason`;
   const [look] = group.unread;
   const show = look === undefined ? '' : `${look.command}; to switch it on: `;
+  const enable = `aws eks update-nodegroup-config --cluster-name CLUSTER --nodegroup-name ${name} --node-repair-config enabled=true`;
   return {
     summary:
       `Auto repair of managed node group ${name} is off unless somebody switched it on, and the API server does not show it. ` +
       `If it is on, ${wait}.`,
     evidence: evidenceOf(facts, group),
-    remedy: `${show}aws eks update-nodegroup-config --cluster-name CLUSTER --nodegroup-name ${name} --node-repair-config enabled=true.`,
+    remedy: `${show}${enable}.`,
+    commands: [...(look === undefined ? [] : [look.command]), enable],
   };
 }
 

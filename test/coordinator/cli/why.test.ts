@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
-import { runWhy, type WhyPorts } from '../../../coordinator/cli/why.ts';
+import type { Ports } from '../../../coordinator/cli/ports.ts';
+import { runWhy } from '../../../coordinator/cli/why.ts';
 import type { WhyAnswer } from '../../../coordinator/why/finding.ts';
 import { root } from '../../suite.ts';
 
@@ -12,7 +13,7 @@ type Ran = { readonly code: number; readonly out: string; readonly err: string }
 
 async function why(
   argv: readonly string[],
-  given: Partial<WhyPorts> & { readonly input?: string } = {},
+  given: Partial<Ports> & { readonly input?: string } = {},
 ): Promise<Ran> {
   let out = '';
   let err = '';
