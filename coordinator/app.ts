@@ -20,10 +20,13 @@ import type { Cluster } from './cluster/port.ts';
 import type { Rule } from './diagnosis/rule.ts';
 import { rules as allRules } from './diagnosis/rules.ts';
 import { links as allLinks, type LinkRow } from './drill/links.ts';
+import { restoresAtEnd } from './drill/restoring.ts';
 import { createPlanner, type Planner } from './plan/planner.ts';
 import { previewExperiment } from './preview/experiment.ts';
 import { confidenceIn } from './preview/preview.ts';
 import { assertRepairPossible } from './repair/expected.ts';
+import type { RestorePods } from './restore/port.ts';
+import { createRestorer } from './restore/restorer.ts';
 import { registerExperimentRoutes } from './routes/experiments.ts';
 import { registerFaultRoutes } from './routes/faults.ts';
 import { createExperimentFeed } from './routes/feed.ts';
@@ -71,6 +74,8 @@ export type CoordinatorOptions = {
   readonly tls?: ServerTls;
   /** When the records of ended experiments are removed; absent: never. */
   readonly retention?: Retention;
+  /** Whether pods of NMA and its host engine may be restarted to restore nodes; absent: no, and it is refused to request that. */
+  readonly restore?: boolean;
   /** The catalogue, if it is another. */
   readonly rows?: readonly FaultRow[];
   /** The links of the chain, if they are others. */
@@ -128,6 +133,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   const nodes = () => view.all('nodes');
   const changed = createKillSwitchEvents({ cluster, namespace, clock, log });
   const killSwitch = createKillSwitch({ cluster, namespace, clock, changed });
+  const notice = () => noticeOf(killSwitch.last());
   const optedIn = () =>
     nodes()
       .filter(({ metadata }) => metadata.labels?.[optInLabel] === optInValue)
@@ -150,7 +156,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
     notReady: view.missing,
-    notice: () => noticeOf(killSwitch.last()),
+    notice,
   });
   const runnerMetrics = createRunnerMetrics(metrics, {
     faults: rows.map(({ name }) => name),
@@ -165,6 +171,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   /** Of an experiment that will run; a dry run is allowed while the switch is engaged. */
   const choose: Planner['choose'] = async (experiment) => {
     await killSwitch.assertReleased();
+    if (restoresAtEnd(experiment.spec)) assertEnabled(options.restore);
     return planner.choose(experiment);
   };
   await app.register(async (routes) => {
@@ -174,6 +181,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       preview: (experiment) => previewExperiment({ planner, collector }, experiment),
       feed,
       newName: options.newName,
+      assertRestores: () => assertEnabled(options.restore),
       ready: readySoon,
       clock,
     });
@@ -189,16 +197,16 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       await assertCrdsInstalled(cluster);
       await assertNamespaceExists(cluster, namespace);
       view.start(signal);
+      const restoring = { pods: restartedIn(cluster), onEnd: runnerMetrics.restored };
+      const looking = { store, collector, readNode: createReadNode(cluster), killSwitch: notice };
       const deps = {
         ...options,
-        killSwitch: () => noticeOf(killSwitch.last()),
+        ...looking,
+        restorer: createRestorer({ ...options, ...looking, ...restoring }),
         undo: (fault: string) => findFault(fault, rows).undo,
         links,
         rules,
-        store,
         watcher,
-        readNode: createReadNode(cluster),
-        collector,
         planner: { ...planner, choose },
         confidence: (drill: DrillFacts, facts: Facts) => confidenceIn(drill, facts, rows),
         agents: withKillSwitch(agents, killSwitch),
@@ -222,6 +230,18 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       await view.stop();
     },
   };
+}
+
+function restartedIn(cluster: Cluster): RestorePods {
+  return { restart: ({ namespace, name, uid }) => cluster.remove('pods', { namespace, name }, uid) };
+}
+
+function assertEnabled(restore: boolean | undefined): void {
+  if (restore === true) return;
+  throw new Refusal('restore_disabled', 'restore: this coordinator restarts no pods', {
+    field: 'restore',
+    remedy: 'install the chart with restore.enabled=true (the coordinator with --restore), or leave it out',
+  });
 }
 
 /** What a request may wait for the first lists: a cluster that does not answer is an answer. */

@@ -99,6 +99,11 @@ const rows = {
         : 'a whole number from 1 to 100000',
     help: 'of the ended experiments the newest N are kept; older ones are removed before their time',
   },
+  restore: {
+    kind: 'switch',
+    env: 'XIDRILL_RESTORE',
+    help: 'nodes may be restored: pods of NMA and of its host engine are deleted, and their DaemonSets bring them back',
+  },
   ...serverRows('127.0.0.1:8475'),
 } as const satisfies OptionTable;
 
@@ -153,6 +158,7 @@ try {
     namespace: config.namespace,
     identity: `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`,
     leaseSeconds: config['lease-seconds'],
+    restore: config.restore,
     retention: {
       keepMs: parseAge(config['keep-ended'], '--keep-ended'),
       keepCount: config['keep-ended-count'],

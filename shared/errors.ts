@@ -375,6 +375,11 @@ export const reasons = {
   parameter_invalid: { code: 'invalid_argument', title: 'A fault parameter is not usable', ...unfit },
   target_invalid: { code: 'invalid_argument', title: 'The target cannot be selected as asked', ...unfit },
   expectation_invalid: { code: 'invalid_argument', title: 'The expectation cannot be judged', ...unfit },
+  restore_disabled: {
+    code: 'failed_precondition',
+    title: 'The coordinator does not restore nodes',
+    ...unfit,
+  },
   repair_blocked: {
     code: 'failed_precondition',
     title: 'The repair that is expected cannot happen',

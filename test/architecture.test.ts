@@ -30,7 +30,7 @@ const storeys: readonly (readonly string[])[] = [
   ['coordinator/repair'],
   ['coordinator/diagnosis'],
   ['coordinator/drill'],
-  ['coordinator/plan'],
+  ['coordinator/plan', 'coordinator/restore'],
   ['coordinator/preview', 'coordinator/run', 'coordinator/why', 'coordinator/doctor'],
   ['coordinator/routes', 'coordinator/cli'],
   ['coordinator'],

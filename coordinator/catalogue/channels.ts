@@ -105,6 +105,48 @@ export function latchedByOrder(order: MethodCall, on: ReactsOn): readonly Latche
   }
 }
 
+/** What takes back what an order leaves on a node. */
+export type UndoneBy = {
+  /** Conditions that it turns False, each with its reason; a restart of NMA turns them True. */
+  readonly conditions: readonly { readonly type: string; readonly reason: string }[];
+  /**
+   * Whether something of it stays in the host engine that NMA's checks find again, so that the engine has to be restarted
+   * before NMA.
+   */
+  readonly engine: boolean;
+  /** What no restart takes back. */
+  readonly left: readonly Latched[];
+};
+
+/** What takes back what an order leaves (nma.md §3, dcgm.md §4). An order that no agent takes leaves nothing. */
+export function undoneBy(order: MethodCall, on: ReactsOn): UndoneBy {
+  const reactions = reactionsToOrder(order, on);
+  const { nma, engineVersion = nma.engineVersion, gpuName } = on;
+  const kept = keptOf(order, { engineVersion, gpuName });
+  // Samples outlive their order in the cache of the engine, by minutes or, of fields that are read hourly, by an hour.
+  const isFoundAgain = reactions.some(({ via }) => via === 'health-check' || via === 'watched-field');
+  return {
+    conditions: reactions
+      .filter(({ reaction }) => reaction.appearsAs === 'condition')
+      .map(({ reaction }) => ({ type: reaction.conditionType, reason: reaction.reason })),
+    engine: isFoundAgain || kept.some(({ renewsUnless }) => renewsUnless !== undefined),
+    left: kept
+      .filter(({ renewsUnless }) => renewsUnless === undefined)
+      .map(({ what, until }) => ({ what, until })),
+  };
+}
+
+function keptOf(order: MethodCall, on: KeptOn): readonly Kept[] {
+  try {
+    return partsBySurface(scriptOf(order, { gpu: anyGpu })).flatMap(({ surface, parts }) =>
+      workOf(surface).kept(parts, on),
+    );
+  } catch (thrown) {
+    if (thrown instanceof Refusal) return [];
+    throw thrown;
+  }
+}
+
 /** The channel that makes such orders, with what it needs to know of this one. */
 function channelOfOrder(order: MethodCall): OrderSource {
   if (order.method === 'InjectXid') return { channel: { kind: 'xid' }, parameters: order.body };

@@ -6,7 +6,17 @@ import type {
 } from '../store/experiment.ts';
 import type { Explanation } from '../store/explanation.ts';
 import { injectedByAny } from '../store/injected.ts';
+import type { RestoreSummary } from '../store/restore.ts';
 import type { Verdict } from '../store/timeline.ts';
+import { isConcluded, isEnded } from './ended.ts';
+import {
+  isRestored,
+  isRestorePending,
+  isRestoring,
+  requestOf,
+  restoresAtEnd,
+  summarizeRestores,
+} from './restoring.ts';
 
 /**
  * Where an experiment goes next. Pure: what has happened stands in the objects, so that a coordinator that was killed
@@ -16,7 +26,12 @@ export type ExperimentStep =
   | { readonly step: 'select' }
   /** Selected nodes that have no Injection object yet. */
   | { readonly step: 'create'; readonly nodes: readonly string[] }
-  | { readonly step: 'work'; readonly injections: readonly string[] }
+  /** `injections` are drilled, and then, where that is wanted, restored; `restore` have their verdict and are restored. */
+  | { readonly step: 'work'; readonly injections: readonly string[]; readonly restore: readonly string[] }
+  /** Restores that were begun and are not carried on. */
+  | { readonly step: 'cut'; readonly injections: readonly string[] }
+  /** All restores of an experiment that had ended before have come to their end. */
+  | { readonly step: 'restored'; readonly restore: RestoreSummary }
   | { readonly step: 'abort'; readonly injections: readonly string[] }
   | { readonly step: 'expire'; readonly injections: readonly string[] }
   | { readonly step: 'conclude'; readonly summary: Summary }
@@ -36,12 +51,23 @@ export function nextExperimentStep(
   injections: readonly InjectionState[],
   now: number,
 ): ExperimentStep {
-  if (isEnded(status)) return { step: 'rest' };
+  const request = requestOf(spec);
+  const unrestored = injections
+    .filter((injection) => isConcluded(injection.status) && !isRestored(injection.status, request))
+    .map(({ name }) => name);
+  if (isEnded(status)) {
+    if (!isRestorePending(spec, status)) return { step: 'rest' };
+    if (unrestored.length > 0) return { step: 'work', injections: [], restore: unrestored };
+    return { step: 'restored', restore: summarizeRestores(injections, request) };
+  }
   const open = injections.filter((injection) => !isConcluded(injection.status)).map(({ name }) => name);
   if (spec.abort === true) {
     if (open.length > 0) return { step: 'abort', injections: open };
+    const begun = injections.filter((injection) => isRestoring(injection.status)).map(({ name }) => name);
+    if (begun.length > 0) return { step: 'cut', injections: begun };
     return { step: 'conclude', summary: abortedSummary(injections) };
   }
+  const restore = restoresAtEnd(spec) ? unrestored : [];
   if (status === undefined || status.phase === 'Pending') return { step: 'select' };
   const missing = (status.selected ?? []).filter(
     (node) => !injections.some(({ spec }) => spec.node === node),
@@ -52,23 +78,20 @@ export function nextExperimentStep(
     if (!late) return { step: 'create', nodes: missing };
     return { step: 'conclude', summary: { ...summarize(injections), verdict: 'error' } };
   }
-  if (open.length === 0) return { step: 'conclude', summary: summarize(injections) };
-  return { step: 'work', injections: open };
-}
-
-/** Whether nothing is left to do for an injection: its chain has come to its verdict. */
-export function isConcluded(status: Pick<InjectionStatus, 'phase'> | undefined): boolean {
-  return status?.phase === 'Completed';
-}
-
-/** Whether the experiment has its verdict. */
-export function isEnded(status: Pick<ExperimentStatus, 'phase'> | undefined): boolean {
-  return status?.phase === 'Completed' || status?.phase === 'Aborted';
+  if (open.length === 0 && restore.length === 0)
+    return {
+      step: 'conclude',
+      summary: {
+        ...summarize(injections),
+        ...(restoresAtEnd(spec) ? { restore: summarizeRestores(injections, request) } : {}),
+      },
+    };
+  return { step: 'work', injections: open, restore };
 }
 
 /** How an experiment ended, from the ends of its injections. */
 type Summary = Required<Pick<ExperimentStatus, 'verdict' | 'counts' | 'injected' | 'causes'>> &
-  Pick<ExperimentStatus, 'phase' | 'explanation' | 'latency'>;
+  Pick<ExperimentStatus, 'phase' | 'explanation' | 'latency' | 'restore'>;
 
 /** An injection as far as it counts for the summary. */
 export type SummedInjection = {

@@ -6,8 +6,9 @@ import { findFault } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import { chainSeconds, outlivesNode } from '../drill/chain.ts';
+import { isConcluded, isEnded } from '../drill/ended.ts';
 import type { LinkRow } from '../drill/links.ts';
-import { isConcluded, isEnded } from '../drill/summary.ts';
+import { isRestoring, isSettled, restoresAtEnd } from '../drill/restoring.ts';
 import type { ChainLink, ExperimentSpec, InjectionSpec, SkipCode } from '../store/experiment.ts';
 import { type Experiment, markerOf, orderIdOf, type Store, seedFromName } from '../store/store.ts';
 import type { Collector } from '../view/collect.ts';
@@ -73,8 +74,19 @@ export function createPlanner(deps: PlannerDeps): Planner {
       deps.store.listExperiments(),
     ]);
     const started = new Set(injections.map(({ spec }) => keyOf(spec.experiment, spec.node)));
+    // Their nodes are restored before they end.
+    const restoring = new Set(
+      experiments
+        .filter(({ spec, status }) => restoresAtEnd(spec) && !isSettled(spec, status))
+        .map(({ metadata }) => metadata.name),
+    );
     const open = injections
-      .filter(({ status }) => !isConcluded(status))
+      .filter(
+        ({ spec, status }) =>
+          !isConcluded(status) ||
+          isRestoring(status) ||
+          (restoring.has(spec.experiment) && status?.restore === undefined),
+      )
       .map(({ spec }) => [spec.node, spec.experiment] as const);
     const awaited = experiments
       .filter(({ status }) => !isEnded(status))

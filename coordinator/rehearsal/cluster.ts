@@ -13,6 +13,7 @@ import { createStaticDirectory } from '../view/agent-directory.ts';
 import { poolLabel } from '../view/node.ts';
 import { createView } from '../view/view.ts';
 import { type ApiServer, startApiServer } from './apiserver/server.ts';
+import { type RestartSeconds, startDaemonSets } from './daemonsets.ts';
 import { type Karpenter, startKarpenter } from './karpenter/actor.ts';
 import {
   type KarpenterRow,
@@ -78,6 +79,8 @@ export type RehearsalOptions = {
   readonly clock: Clock;
   readonly random: () => number;
   readonly newId: () => string;
+  /** How long the add-on's pods take to come back when they are deleted; absent: some seconds. */
+  readonly restartSeconds?: RestartSeconds;
   /** Who makes and repairs the nodes with label karpenter.sh/nodepool; absent: nobody, and a Deployment with its gate off. */
   readonly karpenter?: KarpenterRow;
   /** 0: any free ones. Agents get consecutive ports from theirs on. */
@@ -141,10 +144,12 @@ export async function startRehearsal(
   let running: Promise<void> = Promise.resolve();
 
   let karpenter: Karpenter | undefined;
+  let daemonSets: ReturnType<typeof startDaemonSets> | undefined;
 
   async function close(): Promise<void> {
     stop.abort(new Error('the rehearsal ends'));
     await karpenter?.stop();
+    await daemonSets?.stop();
     await running;
     await coordinator?.app.close();
     await Promise.all([...nodes.values()].map((node) => node.close()));
@@ -187,6 +192,7 @@ export async function startRehearsal(
       identity: 'rehearsal',
       // One coordinator, and a clock that may run a thousand times too fast for a lease of seconds.
       leaseSeconds: 86_400,
+      restore: true,
       clock,
       random: options.random,
       newName: () => `drill-${options.newId().slice(0, 8)}`,
@@ -196,6 +202,7 @@ export async function startRehearsal(
     running.catch((thrown) => log.error({ err: thrown }, 'the coordinator of the rehearsal stopped'));
     const url = await coordinator.app.listen({ host: '127.0.0.1', port: options.coordinatorPort });
 
+    daemonSets = startDaemonSets({ ...options, cluster, nodes });
     const installNma = createAddon({ cluster, nodes, clock });
     karpenter =
       options.karpenter &&
@@ -304,9 +311,9 @@ function createAddon(deps: {
         owner: nmaOwner,
         ...(hasRole ? { environment: roleEnvironment, volumes: [roleVolume] } : {}),
       });
-      await replacePod(cluster, pod, clock.now());
+      const podUid = await replacePod(cluster, pod, clock.now());
       const enginePodUid = await placeDcgmServer(row, found, image, dcgmServerOwner);
-      await node.startNma({ version, credentials, enginePodUid });
+      await node.startNma({ version, credentials, enginePodUid, podUid });
     }
   };
 }

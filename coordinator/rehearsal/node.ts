@@ -13,13 +13,11 @@ import type { ServerTls } from '../../shared/http/tls.ts';
 import type { Log } from '../../shared/log.ts';
 import { logFiles } from '../../shared/surfaces/log-file.ts';
 import { version } from '../../shared/version.ts';
-import { findNmaVersion, type NmaVersion } from '../catalogue/nma/versions.ts';
 import type { Cluster } from '../cluster/port.ts';
+import { type AddonProcesses, createAddonProcesses } from './addon-processes.ts';
 import { createFakeDcgmi, createFakeEngineFinder } from './host-engine/dcgmi.ts';
 import { createHostEngine, type HostEngine } from './host-engine/engine.ts';
-import { createNma, type Nma } from './nma/actor.ts';
-import type { Credentials } from './nma/credentials.ts';
-import { gpuFacts, type NodeRow, nmaPodName } from './objects.ts';
+import { gpuFacts, type NodeRow } from './objects.ts';
 
 /** A node that does not exist: its kernel log, host engines and monitoring agent, behind a real agent on loopback. */
 export type RehearsalNode = {
@@ -36,13 +34,10 @@ export type RehearsalNode = {
     readonly podUid: string | null;
   }): HostEngine;
   /** Starts the monitoring agent again, as another version or with other credentials. */
-  startNma(nma: {
-    readonly version: string;
-    readonly credentials: Credentials;
-    /** Of its DCGM server on this node; undefined: the node has none. */
-    readonly enginePodUid: string | undefined;
-  }): Promise<void>;
-  stopNma(): Promise<void>;
+  startNma: AddonProcesses['start'];
+  stopNma: AddonProcesses['stop'];
+  endPod: AddonProcesses['endPod'];
+  beginPod: AddonProcesses['beginPod'];
   close(): Promise<void>;
 };
 
@@ -67,8 +62,6 @@ export type NodeOptions = {
   readonly log: Log;
 };
 
-const nmaEnginePid = 2201;
-
 /** Starts a node with its agent; resolves when that is listening. `startNma` starts NMA and its host engine. */
 export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
   const { row, clock, log } = options;
@@ -76,7 +69,6 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
   const hostFiles = createFakeHostFiles({ files: Object.values(logFiles) });
   const systemJournal = createFakeSystemJournal({ kernelLog });
   const engines: HostEngine[] = [];
-  let nma: Nma | undefined;
 
   function addEngine(
     engine: { pid: number; port: number; podUid: string | null },
@@ -125,11 +117,7 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
   });
   const url = await app.listen({ host: '127.0.0.1', port: options.port });
 
-  function placeNmaEngine(nmaVersion: NmaVersion, podUid: string | undefined): void {
-    const present = engines.findIndex((engine) => engine.process().pid === nmaEnginePid);
-    if (present >= 0) engines.splice(present, 1)[0]?.kill();
-    if (podUid !== undefined) addEngine({ pid: nmaEnginePid, port: 5555, podUid }, nmaVersion.engineVersion);
-  }
+  const addon = createAddonProcesses({ ...options, engines, addEngine, kernelLog, hostFiles });
 
   return {
     row,
@@ -139,31 +127,12 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
     systemJournal,
     engines,
     addEngine,
-    async startNma({ version: text, credentials, enginePodUid }) {
-      await nma?.stop();
-      const { row: nmaVersion } = findNmaVersion(text);
-      placeNmaEngine(nmaVersion, enginePodUid);
-      nma = createNma({
-        cluster: options.cluster,
-        node: row.name,
-        version: nmaVersion,
-        arch: row.arch,
-        kernelLog,
-        files: hostFiles,
-        engine: () => engines.find((engine) => engine.process().pid === nmaEnginePid),
-        accelerator: row.gpu === undefined ? 'none' : 'nvidia',
-        deviceFiles: () => (row.gpu === undefined ? 0 : 1),
-        clock,
-        random: options.random,
-        credentials,
-        podLog: (line) => options.podLog(nmaPodName(row), line),
-        log,
-      });
-      nma.start();
-    },
-    stopNma: async () => nma?.stop(),
+    startNma: addon.start,
+    stopNma: addon.stop,
+    endPod: addon.endPod,
+    beginPod: addon.beginPod,
     async close() {
-      await nma?.stop();
+      await addon.stop();
       await app.close();
       for (const engine of engines) engine.kill();
     },

@@ -3,6 +3,7 @@ import Type, { type Static } from 'typebox';
 import { Receipt } from '../../shared/schemas/receipt.ts';
 import { Confidence } from '../catalogue/confidence.ts';
 import { faultOf, knownOf, plannedLinks } from '../drill/chain.ts';
+import { restoreLink } from '../drill/restoring.ts';
 import {
   Counts,
   ExpectationInput,
@@ -19,6 +20,7 @@ import {
 } from '../store/experiment.ts';
 import { Explanation } from '../store/explanation.ts';
 import { type Injected, InjectedSchema, injectedByAny } from '../store/injected.ts';
+import { RestoreSummary } from '../store/restore.ts';
 import { type Experiment, type Injection, seedFromName, shortHash } from '../store/store.ts';
 import { Latency, VerdictSchema } from '../store/timeline.ts';
 
@@ -93,6 +95,7 @@ export const ExperimentAnswer = Type.Object(
     fault: Type.Object({ name: Type.String(), parameters: Type.Record(Type.String(), Type.Unknown()) }),
     target: Type.Optional(Target),
     expectation: Type.Optional(ExpectationInput),
+    restore: Type.Union([RestoreSummary, Type.Null()], { description: 'null: no restore has ended' }),
     latency: Type.Union([Latency, Type.Null()]),
     seed: Type.Integer({
       description: 'picks the nodes; the same seed and the same nodes give the same choice',
@@ -159,6 +162,7 @@ export function experimentAnswer(experiment: Experiment, injections: readonly In
     fault: { name: spec.fault.name, parameters: { ...spec.fault.parameters } },
     ...(spec.target === undefined ? {} : { target: spec.target }),
     ...(spec.expectation === undefined ? {} : { expectation: spec.expectation }),
+    restore: status.restore ?? null,
     latency: status.latency ?? null,
     seed: status.seed ?? spec.target?.seed ?? seedFromName(metadata.name),
     skipped: status.skipped ?? [],
@@ -191,7 +195,9 @@ export function injectionAnswer(injection: Injection): InjectionAnswer {
 }
 
 function linksOf({ spec, status }: Injection): LinkAnswer[] {
-  return (status?.links ?? plannedLinks(spec.chain)).map(
+  const known = status?.links ?? plannedLinks(spec.chain);
+  const all = status?.restore === undefined ? known : [...known, restoreLink(status.restore)];
+  return all.map(
     ({
       baseline: _baseline,
       receipt: _receipt,

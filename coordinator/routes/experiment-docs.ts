@@ -87,7 +87,14 @@ export const experimentDocs = {
       },
       202: { description: 'It runs', schema: ExperimentAnswer, headers: { ...location, ...etag } },
     },
-    reasons: [...ofWriting, ...ofPlanning, 'kill_switch_engaged', 'object_exists', 'idempotency_key_reused'],
+    reasons: [
+      ...ofWriting,
+      ...ofPlanning,
+      'kill_switch_engaged',
+      'restore_disabled',
+      'object_exists',
+      'idempotency_key_reused',
+    ],
     examples: {
       xid: {
         summary: 'Xid 79 on one node',
@@ -164,6 +171,23 @@ export const experimentDocs = {
     summary: 'Delete the records of an experiment that has ended',
     answers: { 204: { description: 'They are gone' } },
     reasons: [...ofWriting, ...ofOne, 'experiment_running'],
+  },
+  restore: {
+    id: 'restoreExperiment',
+    tag,
+    summary: 'Take back what an experiment left on its nodes, and prove that it stays gone',
+    description:
+      'Stops what is sustained, restarts the pod of the host engine where that keeps something of the drill, waits until NMA is connected to it, restarts the pod of NMA where a condition is False, and watches the condition beyond the next health check. An experiment that runs is restored at its end; one whose restore goes on is answered as it is.',
+    answers: {
+      200: {
+        description:
+          'The restore has ended: `restore` says how, and the links of …/injections by which evidence',
+        schema: ExperimentAnswer,
+        headers: { ...location, ...etag },
+      },
+      202: { description: 'It goes on', schema: ExperimentAnswer, headers: { ...location, ...etag } },
+    },
+    reasons: [...ofWriting, ...ofOne, 'restore_disabled'],
   },
   abort: {
     id: 'abortExperiment',

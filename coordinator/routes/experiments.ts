@@ -6,7 +6,8 @@ import { Refusal, rowOf } from '../../shared/errors.ts';
 import { untilRefused } from '../../shared/http/admission.ts';
 import { Empty } from '../../shared/schemas/order.ts';
 import { explainRequest } from '../drill/cut-short.ts';
-import { isEnded } from '../drill/summary.ts';
+import { isEnded } from '../drill/ended.ts';
+import { isRestorePending, isSettled, requestOf, restoresAtEnd } from '../drill/restoring.ts';
 import type { ExperimentPreview } from '../preview/experiment.ts';
 import { ExperimentRequest, type ExperimentSpec } from '../store/experiment.ts';
 import { type Experiment, type Store, seedFromName, shortHash } from '../store/store.ts';
@@ -33,6 +34,8 @@ export type ExperimentRouteDeps = {
   readonly preview: (experiment: Asked) => Promise<ExperimentPreview>;
   readonly feed: ExperimentFeed;
   readonly newName: () => string;
+  /** Refuses with `restore_disabled` where nodes may not be restored. */
+  readonly assertRestores: () => void;
   readonly ready: () => Promise<void>;
   readonly clock: Clock;
 };
@@ -50,6 +53,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   registerCreation(app, deps, respond);
   registerReads(app, deps, respond);
   registerEnding(app, deps, respond);
+  registerRestore(app, deps, respond);
 }
 
 type Respond = (
@@ -88,7 +92,7 @@ function createResponder({ store, feed }: ExperimentRouteDeps): Respond {
       latest = await store.requireExperiment(name);
     }
     void reply.header('location', `/api/v1/experiments/${name}`);
-    const status = created && !isEnded(latest.status) ? 202 : 200;
+    const status = created && !isSettled(latest.spec, latest.status) ? 202 : 200;
     return sendTagged(reply.code(status), await answer(latest));
   };
 }
@@ -236,8 +240,9 @@ function registerEnding(app: FastifyInstance, { store }: ExperimentRouteDeps, re
     },
     async ({ params: { name } }, reply) => {
       const experiment = await store.requireExperiment(name);
-      if (!isEnded(experiment.status)) {
-        throw new Refusal('experiment_running', `experiment ${name} has not ended`, {
+      if (!isSettled(experiment.spec, experiment.status)) {
+        const what = isEnded(experiment.status) ? 'is being restored' : 'has not ended';
+        throw new Refusal('experiment_running', `experiment ${name} ${what}`, {
           field: 'name',
           value: name,
           remedy: `POST /api/v1/experiments/${name}/abort, then delete it`,
@@ -273,6 +278,30 @@ function registerEnding(app: FastifyInstance, { store }: ExperimentRouteDeps, re
         waitPreference(request.headers.prefer),
         true,
       );
+    },
+  );
+}
+
+function registerRestore(
+  app: FastifyInstance,
+  { store, assertRestores }: ExperimentRouteDeps,
+  respond: Respond,
+): void {
+  app.post<{ Params: Static<typeof Name> }>(
+    '/api/v1/experiments/:name/restore',
+    {
+      config: { access: { ...accessToOne(store), verb: 'update' }, doc: experimentDocs.restore },
+      schema: { params: Name, headers: WaitHeaders, body: Empty },
+    },
+    async (request, reply) => {
+      const { name } = request.params;
+      const waitSeconds = waitPreference(request.headers.prefer);
+      const { metadata, spec, status } = await store.requireExperiment(name);
+      assertRestores();
+      const isOnItsWay = isEnded(status) ? isRestorePending(spec, status) : restoresAtEnd(spec);
+      if (isOnItsWay) return respond(reply, { metadata, spec, status }, waitSeconds, true);
+      const next = Math.max(requestOf(spec), status?.restore?.request ?? 0) + 1;
+      return respond(reply, await store.requestRestore(name, next), waitSeconds, true);
     },
   );
 }

@@ -1,13 +1,13 @@
 import { Readable } from 'node:stream';
 import { Refusal } from '../../shared/errors.ts';
-import { isEnded } from '../drill/summary.ts';
+import { isSettled } from '../drill/restoring.ts';
 import { experimentFrom, experimentLabel, injectionFrom } from '../store/store.ts';
 import type { View } from '../view/view.ts';
 import { experimentAnswer, injectionAnswer } from './answers.ts';
 
 /** Changes of experiments as they come; every coordinator has them, also one that does not hold the lease. */
 export type ExperimentFeed = {
-  /** Resolves when the experiment has ended, is gone, or the signal is aborted. An earlier one of that name is another. */
+  /** Resolves when the experiment and its restores have ended, it is gone, or the signal is aborted. An earlier one of that name is another. */
   waitForEnd(experiment: { name: string; uid: string | undefined }, signal: AbortSignal): Promise<void>;
   /** Server-sent events, ending with the experiment, or with the signal: a refusal as its reason is told. */
   stream(name: string, signal: AbortSignal): Readable;
@@ -45,7 +45,8 @@ export function createExperimentFeed(view: View): ExperimentFeed {
   function hasEnded(name: string, uid?: string): boolean {
     const found = view.experiment(name);
     if (found === undefined || (uid !== undefined && found.metadata.uid !== uid)) return false;
-    return isEnded(experimentFrom(found).status);
+    const { spec, status } = experimentFrom(found);
+    return isSettled(spec, status);
   }
 
   function injectionsOf(name: string) {

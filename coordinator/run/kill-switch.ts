@@ -5,7 +5,7 @@ import { outlastsItsAnswer } from '../../shared/orders/call.ts';
 import type { KillSwitchState, KillSwitchUpdate } from '../../shared/schemas/kill-switch.ts';
 import type { Agents } from '../agents/port.ts';
 import { knownOf } from '../drill/chain.ts';
-import { isEnded } from '../drill/summary.ts';
+import { isEnded } from '../drill/ended.ts';
 import type { KillSwitch } from '../store/kill-switch.ts';
 import { experimentFrom, type Injection, injectionFrom, type Store } from '../store/store.ts';
 import type { View } from '../view/view.ts';

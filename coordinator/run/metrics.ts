@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { causeOf, reasons } from '../../shared/errors.ts';
+import { type RestoreState, restoreCodes, restoreStates } from '../store/restore.ts';
 import type { Verdict } from '../store/timeline.ts';
 import { type RemovalReason, removalReasons } from './retention.ts';
 import type { RunnerMetrics } from './runner.ts';
@@ -11,7 +12,10 @@ const alarming: readonly Verdict[] = ['fail', 'error'];
 export function createRunnerMetrics(
   registry: Registry,
   names: { readonly faults: readonly string[]; readonly causes: readonly string[] },
-): RunnerMetrics & { removed(why: RemovalReason): void } {
+): RunnerMetrics & {
+  removed(why: RemovalReason): void;
+  restored(state: RestoreState): void;
+} {
   const experiments = new Counter({
     name: 'xidrill_experiments_total',
     help: 'Experiments that have ended, by fault and verdict',
@@ -42,6 +46,13 @@ export function createRunnerMetrics(
     labelNames: ['why'],
     registers: [registry],
   });
+  const restores = new Counter({
+    name: 'xidrill_restores_total',
+    help: 'Restores of nodes that have ended, by state',
+    labelNames: ['state'],
+    registers: [registry],
+  });
+  for (const state of restoreStates) if (state !== 'running') restores.inc({ state }, 0);
   for (const why of removalReasons) removed.inc({ why }, 0);
   // A series that first appears with its first failure is one that no alert on an increase can see. Those that nobody is
   // alerted by are left out: they are many.
@@ -49,7 +60,12 @@ export function createRunnerMetrics(
   for (const cause of names.causes) explanations.inc({ cause }, 0);
   // Whoever may write an Experiment chooses its fault's name, and an agent the cause of its refusal: neither makes a series.
   const faultLabel = oneOf(names.faults);
-  const causeLabel = oneOf([...names.causes, ...endings, ...Object.keys(reasons).map(causeOf)]);
+  const causeLabel = oneOf([
+    ...names.causes,
+    ...endings,
+    ...restoreCodes,
+    ...Object.keys(reasons).map(causeOf),
+  ]);
   return {
     ended(fault, verdict, cause) {
       experiments.inc({ fault: faultLabel(fault), verdict });
@@ -58,6 +74,7 @@ export function createRunnerMetrics(
     detected: (fault, seconds) => detection.observe({ fault: faultLabel(fault) }, seconds),
     active: (count) => active.set(count),
     removed: (why) => removed.inc({ why }),
+    restored: (state) => restores.inc({ state }),
   };
 }
 

@@ -1,7 +1,8 @@
 import { isoFromMillis } from '../../shared/clock.ts';
 import { messageFromUnknown } from '../../shared/errors.ts';
 import { endedBy } from '../drill/cut-short.ts';
-import { isConcluded } from '../drill/summary.ts';
+import { isConcluded } from '../drill/ended.ts';
+import { isRestoring } from '../drill/restoring.ts';
 import { injectionFrom } from '../store/store.ts';
 import type { InjectionDriver } from './driver.ts';
 import type { RunnerDeps } from './runner.ts';
@@ -15,7 +16,7 @@ const everyMs = 60_000;
  * when the signal is aborted.
  */
 export async function endOrphans(
-  deps: Pick<RunnerDeps, 'store' | 'view' | 'clock' | 'log' | 'undo'> & {
+  deps: Pick<RunnerDeps, 'store' | 'view' | 'clock' | 'log' | 'undo' | 'restorer'> & {
     readonly driver: Pick<InjectionDriver, 'end'>;
     /** An experiment that is being driven sees its own deletion. */
     readonly isDriven: (experiment: string) => boolean;
@@ -28,7 +29,9 @@ export async function endOrphans(
     // The view may be behind in either of them.
     if ((await store.readExperiment(experiment)) !== undefined) return;
     const injection = await store.readInjection(name);
-    if (injection === undefined || isConcluded(injection.status)) return;
+    if (injection === undefined) return;
+    if (isRestoring(injection.status)) return deps.restorer.cut(name, { isOfDrill: true });
+    if (isConcluded(injection.status)) return;
     const at = isoFromMillis(clock.now());
     await deps.driver.end(
       injection,
@@ -49,7 +52,7 @@ export async function endOrphans(
     const open = view
       .all('injections')
       .map(injectionFrom)
-      .filter(({ status }) => !isConcluded(status));
+      .filter(({ status }) => !isConcluded(status) || isRestoring(status));
     for (const { metadata, spec } of open) {
       if (known.has(spec.experiment) || deps.isDriven(spec.experiment)) continue;
       await endOne(metadata.name, spec.experiment).catch((thrown: unknown) => {

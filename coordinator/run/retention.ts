@@ -3,7 +3,7 @@ import { parseDuration } from '../../shared/duration.ts';
 import { refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { lastingSeconds, scheduledMs } from '../../shared/orders/call.ts';
-import { isEnded } from '../drill/summary.ts';
+import { isRestoring, isSettled } from '../drill/restoring.ts';
 import type { Experiment, Injection, Store } from '../store/store.ts';
 import { experimentFrom, injectionFrom } from '../store/store.ts';
 import type { View } from '../view/view.ts';
@@ -46,13 +46,17 @@ export function removalsOf(
   now: number,
 ): readonly Removal[] {
   const ended = experiments
-    .filter(({ status, metadata }) => isEnded(status) && metadata.deletionTimestamp === undefined)
+    .filter(
+      ({ spec, status, metadata }) => isSettled(spec, status) && metadata.deletionTimestamp === undefined,
+    )
     .map((experiment) => ({ experiment, at: endOf(experiment) }))
     .toSorted((left, right) => left.at - right.at);
   return ended.flatMap(({ experiment, at }, index) => {
     const why = now - at > keepMs ? 'age' : index < ended.length - keepCount ? 'count' : undefined;
     if (why === undefined) return [];
-    const holds = injectionsOf(experiment.metadata.name).some((injection) => activeUntil(injection) > now);
+    const holds = injectionsOf(experiment.metadata.name).some(
+      (injection) => activeUntil(injection) > now || isRestoring(injection.status),
+    );
     return holds ? [] : [{ experiment, why }];
   });
 }
@@ -94,7 +98,8 @@ export async function retainExperiments(
   const { view, store, clock, log } = deps;
   let wake: () => void = () => undefined;
   const unsubscribe = view.onChange('experiments', ({ type, object }) => {
-    if (type !== 'deleted' && isEnded(experimentFrom(object).status)) wake();
+    const { spec, status } = experimentFrom(object);
+    if (type !== 'deleted' && isSettled(spec, status)) wake();
   });
 
   /** Deleted, and perhaps still in the view. */

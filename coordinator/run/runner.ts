@@ -2,7 +2,9 @@ import { type Clock, isoFromMillis, leftOf } from '../../shared/clock.ts';
 import { Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
 import { inParallel as limited } from '../../shared/parallel.ts';
 import { endedBy, explainRequest } from '../drill/cut-short.ts';
-import { isEnded, nextExperimentStep } from '../drill/summary.ts';
+import { isEnded } from '../drill/ended.ts';
+import { isSettled, requestOf, restoresAtEnd } from '../drill/restoring.ts';
+import { nextExperimentStep } from '../drill/summary.ts';
 import { deadlineMillis, type Planner } from '../plan/planner.ts';
 import type { ExperimentStatus } from '../store/experiment.ts';
 import { type Experiment, experimentFrom, type Injection } from '../store/store.ts';
@@ -19,6 +21,22 @@ export type RunnerDeps = Omit<DriverDeps, 'onDetection'> & {
   readonly undo: (fault: string) => string;
   readonly view: View;
   readonly metrics: RunnerMetrics;
+  readonly restorer: Restorer;
+};
+
+/** Takes nodes back to where they were before a drill (coordinator/restore). */
+export type Restorer = {
+  /**
+   * Takes the node of an injection from where its restore stands to its end. `isOfDrill`: the experiment has not ended, and
+   * the outcome decides on its verdict. Throws what the signal was aborted with.
+   */
+  restore(
+    injection: string,
+    ask: { readonly request: number; readonly isOfDrill: boolean },
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** Ends a restore that will not be carried on: what was done and what is left is in its explanation. */
+  cut(injection: string, ask: { readonly isOfDrill: boolean }): Promise<void>;
 };
 
 type Work = RunnerDeps & {
@@ -50,10 +68,10 @@ export async function runExperiments(deps: RunnerDeps, signal: AbortSignal): Pro
 
   function consider(experiment: Experiment): void {
     const { name } = experiment.metadata;
-    if (signal.aborted || isEnded(experiment.status)) return;
+    if (signal.aborted || isSettled(experiment.spec, experiment.status)) return;
     const current = driving.get(name);
     if (current !== undefined) {
-      if (experiment.spec.abort === true)
+      if (experiment.spec.abort === true && !isEnded(experiment.status))
         current.cut.abort(new Refusal('experiment_ended', 'the experiment was aborted'));
       return;
     }
@@ -160,14 +178,33 @@ async function perform(
       const over = new AbortController();
       const deadline = deadlineSignal(deps, experiment, over.signal);
       try {
-        await inParallel(named(next.injections), (injection) =>
-          driver.drive(injection, AbortSignal.any([signal, deadline])),
-        );
+        const restore = ({ metadata: { name } }: Injection) =>
+          deps.restorer.restore(
+            name,
+            { request: requestOf(experiment.spec), isOfDrill: !isEnded(experiment.status) },
+            signal,
+          );
+        await inParallel(named([...next.injections, ...next.restore]), async (injection) => {
+          if (next.restore.includes(injection.metadata.name)) return restore(injection);
+          await driver.drive(injection, AbortSignal.any([signal, deadline]));
+          // At once: other nodes may be waited for much longer, and a repair does not wait for them.
+          if (restoresAtEnd(experiment.spec)) await restore(injection);
+        });
       } finally {
         over.abort();
       }
       return;
     }
+    case 'cut':
+      return inParallel(named(next.injections), ({ metadata }) =>
+        deps.restorer.cut(metadata.name, { isOfDrill: true }),
+      );
+    case 'restored':
+      await store.writeExperimentStatus(experiment, {
+        ...(experiment.status ?? { phase: 'Completed' }),
+        restore: next.restore,
+      });
+      return;
     case 'abort':
       return inParallel(named(next.injections), async (injection) => {
         const render: RenderEnd = (settled) =>

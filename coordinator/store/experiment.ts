@@ -6,6 +6,7 @@ import { Confidence } from '../catalogue/confidence.ts';
 import { EventRule, Expectation } from '../catalogue/expectation.ts';
 import { Evidence, Explanation } from './explanation.ts';
 import { InjectedSchema } from './injected.ts';
+import { Restore, RestoreSummary } from './restore.ts';
 import { Latency, TimelineEntry, VerdictSchema } from './timeline.ts';
 
 /** RFC 1123 label, short enough for the names that are derived from it. */
@@ -133,6 +134,12 @@ const specFields = {
   target: Type.Optional(Target),
   expectation: Type.Optional(ExpectationInput),
   deadline: Type.Optional(Duration),
+  restore: Type.Optional(
+    Type.Enum(['auto', 'never'], {
+      description:
+        'auto: when the drill of a node has ended, what it left there is taken back, and the drill passes only if that is proven; default never',
+    }),
+  ),
 };
 
 /** Body of `POST /api/v1/experiments`. */
@@ -147,6 +154,13 @@ export const ExperimentSpec = Type.Object(
   {
     ...specFields,
     abort: Type.Optional(Type.Boolean({ description: 'true ends the experiment; what was injected stays' })),
+    restoreRequest: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 1_000_000,
+        description: 'restores the nodes when it is above status.restore.request: POST …/restore raises it',
+      }),
+    ),
   },
   { $id: 'ExperimentSpec', additionalProperties: false },
 );
@@ -219,6 +233,7 @@ export const ExperimentStatus = Type.Object(
       Type.Array(NodeCause, { description: 'why each node ended as it did, the worst first; cut at 100' }),
     ),
     latency: Type.Optional(Latency),
+    restore: Type.Optional(RestoreSummary),
   },
   { $id: 'ExperimentStatus', additionalProperties: false },
 );
@@ -386,6 +401,7 @@ export const InjectionStatus = Type.Object(
     endedAt: Type.Optional(Type.String()),
     timeline: Type.Optional(Type.Array(TimelineEntry)),
     latency: Type.Optional(Latency),
+    restore: Type.Optional(Restore),
   },
   { $id: 'InjectionStatus', additionalProperties: false },
 );

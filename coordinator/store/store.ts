@@ -37,6 +37,8 @@ export type Store = {
     annotations: Readonly<Record<string, string>>,
   ): Promise<Experiment>;
   abortExperiment(name: string): Promise<Experiment>;
+  /** Sets spec.restoreRequest: its nodes are restored, at its end or now. */
+  requestRestore(name: string, request: number): Promise<Experiment>;
   /**
    * Its injections go with it, as Kubernetes' garbage collector gets to them; nothing happens where there is none. With `uid` only
    * that object: `object_conflict` where another one has its name by now.
@@ -96,6 +98,10 @@ export function createStore(
       await requireExperiment(name);
       const aborted = await cluster.patch('experiments', key(name), { spec: { abort: true } });
       return experimentFrom(asWritten('experiments', aborted));
+    },
+    async requestRestore(name, request) {
+      const requested = await cluster.patch('experiments', key(name), { spec: { restoreRequest: request } });
+      return experimentFrom(asWritten('experiments', requested));
     },
     async deleteExperiment(name, uid) {
       await cluster.remove('experiments', key(name), uid);

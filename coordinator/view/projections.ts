@@ -67,11 +67,12 @@ export function projectEvent(event: KubeObject): KubeObject {
   };
 }
 
-/** A pod's place, state, images and environment; not its volumes' contents, probes and affinities. */
+/** A pod's place, controller, state, images and environment; not its volumes' contents, probes and affinities. */
 export function projectPod(pod: KubeObject): KubeObject {
+  const owners = pod.metadata.ownerReferences?.filter(({ controller }) => controller === true);
   return {
     ...identityOf(pod),
-    metadata: metadataOf(pod),
+    metadata: { ...metadataOf(pod), ...(owners?.length ? { ownerReferences: owners } : {}) },
     spec: present({
       nodeName: field(pod, 'spec', 'nodeName'),
       serviceAccountName: field(pod, 'spec', 'serviceAccountName'),

@@ -12,6 +12,7 @@ import {
   type RehearsalCluster,
   startRehearsalCluster,
 } from '../../coordinator/rehearsal/cluster.ts';
+import type { RestartSeconds } from '../../coordinator/rehearsal/daemonsets.ts';
 import type { KarpenterRow } from '../../coordinator/rehearsal/karpenter/objects.ts';
 import type { NodeRow } from '../../coordinator/rehearsal/objects.ts';
 import type { ExperimentAnswer, InjectionAnswer } from '../../coordinator/routes/answers.ts';
@@ -112,6 +113,7 @@ export async function startRig(
     readonly factor?: number;
     readonly needsLease?: boolean;
     readonly karpenter?: KarpenterRow;
+    readonly restartSeconds?: RestartSeconds;
   },
 ): Promise<Rig> {
   const { rows, nma = '1.6.4', factor, needsLease = false } = options;
@@ -126,6 +128,7 @@ export async function startRig(
     firstAgentPort: 0,
     needsLease,
     ...(options.karpenter === undefined ? {} : { karpenter: options.karpenter }),
+    ...(options.restartSeconds === undefined ? {} : { restartSeconds: options.restartSeconds }),
     log,
   });
   t.teardown(() => cluster.close());
@@ -208,6 +211,7 @@ export async function startCoordinator(
     namespace: home,
     identity: options.identity ?? randomUUID(),
     leaseSeconds: options.leaseSeconds ?? 15,
+    restore: true,
     ...(options.retention === undefined ? {} : { retention: options.retention }),
     ...(options.rows === undefined ? {} : { rows: options.rows }),
     ...(options.links === undefined ? {} : { links: options.links }),

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { type InjectionState, isConcluded, nextExperimentStep } from '../../../coordinator/drill/summary.ts';
+import { isConcluded } from '../../../coordinator/drill/ended.ts';
+import { type InjectionState, nextExperimentStep } from '../../../coordinator/drill/summary.ts';
 import {
   type ExperimentSpec,
   type ExperimentStatus,
@@ -9,6 +10,7 @@ import {
   injectionPhases,
 } from '../../../coordinator/store/experiment.ts';
 import type { Explanation } from '../../../coordinator/store/explanation.ts';
+import type { RestoreState } from '../../../coordinator/store/restore.ts';
 import { type Verdict, verdicts } from '../../../coordinator/store/timeline.ts';
 import { simpleChain } from '../chained.ts';
 
@@ -47,6 +49,24 @@ const ended = (node: string, verdict: Verdict, code = 'reacted', seconds?: numbe
     explanation: explanation(code),
     ...(seconds && { latency: { seconds, clock: 'coordinator', from: 'a', to: 'b' } }),
   });
+const restored = (injection: InjectionState, restoreState: RestoreState, request = 0): InjectionState => ({
+  ...injection,
+  status: {
+    phase: 'Completed',
+    ...injection.status,
+    restore: {
+      request,
+      state: restoreState,
+      startedAt: earlier,
+      conditions: [],
+      reasons: [],
+      since: earlier,
+      lastOrderAt: earlier,
+      steps: [],
+      left: [],
+    },
+  },
+});
 const running = (selected: string[], deadlineAt = later): ExperimentStatus => ({
   phase: 'Running',
   selected,
@@ -71,6 +91,7 @@ t.test('where an experiment goes from each state', async (t) => {
   t.strictSame(step(spec, running(['a', 'b']), [ended('a', 'pass'), state('b')]), {
     step: 'work',
     injections: ['i-b'],
+    restore: [],
   });
   t.strictSame(
     step(spec, running(['a'], earlier), [state('a')]),
@@ -98,6 +119,48 @@ t.test('where an experiment goes from each state', async (t) => {
   );
   for (const phase of ['Completed', 'Aborted'] as const)
     t.strictSame(step(abort, { phase }, [state('a')]), { step: 'rest' }, `${phase} is the end`);
+});
+
+t.test('when its nodes are restored', async (t) => {
+  const step = (
+    given: ExperimentSpec,
+    status: ExperimentStatus | undefined,
+    injections: readonly InjectionState[],
+  ) => nextExperimentStep(given, status, injections, now);
+  const auto: ExperimentSpec = { ...spec, restore: 'auto' };
+  const both = running(['a', 'b']);
+  t.strictSame(
+    step(auto, both, [ended('a', 'pass'), state('b')]),
+    { step: 'work', injections: ['i-b'], restore: ['i-a'] },
+    'one node does not wait for the other',
+  );
+  const going = restored(ended('a', 'pass'), 'running');
+  t.strictSame(step(auto, running(['a']), [going]), { step: 'work', injections: [], restore: ['i-a'] });
+  t.strictSame(step({ ...auto, abort: true }, running(['a']), [going]), { step: 'cut', injections: ['i-a'] });
+  t.match(step({ ...auto, abort: true }, running(['a']), [ended('a', 'aborted')]), { step: 'conclude' });
+  t.match(step(auto, running(['a']), [restored(ended('a', 'pass'), 'restored')]), {
+    step: 'conclude',
+    summary: { restore: { request: 0, state: 'restored', nodes: { restored: 1 } } },
+  });
+  t.match(
+    step(auto, running(['a', 'b']), [
+      restored(ended('a', 'pass'), 'restored'),
+      restored(ended('b', 'fail'), 'failed'),
+    ]),
+    { summary: { restore: { state: 'failed', nodes: { restored: 1, failed: 1 } } } },
+  );
+  const completed: ExperimentStatus = { phase: 'Completed' };
+  t.strictSame(step(auto, completed, [ended('a', 'pass')]), { step: 'rest' }, 'it ended without');
+  const again = { ...spec, restoreRequest: 1 };
+  t.strictSame(step(again, completed, [restored(ended('a', 'pass'), 'restored')]), {
+    step: 'work',
+    injections: [],
+    restore: ['i-a'],
+  });
+  const done = [restored(ended('a', 'pass'), 'restored', 1)];
+  const summary = { request: 1, state: 'restored', nodes: { restored: 1 } } as const;
+  t.match(step(again, completed, done), { step: 'restored', restore: summary });
+  t.strictSame(step(again, { ...completed, restore: summary }, done), { step: 'rest' });
 });
 
 t.test('the worst node decides, the slowest gives the latency', async (t) => {
@@ -137,7 +200,26 @@ function perform(
       return { status: { ...running(['a', 'b', 'c']), phase: 'Running' }, injections };
     case 'create':
       return { status, injections: [...injections, ...step.nodes.map((node) => state(node))] };
+    case 'cut':
+      return {
+        status,
+        injections: injections.map((row) =>
+          step.injections.includes(row.name) ? restored(row, 'failed') : row,
+        ),
+      };
+    case 'restored':
+      return {
+        status: { ...status, phase: status?.phase ?? 'Completed', restore: step.restore },
+        injections,
+      };
     case 'work':
+      return {
+        status,
+        injections: injections.map((row) => {
+          if (step.restore.includes(row.name)) return restored(row, 'restored', 1);
+          return step.injections.includes(row.name) ? ended(row.spec.node, verdict) : row;
+        }),
+      };
     case 'abort':
     case 'expire':
       return {
@@ -173,12 +255,16 @@ t.test('from every state it comes to rest within a few steps', async () => {
     fc.property(
       status,
       injections,
-      fc.boolean(),
+      fc.record({
+        abort: fc.boolean(),
+        restore: fc.constantFrom('auto', 'never'),
+        restoreRequest: fc.constantFrom(0, 1),
+      }),
       fc.constantFrom(...verdicts),
-      (first, rows, abort, verdict) => {
+      (first, rows, asked, verdict) => {
         let at = { status: first as ExperimentStatus | undefined, injections: rows as InjectionState[] };
-        for (let left = 6; left > 0; left -= 1) {
-          const step = nextExperimentStep({ ...spec, abort }, at.status, at.injections, now);
+        for (let left = 9; left > 0; left -= 1) {
+          const step = nextExperimentStep({ ...spec, ...asked }, at.status, at.injections, now);
           if (step.step === 'rest') return true;
           at = perform(at, step, verdict);
         }

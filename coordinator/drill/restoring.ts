@@ -1,0 +1,121 @@
+import { renderDuration } from '../../shared/duration.ts';
+import type { ExperimentSpec, ExperimentStatus, InjectionStatus, LinkStatus } from '../store/experiment.ts';
+import { type Restore, type RestoreState, type RestoreSummary, restoreStates } from '../store/restore.ts';
+import { isEnded } from './ended.ts';
+
+/** Which nodes an experiment restores, when, and what that means for its verdict. Pure. */
+
+/** The request that the next restore of an experiment answers; 0: `restore: auto`. */
+export function requestOf({ restoreRequest = 0 }: Pick<ExperimentSpec, 'restoreRequest'>): number {
+  return restoreRequest;
+}
+
+/** Whether its nodes are restored before it ends. */
+export function restoresAtEnd(spec: Pick<ExperimentSpec, 'restore' | 'restoreRequest'>): boolean {
+  return spec.restore === 'auto' || requestOf(spec) > 0;
+}
+
+/** Whether a restore was requested of an experiment that has ended, and has not come to its end. */
+export function isRestorePending(
+  spec: Pick<ExperimentSpec, 'restoreRequest'>,
+  status: Pick<ExperimentStatus, 'phase' | 'restore'> | undefined,
+): boolean {
+  return isEnded(status) && requestOf(spec) > (status?.restore?.request ?? 0);
+}
+
+/** Whether nothing is left to do for an experiment: neither its drill nor a restore goes on. */
+export function isSettled(
+  spec: Pick<ExperimentSpec, 'restoreRequest'>,
+  status: Pick<ExperimentStatus, 'phase' | 'restore'> | undefined,
+): boolean {
+  return isEnded(status) && !isRestorePending(spec, status);
+}
+
+/** Whether the node of an injection is being restored, so that no other drill may begin there. */
+export function isRestoring(status: Pick<InjectionStatus, 'restore'> | undefined): boolean {
+  return status?.restore?.state === 'running';
+}
+
+/** Whether the restore of an injection that answers this request, or a later one, has come to its end. */
+export function isRestored(status: Pick<InjectionStatus, 'restore'> | undefined, request: number): boolean {
+  const restore = status?.restore;
+  return restore !== undefined && restore.state !== 'running' && restore.request >= request;
+}
+
+/** From the worst to the best. */
+const severity: readonly RestoreState[] = ['running', 'failed', 'restored', 'nothing'];
+
+/** The restores of an experiment over its nodes; undefined: there is none. */
+export function summarizeRestores(
+  injections: readonly { readonly status: Pick<InjectionStatus, 'restore'> | undefined }[],
+  request: number,
+): RestoreSummary {
+  const all = injections.flatMap(({ status }) => status?.restore ?? []);
+  const nodes: Record<string, number> = {};
+  for (const state of restoreStates) {
+    const count = all.filter((restore) => restore.state === state).length;
+    if (count > 0) nodes[state] = count;
+  }
+  const endedAt = all
+    .flatMap((restore) => restore.endedAt ?? [])
+    .toSorted()
+    .at(-1);
+  const state = severity.find((one) => nodes[one] !== undefined) ?? 'nothing';
+  return { request, state, nodes, ...(endedAt === undefined ? {} : { endedAt }) };
+}
+
+/** A restore as a link of the chain, behind all others. */
+export function restoreLink(restore: Restore): LinkStatus {
+  const states = { running: 'waiting', restored: 'reached', nothing: 'skipped', failed: 'missed' } as const;
+  const { state, startedAt, endedAt, summary, steps } = restore;
+  const seconds =
+    state === 'restored' && endedAt !== undefined
+      ? { seconds: (Date.parse(endedAt) - Date.parse(startedAt)) / 1000 }
+      : {};
+  return {
+    id: 'restore',
+    link: 'restore',
+    state: states[state],
+    expected: 'what the drill left on the node is gone and stays gone',
+    clock: 'coordinator',
+    ...(endedAt === undefined ? {} : { at: endedAt }),
+    ...seconds,
+    ...(summary === undefined ? {} : { because: summary }),
+    evidence: steps.flatMap((step) => step.evidence),
+  };
+}
+
+/**
+ * The status of an injection whose restore has ended. A drill that restores at its end passes only with it; a verdict that
+ * is no pass says more than a restore does, and keeps its cause.
+ */
+export function withRestored(status: InjectionStatus, restore: Restore, isOfDrill: boolean): InjectionStatus {
+  const { verdict, explanation } = status;
+  const after = { ...status, restore };
+  if (!isOfDrill || explanation === undefined) return after;
+  const { explanation: failure } = restore;
+  if (failure === undefined)
+    return restore.state === 'running'
+      ? after
+      : { ...after, explanation: { ...explanation, remedy: remedyAfter(restore) } };
+  const { code, summary, remedy } = failure;
+  if (verdict !== 'pass')
+    return {
+      ...after,
+      explanation: { ...explanation, alsoFound: [...explanation.alsoFound, { code, summary, remedy }] },
+    };
+  return {
+    ...after,
+    verdict: 'fail',
+    explanation: { ...failure, evidence: [...explanation.evidence, ...failure.evidence] },
+  };
+}
+
+function remedyAfter({ state, left, startedAt, endedAt }: Restore): string {
+  const seconds = (Date.parse(endedAt ?? startedAt) - Date.parse(startedAt)) / 1000;
+  const done =
+    state === 'restored'
+      ? `Nothing to do: restored within ${renderDuration(seconds)}.`
+      : 'Nothing to restore.';
+  return [done, ...left.map(({ what, until }) => `Stays until ${until}: ${what}.`)].join(' ');
+}

@@ -1,0 +1,58 @@
+import { type Clock, isoFromMillis } from '../../shared/clock.ts';
+import { Refusal } from '../../shared/errors.ts';
+import type { Restore, RestoreStep } from '../store/restore.ts';
+import type { Injection, Store } from '../store/store.ts';
+import { explainRestore } from './explain.ts';
+import { settledStep, writeRestore } from './record.ts';
+import type { StepFinding } from './steps.ts';
+
+/** A restore that goes on, with what its next step is made from. */
+export type Going = {
+  readonly injection: Injection;
+  readonly restore: Restore;
+  /** What it answers, and whether it decides on the verdict of its drill. */
+  readonly ask: { readonly request: number; readonly isOfDrill: boolean };
+};
+
+/** How steps end, and with them restores; each is one write. */
+export function createEnds(deps: {
+  readonly store: Pick<Store, 'writeInjectionStatus'>;
+  readonly clock: Clock;
+  /** Called when a restore has ended, with its state, and the code of a failed one. */
+  readonly onEnd: (state: Restore['state'], code: string | undefined) => void;
+}) {
+  const { clock } = deps;
+
+  async function end(going: Going, restore: Restore): Promise<void> {
+    const ended = { ...restore, endedAt: restore.endedAt ?? isoFromMillis(clock.now()) };
+    await writeRestore(deps, going, ended);
+    deps.onEnd(ended.state, ended.explanation?.code);
+  }
+
+  async function failStep(going: Going, step: RestoreStep | undefined, finding: StepFinding): Promise<void> {
+    if (step === undefined) throw new Refusal('internal', 'a restore without steps failed');
+    const ended = settledStep(step, finding, clock.now());
+    const { code = 'restore-cut-short', because } = finding;
+    const restore = withStep(going.restore, ended);
+    const { node } = going.injection.spec;
+    const explanation = explainRestore(code, { step: ended, restore, node, because });
+    await end(going, { ...restore, state: 'failed', summary: explanation.summary, explanation });
+  }
+
+  return {
+    end,
+    /** The step, and with it the restore, failed. */
+    failStep,
+    /** The step has come to its end; a failed one ends the restore. */
+    async settle(going: Going, step: RestoreStep, finding: StepFinding): Promise<void> {
+      if (finding.state === 'failed') return failStep(going, step, finding);
+      const restore = withStep(going.restore, settledStep(step, finding, clock.now()));
+      await writeRestore(deps, going, restore);
+    },
+  };
+}
+
+/** The restore with another state of one of its steps. */
+export function withStep(restore: Restore, step: RestoreStep): Restore {
+  return { ...restore, steps: restore.steps.map((one) => (one.step === step.step ? step : one)) };
+}
