@@ -610,7 +610,7 @@ export async function removeDefinition(cluster: Cluster, name: string): Promise<
 }
 
 async function eventually(holds: () => Promise<boolean>): Promise<void> {
-  const signal = AbortSignal.timeout(30_000);
+  const signal = AbortSignal.timeout(300_000);
   while (!(await holds())) signal.throwIfAborted();
 }
 

@@ -10,6 +10,8 @@ import { refusalOf } from './refused.ts';
 import { installStub, startEngine, writeExecutable } from './stub.ts';
 
 const log = createSilentLog();
+/** For a program that answers, however busy the machine is. */
+const patience = { timeoutMs: 300_000 };
 const gpus = [0, 1].map((id) => ({
   id,
   pci: `00000000:0${1 + 3 * id}:00.0`,
@@ -49,9 +51,7 @@ t.test('over a unix socket', (t) =>
 
 t.test('a closed port is DCGM’s own answer', async (t) => {
   const { engine, dcgmi } = await setUp(t);
-  const done = await dcgmi.run({ ...engine, address: '127.0.0.1:1' }, ['discovery', '-l'], {
-    timeoutMs: 5000,
-  });
+  const done = await dcgmi.run({ ...engine, address: '127.0.0.1:1' }, ['discovery', '-l'], patience);
   t.equal(done.exitCode, 235);
   t.match(done.output, 'Error: unable to establish a connection to the specified host: 127.0.0.1:1\n');
 });
@@ -64,26 +64,27 @@ t.test('a dcgmi that hangs is killed with all it started, and what it said is ke
     // It has a session of its own, and its parent has ended.
     const { stdout } = spawnSync('sh', ['-c', 'setsid sleep 600 >/dev/null 2>&1 & echo $!']);
     console.log('pids', process.pid, child.pid, other.pid, String(stdout).trim());
-    setTimeout(() => {}, 60_000);`;
+    setTimeout(() => {}, 600_000);`;
   const { engine, dcgmi } = await setUpProgram(t, source);
-  const started = performance.now();
-  const failure = await dcgmi
-    .run(engine, ['discovery', '-l'], { timeoutMs: 600 })
-    .catch((thrown: unknown) => thrown);
-  t.ok(performance.now() - started < 5000, 'it did not wait for the end');
-  t.match(failure, { reason: 'dcgmi_timeout', details: { timeoutMs: 600, output: /^pids \d+ \d+ \d+ \d+/ } });
-  const pids = /pids (\d+) (\d+) (\d+) (\d+)/.exec(
-    (failure as { details: { output: string } }).details.output,
-  );
-  await sleep(50);
-  for (const pid of pids?.slice(1) ?? []) t.notOk(isAlive(pid), `process ${pid} is gone`);
+  const limits = [600, 2_400, 9_600, 38_400, 300_000];
+  let pids: readonly string[] | undefined;
+  // On a busy machine a program that says something first needs more than a moment.
+  for (const timeoutMs of limits) {
+    const failure = await refusalOf(dcgmi.run(engine, ['discovery', '-l'], { timeoutMs }));
+    t.match(failure, { reason: 'dcgmi_timeout', details: { timeoutMs, output: String } });
+    pids = /^pids (\d+) (\d+) (\d+) (\d+)/.exec(String(failure.details.output))?.slice(1);
+    if (pids !== undefined) break;
+  }
+  t.equal(pids?.length, 4, 'what it said is kept');
+  // A killed process is gone when the kernel has come to it.
+  while (pids?.some(isAlive)) await sleep(10);
 });
 
 t.test('a run can be aborted in the middle', async (t) => {
-  const { engine, dcgmi } = await setUpProgram(t, 'setTimeout(() => {}, 60_000);');
+  const { engine, dcgmi } = await setUpProgram(t, 'setTimeout(() => {}, 600_000);');
   const reason = new Error('shutting down');
   const controller = new AbortController();
-  const running = dcgmi.run(engine, ['discovery', '-l'], { timeoutMs: 30_000, signal: controller.signal });
+  const running = dcgmi.run(engine, ['discovery', '-l'], { ...patience, signal: controller.signal });
   setTimeout(() => controller.abort(reason), 200);
   await t.rejects(running, reason);
 });
@@ -94,20 +95,20 @@ t.test('200 KB arrive whole, more than 256 KiB are cut', async (t) => {
     t,
     `require('node:fs').writeFileSync(1, (${JSON.stringify(line)} + '\\n').repeat(2048) + 'end\\n');`,
   );
-  const whole = await dcgmi.run(engine, ['discovery', '-l'], { timeoutMs: 10_000 });
+  const whole = await dcgmi.run(engine, ['discovery', '-l'], patience);
   t.equal(whole.exitCode, 0);
   t.equal(whole.output, `${`${line}\n`.repeat(2048)}end\n`);
   const more = await setUpProgram(t, `require('node:fs').writeFileSync(1, 'y'.repeat(1_000_000));`);
-  const cut = await more.dcgmi.run(more.engine, ['discovery', '-l'], { timeoutMs: 10_000 });
+  const cut = await more.dcgmi.run(more.engine, ['discovery', '-l'], patience);
   t.equal(cut.output.length, 256 * 1024);
 });
 
 t.test('a death by signal is 128 + its number, not success', async (t) => {
   const { engine, dcgmi } = await setUpProgram(
     t,
-    `process.kill(process.pid, 'SIGKILL'); setTimeout(() => {}, 9999);`,
+    `process.kill(process.pid, 'SIGKILL'); setTimeout(() => {}, 600_000);`,
   );
-  t.match(await dcgmi.run(engine, ['discovery', '-l'], { timeoutMs: 5000 }), { exitCode: 137 });
+  t.match(await dcgmi.run(engine, ['discovery', '-l'], patience), { exitCode: 137 });
 });
 
 t.test('colours are taken out, and the environment is the engine’s libraries and nothing else', async (t) => {
@@ -119,7 +120,7 @@ t.test('colours are taken out, and the environment is the engine’s libraries a
     CUDA_VISIBLE_DEVICES: '0',
     SECRET: 'x',
   });
-  const { output } = await dcgmi.run(engine, ['discovery', '-l'], { timeoutMs: 5000 });
+  const { output } = await dcgmi.run(engine, ['discovery', '-l'], patience);
   const [first, second = ''] = output.split('\n');
   t.equal(first, 'red');
   t.match(second, /\} 400 \/$/);
@@ -140,7 +141,7 @@ t.test(
     const engine = await engineOf(stub.pid);
     const dcgmi = createPtyDcgmi({ log });
     t.match(await dcgmi.locate(engine), { because: /^no dcgmi in .*, and the agent has none of its own$/ });
-    t.match(await refusalOf(dcgmi.run(engine, ['discovery', '-l'], { timeoutMs: 5000 })), {
+    t.match(await refusalOf(dcgmi.run(engine, ['discovery', '-l'], patience)), {
       reason: 'dcgmi_not_found',
     });
   },
@@ -155,7 +156,7 @@ t.test('the configured dcgmi goes before the engine’s own', async (t) => {
 t.test('an engine that is gone', async (t) => {
   const { engine, dcgmi, stub } = await setUp(t);
   await stub.stop();
-  t.match(await refusalOf(dcgmi.run(engine, ['discovery', '-l'], { timeoutMs: 5000 })), {
+  t.match(await refusalOf(dcgmi.run(engine, ['discovery', '-l'], patience)), {
     reason: 'engine_unreachable',
     details: { pid: engine.pid },
   });

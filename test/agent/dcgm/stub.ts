@@ -49,18 +49,30 @@ export type StubEngine = {
   stop(): Promise<void>;
 };
 
-/** Starts an engine on a free loopback port, or at `socket`; `wrapper` is put before it, for namespaces. */
-export async function startEngine(
-  t: Test,
-  folder: string,
-  options: {
-    readonly socket?: string;
-    readonly wrapper?: readonly string[];
-    readonly env?: Record<string, string>;
-    readonly program?: string;
-    readonly port?: number;
-  } = {},
-): Promise<StubEngine> {
+type EngineOptions = {
+  readonly socket?: string;
+  /** Put before the program, for namespaces. */
+  readonly wrapper?: readonly string[];
+  readonly env?: Record<string, string>;
+  readonly program?: string;
+  readonly port?: number;
+};
+
+/** How often another free port is tried: between looking for one and listening on it another program may take it. */
+const mostPorts = 20;
+
+/** Starts an engine on a free loopback port, or at `socket`. */
+export async function startEngine(t: Test, folder: string, options: EngineOptions = {}): Promise<StubEngine> {
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      return await startOnce(t, folder, options);
+    } catch (thrown) {
+      const isFixed = options.socket !== undefined || options.port !== undefined;
+      if (isFixed || attempt === mostPorts) throw thrown;
+    }
+}
+
+async function startOnce(t: Test, folder: string, options: EngineOptions): Promise<StubEngine> {
   const address =
     options.socket === undefined
       ? ['-p', String(options.port ?? (await freePort()))]

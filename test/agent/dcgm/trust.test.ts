@@ -121,7 +121,7 @@ t.test('H4 what others than root can change is not run as root', { skip }, async
     const lent = lend(t);
     spoil(lent);
     const refusal = await refusalOf(
-      createPtyDcgmi({ log, dcgmiPath: lent.dcgmi }).run(engine, ['discovery', '-l'], { timeoutMs: 5000 }),
+      createPtyDcgmi({ log, dcgmiPath: lent.dcgmi }).run(engine, ['discovery', '-l'], { timeoutMs: 300_000 }),
     );
     const file = { path: join(lent.folder, path), ownerUid, mode };
     t.match(refusal, { reason: 'dcgmi_untrusted', details: { file, remedy: /chown root/ } }, what);
@@ -130,7 +130,7 @@ t.test('H4 what others than root can change is not run as root', { skip }, async
   }
   const lent = lend(t);
   await createPtyDcgmi({ log, dcgmiPath: lent.dcgmi }).run(engine, ['discovery', '-l'], {
-    timeoutMs: 20_000,
+    timeoutMs: 300_000,
   });
   t.ok(lent.hasRun(), 'as the chart lends it, it runs');
 });
@@ -201,6 +201,6 @@ t.test('H4 an engine’s environment is not that of the agent’s own dcgmi', { 
   });
   const engine = (await createProcEngineFinder().find()).find(({ pid }) => pid === stub.pid);
   if (engine === undefined) throw new Error('the engine is not found');
-  await createPtyDcgmi({ log, dcgmiPath: lent.dcgmi }).run(engine, ['discovery'], { timeoutMs: 20_000 });
+  await createPtyDcgmi({ log, dcgmiPath: lent.dcgmi }).run(engine, ['discovery'], { timeoutMs: 300_000 });
   t.notMatch(readFileSync(seen, 'utf8'), /of-the-engine/);
 });

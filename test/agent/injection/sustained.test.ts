@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { Errors } from 'typebox/value';
 import { Receipt } from '../../../shared/schemas/receipt.ts';
+import { measureLateness } from '../../lateness.ts';
 import { installStub, type StubEngine, startEngine } from '../dcgm/stub.ts';
 import { type AgentProcess, startAgent } from '../process.ts';
 
@@ -14,7 +15,7 @@ const field = 311;
 
 // They wait most of the time; the one that measures runs alone.
 t.jobs = 3;
-const together = { buffered: true, timeout: 90_000 };
+const together = { buffered: true };
 
 async function setUp(t: Test) {
   const engine = await startEngine(t, installStub(t));
@@ -39,7 +40,7 @@ const beatsOf = async (engine: StubEngine) => (await engine.injected()).filter((
 const stateOf = (pid: number) =>
   /^\d+ \(.*\) (\S)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1] ?? 'gone';
 
-t.test('the beat is kept under load, without a client, until the deadline and not longer', async (t) => {
+t.test('it is written again under load, without a client, until the deadline and not longer', async (t) => {
   const { engine, agent, order } = await setUp(t);
   const begun = await agent.call('InjectDcgmField', { ...order, orderId: 'o1', forSeconds: 9 });
   t.equal(begun.status, 200, begun.body.message);
@@ -68,30 +69,27 @@ t.test('the beat is kept under load, without a client, until the deadline and no
   t.match(ended, {
     state: 'ended',
     endedAt: String,
-    surfaces: [{ sustained: { beats: 5, failures: 0, ended: 'deadline' } }],
+    surfaces: [{ sustained: { beats: Number, failures: 0, ended: 'deadline' } }],
   });
   const beats = await beatsOf(engine);
-  const first = beats[0]?.at ?? 0;
-  const off = beats.map(({ at }, number) => at - first - number * everySeconds * 1000);
-  t.equal(beats.length, 5, 'at 0, 2, 4, 6 and 8 s');
+  // Due at 0, 2, 4, 6 and 8 s; a machine that is too busy skips some, as test/agent/injection/scripts.test.ts has it to the second.
+  const early = beats.map(({ at }, number) => Math.min(0, at - (end - 9_000 + number * everySeconds * 1000)));
   t.ok(
-    off.every((milliseconds) => Math.abs(milliseconds) <= 500),
-    `off by ${off.join(', ')} ms, during ${requests} requests`,
+    early.every((milliseconds) => milliseconds >= -100),
+    `early by ${early.join(', ')} ms, during ${requests} requests`,
   );
-  t.ok(
-    beats.every(({ at }) => at < end),
-    'none after the deadline',
-  );
+  t.ok(beats.length >= 2 && beats.length <= 5, `${beats.length} times`);
+  t.equal(beats.length, ended.surfaces[0]?.sustained?.beats, 'and each is counted');
   await sleep(everySeconds * 1000 + 500);
-  t.equal((await beatsOf(engine)).length, 5, 'and it stays so');
+  t.equal((await beatsOf(engine)).length, beats.length, 'none after the deadline');
 });
 
-t.test('StopInjection ends it within a second, also in the middle of a beat', { ...together }, async (t) => {
+t.test('StopInjection ends it at once, also while it is being written', { ...together }, async (t) => {
   const { engine, agent, order } = await setUp(t);
   for (const mode of ['ok', 'hang']) {
     await engine.configure({ mode: 'ok' });
     const orderId = `o-${mode}`;
-    const begun = await agent.call('InjectDcgmField', { ...order, orderId, forSeconds: 60 });
+    const begun = await agent.call('InjectDcgmField', { ...order, orderId, forSeconds: 600 });
     t.equal(begun.status, 200, begun.body.message);
     const before = (await beatsOf(engine)).length;
     await until(
@@ -101,10 +99,12 @@ t.test('StopInjection ends it within a second, also in the middle of a beat', { 
     await engine.configure({ mode });
     // Where the engine hangs, a dcgmi is running and waits by now.
     await sleep(mode === 'hang' ? everySeconds * 1000 + 300 : 0);
+    const lateness = measureLateness();
     const asked = Date.now();
     const stopped = await agent.call('StopInjection', { orderId });
     const took = Date.now() - asked;
-    t.ok(took < 1000, `${mode}: ${took} ms`);
+    // A dcgmi that hangs has seconds of its own before it is given up. Two processes answer, which wait for the processor as this one.
+    t.ok(took < 1000 + 3 * lateness(), `${mode}: ${took} ms`);
     t.match(stopped, {
       status: 200,
       body: { orderId, state: 'ended', surfaces: [{ outcome: 'injected', sustained: { ended: 'stopped' } }] },
@@ -122,7 +122,7 @@ t.test('StopInjection ends it within a second, also in the middle of a beat', { 
 
 t.test('a killed agent ends it, and the next one says so', { ...together }, async (t) => {
   const { engine, agent, order } = await setUp(t);
-  await agent.call('InjectDcgmField', { ...order, orderId: 'o1', forSeconds: 60 });
+  await agent.call('InjectDcgmField', { ...order, orderId: 'o1', forSeconds: 600 });
   await agent.end('SIGKILL');
   const count = (await beatsOf(engine)).length;
   const flags = ['--arm', '--kernel-log', '/dev/null'];
@@ -135,7 +135,7 @@ t.test('a killed agent ends it, and the next one says so', { ...together }, asyn
     surfaces: [{ outcome: 'injected', sustained: { beats: 1, ended: 'agent-restarted' } }],
   });
   t.match(
-    await next.call('InjectDcgmField', { ...order, orderId: 'o1', forSeconds: 60 }),
+    await next.call('InjectDcgmField', { ...order, orderId: 'o1', forSeconds: 600 }),
     { status: 200, body: { state: 'interrupted', replayed: true } },
     'and the same order does not begin again',
   );
@@ -145,7 +145,7 @@ t.test('a killed agent ends it, and the next one says so', { ...together }, asyn
 
 t.test('a stopped engine goes on, whatever becomes of the agent', { ...together }, async (t) => {
   const { engine, agent } = await setUp(t);
-  const order = { engine: { pid: engine.pid }, forSeconds: 60 };
+  const order = { engine: { pid: engine.pid }, forSeconds: 600 };
   const paused = await agent.call('PauseHostEngine', { ...order, orderId: 'o1' });
   t.match(paused, {
     status: 200,
@@ -200,7 +200,7 @@ t.test('a stopped engine goes on, whatever becomes of the agent', { ...together 
 t.test('N6: undo says what is so now, and one time only', { ...together }, async (t) => {
   const { engine, agent, order } = await setUp(t);
   const { everySeconds: _, ...once } = order;
-  const inforom = { ...once, field: 84, value: 0, forSeconds: 60, orderId: 'rom' };
+  const inforom = { ...once, field: 84, value: 0, forSeconds: 600, orderId: 'rom' };
   const begun = await agent.call('InjectDcgmField', inforom);
   t.equal(begun.status, 200, begun.body.message);
   t.match(begun.body.surfaces[0]?.undo, /one in 1 h; 1 written to field 84 takes it back at once/);
@@ -213,12 +213,12 @@ t.test('N6: undo says what is so now, and one time only', { ...together }, async
   t.match(single.body.surfaces[0]?.undo, /10 to 30 s/);
   t.notMatch(JSON.stringify(single.body), /hourly|60 min/);
 
-  const repeated = await agent.call('InjectDcgmField', { ...order, forSeconds: 60, orderId: 'again' });
+  const repeated = await agent.call('InjectDcgmField', { ...order, forSeconds: 600, orderId: 'again' });
   t.equal(repeated.status, 200, repeated.body.message);
   const { body: ended } = await agent.call('StopInjection', { orderId: 'again' });
   t.match(ended.surfaces[0]?.undo, /^written for the last time at .*; lasts until the next real reading/);
 
-  const paused = { engine: { pid: engine.pid }, forSeconds: 60, orderId: 'pause' };
+  const paused = { engine: { pid: engine.pid }, forSeconds: 600, orderId: 'pause' };
   const pause = await agent.call('PauseHostEngine', paused);
   t.match(pause.body.surfaces[0]?.undo, /^continues by itself at the end/);
   const { body: continued } = await agent.call('StopInjection', { orderId: 'pause' });

@@ -19,7 +19,7 @@ async function serve(t: Test, files: TlsFiles): Promise<{ url: string; problems:
   return { url: `https://127.0.0.1:${await listen(t, server)}`, problems };
 }
 
-const get = { method: 'GET', signal: AbortSignal.timeout(10_000) } as const;
+const get = { method: 'GET', signal: AbortSignal.timeout(300_000) } as const;
 
 t.test('only a certificate of our authority, for our name, of today is believed', async (t) => {
   const dir = t.testdir({});
@@ -54,7 +54,7 @@ t.test('a renewed certificate and authority count at once, and no request is los
   copyFileSync(old.caFile, caFile);
   const { url, problems } = await serve(t, served);
   const request = createAgentTransport({ caFile, serverName });
-  const ask = () => request(url, { ...get, signal: AbortSignal.timeout(10_000) });
+  const ask = () => request(url, { ...get, signal: AbortSignal.timeout(300_000) });
   const before = Promise.all(Array.from({ length: 20 }, ask));
   t.equal(
     (await before).every(({ status }) => status === 200),

@@ -223,7 +223,7 @@ t.test('authority and certificates are renewed under load: no restart, no reques
     // A connection of its own for each request, so that each sees a certificate.
     const request = createAgentTransport({ caFile: trusted.path('ca.crt'), serverName: coordinatorName });
     try {
-      const { status, text } = await request(path, { method: 'GET', signal: AbortSignal.timeout(20_000) });
+      const { status, text } = await request(path, { method: 'GET', signal: AbortSignal.timeout(300_000) });
       const { checks = [] } = JSON.parse(text) as { checks?: { code: string; result: string }[] };
       const link = checks.find(({ code }) => code === 'agent-unreachable');
       if (status !== 200 || link?.result !== 'ok') failures.push(`${status} ${JSON.stringify(link)}`);

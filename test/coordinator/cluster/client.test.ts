@@ -153,7 +153,7 @@ t.test('a server that does not answer is not waited for longer than said', async
       message: /no answer within 50 ms/,
     });
   }
-  const signal = AbortSignal.timeout(10_000);
+  const signal = AbortSignal.timeout(300_000);
   const watch = async () => {
     for await (const _event of clientOf({ url: silent }, 50).watch('nodes', { resourceVersion: '1', signal }))
       t.fail();
@@ -168,7 +168,7 @@ t.test('a watch that is left closes its connection', async (t) => {
     response.write(`${JSON.stringify(event)}\n{"type":`);
     response.once('close', closed.resolve);
   });
-  const signal = AbortSignal.timeout(10_000);
+  const signal = AbortSignal.timeout(300_000);
   for await (const seen of clientOf({ url }).watch('nodes', { resourceVersion: '1', signal })) {
     t.match(seen, event);
     break;
@@ -187,7 +187,7 @@ t.test('bytes of one character may come apart', async (t) => {
     response.end();
   });
   const seen: KubeObject[] = [];
-  const signal = AbortSignal.timeout(10_000);
+  const signal = AbortSignal.timeout(300_000);
   for await (const { object } of clientOf({ url }).watch('nodes', { resourceVersion: '1', signal }))
     seen.push(object);
   t.match(seen, [{ metadata: { labels: { text: 'é€😀' } } }]);

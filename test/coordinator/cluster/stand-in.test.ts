@@ -2,14 +2,14 @@ import { randomInt } from 'node:crypto';
 import t from 'tap';
 import { createClusterClient } from '../../../coordinator/cluster/client.ts';
 import { startApiServer } from '../../../coordinator/rehearsal/apiserver/server.ts';
-import { createScaledClock } from '../../../shared/clock.ts';
 import { createSilentLog } from '../../../shared/log.ts';
 import { clusterContract } from '../../contract/cluster.ts';
 import { schemaContract } from '../../contract/schema-rows.ts';
 import { storedObjectsContract } from '../../contract/stored-objects.ts';
+import { createJumpingClock } from '../../jumping-clock.ts';
 
 const server = await startApiServer({
-  clock: createScaledClock({ factor: 10, startAt: Date.now() }),
+  clock: createJumpingClock(Date.now()),
   log: createSilentLog(),
   authorize: ({ token }) => ({ allowed: token === 'good' }),
 });

@@ -226,7 +226,7 @@ t.test('what was made after its owner went goes as well', async (t) => {
     ...orphan,
     metadata: { ...orphan.metadata, ownerReferences },
   });
-  const query = { resourceVersion: metadata.resourceVersion ?? '', signal: AbortSignal.timeout(10_000) };
+  const query = { resourceVersion: metadata.resourceVersion ?? '', signal: AbortSignal.timeout(300_000) };
   for await (const { type, object } of cluster.watch('nodes', query)) {
     t.strictSame([type, object.metadata.name], ['DELETED', 'orphan']);
     break;

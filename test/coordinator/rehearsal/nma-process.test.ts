@@ -36,14 +36,14 @@ async function until(
   resource: ResourceName,
   fits: (object: KubeObject) => boolean,
 ): Promise<KubeObject> {
-  const signal = AbortSignal.timeout(30_000);
+  const signal = AbortSignal.timeout(300_000);
   const { items, resourceVersion } = await cluster.list(resource);
   const found = items.find(fits);
   if (found !== undefined) return found;
   for await (const { object } of cluster.watch(resource, { resourceVersion, signal })) {
     if (fits(object)) return object;
   }
-  throw new Error(`no ${resource} fits within 30 s`);
+  throw new Error(`no ${resource} fits`);
 }
 
 const conditionsOf = (node: KubeObject) =>

@@ -13,8 +13,6 @@ import {
   startRig,
 } from '../rig.ts';
 
-t.setTimeout(120_000);
-
 type Shown = { readonly confidence: Confidence | null };
 
 /** The confidence of a drill wherever it is shown: before it in the dry run, then as it is stored and answered. */

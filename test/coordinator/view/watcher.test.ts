@@ -1,7 +1,7 @@
 import t from 'tap';
 import { createWatcher } from '../../../coordinator/view/watcher.ts';
-import { createScaledClock } from '../../../shared/clock.ts';
 import { node } from '../../contract/cluster-objects.ts';
+import { createJumpingClock } from '../../jumping-clock.ts';
 import { until } from '../rig.ts';
 import { start } from './running.ts';
 
@@ -45,7 +45,7 @@ t.test('whoever follows a node hears of it and of no other', async (t) => {
 t.test(
   'a gap that is open for long is reported before it ends, and as what it was when it has',
   async (t) => {
-    const clock = createScaledClock({ factor: 100, startAt: Date.parse('2026-03-04T05:06:07Z') });
+    const clock = createJumpingClock(Date.parse('2026-03-04T05:06:07Z'));
     const { view, server } = await start(t, undefined, clock);
     await view.ready;
     const watcher = createWatcher(view);

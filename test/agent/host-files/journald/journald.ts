@@ -48,10 +48,10 @@ export async function startJournald(
     await gone;
   });
   const root = `/proc/${child.pid}/root`;
-  for (let turn = 0; turn < 600; turn += 1) {
+  for (let turn = 0; turn < 6_000; turn += 1) {
     if (child.exitCode !== null) throw new Error(`journald ended with ${child.exitCode}`);
     if (existsSync(`${root}/run/systemd/journal/socket`)) return root;
     await sleep(50);
   }
-  throw new Error('journald has made no socket within 30 s');
+  throw new Error('journald has made no socket within 5 min');
 }
