@@ -22,12 +22,13 @@ export function installStub(
  * An absolute interpreter, because the environment of a drilled program has nothing of ours; and without the options
  * that tap gives to every Node below it, whose loader cannot take a module without an ending.
  */
-export function writeExecutable(path: string, source: string): void {
-  writeFileSync(path, `#!/usr/bin/env -S -u NODE_OPTIONS ${process.execPath}\n${source}`);
+export function writeExecutable(path: string, source: string, interpreter = process.execPath): void {
+  writeFileSync(path, `#!/usr/bin/env -S -u NODE_OPTIONS ${interpreter}\n${source}`);
   chmodSync(path, 0o755);
 }
 
-function stubSource(name: 'dcgmi' | 'nv-hostengine'): string {
+/** Of an executable, without its first line. */
+export function stubSource(name: 'dcgmi' | 'nv-hostengine'): string {
   const source = readFileSync(new URL(`./stub/${name}.mjs`, import.meta.url), 'utf8');
   const known = fieldRows.map((row) => [row.id, { tag: row.tag ?? row.name.toLowerCase(), type: row.type }]);
   return source.replace(/\/\* FIELDS \*\/.*$/m, () => `${JSON.stringify(known)});`);

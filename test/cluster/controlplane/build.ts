@@ -19,31 +19,52 @@ const packages = {
   etcd: 'go.etcd.io/etcd/server/v3',
   'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
   kubectl: 'k8s.io/kubernetes/cmd/kubectl',
+  'kube-controller-manager': 'k8s.io/kubernetes/cmd/kube-controller-manager',
+  'kube-scheduler': 'k8s.io/kubernetes/cmd/kube-scheduler',
+  kubelet: 'k8s.io/kubernetes/cmd/kubelet',
+  'kube-proxy': 'k8s.io/kubernetes/cmd/kube-proxy',
 } as const;
 
 type BinaryName = keyof typeof packages;
 
-const names = Object.keys(packages) as BinaryName[];
+/** What the cluster tests run, and what KUBEBUILDER_ASSETS holds. */
+const names: readonly BinaryName[] = ['etcd', 'kube-apiserver', 'kubectl'];
+
+const nodeNames: readonly BinaryName[] = [
+  'kube-controller-manager',
+  'kube-scheduler',
+  'kubelet',
+  'kube-proxy',
+];
 
 const assetsAdvice = `set KUBEBUILDER_ASSETS to a directory that holds ${names.join(', ')}`;
 
 /** Where etcd, kube-apiserver and kubectl lie, after building those that are missing. */
 export async function controlPlaneBinaries(options: BuildOptions = {}): Promise<ControlPlaneBinaries> {
-  const log = options.log ?? (() => {});
   const assets = process.env.KUBEBUILDER_ASSETS;
   if (assets !== undefined && assets !== '') return await fromAssets(resolve(assets));
+  return pathsIn(await built(names, options));
+}
 
+/** The folder in which the rest of a cluster lies (nodeNames), after building what is missing: of the same version. */
+export async function nodeBinaries(options: BuildOptions = {}): Promise<string> {
+  return await built(nodeNames, options);
+}
+
+/** The folder of the cache, after building those of these that it lacks. */
+async function built(wanted: readonly BinaryName[], options: BuildOptions): Promise<string> {
+  const log = options.log ?? (() => {});
   const goVersion = await readGoVersion();
   const key = await cacheKey(goVersion);
   const dir = join(cacheHome(), 'xidrill', 'controlplane', key);
-  if ((await missingIn(dir)).length > 0) {
+  if ((await missingIn(dir, wanted)).length > 0) {
     await mkdir(dir, { recursive: true });
     await withLock(join(dir, 'lock'), log, async () => {
       // Another process may have built some of them while this one waited for the lock.
-      for (const name of await missingIn(dir)) await build(name, dir, log);
+      for (const name of await missingIn(dir, wanted)) await build(name, dir, log);
     });
   }
-  return pathsIn(dir);
+  return dir;
 }
 
 function pathsIn(dir: string): ControlPlaneBinaries {
@@ -55,7 +76,7 @@ function pathsIn(dir: string): ControlPlaneBinaries {
 }
 
 async function fromAssets(dir: string): Promise<ControlPlaneBinaries> {
-  const missing = await missingIn(dir);
+  const missing = await missingIn(dir, names);
   if (missing.length > 0) {
     throw new Error(
       `KUBEBUILDER_ASSETS is ${dir}, but no executable ${missing.join(', ')} lies there: ` +
@@ -65,7 +86,7 @@ async function fromAssets(dir: string): Promise<ControlPlaneBinaries> {
   return pathsIn(dir);
 }
 
-async function missingIn(dir: string): Promise<BinaryName[]> {
+async function missingIn(dir: string, names: readonly BinaryName[]): Promise<BinaryName[]> {
   const missing: BinaryName[] = [];
   for (const name of names) {
     const usable = await access(join(dir, name), constants.X_OK).then(
@@ -77,7 +98,8 @@ async function missingIn(dir: string): Promise<BinaryName[]> {
   return missing;
 }
 
-function cacheHome(): string {
+/** Where what was built is kept: $XDG_CACHE_HOME, or ~/.cache. */
+export function cacheHome(): string {
   const xdg = process.env.XDG_CACHE_HOME;
   return xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), '.cache');
 }

@@ -33,6 +33,11 @@ export type StartOptions = {
   log?: (line: string) => void;
   /** More flags of kube-apiserver; a list flag that stands here as well adds to its list. */
   apiserverArgs?: readonly string[];
+  /**
+   * Where it listens instead of 127.0.0.1, for a cluster with nodes: the kubernetes Service then has it as its endpoint, and
+   * pods get their ServiceAccount's token by admission.
+   */
+  address?: string;
   /** More users: a line of kube-apiserver's static token file each (`token,user,uid,"group,group"`). */
   tokens?: readonly string[];
 };
@@ -54,6 +59,7 @@ const pollEveryMs = 50;
 // has acknowledged is in etcd, so killing it loses nothing.
 const termGraceMs = 2_000;
 const portAttempts = 3;
+const loopback = '127.0.0.1';
 
 /** A real etcd and kube-apiserver on 127.0.0.1, with nothing in them but what the API server itself makes. */
 export async function startControlPlane(options: StartOptions = {}): Promise<ControlPlane> {
@@ -73,7 +79,7 @@ export async function startControlPlane(options: StartOptions = {}): Promise<Con
 async function startOnce(
   binaries: ControlPlaneBinaries,
   log: Log,
-  { apiserverArgs: moreArgs = [], tokens = [] }: StartOptions,
+  { apiserverArgs: moreArgs = [], tokens = [], address = loopback }: StartOptions,
 ): Promise<ControlPlane> {
   const dir = await mkdtemp(join(tmpdir(), 'xidrill-controlplane-'));
   const children = new Set<ChildProcess>();
@@ -94,7 +100,7 @@ async function startOnce(
   let apiserver: Server | undefined;
   try {
     const [clientPort, peerPort, securePort] = await freePorts();
-    const url = `https://127.0.0.1:${securePort}`;
+    const url = `https://${address}:${securePort}`;
     await writeCredentials(dir, adminToken, tokens);
 
     const etcdUrl = `http://127.0.0.1:${clientPort}`;
@@ -105,7 +111,7 @@ async function startOnce(
 
     const bootApiserver = async (): Promise<Server> => {
       const started = performance.now();
-      const args = [...apiserverArgs(dir, etcdUrl, securePort), ...moreArgs];
+      const args = [...apiserverArgs(dir, etcdUrl, address, securePort), ...moreArgs];
       const server = launch(binaries.kubeApiserver, args, dir, children, log);
       // The API server itself writes the certificate that the probe trusts.
       const ready = async () => probe(`${url}/readyz`, await readFile(caFile, 'utf8'), adminToken);
@@ -171,15 +177,17 @@ function etcdArgs(dir: string, clientUrl: string, peerUrl: string): string[] {
   ];
 }
 
-function apiserverArgs(dir: string, etcdUrl: string, port: number): string[] {
+function apiserverArgs(dir: string, etcdUrl: string, address: string, port: number): string[] {
   return [
     `--etcd-servers=${etcdUrl}`,
-    '--bind-address=127.0.0.1',
+    `--bind-address=${address}`,
     `--secure-port=${port}`,
     // Otherwise the API server wants a default route to learn its address from. A loopback address cannot be an
-    // endpoint of the kubernetes service, so nothing may try to write one.
-    '--advertise-address=127.0.0.1',
-    '--endpoint-reconciler-type=none',
+    // endpoint of the kubernetes service, so nothing may try to write one; nor are there pods then that need a token.
+    `--advertise-address=${address}`,
+    ...(address === loopback
+      ? ['--endpoint-reconciler-type=none', '--disable-admission-plugins=ServiceAccount']
+      : []),
     `--cert-dir=${join(dir, 'certs')}`,
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-key-file=${join(dir, 'service-account.pub')}`,
@@ -188,7 +196,6 @@ function apiserverArgs(dir: string, etcdUrl: string, port: number): string[] {
     '--authorization-mode=Node,RBAC',
     `--token-auth-file=${join(dir, 'tokens.csv')}`,
     '--allow-privileged=true',
-    '--disable-admission-plugins=ServiceAccount',
   ];
 }
 

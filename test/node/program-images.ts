@@ -1,0 +1,110 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+import { commonJsNames } from '../../shared/bundle.ts';
+import { version } from '../../shared/version.ts';
+import { stubSource, writeExecutable } from '../agent/dcgm/stub.ts';
+import { buildImage } from '../cluster/image.ts';
+import { root } from '../suite.ts';
+import { type ImageSpec, type Layer, layerIn, layerOf, writeArchive } from './images.ts';
+
+const run = promisify(execFile);
+
+/** The images that tests name in their pods. None can be pulled from anywhere. */
+export const imageNames = {
+  agent: `xidrill.test/xidrill-agent:${version}`,
+  coordinator: `xidrill.test/xidrill-coordinator:${version}`,
+  /** The stand-ins of dcgmi and nv-hostengine. */
+  dcgm: 'xidrill.test/dcgm:4.6.0',
+  /** The simulated monitoring agent under the name of the real one, by which its version is known. */
+  monitor: '602401143452.dkr.ecr.us-west-2.amazonaws.com/eks/eks-node-monitoring-agent:v1.6.4-eksbuild.1',
+  /** containerd's own default. */
+  pause: 'registry.k8s.io/pause:3.6',
+} as const;
+
+const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Writes an archive of all images below a folder and tells where it is. */
+export async function programImages(folder: string, baseLayer: string): Promise<string> {
+  mkdirSync(folder);
+  const base = await layerIn(baseLayer);
+  const images: ImageSpec[] = [
+    await programImage('agent', base, folder),
+    await programImage('coordinator', base, folder),
+    await dcgmImage(base, folder),
+    await monitorImage(base, folder),
+    await pauseImage(folder),
+  ];
+  const file = join(folder, 'images.tar');
+  await writeArchive(images, join(folder, 'staging'), file);
+  return file;
+}
+
+/** What the Dockerfile says: its tree on the base image. */
+async function programImage(
+  program: 'agent' | 'coordinator',
+  base: Layer,
+  folder: string,
+): Promise<ImageSpec> {
+  const top = join(folder, program);
+  const image = await buildImage(program, join(folder, `${program}-tree`));
+  // The tree lies where the Dockerfile copies it.
+  mkdirSync(join(top, dirname(image.mountPath)), { recursive: true });
+  await run('cp', ['-a', image.folder, join(top, image.mountPath)]);
+  return {
+    name: imageNames[program],
+    config: {
+      Entrypoint: image.entrypoint,
+      Env: [path, ...Object.entries(image.environment).map(([key, value]) => `${key}=${value}`)],
+      User: `${image.user}:${image.user}`,
+      WorkingDir: '/',
+    },
+    layers: [base, await layerOf(top, `${top}.tar`)],
+  };
+}
+
+async function dcgmImage(base: Layer, folder: string): Promise<ImageSpec> {
+  const top = join(folder, 'dcgm');
+  mkdirSync(join(top, 'usr/bin'), { recursive: true });
+  for (const program of ['dcgmi', 'nv-hostengine'] as const)
+    writeExecutable(join(top, 'usr/bin', program), stubSource(program), '/usr/local/bin/node');
+  return { name: imageNames.dcgm, config: { Env: [path] }, layers: [base, await layerOf(top, `${top}.tar`)] };
+}
+
+async function monitorImage(base: Layer, folder: string): Promise<ImageSpec> {
+  const top = join(folder, 'monitor');
+  await build({
+    absWorkingDir: root,
+    entryPoints: { nma: 'coordinator/rehearsal/nma/process.ts' },
+    outdir: join(top, 'opt'),
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    external: ['*.node'],
+    banner: { js: commonJsNames },
+    logLevel: 'warning',
+  });
+  return {
+    name: imageNames.monitor,
+    config: { Env: [path], Entrypoint: ['node', '/opt/nma.mjs'] },
+    layers: [base, await layerOf(top, `${top}.tar`)],
+  };
+}
+
+/** The first process of every pod: it waits, and takes orphans where a pod has one process namespace. */
+async function pauseImage(folder: string): Promise<ImageSpec> {
+  const top = join(folder, 'pause');
+  mkdirSync(top);
+  const env = { ...process.env, CGO_ENABLED: '0', GO111MODULE: 'off', GOFLAGS: '' };
+  const source = join(import.meta.dirname, 'pause.go');
+  await run('go', ['build', '-trimpath', '-ldflags', '-s -w', '-o', join(top, 'pause'), source], { env });
+  return {
+    name: imageNames.pause,
+    config: { Env: [path], Entrypoint: ['/pause'], User: '65535:65535' },
+    layers: [await layerOf(top, `${top}.tar`)],
+  };
+}
