@@ -1,6 +1,6 @@
 import { renderRepair } from '../doctor/examine.ts';
 import type { DoctorCause, DoctorGroup, DoctorLink, DoctorReport, LinkState } from '../doctor/report.ts';
-import { type Look, labelled, paint, visible, wrap } from './text.ts';
+import { type Look, labelled, pageOf, paint, visible, wrap } from './text.ts';
 
 /** What stands before a line, and its colour. */
 export const marks: Readonly<Record<LinkState, string>> = { ok: '✓', broken: '✗', unknown: '?', none: '–' };
@@ -15,11 +15,6 @@ export const questions: Readonly<Record<DoctorLink, string>> = {
 
 const headings: readonly DoctorLink[] = ['detection', 'taint', 'order'];
 const shownNames = 3;
-
-/** Where a cause is described; a section for each code. */
-export function pageOf(code: string): string {
-  return `coordinator/diagnosis/CAUSES.md#${code}`;
-}
 
 /** `isWide`: a line for each node besides, and the proof of what is only likely. */
 type WideLook = Look & { readonly isWide: boolean };

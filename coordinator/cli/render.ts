@@ -1,5 +1,5 @@
 import type { Finding, WhyAnswer, WhyEvidence } from '../why/finding.ts';
-import { type Look, labelled, paint, visible, wrap } from './text.ts';
+import { type Look, labelled, pageOf, paint, visible, wrap } from './text.ts';
 
 const marks = { broken: '✗', works: '✓', open: '?' } as const;
 const colours = { broken: 31, works: 32, open: 33 } as const;
@@ -41,6 +41,7 @@ function renderFinding(finding: Finding, look: Look): string {
     ...(missing === undefined ? [] : [labelled('missing', missing, look)]),
     // Never wrapped nor cut: they are there to be copied.
     ...commands.map((command) => `    ${'run'.padEnd(8)}${visible(command)}`),
+    ...(result === 'broken' ? [labelled('page', pageOf(code), look)] : []),
   ];
   return lines.join('\n');
 }

@@ -32,3 +32,8 @@ export function visible(text: string): string {
 export function paint(text: string, colour: number, { isColoured }: Look): string {
   return isColoured ? `\u001b[${colour}m${text}\u001b[0m` : text;
 }
+
+/** Where a cause is described: the page has a section for each code. */
+export function pageOf(code: string): string {
+  return `coordinator/diagnosis/CAUSES.md#${code}`;
+}
