@@ -20,6 +20,7 @@ import { createForkedNvml } from './nvml/forked.ts';
 import { createDirectPolicy, type DirectPolicy, readPolicy } from './policy/direct.ts';
 import { createOptInFile } from './policy/opt-in.ts';
 import { createHostPrograms } from './programs/host.ts';
+import { lookAtMeans } from './programs/means.ts';
 import { lockStateDir } from './state-lock.ts';
 
 const name = 'xidrill-agent';
@@ -115,8 +116,10 @@ try {
   const isLocked = lockStateDir(config['state-dir']);
   // Before anything that may fail: an engine that an earlier agent paused must not stay so.
   const held = await openHeld({ stateDir: config['state-dir'], engineProcesses, log });
+  const means = () => lookAtMeans({ hostRoot: config['host-root'] });
   const app = createAgent({
     node: config.node,
+    means,
     agentVersion: version,
     armed: config.arm,
     needsLease: config['needs-lease'],
@@ -161,6 +164,8 @@ try {
     void app.close().then(() => process.exit(0));
   });
   const url = listeningUrl(await app.listen(address), app.server.address());
+  for (const { means: lacks, because, remedy } of await means())
+    log.warn({ lacks, because, remedy }, 'the agent lacks something that it needs on this node');
   log.info({ url, node: config.node, armed: config.arm, version }, 'agent is listening');
 } catch (thrown) {
   exitWith(name, thrown);

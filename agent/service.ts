@@ -4,7 +4,7 @@ import type { Clock } from '../shared/clock.ts';
 import { findField } from '../shared/dcgm-fields/find.ts';
 import { namesOf } from '../shared/engines/choose.ts';
 import { Refusal } from '../shared/errors.ts';
-import { GpuFacts, HostEngineFacts, Inventory } from '../shared/schemas/inventory.ts';
+import { type AgentLack, GpuFacts, HostEngineFacts, Inventory } from '../shared/schemas/inventory.ts';
 import { KillSwitchState, KillSwitchUpdate } from '../shared/schemas/kill-switch.ts';
 import {
   Empty,
@@ -20,7 +20,13 @@ import type { KillSwitch } from './injection/kill-switch.ts';
 import type { Orders } from './injection/orders.ts';
 import { channelsFor, identify } from './injection/parts.ts';
 import type { NodePorts } from './injection/surfaces/writer.ts';
-import { createInventory, lookAtEngines, lookAtLogFiles, lookAtOptIn } from './inventory/inventory.ts';
+import {
+  createInventory,
+  isDriverLoaded,
+  lookAtEngines,
+  lookAtLogFiles,
+  lookAtOptIn,
+} from './inventory/inventory.ts';
 import type { DirectPolicy } from './policy/direct.ts';
 import type { OptIn } from './policy/opt-in.ts';
 
@@ -41,6 +47,8 @@ export type AgentParts = NodePorts & {
   readonly optIn?: OptIn;
   /** What direct callers may do; absent: everything that the gate lets them. */
   readonly direct?: DirectPolicy;
+  /** What the agent itself lacks, as far as that shows without asking anybody; absent: nothing is looked at. */
+  readonly means?: () => Promise<readonly AgentLack[]>;
   readonly clock: Clock;
 };
 
@@ -72,15 +80,20 @@ export function createMethods(parts: AgentParts): readonly Method[] {
       request: Empty,
       response: Inventory,
       call: async () => {
-        const [answer, engines, logFiles, noJournal, consent] = await Promise.all([
-          nvml.list(),
-          dcgm.list(),
-          lookAtLogFiles(parts.hostFiles),
-          parts.systemJournal.whyNone(),
-          lookAtOptIn(parts.optIn),
-        ]);
+        const [answer, engines, logFiles, noJournal, unreadJournal, consent, lacks, hasDriver] =
+          await Promise.all([
+            nvml.list(),
+            dcgm.list(),
+            lookAtLogFiles(parts.hostFiles),
+            parts.systemJournal.whyNone(),
+            parts.systemJournal.whyUnread(),
+            lookAtOptIn(parts.optIn),
+            parts.means?.() ?? [],
+            isDriverLoaded(),
+          ]);
         const pausable = await lookAtEngines(engines, parts.engineProcesses);
-        const seen = { nvml: answer, engines, logFiles, noJournal, pausable, consent };
+        const found = { nvml: answer, engines, logFiles, noJournal, unreadJournal, pausable };
+        const seen = { ...found, consent, lacks, hasDriver };
         return createInventory({ ...parts, ...seen });
       },
     },

@@ -133,8 +133,18 @@ export const reasons = {
     title: 'The record is longer than the kernel accepts',
     ...unfit,
   },
-  not_a_kernel_log: { code: 'failed_precondition', title: 'The path is not the kernel log device', ...unfit },
-  kernel_log_unavailable: { code: 'unavailable', title: 'The kernel log cannot be opened', ...unfit },
+  not_a_kernel_log: {
+    code: 'failed_precondition',
+    title: 'The path is not the kernel log device',
+    ...unfit,
+    cause: 'agent-incapable',
+  },
+  kernel_log_unavailable: {
+    code: 'unavailable',
+    title: 'The kernel log cannot be opened',
+    ...unfit,
+    cause: 'agent-incapable',
+  },
   read_back_failed: {
     code: 'unavailable',
     title: 'The record was written but did not come back',

@@ -7,7 +7,12 @@ import type { AddressIsGpu } from './xid/guard.ts';
 /** NVML's answer, or why there is none. */
 export type NvmlAnswer =
   | { readonly available: true; readonly driverVersion: string; readonly gpus: readonly GpuFacts[] }
-  | { readonly available: false; readonly because: string };
+  | {
+      readonly available: false;
+      readonly because: string;
+      /** Its library or the driver's devices are not visible to the agent; whether the node has them does not show. */
+      readonly isUnseen?: true;
+    };
 
 /** A GPU as far as this node can tell. Joined by UUID and PCI address only: NVML index and DCGM id are positions. */
 export type GpuIdentity = {

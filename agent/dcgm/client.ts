@@ -1,6 +1,6 @@
 import { type Clock, createDeadline } from '../../shared/clock.ts';
 import type { Recipe } from '../../shared/dcgm-fields/recipe.ts';
-import { chooseEngine, gpuIdFor } from '../../shared/engines/choose.ts';
+import { chooseEngine, gpuIdFor, unseenEngines } from '../../shared/engines/choose.ts';
 import type { Log } from '../../shared/log.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { EngineSelector } from '../../shared/schemas/order-members.ts';
@@ -91,7 +91,11 @@ export function createDcgm(deps: {
   return {
     list,
     async choose(selector, options = {}) {
-      return chooseEngine(await looks.fresh(options.signal), selector, options.force === true);
+      const engines = await looks.fresh(options.signal);
+      // That none is seen says nothing where none of the host could be.
+      const blind = engines.length === 0 ? await finder.whyBlind() : undefined;
+      if (blind !== undefined) throw unseenEngines(blind);
+      return chooseEngine(engines, selector, options.force === true);
     },
     introspect: (engine, gpuId, fieldId, signal) => introspect(reading, engine, gpuId, fieldId, signal),
     assertInjectable: (order) => assertInjectable(parts, order),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { ProcessReadBack } from '../../shared/schemas/read-back.ts';
+import { means } from '../programs/means.ts';
 import type { EngineProcesses, ProcessIdentity } from './port.ts';
 
 /** A signal is delivered when the process next leaves the kernel; microseconds as a rule. */
@@ -78,6 +79,14 @@ function sendStop(pid: number): boolean {
   try {
     return signal(pid, 'SIGSTOP');
   } catch (thrown) {
+    // kill(2): EPERM is about the sender, not about the process.
+    if ((thrown as NodeJS.ErrnoException).code === 'EPERM')
+      throw new Refusal(
+        'agent_incapable',
+        `the agent may not stop process ${pid} of the host engine: ${messageFromUnknown(thrown)}`,
+        { pid, lacks: 'rights', remedy: means.rights },
+        thrown,
+      );
     throw notPaused(pid, messageFromUnknown(thrown));
   }
 }

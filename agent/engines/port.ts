@@ -1,3 +1,5 @@
+import type { AgentLack } from '../../shared/schemas/inventory.ts';
+
 /** A process that is a standalone DCGM host engine, as /proc shows it. */
 export type EngineProcess = {
   /** In the agent's own process namespace, the host's where it runs with hostPID. */
@@ -27,4 +29,6 @@ export type EngineProcess = {
 export interface EngineFinder {
   /** Reads /proc; throws only where that cannot be read at all. */
   find(): Promise<readonly EngineProcess[]>;
+  /** Why engines may be there that it cannot see; undefined: it sees every process of the node. */
+  whyBlind(): Promise<AgentLack | undefined>;
 }

@@ -1,6 +1,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageFromUnknown } from '../../shared/errors.ts';
+import { whyNoHostPids } from '../programs/means.ts';
 import { parseCgroup } from './cgroup.ts';
 import {
   type EngineAddress,
@@ -35,6 +36,7 @@ export function createProcEngineFinder(
   const { procRoot = '/proc', trust = defaultTrust } = options;
   const hostRoot = options.hostRoot ?? join(procRoot, '1/root');
   return {
+    whyBlind: () => whyNoHostPids(procRoot),
     async find() {
       const names = await readdir(procRoot);
       const pids = names.filter((name) => /^\d+$/.test(name)).map(Number);

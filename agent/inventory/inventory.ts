@@ -1,12 +1,21 @@
 import { readFileSync } from 'node:fs';
+import { access } from 'node:fs/promises';
 import { refusalFromUnknown } from '../../shared/errors.ts';
 import type { NvmlAnswer } from '../../shared/gpu-identity.ts';
-import type { Capability, HostEngineFacts, Inventory, LogFileFacts } from '../../shared/schemas/inventory.ts';
+import type {
+  AgentLack,
+  Capability,
+  HostEngineFacts,
+  Inventory,
+  LogFileFacts,
+} from '../../shared/schemas/inventory.ts';
 import { logFiles } from '../../shared/surfaces/log-file.ts';
 import type { EngineProcesses } from '../engine-process/port.ts';
+import type { Unread } from '../host-files/journald/port.ts';
 import type { HostFiles } from '../host-files/port.ts';
 import type { KernelLog } from '../kernel-log/port.ts';
 import type { OptIn } from '../policy/opt-in.ts';
+import { lack } from '../programs/means.ts';
 import { joinGpus } from './gpu-join.ts';
 
 /** What this node can be drilled with; everything that is missing says why. */
@@ -26,6 +35,12 @@ export function createInventory(parts: {
   readonly noJournal: string | undefined;
   /** Why an engine could not be stopped, by its place in `engines`; undefined: it could. */
   readonly pausable: readonly (string | undefined)[];
+  /** What the agent lacks, as far as that shows without the answers above. */
+  readonly lacks: readonly AgentLack[];
+  /** What keeps the agent from reading the journal. */
+  readonly unreadJournal: Unread | undefined;
+  /** The kernel has loaded NVIDIA's driver. */
+  readonly hasDriver: boolean;
 }): Inventory {
   const { nvml, engines, logFiles } = parts;
   const kernelLog = parts.kernelLog.unavailable()?.message;
@@ -49,7 +64,36 @@ export function createInventory(parts: {
     engines: [...engines],
     identities: joinGpus(nvml, engines),
     logFiles: [...logFiles],
+    agentLacks: lacksOf(parts),
   };
+}
+
+/** All that the agent itself lacks: what it needs for what this node has. */
+function lacksOf(parts: Parameters<typeof createInventory>[0]): AgentLack[] {
+  const { nvml, engines, unreadJournal, hasDriver } = parts;
+  const kernelLog = parts.kernelLog.unavailable()?.message;
+  const clientless = engines.find(({ dcgmi, untrusted }) => dcgmi === null && untrusted === undefined);
+  const hasGpus = hasDriver || engines.some(({ gpus }) => gpus.length > 0);
+  const isUnseen = !nvml.available && nvml.isUnseen === true && hasGpus;
+  return [
+    ...parts.lacks,
+    ...(kernelLog === undefined ? [] : [lack('kernel-log', kernelLog)]),
+    ...(unreadJournal?.cause === 'agent-lacks' && parts.noJournal === undefined
+      ? [lack('journal', unreadJournal.because)]
+      : []),
+    ...(clientless?.agentLacks === undefined || parts.lacks.some(({ means }) => means === 'rights')
+      ? []
+      : [lack('dcgmi', clientless.agentLacks)]),
+    ...(isUnseen ? [lack('nvml', nvml.because)] : []),
+  ];
+}
+
+/** Whether NVIDIA's kernel module is loaded, whatever of it is visible in a container (its README, "/proc interface"). */
+export async function isDriverLoaded(procRoot = '/proc'): Promise<boolean> {
+  return access(`${procRoot}/driver/nvidia/version`).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** As an order would find it. */

@@ -4,8 +4,8 @@ import type { Nvml } from './port.ts';
 
 /** NVML without a driver, and what can go wrong with it. */
 export type FakeNvml = Nvml & {
-  /** From now on the answer is `unavailable, because`; undefined makes NVML answer again. */
-  breakWith(because: string | undefined): void;
+  /** From now on the answer is `unavailable, because`; undefined makes NVML answer again. `isUnseen`: for want of its library. */
+  breakWith(because: string | undefined, isUnseen?: true): void;
   /** Changes what is read of the GPU with that index; a null needs no note, it gets one. */
   changeGpu(index: number, change: Partial<Omit<GpuFacts, 'index' | 'driverVersion'>>): void;
   /** Every further reading of this GPU fails, as after Xid 79: it stays listed, without identity and values. */
@@ -31,6 +31,7 @@ export function createFakeNvml(options: {
   const { driverVersion } = options;
   const gpus = new Map(options.gpus.map((gpu) => [gpu.index, { ...structuredClone(gpu), driverVersion }]));
   let broken: string | undefined;
+  let unseen: true | undefined;
   let closed = false;
 
   function change(index: number, facts: Partial<GpuFacts>): void {
@@ -45,15 +46,17 @@ export function createFakeNvml(options: {
       if (signal?.aborted === true) {
         return { available: false, because: 'the caller gave up before NVML answered' };
       }
-      if (broken !== undefined) return { available: false, because: broken };
+      if (broken !== undefined)
+        return { available: false, because: broken, ...(unseen && { isUnseen: unseen }) };
       const listed = [...gpus.values()].sort((left, right) => left.index - right.index);
       return { available: true, driverVersion, gpus: structuredClone(listed).map(withNotes) };
     },
     async close() {
       closed = true;
     },
-    breakWith(because) {
+    breakWith(because, isUnseen) {
       broken = because;
+      unseen = isUnseen;
     },
     changeGpu: change,
     loseGpu(index) {

@@ -6,7 +6,7 @@ import type { Log } from '../../shared/log.ts';
 import { type NvmlChild, type NvmlOutcome, startNvmlChild } from './child-process.ts';
 import type { NvmlFailure } from './messages.ts';
 import type { Nvml } from './port.ts';
-import { nvmlCodeName, nvmlCodeRemedy } from './return-codes.ts';
+import { nvmlCode, nvmlCodeName, nvmlCodeRemedy } from './return-codes.ts';
 
 /** Where the child and the library are, and how long one list may take. */
 export type ForkedNvmlOptions = {
@@ -38,7 +38,7 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
   /** Was asked to end and may not have done so yet; no other is started beside it. */
   let leaving: NvmlChild | undefined;
   let running: Promise<NvmlAnswer> | undefined;
-  let pause: { readonly until: number; readonly because: string } | undefined;
+  let pause: (Why & { readonly until: number }) | undefined;
   let failuresInRow = 0;
   let closed = false;
 
@@ -46,13 +46,16 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
     const deadline = clock.elapsed() + timeoutMs;
     if (pause !== undefined && clock.elapsed() < pause.until) {
       const seconds = Math.ceil((pause.until - clock.elapsed()) / 1000);
-      return unavailable(`${pause.because}; not asked again for ${renderDuration(seconds)}`);
+      const { isUnseen } = pause;
+      const because = `${pause.because}; not asked again for ${renderDuration(seconds)}`;
+      return unavailable({ because, ...(isUnseen && { isUnseen }) });
     }
     if (leaving !== undefined && !(await seeOff(leaving))) {
-      return failed(
-        `the NVML child (pid ${leaving.pid}) was killed and does not end, so it is stuck inside the kernel ` +
+      return failed({
+        because:
+          `the NVML child (pid ${leaving.pid}) was killed and does not end, so it is stuck inside the kernel ` +
           'driver; no other is started beside it',
-      );
+      });
     }
     leaving = undefined;
     if (closed) return closedAnswer;
@@ -66,7 +69,7 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
       return { available: true, ...outcome.facts };
     }
     retire(used, outcome.kind);
-    return failed(becauseOf(outcome, libraryPath), isLibraryMissing(outcome) ? libraryPauseMs : undefined);
+    return failed(whyOf(outcome, libraryPath), isLibraryMissing(outcome) ? libraryPauseMs : undefined);
   }
 
   function start(): NvmlChild {
@@ -81,7 +84,7 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
         if (running !== undefined || closed) return;
         log.warn({ pid: started.pid, how }, 'the NVML child ended');
         // One that writes garbage by itself would be started and killed with every list.
-        if (how.kind === 'garbled') failed(becauseOf(how, libraryPath));
+        if (how.kind === 'garbled') failed(whyOf(how, libraryPath));
       },
     });
     log.debug({ pid: started.pid, libraryPath }, 'started the NVML child');
@@ -103,18 +106,18 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
     return ending.waitForEnd(farewellMs);
   }
 
-  function failed(because: string, pauseMs?: number): NvmlAnswer {
+  function failed(why: Why, pauseMs?: number): NvmlAnswer {
     const backOff = Math.min(longestPauseMs, firstPauseMs * 2 ** failuresInRow);
     failuresInRow = Math.min(failuresInRow + 1, 10);
-    pause = { because, until: clock.elapsed() + (pauseMs ?? backOff) };
-    log.warn({ because }, 'NVML does not answer');
-    return unavailable(because);
+    pause = { ...why, until: clock.elapsed() + (pauseMs ?? backOff) };
+    log.warn({ because: why.because }, 'NVML does not answer');
+    return unavailable(why);
   }
 
   return {
     async list(signal) {
       if (closed) return closedAnswer;
-      if (signal?.aborted === true) return unavailable(gaveUp);
+      if (signal?.aborted === true) return unavailable({ because: gaveUp });
       running ??= answer().finally(() => {
         running = undefined;
       });
@@ -137,16 +140,18 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
 }
 
 const gaveUp = 'the caller gave up before NVML answered';
-const closedAnswer = unavailable('the access to NVML has been closed');
+const closedAnswer = unavailable({ because: 'the access to NVML has been closed' });
 
-function unavailable(because: string): NvmlAnswer {
-  return { available: false, because };
+type Why = Omit<Extract<NvmlAnswer, { available: false }>, 'available'>;
+
+function unavailable(why: Why): NvmlAnswer {
+  return { available: false, ...why };
 }
 
 /** The request goes on for the others who wait for it. */
 function unlessAborted(running: Promise<NvmlAnswer>, signal: AbortSignal): Promise<NvmlAnswer> {
   return new Promise((resolve, reject) => {
-    const giveUp = () => resolve(unavailable(gaveUp));
+    const giveUp = () => resolve(unavailable({ because: gaveUp }));
     signal.addEventListener('abort', giveUp, { once: true });
     running.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
   });
@@ -156,6 +161,17 @@ type Failed = Exclude<NvmlOutcome, { kind: 'facts' }>;
 
 function isLibraryMissing(outcome: Failed): boolean {
   return outcome.kind === 'failure' && outcome.failure.kind === 'library';
+}
+
+/** Codes with which NVML answers where /dev/nvidia* may not be opened, or are not there (nvml.h). */
+const unseenCodes: readonly number[] = [nvmlCode.noPermission, nvmlCode.driverNotLoaded];
+
+function whyOf(outcome: Failed, libraryPath: string): Why {
+  const isUnseen =
+    outcome.kind === 'failure' &&
+    (outcome.failure.kind === 'library' ||
+      (outcome.failure.kind === 'nvml' && unseenCodes.includes(outcome.failure.code)));
+  return { because: becauseOf(outcome, libraryPath), ...(isUnseen ? { isUnseen } : {}) };
 }
 
 function becauseOf(outcome: Failed, libraryPath: string): string {

@@ -47,7 +47,13 @@ const remedies: Readonly<Record<number, string>> = {
 };
 
 /** The return codes that our own code decides on. */
-export const nvmlCode = { success: 0, notSupported: 3, functionNotFound: 13 } as const;
+export const nvmlCode = {
+  success: 0,
+  notSupported: 3,
+  noPermission: 4,
+  driverNotLoaded: 9,
+  functionNotFound: 13,
+} as const;
 
 /** `NVML_ERROR_GPU_IS_LOST`; a code that nvml.h does not have as `nvmlReturn_t 999`. */
 export function nvmlCodeName(code: number): string {

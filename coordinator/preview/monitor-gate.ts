@@ -1,4 +1,4 @@
-import { isTrusted } from '../../shared/engines/choose.ts';
+import { hasNoEngine } from '../../shared/engines/choose.ts';
 import { isNeuronInstance } from '../catalogue/nma/conditions.ts';
 import type { NmaGate, ReadingContext } from '../catalogue/readers/reading.ts';
 import { judgingVersion, type OrderPlace, type TargetContext } from '../plan/plan.ts';
@@ -28,7 +28,7 @@ export function readingContextOf(context: ReaderContext): ReadingContext {
     nma: judgingVersion(target),
     blockedBy: (gate) => nmaGate(gate, target),
     engine,
-    hasNoEngine: target.inventory?.engines.some(isTrusted) === false,
+    hasNoEngine: target.inventory !== undefined && hasNoEngine(target.inventory),
     engineVersion,
     gpuId,
     gpuName,

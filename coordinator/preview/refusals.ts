@@ -1,6 +1,13 @@
 import { fieldById } from '../../shared/dcgm-fields/find.ts';
 import { explainMiss } from '../../shared/dcgm-fields/reach.ts';
-import { assertListened, chooseEngine, gpuIdFor, namesOf } from '../../shared/engines/choose.ts';
+import {
+  assertListened,
+  chooseEngine,
+  gpuIdFor,
+  namesOf,
+  unseenEngines,
+  whyUnseen,
+} from '../../shared/engines/choose.ts';
 import { type Reason, Refusal } from '../../shared/errors.ts';
 import { addressIsGpu, type NvmlAnswer } from '../../shared/gpu-identity.ts';
 import { assertArmed } from '../../shared/orders/armed.ts';
@@ -126,8 +133,8 @@ function placeRefusals(
   const isPaused = engines.length > 0 && parts.some(({ surface }) => surface === 'host-engine');
   const pause = capabilities.find(({ name }) => name === 'host-engine');
   if (!isPaused || pause?.available !== false) return files;
-  const remedy = 'the agent needs root and the host’s process ids';
-  return [...files, byAgent('process_not_paused', pause.because ?? 'no host engine can be stopped', remedy)];
+  const remedy = 'run the agent from its chart: it needs root and the host’s process ids';
+  return [...files, byAgent('agent_incapable', pause.because ?? 'no host engine can be stopped', remedy)];
 }
 
 function gpuRefusals({ node, needsGpu, target, selector, isGpuNamed }: RefusalContext): PlannedRefusal[] {
@@ -161,6 +168,8 @@ function engineRefusals({ target, parts, order, gpu }: RefusalContext): PlannedR
   const { engines } = inventory;
   const force = isForced(order);
   return refusedBy(() => {
+    const unseen = engines.length === 0 ? whyUnseen(inventory) : undefined;
+    if (unseen !== undefined) throw unseenEngines(unseen);
     const engine = chooseEngine(engines, engineNamed(order), force);
     if (isWritten && gpu !== undefined) gpuIdFor(engine, namesOf(gpu));
     if (!force) assertListened(engine, engines);

@@ -1,7 +1,7 @@
 import { Refusal, type RefusalDetails } from '../errors.ts';
 import type { GpuIdentity } from '../gpu-identity.ts';
 import { isSamePci, type PciAddress, parsePci, pciToNvml } from '../pci.ts';
-import type { HostEngineFacts } from '../schemas/inventory.ts';
+import type { AgentLack, HostEngineFacts, Inventory } from '../schemas/inventory.ts';
 import type { EngineSelector } from '../schemas/order-members.ts';
 
 /**
@@ -26,6 +26,24 @@ export function chooseEngine(
   const trusted = engines.filter(isTrusted);
   if (trusted.length > 0) return chooseListened(trusted, force);
   throw refuse('engine_untrusted', 'no process of that name counts as a host engine of this node', engines);
+}
+
+/** Refusal `agent_incapable`: whether the node has a host engine does not show, because the agent sees no process of it. */
+export function unseenEngines({ because, remedy, means }: AgentLack): Refusal {
+  return new Refusal('agent_incapable', `the host engines of this node cannot be seen: ${because}`, {
+    lacks: means,
+    remedy,
+  });
+}
+
+/** What keeps an agent from seeing the processes of its node; undefined: it sees them, or is an older one. */
+export function whyUnseen({ agentLacks = [] }: Pick<Inventory, 'agentLacks'>): AgentLack | undefined {
+  return agentLacks.find(({ means }) => means === 'host-pid');
+}
+
+/** Whether no process of the node counts as a host engine of the monitoring agent, as far as the agent would see one. */
+export function hasNoEngine(inventory: Pick<Inventory, 'engines' | 'agentLacks'>): boolean {
+  return !inventory.engines.some(isTrusted) && whyUnseen(inventory) === undefined;
 }
 
 /** Whether a process counts as a host engine of the monitoring agent; of an older agent all do. */

@@ -141,6 +141,23 @@ export const Capability = Type.Object(
 );
 export type Capability = Static<typeof Capability>;
 
+/** One thing that the agent itself lacks on its node: no finding about the node, its engines or the monitoring agent. */
+export const AgentLack = Type.Object(
+  {
+    means: Type.Enum(
+      ['nsenter', 'dcgmi', 'nvml', 'journal', 'host-pid', 'host-root', 'kernel-log', 'rights'],
+      {
+        description:
+          'host-pid: it sees no process of the host; host-root: it cannot read the files of the host; nvml: its library; journal: what reads it back',
+      },
+    ),
+    because: Type.String({ description: 'how that shows' }),
+    remedy: Type.String({ description: 'what gives it, in the words of the chart' }),
+  },
+  { $id: 'AgentLack', additionalProperties: false },
+);
+export type AgentLack = Static<typeof AgentLack>;
+
 /** A file of the node that the monitoring agent tails. */
 export const LogFileFacts = Type.Object(
   {
@@ -199,6 +216,11 @@ export const Inventory = Type.Object(
     engines: Type.Array(HostEngineFacts),
     identities: Type.Array(GpuIdentities),
     logFiles: Type.Array(LogFileFacts),
+    agentLacks: Type.Optional(
+      Type.Array(AgentLack, {
+        description: 'what the agent itself lacks; empty: nothing that shows; absent: an older agent',
+      }),
+    ),
   },
   { $id: 'Inventory', additionalProperties: false },
 );

@@ -18,7 +18,7 @@ import { createFakeDcgmi, createFakeEngineFinder } from '../../coordinator/rehea
 import { createHostEngine } from '../../coordinator/rehearsal/host-engine/engine.ts';
 import type { Gate } from '../../shared/http/gate.ts';
 import { createSilentLog, type Log } from '../../shared/log.ts';
-import type { GpuFacts } from '../../shared/schemas/inventory.ts';
+import type { AgentLack, GpuFacts } from '../../shared/schemas/inventory.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import { logFiles } from '../../shared/surfaces/log-file.ts';
 import { createManualClock } from '../manual-clock.ts';
@@ -45,6 +45,8 @@ export type RigOptions = {
   /** Why NVML does not answer. */
   readonly nvmlBroken?: string;
   readonly engines?: 'none' | 'nobody-listens' | 'listened';
+  /** What the agent lacks, as far as that shows without asking anybody. */
+  readonly lacks?: readonly AgentLack[];
   readonly kernelLog?: KernelLog;
   readonly stateDir?: string;
   readonly gate?: Gate;
@@ -88,6 +90,7 @@ export async function startRig(t: Test, options: RigOptions = {}) {
   const stateDir = options.stateDir ?? temporaryFolder(t);
   const engineProcesses = createFakeEngineProcesses({ engines });
   const log = options.log ?? createSilentLog();
+  const blind = options.lacks?.find(({ means }) => means === 'host-pid');
   let ids = 0;
   const app = createAgent({
     node: 'n1',
@@ -103,6 +106,7 @@ export async function startRig(t: Test, options: RigOptions = {}) {
     ...(options.gate === undefined ? {} : { gate: options.gate }),
     ...(options.direct === undefined ? {} : { direct: options.direct }),
     ...(options.optIn === undefined ? {} : { optIn: options.optIn }),
+    means: async () => options.lacks ?? [],
     newId: () => {
       ids += 1;
       return `made-${ids}`;
@@ -117,7 +121,7 @@ export async function startRig(t: Test, options: RigOptions = {}) {
     engineProcesses,
     dcgm: (options.wrap ?? ((dcgm) => dcgm))(
       createDcgm({
-        finder: createFakeEngineFinder({ engines }),
+        finder: { ...createFakeEngineFinder({ engines }), whyBlind: async () => blind },
         dcgmi: createFakeDcgmi({ clock, engines }),
         clock,
         log: createSilentLog(),

@@ -26,6 +26,10 @@ export async function engineFinderContract(
     );
   });
 
+  await t.test('who sees engines is not blind', async (t) => {
+    t.equal(await finder.whyBlind(), undefined);
+  });
+
   await t.test('an engine says where it listens and what it is', async (t) => {
     const engines = (await finder.find()).filter(({ pid }) => pid === first || pid === second);
     for (const engine of engines) {

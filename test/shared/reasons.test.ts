@@ -38,8 +38,8 @@ const rows: Readonly<Record<Reason, Row>> = {
   text_has_control_bytes: [400, 'stays', 'no', 'error', 'text-has-control-bytes'],
   text_not_ascii: [400, 'stays', 'no', 'error', 'text-not-ascii'],
   text_too_long: [400, 'stays', 'no', 'error', 'text-too-long'],
-  not_a_kernel_log: [400, 'stays', 'no', 'error', 'not-a-kernel-log'],
-  kernel_log_unavailable: [503, 'stays', 'no', 'error', 'kernel-log-unavailable'],
+  not_a_kernel_log: [400, 'stays', 'no', 'error', 'agent-incapable'],
+  kernel_log_unavailable: [503, 'stays', 'no', 'error', 'agent-incapable'],
   read_back_failed: [503, 'stays', 'perhaps', 'inconclusive', 'injection-not-proven'],
   // The read-back of the kernel log proves it, that of the journal does not.
   journal_record_missing: [503, 'stays', 'if-begun', 'fail', 'journal-missing'],

@@ -1,4 +1,4 @@
-import { isTrusted } from '../../../shared/engines/choose.ts';
+import { hasNoEngine } from '../../../shared/engines/choose.ts';
 import { eventSource } from '../../catalogue/nma/conditions.ts';
 import { firstWith } from '../../catalogue/nma/versions.ts';
 import type { Evidence } from '../../store/explanation.ts';
@@ -38,7 +38,7 @@ function judgeServer(facts: Facts): Judgement {
   // The missing engine is then what was drilled.
   if (drill?.expectation.reason === lostReason && drill.receipt !== undefined) return irrelevant;
   const { inventory } = facts.agent;
-  const noEngine = !isUnread(inventory) && !inventory.engines.some(isTrusted);
+  const noEngine = !isUnread(inventory) && hasNoEngine(inventory);
   const running = runningPod(pod);
   if (running !== undefined && !noEngine)
     return refuted(`pod ${running.namespace}/${running.name} is Running and Ready`);

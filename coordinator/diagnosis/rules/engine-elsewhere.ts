@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { whyUnseen } from '../../../shared/engines/choose.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import { incidentalToEngine, isForEngine } from '../drill.ts';
 import { podSource, seen } from '../evidence.ts';
@@ -46,6 +47,8 @@ function judgeElsewhere(facts: Facts): Judgement {
     return refuted(
       `NMA listens on the engine with pid ${listened.pid} of this node, whatever DCGM_ADDRESS says`,
     );
+  const unseen = engines.length === 0 ? whyUnseen(agent.inventory) : undefined;
+  if (unseen !== undefined) return unknown(`${configured}; ${unseen.because}`);
   const isForIt = drill === undefined || (isForEngine(drill) && drill.receipt === undefined);
   if (!isForIt && drill?.receipt?.surfaces.some(({ surface }) => surface === 'dcgm') !== true)
     return irrelevant;

@@ -46,6 +46,7 @@ const fields = new Map(fieldRows.map((row) => [row.id, row]));
 /** Finds the engines of the rehearsal; one that was killed is not there. */
 export function createFakeEngineFinder(options: Pick<Options, 'engines'>): EngineFinder {
   return {
+    whyBlind: async () => undefined,
     find: async () =>
       options
         .engines()

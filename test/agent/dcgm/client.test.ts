@@ -17,6 +17,7 @@ const xid = findField('xid_errors');
 function dcgmFor(engines: readonly StubEngine[], wrap: (dcgmi: Dcgmi) => Dcgmi = (dcgmi) => dcgmi) {
   const all = createProcEngineFinder();
   const finder = {
+    ...all,
     find: async () => (await all.find()).filter(({ pid }) => engines.some((one) => one.pid === pid)),
   };
   return createDcgm({

@@ -57,7 +57,7 @@ async function startContained(
 
 function dcgmFor(pids: readonly number[], dcgmiPath?: string) {
   const all = createProcEngineFinder();
-  const finder = { find: async () => (await all.find()).filter(({ pid }) => pids.includes(pid)) };
+  const finder = { ...all, find: async () => (await all.find()).filter(({ pid }) => pids.includes(pid)) };
   const dcgmi = createPtyDcgmi(dcgmiPath === undefined ? { log } : { log, dcgmiPath });
   return { dcgmi, dcgm: createDcgm({ finder, dcgmi, clock: createRealClock(), log, keepMs: 0 }) };
 }

@@ -121,7 +121,7 @@ t.test('M14 an impostor of another user is shown, never asked, and never written
   const pid = await startImpostor(t);
   const all = createProcEngineFinder();
   const pids = [real.pid, pid];
-  const finder = { find: async () => (await all.find()).filter((engine) => pids.includes(engine.pid)) };
+  const finder = { ...all, find: async () => (await all.find()).filter(({ pid }) => pids.includes(pid)) };
   const log = createSilentLog();
   const dcgm = createDcgm({
     finder,

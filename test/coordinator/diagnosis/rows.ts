@@ -119,6 +119,23 @@ function journalDrill(journal: JournalReadBack, outcome: 'injected' | 'failed' =
   };
 }
 
+const blindInventory = inventory({
+  engines: [],
+  agentLacks: [
+    {
+      means: 'host-pid',
+      because: 'the agent sees only the processes of its own container',
+      remedy: 'run the agent from its chart, which sets hostPID: true on its pod',
+    },
+  ],
+});
+
+const noKernelLog = {
+  means: 'kernel-log' as const,
+  because: '/dev/kmsg cannot be opened: EACCES',
+  remedy: 'set agent.kernelLog to the character device of the kernel log',
+};
+
 const unaskedEngine = engine({
   gpus: [],
   version: null,
@@ -1815,6 +1832,66 @@ export const ruleRows: readonly RuleRow[] = [
     facts({ agent: { inventory: inventory({ engines: [unaskedEngine] }) }, drill: planned() }),
   ],
   ['agent-incapable', 'the agent can ask', 'refuted', facts({ drill: planned() })],
+  [
+    'agent-incapable',
+    'R8: without hostPID, before the injection',
+    'proven!',
+    facts({ agent: { inventory: blindInventory }, drill: planned() }),
+    /lacks the processes of the host \(hostPID\).*says nothing about NMA/,
+  ],
+  [
+    'agent-incapable',
+    'R8: without hostPID, no fault asked for',
+    'proven',
+    facts({ agent: { inventory: blindInventory } }),
+    /lacks the processes of the host/,
+  ],
+  [
+    'agent-incapable',
+    'R8: without hostPID, a fault of the kernel log',
+    'irrelevant',
+    facts({ agent: { inventory: blindInventory }, drill: plannedFault('task-blocked') }),
+  ],
+  [
+    'agent-incapable',
+    'R8: no kernel log, a fault of the kernel log',
+    'proven!',
+    facts({
+      agent: { inventory: inventory({ agentLacks: [noKernelLog] }) },
+      drill: plannedFault('task-blocked'),
+    }),
+    /lacks the kernel log: .*EACCES/,
+  ],
+  [
+    'agent-incapable',
+    'R8: no kernel log, a fault of the host engine',
+    'refuted',
+    facts({ agent: { inventory: inventory({ agentLacks: [noKernelLog] }) }, drill: planned() }),
+  ],
+  [
+    'dcgm-server-missing',
+    'R8: without hostPID no engine is seen, which says nothing',
+    'refuted',
+    facts({ agent: { inventory: blindInventory }, drill: planned() }),
+  ],
+  [
+    'engine-elsewhere',
+    'R8: without hostPID no engine is seen, which says nothing',
+    'unknown',
+    facts({ ...behindService, agent: { inventory: blindInventory }, drill: planned() }),
+  ],
+  [
+    'nobody-listens',
+    'R8: without hostPID no engine is seen, which says nothing',
+    'irrelevant',
+    facts({ agent: { inventory: blindInventory }, drill: planned() }),
+  ],
+  [
+    'engine-lost',
+    'R8: without hostPID no engine is seen, which says nothing',
+    'refuted',
+    facts({ agent: { inventory: blindInventory }, drill: planned() }),
+  ],
   // F5 of field-cases.md: what dcgmi prints in place of a GPU, and that its list may be a part only.
   [
     'gpu-missing',

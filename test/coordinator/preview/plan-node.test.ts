@@ -321,7 +321,7 @@ t.test('files and processes that the agent would not write to', async (t) => {
     [
       'engine-loss',
       { capabilities: [{ name: 'host-engine', available: false, because: 'EPERM' }] },
-      { by: 'agent', reason: 'process_not_paused', message: 'EPERM' },
+      { by: 'agent', reason: 'agent_incapable', message: 'EPERM' },
     ],
     [
       'engine-loss',
