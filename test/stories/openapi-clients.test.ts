@@ -30,7 +30,7 @@ export async function main(baseUrl: string) {
   const planned: string[] = dry.data.targets.map((target) => target.node);
 
   const made = await client.POST('/api/v1/experiments', {
-    params: { header: { prefer: 'wait=25' } },
+    params: { header: { prefer: 'wait=240' } },
     body: { ...body, name: 'typed' },
   });
   if (made.data?.kind !== 'Experiment') throw new Error(JSON.stringify(made.error));
@@ -41,7 +41,7 @@ export async function main(baseUrl: string) {
 
   const second = await client.POST('/api/v1/experiments', { body: { ...body, name: 'aborted' } });
   const aborted = await client.POST('/api/v1/experiments/{name}/abort', {
-    params: { path: { name: 'aborted' }, header: { prefer: 'wait=25' } },
+    params: { path: { name: 'aborted' }, header: { prefer: 'wait=240' } },
     body: {},
   });
   const last = aborted.data?.phase;
