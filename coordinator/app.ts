@@ -42,9 +42,10 @@ import { assertCrdsInstalled, assertNamespaceExists } from './store/crds.ts';
 import { createKillSwitch } from './store/kill-switch.ts';
 import { createKillSwitchEvents } from './store/kill-switch-events.ts';
 import { createCollector } from './view/collect.ts';
-import type { DrillFacts, Facts } from './view/facts.ts';
+import type { DrillFacts, Facts, RepairSettings } from './view/facts.ts';
 import { createKnownStore } from './view/known-store.ts';
 import { optInLabel, optInValue } from './view/node.ts';
+import { createPodWatches } from './view/pods-on-node.ts';
 import { createReadNode } from './view/read-node.ts';
 import type { View } from './view/view.ts';
 import { createWatcher } from './view/watcher.ts';
@@ -72,6 +73,8 @@ export type CoordinatorOptions = {
   readonly hosts?: readonly string[];
   /** Certificate and key; absent: plain HTTP. */
   readonly tls?: ServerTls;
+  /** What decides on repairs and is not in the API server; absent: nothing is known of it. */
+  readonly repairSettings?: RepairSettings;
   /** When the records of ended experiments are removed; absent: never. */
   readonly retention?: Retention;
   /** Whether pods of NMA and its host engine may be restarted to restore nodes; absent: no, and it is refused to request that. */
@@ -127,7 +130,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   assertCatalogue(rows, notOffered);
   const readySoon = () => inTime(view.ready, () => view.missing() ?? 'not ready');
   const store = createKnownStore({ cluster, namespace, view, ready: readySoon });
-  const collector = createCollector({ cluster, view, agents, clock });
+  const collector = createCollector({ cluster, view, agents, clock, settings: options.repairSettings });
   const watcher = createWatcher(view);
   const feed = createExperimentFeed(view);
   const nodes = () => view.all('nodes');
@@ -207,6 +210,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
         links,
         rules,
         watcher,
+        watchPods: createPodWatches({ cluster, clock, random: options.random, log }),
         planner: { ...planner, choose },
         confidence: (drill: DrillFacts, facts: Facts) => confidenceIn(drill, facts, rows),
         agents: withKillSwitch(agents, killSwitch),

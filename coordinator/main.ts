@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { createRealClock } from '../shared/clock.ts';
 import type { OptionTable } from '../shared/config.ts';
@@ -7,6 +8,7 @@ import { exitWith, listeningUrl, onStop, pairFaultOf, serverProgram, serverRows 
 import { version } from '../shared/version.ts';
 import { createHttpAgents } from './agents/http.ts';
 import { createCoordinator } from './app.ts';
+import { parsePolicies } from './catalogue/repair/policies.ts';
 import { createClusterClient } from './cluster/client.ts';
 import { createClusterReviews } from './cluster/reviews.ts';
 import { parseAge } from './run/retention.ts';
@@ -104,6 +106,12 @@ const rows = {
     env: 'XIDRILL_RESTORE',
     help: 'nodes may be restored: pods of NMA and of its host engine are deleted, and their DaemonSets bring them back',
   },
+  'karpenter-policies-file': {
+    kind: 'text',
+    value: 'FILE',
+    env: 'XIDRILL_KARPENTER_POLICIES_FILE',
+    help: 'JSON list of what your Karpenter repairs and after which wait; absent: the policies of its AWS provider',
+  },
   ...serverRows('127.0.0.1:8475'),
 } as const satisfies OptionTable;
 
@@ -144,6 +152,8 @@ try {
   const { 'agent-client-cert-file': certFile, 'agent-client-key-file': keyFile } = config;
   const client = certFile === undefined || keyFile === undefined ? {} : { client: { certFile, keyFile } };
   const isSecure = caFile !== undefined;
+  const policiesFile = config['karpenter-policies-file'];
+  const policies = policiesFile === undefined ? undefined : parsePolicies(readFileSync(policiesFile, 'utf8'));
   const view = createView({ cluster, namespace: config.namespace, clock, random: Math.random, log });
   const notRenewed = (because: string) =>
     log.error({ because }, 'the new files for agents are not used; those before them go on');
@@ -163,6 +173,7 @@ try {
       keepMs: parseAge(config['keep-ended'], '--keep-ended'),
       keepCount: config['keep-ended-count'],
     },
+    ...(policies === undefined ? {} : { repairSettings: { karpenterPolicies: policies } }),
     clock,
     random: Math.random,
     newName: () => `drill-${randomBytes(4).toString('hex')}`,

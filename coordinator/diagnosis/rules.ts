@@ -17,6 +17,7 @@ import { kernelLogNotRead } from './rules/kernel-log.ts';
 import { killSwitchEngaged } from './rules/kill-switch.ts';
 import { alreadyFalse, reasonReplaced } from './rules/latched.ts';
 import { logFileMissing } from './rules/log-file.ts';
+import { missedLaterRules, missedTaintRules } from './rules/missed-links.ts';
 import { monitorDisabled, monitorNotRegistered } from './rules/monitor.ts';
 import { nmaJustStarted, nmaNotInstalled, nmaNotRunning, nmaNotWriting } from './rules/nma-presence.ts';
 import { nodeReplaced, observationGap, waitTooShort } from './rules/observation.ts';
@@ -86,6 +87,7 @@ export const rules: readonly Rule[] = [
   nmaJustStarted,
   waitTooShort,
 
+  ...missedTaintRules,
   karpenterTooOld,
   karpenterGateOff,
   karpenterNotRunning,
@@ -95,4 +97,5 @@ export const rules: readonly Rule[] = [
   repairThreshold,
   repairNotDue,
   repairNotEnabled,
+  ...missedLaterRules,
 ];

@@ -208,7 +208,7 @@ export type Settled = { readonly finding: Finding; readonly at: number; readonly
 /** A link has come to its end; the wait of one behind it that has none of its own yet begins. */
 export function withFinding(chained: Chained, id: string, { finding, at, how }: Settled): LinkStatus[] {
   const { chain } = chained.spec;
-  const { state, match, because = match?.how ?? how } = finding;
+  const { state, match, because = match?.how ?? how, cause, claims } = finding;
   const since = knownOf(chained, { id })?.since;
   const seconds = since === undefined ? undefined : Math.max(0, at - Date.parse(since)) / 1000;
   const settled = withLink(chained, id, {
@@ -218,6 +218,8 @@ export function withFinding(chained: Chained, id: string, { finding, at, how }: 
     seen: how,
     ...(match === undefined && state === 'reached' ? {} : { because }),
     ...(seconds === undefined || state !== 'reached' ? {} : { seconds }),
+    ...(cause === undefined ? {} : { cause }),
+    ...(claims === undefined ? {} : { claims }),
     ...(match === undefined
       ? {}
       : {

@@ -11,6 +11,7 @@ import {
   explainViolation,
 } from '../diagnosis/negative.ts';
 import type { Rule } from '../diagnosis/rule.ts';
+import { missedLinks } from '../diagnosis/rules/missed-links.ts';
 import type { ChainLink } from '../store/experiment.ts';
 import type { Explanation } from '../store/explanation.ts';
 import type { Injection } from '../store/store.ts';
@@ -105,7 +106,12 @@ function onGoneNode(injection: Injection, missed: ChainLink | undefined, at: str
   const isDetected = knownOf(injection, faultOf(injection.spec).detectionLink)?.state === 'reached';
   if (isDetected && known !== undefined)
     return {
-      verdict: known.state === 'missed' ? 'fail' : 'inconclusive',
+      verdict:
+        known.cause === undefined
+          ? known.state === 'missed'
+            ? 'fail'
+            : 'inconclusive'
+          : missedLinks[known.cause].verdict,
       explanation: unreachedOnGoneNode(injection, known, at),
     };
   const isOrdered = knownOf(injection, orderBefore(injection.spec.chain, missed.id))?.state === 'reached';
@@ -137,7 +143,9 @@ function unreached(ended: Ended, facts: Facts, missed: ChainLink): Verdicted {
   const all = drillFacts(injection, missed.expectation === undefined ? undefined : missed);
   // What an earlier link was reached by is no reaction here that would end the search.
   const isBehind = missed.expectation !== undefined && missed.expectation.kind !== 'none';
-  const drill = isBehind ? { ...all, timeline: unmatched(all) } : all;
+  const judged = isBehind ? { ...all, timeline: unmatched(all) } : all;
+  const { cause, because = '', link = missed.link } = known ?? {};
+  const drill: DrillFacts = cause === undefined ? judged : { ...judged, missed: { link, cause, because } };
   const own = { ...facts, drill };
   if (known?.refusal !== undefined) return diagnose(own, rules);
   if (missed.expectation?.kind === 'none' && known?.state === 'missed') {

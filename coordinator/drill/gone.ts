@@ -1,6 +1,7 @@
 import { renderDuration } from '../../shared/duration.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import { renderReason, type Shown } from '../diagnosis/explain.ts';
+import { missedLinks } from '../diagnosis/rules/missed-links.ts';
 import type { LinkStatus } from '../store/experiment.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import type { Injection } from '../store/store.ts';
@@ -57,8 +58,9 @@ export function unreachedOnGoneNode(injection: Injection, link: LinkStatus, at: 
   const pool = spec.owner?.nodePool ?? 'POOL';
   const because = link.because ?? 'nothing shows it';
   const what = link.state === 'missed' ? 'was not reached' : 'could not be seen';
+  const row = link.cause && missedLinks[link.cause];
   return {
-    code: `${link.link}-${link.state}`,
+    code: link.cause ?? `${link.link}-${link.state}`,
     link: link.link,
     summary: `NMA reacted and node ${spec.node} is gone, but ${link.link} (${link.expected}) ${what}: ${because}.`,
     evidence: [
@@ -66,7 +68,9 @@ export function unreachedOnGoneNode(injection: Injection, link: LinkStatus, at: 
       ...before.flatMap(({ evidence }) => evidence),
       { source: `injections/${injection.metadata.name} status.links[${link.id}]`, observed: because, at },
     ],
-    remedy: `See what Karpenter has made: kubectl get nodeclaims -l karpenter.sh/nodepool=${pool}; pods that wait for a node: kubectl get pods -A --field-selector status.phase=Pending.`,
+    remedy:
+      row?.remedy(spec.node, pool) ??
+      `See what Karpenter has made: kubectl get nodeclaims -l karpenter.sh/nodepool=${pool}; pods that wait for a node: kubectl get pods -A --field-selector status.phase=Pending.`,
     refuted: [],
     alsoFound: [],
   };

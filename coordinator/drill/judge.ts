@@ -2,19 +2,28 @@ import type { Expectation } from '../catalogue/expectation.ts';
 import { combinedPrefix } from '../catalogue/nma/conditions.ts';
 import type { Baseline } from '../store/experiment.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
-import type { NodeCondition, NodeEvent, Observation } from '../view/node.ts';
+import { isUnread } from '../view/facts.ts';
+import type { NodeCondition, NodeEvent, Observation, SeenNode } from '../view/node.ts';
 import { conditionEntry, eventEntry } from '../view/watcher.ts';
 
 /** The reaction as it was seen, and what tells it from the baseline. */
 export type Match = { readonly entry: TimelineEntry; readonly source: string; readonly how: string };
 
 /** What to remember before the injection: a reaction is what differs from it. */
-export function baselineOf(expectation: Expectation, seen: Observation, at: string): Baseline {
+export function baselineOf(
+  expectation: Expectation,
+  seen: Observation & Pick<SeenNode, 'pods'>,
+  at: string,
+): Baseline {
+  const pods = isUnread(seen.pods)
+    ? undefined
+    : seen.pods?.here.map(({ namespace, name, uid }) => ({ namespace, name, uid }));
   const condition = seen.conditions.find(({ type }) => type === expectation.type);
   return {
     at,
     ...(condition === undefined ? {} : { condition: { ...condition } }),
     events: Object.fromEntries(eventsOf(expectation, seen).map(({ uid, count }) => [uid, count])),
+    ...(pods === undefined ? {} : { pods }),
   };
 }
 

@@ -8,9 +8,11 @@ import type {
   ChainLink,
   ExpectationInput,
   InjectionStatus,
+  LinkCause,
   LinkStatus,
 } from '../store/experiment.ts';
 import type { Observation, SeenNode } from '../view/node.ts';
+import { drain } from './drain-link.ts';
 import { findReaction, type Match } from './judge.ts';
 import { judgeNone } from './none.ts';
 import { replacement, taint, termination } from './repair-links.ts';
@@ -38,6 +40,8 @@ export type LinkPast = {
   readonly at: string;
   /** What became of the links before it. */
   readonly earlier: readonly LinkStatus[];
+  /** uids of new Nodes that stand for other drilled nodes already. */
+  readonly claimed: ReadonlySet<string>;
   /** What the other orders of this drill lead to: none of it is the fault's. */
   readonly others: readonly Expectation[];
 };
@@ -50,6 +54,10 @@ export type Finding = {
   readonly match?: Match;
   /** What stood in its place when the wait ended, or why it was not looked for. */
   readonly because?: string;
+  /** Why it was missed, where that shows; the diagnosis has a rule for each. */
+  readonly cause?: LinkCause;
+  /** uid of the new Node that it was reached by: it counts for no other drilled node. */
+  readonly claims?: string;
 };
 
 /**
@@ -69,6 +77,8 @@ export type LinkRow = {
   readonly onRequest: boolean;
   /** Seconds to wait where the request does not say; absent: 30 min. Of links on request only. */
   readonly usualSeconds?: number;
+  /** What it looks at beside the node, its events and its owner: the pods that have to leave the node. Absent: nothing. */
+  readonly needs?: 'pods';
   /** true: when the node is gone, there is nothing to wait for any more. false: `find` decides. */
   readonly endsWithNode: boolean;
   /** The links of this name in the chain of one node; empty: the drill has none. */
@@ -124,7 +134,7 @@ export const detection: LinkRow = {
 };
 
 /** Every link, in the order of the chain. */
-export const links: readonly LinkRow[] = [order, detection, taint, termination, replacement];
+export const links: readonly LinkRow[] = [order, detection, taint, drain, termination, replacement];
 
 /** What stands on another node of the same name is no reaction; the events are still those of the one that went. */
 function withoutForeign(seen: SeenNode): Observation {

@@ -1,14 +1,28 @@
 import type { KubeObject } from '../cluster/port.ts';
-import type { TimelineEntry } from '../store/timeline.ts';
 import { isUnread } from '../view/facts.ts';
-import { isReady, list, type NodeEvent, type SeenNode, text } from '../view/node.ts';
-import { isOlder, type Match } from './judge.ts';
-import type { Finding, LinkPast, LinkPlanInput, LinkRow } from './links.ts';
+import {
+  conditionsOf,
+  isReady,
+  list,
+  type NodeEvent,
+  type SeenNode,
+  type SeenOwner,
+  text,
+} from '../view/node.ts';
+import { isOlder } from './judge.ts';
+import type { Finding, LinkPast, LinkRow } from './links.ts';
+import { onRequest, reached, watched } from './watched.ts';
 
 /** What follows detection where Karpenter owns the node (karpenter.md §4): it is taken, goes, and another one comes. */
 
 /** Karpenter's taint on a node that it takes out of service, in all versions (karpenter.md §4). It never cordons. */
 export const disruptedTaint = 'karpenter.sh/disrupted';
+
+/** While it reboots a node, from 1.15 on (karpenter.md §4). */
+const rebootingTaint = 'karpenter.sh/rebooting';
+
+/** Karpenter's own, on its Nodes and NodeClaims (karpenter pkg/apis/v1/labels.go). */
+const terminationFinalizer = 'karpenter.sh/termination';
 
 /** Karpenter's events on a Node that it has begun to terminate: up to 1.14 the first, from 1.15 on both (karpenter.md §4). */
 const takingReasons: readonly string[] = ['TerminationGracePeriodExpiring', 'DisruptionTerminating'];
@@ -22,17 +36,6 @@ const longestTaintSeconds = 35 * 60;
 const longestTerminationSeconds = 20 * 60;
 /** Karpenter gives a node up that has not registered within 15 min (karpenter.md §4). */
 const longestReplacementSeconds = 15 * 60;
-
-type Planned = ReturnType<LinkRow['plan']>;
-
-function onRequest(name: string, expected: string): (input: LinkPlanInput) => Planned {
-  return ({ asked }) =>
-    asked.repair === 'expect' || asked.then?.some(({ link }) => link === name) === true
-      ? [{ id: name, expected }]
-      : [];
-}
-
-const watched = { phase: 'Repairing', by: 'watch', onRequest: true, endsWithNode: false } as const;
 
 /** The controller takes the node out of service. */
 export const taint: LinkRow = {
@@ -50,10 +53,14 @@ export const taint: LinkRow = {
       const shown = `taint ${disruptedTaint}:${text(found, 'effect') ?? ''}`;
       return reached(past, { kind: 'taint', source: 'spec.taints', text: shown }, 'a new taint on the node');
     }
-    if (!isGone) return past.isDue ? { state: 'missed', because: 'the node has no such taint' } : undefined;
+    if (!isGone) return past.isDue ? untainted(seen, past) : undefined;
     const event = takingEvent(seen, past);
     if (event === undefined)
-      return { state: 'unknown', because: 'the node is gone, and its taint was not seen' };
+      return {
+        state: 'unknown',
+        because: 'the node is gone, and neither a taint nor an event of Karpenter on it was seen',
+        cause: 'removed-by-other',
+      };
     return reached(
       past,
       {
@@ -65,6 +72,30 @@ export const taint: LinkRow = {
     );
   },
 };
+
+/** Why the node was not taken, where the node itself shows it; otherwise the rules on the controller say it. */
+function untainted({ conditions, owner, node }: SeenNode, { earlier, orderedAt }: LinkPast): Finding {
+  const missed = { state: 'missed', because: `the node has no taint ${disruptedTaint}` } as const;
+  const claim = owner?.nodeClaim;
+  const rebooting =
+    typeof claim === 'object' && !isUnread(claim)
+      ? conditionsOf(claim).find(
+          ({ type, lastTransitionTime }) => type === 'Rebooting' && !isOlder(lastTransitionTime, orderedAt),
+        )
+      : undefined;
+  if (
+    rebooting !== undefined ||
+    list(node, 'spec', 'taints').some((one) => text(one, 'key') === rebootingTaint)
+  ) {
+    const shown = `Rebooting=${rebooting?.status ?? 'True'}, ${rebooting?.reason ?? ''}: ${rebooting?.message ?? ''}`;
+    return { ...missed, because: `Karpenter reboots the node instead: ${shown}`, cause: 'rebooted-instead' };
+  }
+  const turned = earlier.find(({ entry }) => entry?.condition !== undefined)?.entry?.condition?.type;
+  const now = conditions.find(({ type }) => type === turned);
+  if (now?.status !== 'True') return missed;
+  const since = `${now.type} is True again since ${now.lastTransitionTime ?? 'an unknown time'}`;
+  return { ...missed, because: `${since}, before the repair was due`, cause: 'condition-recovered' };
+}
 
 function takingEvent({ events }: SeenNode, { orderedAt }: LinkPast): NodeEvent | undefined {
   return events.find(
@@ -88,25 +119,53 @@ export const termination: LinkRow = {
       return reached(past, { kind: 'node', source: 'metadata.uid', text: shown }, how);
     }
     if (!past.isDue) return undefined;
-    if (!isGone) return { state: 'missed', because: `the Node is there${deletion(node)}` };
+    if (!isGone) return remaining('the Node', node, nodeClaim);
     if (typeof nodeClaim !== 'object') return { state: 'missed' };
     return isUnread(nodeClaim)
       ? { state: 'unknown', because: `the Node is gone; ${nodeClaim.unread}` }
-      : {
-          state: 'missed',
-          because: `the Node is gone, its NodeClaim ${nodeClaim.metadata.name} is there${deletion(nodeClaim)}`,
-        };
+      : remaining(`the Node is gone, its NodeClaim ${nodeClaim.metadata.name}`, nodeClaim, nodeClaim);
   },
 };
 
-function deletion(object: KubeObject | undefined): string {
+/** Why what should be gone is there. */
+function remaining(what: string, object: KubeObject | undefined, nodeClaim: SeenOwner['nodeClaim']): Finding {
   const since = object?.metadata.deletionTimestamp;
-  return since === undefined ? ', and nobody deletes it' : `, being deleted since ${since}`;
+  if (since === undefined)
+    return { state: 'missed', because: `${what} is there, and nobody deletes it`, cause: 'repair-undone' };
+  const there = `${what} is there, being deleted since ${since}`;
+  const finalizers = list(object?.metadata, 'finalizers').map(String);
+  const foreign = finalizers.filter((one) => one !== terminationFinalizer);
+  if (foreign.length > 0)
+    return {
+      state: 'missed',
+      because: `${there}; finalizers ${foreign.join(', ')}`,
+      cause: 'termination-held',
+    };
+  const claim = typeof nodeClaim === 'object' && !isUnread(nodeClaim) ? nodeClaim : undefined;
+  const shown =
+    claim === undefined ? [] : openConditions(claim, ['Drained', 'VolumesDetached', 'InstanceTerminating']);
+  const [first] = shown;
+  return {
+    state: 'missed',
+    because: first === undefined ? there : `${there}; ${shown.join('; ')}`,
+    cause: first === undefined ? 'instance-not-terminated' : 'termination-held',
+  };
+}
+
+/** Conditions of a NodeClaim that are there and not True, in the order of a life (karpenter.md §4). */
+function openConditions(claim: KubeObject, types: readonly string[]): readonly string[] {
+  const conditions = conditionsOf(claim);
+  return types.flatMap((wanted) => {
+    const found = conditions.find(({ type }) => type === wanted);
+    return found === undefined || found.status === 'True'
+      ? []
+      : [`${wanted}=${found.status} (${found.reason}${found.message === '' ? '' : `: ${found.message}`})`];
+  });
 }
 
 /**
  * A Node of the same pool that was made after the drilled one was taken, and is Ready. No field links it to the old one
- * (karpenter.md §6), so that in a drill of several nodes of a pool one new Node may stand for two.
+ * (karpenter.md §6), so that each new Node stands for one drilled node only.
  */
 export const replacement: LinkRow = {
   ...watched,
@@ -114,36 +173,83 @@ export const replacement: LinkRow = {
   title: 'a new node of the same pool is Ready',
   usualSeconds: longestReplacementSeconds,
   plan: onRequest('replacement', 'a new Node of the same NodePool is Ready'),
-  find(_link, { owner }, past) {
+  find(_link, seen, past) {
+    const { owner } = seen;
     const taken = past.earlier.find(({ link }) => link === 'taint');
     // A node that comes before is not for this one.
     if (taken?.state === 'waiting') return undefined;
-    const takenAt = Date.parse((taken?.state === 'reached' ? taken.at : past.orderedAt) ?? '');
+    const takenAt = takenMs(seen, past, taken?.state === 'reached' ? taken.at : undefined);
+    const isNew = ({ metadata }: KubeObject) =>
+      Date.parse(metadata.creationTimestamp ?? '') >= takenAt - skewMs;
     const made = (owner?.poolNodes ?? []).filter(
-      ({ metadata }) => Date.parse(metadata.creationTimestamp ?? '') >= takenAt - skewMs,
+      (node) => isNew(node) && !past.claimed.has(node.metadata.uid ?? ''),
     );
-    const ready = made.find((node) => isReady(node) && node.metadata.deletionTimestamp === undefined);
+    const ready = made
+      .filter((node) => isReady(node) && node.metadata.deletionTimestamp === undefined)
+      .toSorted((left, right) => creation(left).localeCompare(creation(right)))[0];
     if (ready !== undefined) {
-      const { name, uid = '', creationTimestamp = '' } = ready.metadata;
-      const shown = `node ${name} (uid ${uid}) is Ready, made at ${creationTimestamp}`;
-      return reached(past, { kind: 'node', source: `nodes/${name}`, text: shown }, 'a new node of the pool');
+      const { name, uid = '' } = ready.metadata;
+      const shown = `node ${name} (uid ${uid}) is Ready, made at ${creation(ready)}`;
+      const finding = reached(
+        past,
+        { kind: 'node', source: `nodes/${name}`, text: shown },
+        'a new node of the pool',
+      );
+      return { ...finding, claims: uid };
     }
-    if (!past.isDue) return undefined;
-    const names = made.map(({ metadata }) => metadata.name);
-    const because =
-      names.length === 0
-        ? 'the pool has no Node that was made since'
-        : `new and not Ready: ${names.join(', ')}`;
-    return { state: 'missed', because };
+    return past.isDue ? notReplaced(owner, made, isNew) : undefined;
   },
 };
 
-function reached(
-  { at }: LinkPast,
-  shown: Pick<TimelineEntry, 'kind' | 'source' | 'text'>,
-  how: string,
-): Finding {
-  const entry: TimelineEntry = { at, clock: 'coordinator', match: true, ...shown };
-  const match: Match = { entry, source: shown.source, how };
-  return { state: 'reached', match };
+/**
+ * When Karpenter took the node: by its own stamps where they are seen, for the taint itself has none and may be seen late, as
+ * after a restart. NaN: not known.
+ */
+function takenMs(seen: SeenNode, past: LinkPast, seenAt: string | undefined): number {
+  const claim = seen.owner?.nodeClaim;
+  const disruption =
+    typeof claim === 'object' && !isUnread(claim)
+      ? conditionsOf(claim).find(({ type, status }) => type === 'DisruptionReason' && status === 'True')
+      : undefined;
+  const stamps = [disruption?.lastTransitionTime, takingEvent(seen, past)?.firstTimestamp, seenAt]
+    .map((stamp) => Date.parse(stamp ?? ''))
+    .filter((time) => !Number.isNaN(time) && time >= Date.parse(past.orderedAt ?? '') - skewMs);
+  return stamps.length === 0 ? Date.parse(past.orderedAt ?? '') : Math.min(...stamps);
 }
+
+function creation({ metadata }: KubeObject): string {
+  return metadata.creationTimestamp ?? '';
+}
+
+/** How far the replacement came: no NodeClaim, none launched, registered, initialized, or Ready. */
+function notReplaced(
+  owner: SeenOwner | undefined,
+  made: readonly KubeObject[],
+  isNew: (object: KubeObject) => boolean,
+): Finding {
+  if (made.length > 0) {
+    const names = made.map(({ metadata }) => metadata.name).join(', ');
+    return { state: 'missed', because: `new and not Ready: ${names}`, cause: 'new-node-not-ready' };
+  }
+  const none = 'the pool has no Node that was made since';
+  const claims = owner?.poolClaims ?? [];
+  if (isUnread(claims)) return { state: 'missed', because: `${none}; ${claims.unread}` };
+  const [claim] = claims.filter(isNew);
+  if (claim === undefined)
+    return { state: 'missed', because: `${none}, and no NodeClaim either`, cause: 'no-nodeclaim' };
+  for (const [type, cause] of claimSteps) {
+    const [open] = openConditions(claim, [type]);
+    const isThere = conditionsOf(claim).some((condition) => condition.type === type);
+    if (open === undefined && isThere) continue;
+    const because = `${none}; NodeClaim ${claim.metadata.name}: ${open ?? `no condition ${type} so far`}`;
+    return { state: 'missed', because, cause };
+  }
+  return { state: 'missed', because: none };
+}
+
+/** A NodeClaim's conditions in the order of its life (karpenter pkg/apis/v1/nodeclaim_status.go). */
+const claimSteps = [
+  ['Launched', 'no-capacity'],
+  ['Registered', 'not-registered'],
+  ['Initialized', 'not-initialized'],
+] as const;

@@ -56,7 +56,7 @@ export function forecastKarpenter(facts: Facts): RepairForecast {
   });
 }
 
-/** The engines that fit, each with its policies or those that somebody knows to be set. */
+/** The engines that fit, each with its policies or those that somebody knows to be set; the forced one ignores reasons. */
 function modesOf(facts: Facts, row: KarpenterVersion | undefined): readonly Mode[] {
   const { karpenter, settings } = facts.repair;
   const rows = row === undefined ? karpenterVersions.slice(-2) : [row];
@@ -65,11 +65,12 @@ function modesOf(facts: Facts, row: KarpenterVersion | undefined): readonly Mode
     const own = isLegacy ? forcedPolicies : policies;
     const acting = isLegacy ? 'forced' : engine;
     const isRebooting = acting === 'voluntary' && karpenter?.rebootGate === true;
+    const given = settings?.karpenterPolicies;
     const rulings =
-      settings?.karpenterPolicies === undefined
+      given === undefined
         ? rulingsOf(own, edition, isRebooting)
         : rulingsOf(
-            settings.karpenterPolicies,
+            acting === 'forced' ? given.map(({ reason: _, ...policy }) => policy) : given,
             { source: 'the policies that this Karpenter was given' },
             isRebooting,
           );

@@ -88,12 +88,19 @@ export function seenPeers({ repair, at }: Facts, source: string, others: number)
 
 /** What becomes of pods that must not be disrupted; `consequence` is the controller's. */
 export function heldPods({ repair }: Facts, consequence: string): string[] {
-  const { doNotDisruptPods } = repair;
+  const { doNotDisruptPods, budgetedPods = [] } = repair;
   if (isUnread(doNotDisruptPods))
     return [`whether pods on it are marked do-not-disrupt is not known: ${doNotDisruptPods.unread}`];
-  return doNotDisruptPods.length === 0
-    ? []
-    : [`pods marked do-not-disrupt: ${doNotDisruptPods.join(', ')}; ${consequence}`];
+  return [
+    ...(doNotDisruptPods.length === 0
+      ? []
+      : [`pods marked do-not-disrupt: ${doNotDisruptPods.join(', ')}; ${consequence}`]),
+    ...(isUnread(budgetedPods)
+      ? [`whether a PodDisruptionBudget holds pods on it is not known: ${budgetedPods.unread}`]
+      : budgetedPods.length === 0
+        ? []
+        : [`pods that a PodDisruptionBudget holds: ${budgetedPods.join(', ')}; ${consequence}`]),
+  ];
 }
 
 /** How the due time moves when NMA's reason does (field-cases F11). */

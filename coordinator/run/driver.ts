@@ -12,6 +12,7 @@ import type { Injection, Store } from '../store/store.ts';
 import type { Verdict } from '../store/timeline.ts';
 import type { Collector } from '../view/collect.ts';
 import type { DrillFacts, Facts } from '../view/facts.ts';
+import type { WatchPods } from '../view/pods-on-node.ts';
 import type { ReadNode } from '../view/read-node.ts';
 import type { Watcher } from '../view/watcher.ts';
 import { createConclusions } from './conclusion.ts';
@@ -27,6 +28,8 @@ export type DriverDeps = {
   /** Reads one node from the API server. */
   readonly readNode: ReadNode;
   readonly watcher: Watcher;
+  /** Follows the pods of a node that links ask for. */
+  readonly watchPods: WatchPods;
   readonly agents: Agents;
   readonly collector: Collector;
   readonly clock: Clock;

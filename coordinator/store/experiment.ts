@@ -335,6 +335,19 @@ export const Baseline = Type.Object(
     events: Type.Record(Type.String(), Type.Integer(), {
       description: 'count of each event of the expected type, by uid: a repeated text only raises the count',
     }),
+    pods: Type.Optional(
+      Type.Array(
+        Type.Object(
+          { namespace: Type.String(), name: Type.String(), uid: Type.String() },
+          { additionalProperties: false },
+        ),
+        {
+          maxItems: 110,
+          description:
+            'pods that have to run elsewhere when the node goes; absent: not asked for, or not read',
+        },
+      ),
+    ),
   },
   { additionalProperties: false },
 );
@@ -346,6 +359,25 @@ export const StoredRefusal = Type.Object({
   message: Type.String(),
   details: Type.Record(Type.String(), Type.Unknown()),
 });
+
+/** Why a link behind detection was not reached, where the objects that it looks at show it. */
+export const linkCauses = [
+  'condition-recovered',
+  'rebooted-instead',
+  'removed-by-other',
+  'pods-held',
+  'pods-terminating',
+  'repair-undone',
+  'termination-held',
+  'instance-not-terminated',
+  'no-nodeclaim',
+  'no-capacity',
+  'not-registered',
+  'not-initialized',
+  'new-node-not-ready',
+] as const;
+/** One of `linkCauses`. */
+export type LinkCause = (typeof linkCauses)[number];
 
 /** `waiting` is not decided yet; `skipped` was not looked for. */
 export const linkStates = ['waiting', 'reached', 'missed', 'skipped', 'unknown'] as const;
@@ -381,6 +413,14 @@ export const LinkStatus = Type.Object(
     because: Type.Optional(Type.String({ description: 'what shows it, or why it was not reached' })),
     seen: Type.Optional(Type.String({ description: 'how the coordinator came to see it' })),
     entry: Type.Optional(TimelineEntry),
+    claims: Type.Optional(
+      Type.String({
+        description: 'uid of the new Node that replaced this one: it counts for no other drilled node',
+      }),
+    ),
+    cause: Type.Optional(
+      Type.Enum([...linkCauses], { description: 'why it was not reached, where that shows' }),
+    ),
     evidence: Type.Array(Evidence),
   },
   { additionalProperties: false },

@@ -20,6 +20,7 @@ export const TimelineEntry = Type.Object(
         Type.Literal('condition'),
         Type.Literal('taint'),
         Type.Literal('node'),
+        Type.Literal('pod'),
         Type.Literal('gap'),
         Type.Literal('note'),
       ],

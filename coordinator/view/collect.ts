@@ -12,6 +12,7 @@ import {
   type Facts,
   isUnread,
   type RepairFacts,
+  type RepairSettings,
   type Unread,
 } from './facts.ts';
 import { createNmaFacts } from './nma-facts.ts';
@@ -26,6 +27,7 @@ import {
   unreadAs,
   unreadBecause,
 } from './object-facts.ts';
+import { readBudgets, readPodsOnNode, type SeenPod, type SeenPods } from './pods-on-node.ts';
 import { projectNode } from './projections.ts';
 import { createSharedReads } from './shared-reads.ts';
 import type { View } from './view.ts';
@@ -79,10 +81,13 @@ export function createCollector(options: {
   readonly view: KnownObjects;
   readonly agents: Pick<Agents, 'find' | 'inventory'>;
   readonly clock: Clock;
+  /** What decides on repairs and is not in the API server; absent: nothing is known of it. */
+  readonly settings?: RepairSettings | undefined;
 }): Collector {
-  const { cluster, view, agents, clock } = options;
+  const { cluster, view, agents, clock, settings } = options;
   const shared = createSharedReads(clock, sharedForMs);
   const nmaFacts = createNmaFacts({ cluster, view, shared });
+  const budgets = () => shared('poddisruptionbudgets', () => readBudgets(cluster));
 
   async function collect(
     name: string,
@@ -91,10 +96,10 @@ export function createCollector(options: {
     const node = await freshNode(name);
     if (node === undefined)
       throw new Refusal('node_missing', `there is no node "${name}"`, { field: 'node', value: name });
-    const [nma, agent, onNode, budgets] = await Promise.all([
+    const [nma, agent, onNode, ofPool] = await Promise.all([
       nmaFacts(node, log),
-      asksAgent ? agentFacts(name, signal) : unaskedAgent(name, drill),
-      pods ? readPods(cluster, name) : noPods,
+      asksAgent ? agentFacts(name, signal) : unaskedAgent(agents, name, drill),
+      pods ? readPodsOnNode(cluster, name, budgets).then(podsOnNode) : noPods,
       pools ? poolBudgets(node) : notAsked,
     ]);
     return {
@@ -102,7 +107,7 @@ export function createCollector(options: {
       node: nodeFacts(node),
       nma,
       agent,
-      repair: { ...repairFacts(node), ...onNode, budgets },
+      repair: { ...repairFacts(node), ...onNode, budgets: ofPool },
       view: view.states(),
       ...(drill === undefined ? {} : { drill }),
     };
@@ -131,17 +136,6 @@ export function createCollector(options: {
     }
   }
 
-  async function unaskedAgent(node: string, drill: DrillFacts | undefined): Promise<AgentFacts> {
-    const url = await unlessRefused(agents.find(node));
-    const unread =
-      drill === undefined ? 'the agent was not asked' : 'it was not asked for again: NMA had reacted';
-    return {
-      url: typeof url === 'string' ? url : undefined,
-      inventory: { unread },
-      ...(typeof url === 'object' ? { directory: url } : {}),
-    };
-  }
-
   /** Only a Karpenter that disrupts by budgets is asked about; one read serves all nodes of the pool. */
   async function poolBudgets(node: KubeObject): Promise<readonly PoolBudget[] | Unread> {
     const pool = node.metadata.labels?.['karpenter.sh/nodepool'];
@@ -157,6 +151,7 @@ export function createCollector(options: {
       peers: view.peersOf(node),
       karpenter: deployment === undefined ? undefined : karpenterFacts(deployment),
       ...unreadAs('karpenterUnread', view.unread('karpenterDeployments')),
+      ...(settings === undefined ? {} : { settings }),
     };
   }
 
@@ -194,6 +189,22 @@ export function createCollector(options: {
   };
 }
 
+/** Where the agent is, and why its inventory was not read. */
+async function unaskedAgent(
+  agents: Pick<Agents, 'find'>,
+  node: string,
+  drill: DrillFacts | undefined,
+): Promise<AgentFacts> {
+  const url = await unlessRefused(agents.find(node));
+  const unread =
+    drill === undefined ? 'the agent was not asked' : 'it was not asked for again: NMA had reacted';
+  return {
+    url: typeof url === 'string' ? url : undefined,
+    inventory: { unread },
+    ...(typeof url === 'object' ? { directory: url } : {}),
+  };
+}
+
 /** The newest heartbeat of NMA's conditions, where it has one, is older than any that is still written. */
 function hasOldHeartbeat(node: KubeObject, now: number): boolean {
   const times = conditionsOf(node)
@@ -203,33 +214,19 @@ function hasOldHeartbeat(node: KubeObject, now: number): boolean {
   return times.length > 0 && now - Math.max(...times) > heartbeatStaleMs;
 }
 
-type PodsOnNode = Pick<RepairFacts, 'doNotDisruptPods' | 'displacedPods'>;
+type PodsOnNode = Pick<RepairFacts, 'doNotDisruptPods' | 'displacedPods' | 'budgetedPods'>;
 
 const noPods: PodsOnNode = { doNotDisruptPods: notAsked, displacedPods: notAsked };
 
-/** Pods of a node by what becomes of them when it goes. */
-async function readPods(cluster: Pick<Cluster, 'list'>, node: string): Promise<PodsOnNode> {
-  const query = { fieldSelector: `spec.nodeName=${node}`, project: projectBare };
-  const pods = await unlessRefused(cluster.list('pods', query));
+/** Pods of a node that have to run elsewhere when it goes, and what holds them. */
+function podsOnNode(pods: SeenPods | Unread): PodsOnNode {
   if (isUnread(pods)) return { doNotDisruptPods: pods, displacedPods: pods };
-  const named = (isMeant: (pod: KubeObject) => boolean) =>
-    pods.items.filter(isMeant).map(({ metadata }) => `${metadata.namespace ?? ''}/${metadata.name}`);
+  const named = (isMeant: (pod: SeenPod) => boolean) =>
+    pods.here.filter(isMeant).map(({ namespace, name }) => `${namespace}/${name}`);
+  const unread = pods.here.map(({ budgets }) => budgets).find((budgets) => isUnread(budgets));
   return {
-    doNotDisruptPods: named(
-      ({ metadata }) => metadata.annotations?.['karpenter.sh/do-not-disrupt'] === 'true',
-    ),
-    displacedPods: named(isDisplaced),
+    doNotDisruptPods: named(({ doNotDisrupt }) => doNotDisrupt),
+    displacedPods: named(() => true),
+    budgetedPods: unread ?? named(({ budgets = [] }) => !isUnread(budgets) && budgets.length > 0),
   };
-}
-
-/** Karpenter makes room for all pods but those of DaemonSets, the node's own, and those that have ended (karpenter pkg/utils/pod). */
-function isDisplaced(pod: KubeObject): boolean {
-  const isNodes = pod.metadata.ownerReferences?.some(({ kind }) => kind === 'DaemonSet' || kind === 'Node');
-  const phase = text(pod, 'status', 'phase') ?? '';
-  return isNodes !== true && phase !== 'Succeeded' && phase !== 'Failed';
-}
-
-/** Metadata and phase are all that is asked of the pods of a node. */
-function projectBare({ apiVersion, kind, metadata, status }: KubeObject): KubeObject {
-  return { apiVersion, kind, metadata, status: { phase: text(status, 'phase') ?? '' } };
 }

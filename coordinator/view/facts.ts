@@ -6,6 +6,7 @@ import type { Expectation } from '../catalogue/expectation.ts';
 import type { NmaVersion } from '../catalogue/nma/versions.ts';
 import type { NodeRepairConfig } from '../catalogue/repair/eks.ts';
 import type { RepairPolicy } from '../catalogue/repair/policies.ts';
+import type { LinkCause } from '../store/experiment.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
 
 import type { ExpectedGpus, NodeCondition } from './node.ts';
@@ -147,6 +148,8 @@ export type RepairFacts = {
   readonly doNotDisruptPods: readonly string[] | Unread;
   /** Pods on the node that have to run elsewhere when it goes, as namespace/name. Read with the ones above. */
   readonly displacedPods: readonly string[] | Unread;
+  /** Those of them that a PodDisruptionBudget lets nobody evict now. Read with the ones above; absent: not read. */
+  readonly budgetedPods?: readonly string[] | Unread;
   /** Of the node's pool. Read only where a Karpenter runs that repairs within budgets. */
   readonly budgets: readonly PoolBudget[] | Unread;
   readonly settings?: RepairSettings;
@@ -206,6 +209,8 @@ export type DrillFacts = {
   readonly conditionBefore: NodeCondition | undefined;
   /** What was seen on the node since the injection. */
   readonly timeline: readonly TimelineEntry[];
+  /** The link behind detection that was missed, and why, where its objects show it. Absent: none was, or they do not. */
+  readonly missed?: { readonly link: string; readonly cause: LinkCause; readonly because: string };
   /** When the wait ended; undefined while it has not begun (preflight). */
   readonly waitedUntil: string | undefined;
 };

@@ -2,6 +2,7 @@ import { gpuInstanceOf } from '../catalogue/gpu-instances.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import type { NodeOwner } from '../store/experiment.ts';
 import type { Unread } from './facts.ts';
+import type { SeenPods } from './pods-on-node.ts';
 
 /** Readers for the parts of core objects that we look at. Absent parts read as empty: other writers leave them out. */
 
@@ -117,6 +118,8 @@ export type SeenOwner = {
   readonly nodeClaim?: KubeObject | 'gone' | Unread;
   /** All nodes of the pool, the drilled one as well. */
   readonly poolNodes: readonly KubeObject[];
+  /** All NodeClaims of the pool, that of the drilled node as well. */
+  readonly poolClaims: readonly KubeObject[] | Unread;
 };
 
 /** A node as a drill that began on it sees it. `isGone`: there is no such node, or another one of its name. */
@@ -124,6 +127,8 @@ export type SeenNode = Observation & {
   readonly isGone: boolean;
   /** Absent: nothing beyond the node is asked for. */
   readonly owner?: SeenOwner;
+  /** Of the node, those that have to run elsewhere when it goes. Absent: no link asks for them, or they were not listed so far. */
+  readonly pods?: SeenPods | Unread;
 };
 
 /** Both event shapes: `count` and timestamps of core/v1, `series` of events.k8s.io. */

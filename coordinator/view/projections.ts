@@ -18,6 +18,7 @@ export function projectNode(node: KubeObject): KubeObject {
       ...metadataOf(node),
       ...present({
         ownerReferences: node.metadata.ownerReferences,
+        finalizers: node.metadata.finalizers,
         annotations: pick(annotations, (key) => controllerPrefixes.some((prefix) => key.startsWith(prefix))),
       }),
     },
@@ -39,11 +40,20 @@ export function projectNode(node: KubeObject): KubeObject {
   };
 }
 
-/** A NodeClaim's identity, its conditions, and the Node that it became. */
+/** On a NodeClaim: when pods that still hold its drain are removed by force, RFC 3339 (karpenter pkg/apis/v1/labels.go). */
+export const terminationAnnotation = 'karpenter.sh/nodeclaim-termination-timestamp';
+
+/** A NodeClaim's identity, its conditions, the Node that it became, and the bound of its drain. */
 export function projectNodeClaim(claim: KubeObject): KubeObject {
   return {
     ...identityOf(claim),
-    metadata: metadataOf(claim),
+    metadata: {
+      ...metadataOf(claim),
+      ...present({
+        finalizers: claim.metadata.finalizers,
+        annotations: pick(textMap(claim.metadata, 'annotations'), (key) => key === terminationAnnotation),
+      }),
+    },
     status: present({
       conditions: list(claim, 'status', 'conditions'),
       nodeName: field(claim, 'status', 'nodeName'),

@@ -63,11 +63,13 @@ export function createWatcher(view: View): Watcher {
     observe: view.observe,
     observeOwner({ nodePool, nodeClaim }) {
       const poolNodes = view.nodesOfPool(nodePool);
-      if (nodeClaim === undefined) return { poolNodes };
       const unread = view.unread('nodeClaims');
-      if (unread !== undefined) return { poolNodes, nodeClaim: unread };
+      if (unread !== undefined)
+        return { poolNodes, poolClaims: unread, ...(nodeClaim === undefined ? {} : { nodeClaim: unread }) };
+      const poolClaims = view.all('nodeClaims').filter((claim) => poolOf(claim) === nodePool);
+      if (nodeClaim === undefined) return { poolNodes, poolClaims };
       const found = view.nodeClaim(nodeClaim.name);
-      return { poolNodes, nodeClaim: found?.metadata.uid === nodeClaim.uid ? found : 'gone' };
+      return { poolNodes, poolClaims, nodeClaim: found?.metadata.uid === nodeClaim.uid ? found : 'gone' };
     },
     isCurrent: () => view.isCurrent('nodes') && view.isCurrent('events'),
     subscribe(node, listener, owner) {

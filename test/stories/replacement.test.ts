@@ -71,7 +71,9 @@ for (const version of versions) {
     t.match(plan.body, {
       targets: [
         {
-          chain: ['order', 'detection', 'taint', 'termination', 'replacement'].map((link) => ({ link })),
+          chain: ['order', 'detection', 'taint', 'drain', 'termination', 'replacement'].map((link) => ({
+            link,
+          })),
           repair: [{ controller: 'Karpenter', action: 'replace', afterSeconds: 600, blockedBy: [] }],
         },
       ],
@@ -82,11 +84,11 @@ for (const version of versions) {
     const ended = await rig.rest.ended('drill');
     t.match(ended, {
       verdict: 'pass',
-      explanation: { summary: /Also reached: taint .*termination .*replacement/ },
+      explanation: { summary: /Also reached: taint .*drain .*termination .*replacement/ },
     });
     const [injection] = await rig.rest.injections('drill');
     if (injection === undefined) throw new Error('no injection');
-    for (const name of ['taint', 'termination', 'replacement'])
+    for (const name of ['taint', 'drain', 'termination', 'replacement'])
       t.match(
         linkOf(injection, name),
         { state: 'reached', clock: 'coordinator', at: String, evidence: [{}] },
@@ -100,6 +102,7 @@ for (const version of versions) {
       waited >= 600 && waited <= 612,
       `the taint came ${waited} s after the condition, as forecast`,
     );
+    t.match(linkOf(injection, 'drain')?.evidence, [{ observed: /1 pod left the node: xidrill\/job-g0/ }]);
     t.not((await rig.cluster.read('nodes', { name: 'g0' }))?.metadata.uid, before?.metadata.uid);
     t.match(injection.status?.explanation?.summary, /The node is gone since/);
   });

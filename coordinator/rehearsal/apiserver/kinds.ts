@@ -84,6 +84,7 @@ const traits: Readonly<Record<string, Traits>> = {
   configmaps: { shortNames: ['cm'] },
   daemonsets: { ...workload, shortNames: ['ds'] },
   deployments: { ...workload, shortNames: ['deploy'] },
+  poddisruptionbudgets: { ...workload, unconditionalUpdate: false, shortNames: ['pdb'] },
   leases: { unconditionalUpdate: false, createOnUpdate: true },
   customresourcedefinitions: { ...workload, unconditionalUpdate: false, shortNames: ['crd', 'crds'] },
 };

@@ -1,3 +1,4 @@
+import type { LinkCause } from '../../../coordinator/store/experiment.ts';
 import type { TimelineEntry } from '../../../coordinator/store/timeline.ts';
 import type { DrillFacts, Facts, KarpenterFacts } from '../../../coordinator/view/facts.ts';
 import { parseCall } from '../../../shared/orders/call.ts';
@@ -2205,4 +2206,31 @@ export const ruleRows: readonly RuleRow[] = [
     'irrelevant',
     facts({ repair: { karpenter: karpenterOff(false) } }),
   ],
+  ...missedRows([
+    ['taint', ['condition-recovered', 'rebooted-instead', 'removed-by-other']],
+    ['drain', ['pods-held', 'pods-terminating']],
+    ['termination', ['repair-undone', 'termination-held', 'instance-not-terminated']],
+    [
+      'replacement',
+      ['no-nodeclaim', 'no-capacity', 'not-registered', 'not-initialized', 'new-node-not-ready'],
+    ],
+  ]),
 ];
+
+/** Of each link: the cause that it was missed by, another one, and none. */
+function missedRows(
+  links: readonly (readonly [link: string, causes: readonly LinkCause[]])[],
+): readonly RuleRow[] {
+  return links.flatMap(([link, causes]) =>
+    causes.flatMap((code): RuleRow[] => {
+      const by = (cause: LinkCause, missed = link) =>
+        facts({ drill: { ...reacted(), missed: { link: missed, cause, because: 'seen so' } } });
+      const [other = code] = causes.filter((one) => one !== code);
+      return [
+        [code, 'it shows', 'proven', by(code), /: seen so\.$/],
+        [code, 'another cause shows', 'refuted', by(other)],
+        [code, 'another link', 'irrelevant', by(code, 'order')],
+      ];
+    }),
+  );
+}

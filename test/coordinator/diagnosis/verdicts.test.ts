@@ -66,6 +66,20 @@ const rows: readonly (readonly [code: string, link: string, verdict: ReasonVerdi
   ['repair-threshold', 'taint', 'fail'],
   ['repair-not-enabled', 'taint', 'fail'],
   ['repair-not-due', 'taint', 'inconclusive'],
+  // The link's own objects show it.
+  ['condition-recovered', 'taint', 'fail'],
+  ['rebooted-instead', 'taint', 'fail'],
+  ['removed-by-other', 'taint', 'inconclusive'],
+  ['pods-held', 'drain', 'fail'],
+  ['pods-terminating', 'drain', 'fail'],
+  ['repair-undone', 'termination', 'fail'],
+  ['termination-held', 'termination', 'fail'],
+  ['instance-not-terminated', 'termination', 'inconclusive'],
+  ['no-nodeclaim', 'replacement', 'fail'],
+  ['no-capacity', 'replacement', 'fail'],
+  ['not-registered', 'replacement', 'fail'],
+  ['not-initialized', 'replacement', 'fail'],
+  ['new-node-not-ready', 'replacement', 'inconclusive'],
 ];
 
 t.test('every rule states its link and its verdict', async (t) => {

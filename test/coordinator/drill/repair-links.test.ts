@@ -1,9 +1,11 @@
 import t from 'tap';
 import type { KubeObject } from '../../../coordinator/cluster/port.ts';
+import { drain } from '../../../coordinator/drill/drain-link.ts';
 import type { LinkPast } from '../../../coordinator/drill/links.ts';
 import { replacement, taint, termination } from '../../../coordinator/drill/repair-links.ts';
 import type { ChainLink, LinkStatus } from '../../../coordinator/store/experiment.ts';
 import type { NodeEvent, SeenNode } from '../../../coordinator/view/node.ts';
+import type { SeenPod } from '../../../coordinator/view/pods-on-node.ts';
 
 const at = '2026-03-04T05:16:07.000Z';
 const orderedAt = '2026-03-04T05:06:07.000Z';
@@ -15,6 +17,7 @@ function past(over: Partial<LinkPast> = {}): LinkPast {
     baseline: { at: orderedAt, events: {} },
     isDue: false,
     earlier: [],
+    claimed: new Set(),
     others: [],
     ...over,
   };
@@ -64,14 +67,17 @@ t.test('taint: on the node itself; of a node that is gone by Karpenter’s own e
   const find = (what: Partial<SeenNode>, over?: Partial<LinkPast>) =>
     taint.find(link('taint'), seen(what), past(over));
   t.equal(find({ node: nodeOf('g0') }), undefined);
-  t.match(find({ node: nodeOf('g0') }, { isDue: true }), { state: 'missed', because: /no such taint/ });
+  t.match(find({ node: nodeOf('g0') }, { isDue: true }), {
+    state: 'missed',
+    because: /has no taint karpenter.sh/,
+  });
   t.match(find({ node: nodeOf('g0', { tainted: true }) }), {
     state: 'reached',
     match: {
       entry: { at, clock: 'coordinator', kind: 'taint', text: 'taint karpenter.sh/disrupted:NoSchedule' },
     },
   });
-  t.match(find({ isGone: true }), { state: 'unknown', because: /its taint was not seen/ });
+  t.match(find({ isGone: true }), { state: 'unknown', because: /neither a taint nor an event/ });
   t.match(
     find({ isGone: true, node: nodeOf('g0', { uid: 'other', tainted: true }) }),
     { state: 'unknown' },
@@ -103,6 +109,7 @@ t.test('termination: Node and NodeClaim, by their uids', async (t) => {
   };
   const owner = (nodeClaim: NonNullable<SeenNode['owner']>['nodeClaim']) => ({
     poolNodes: [],
+    poolClaims: [],
     ...(nodeClaim === undefined ? {} : { nodeClaim }),
   });
   t.equal(find({ node: nodeOf('g0'), owner: owner('gone') }), undefined, 'the Node is there');
@@ -132,7 +139,7 @@ t.test('replacement: a Ready node of the pool that was made after the taint', as
   const find = (poolNodes: readonly KubeObject[], over: Partial<LinkPast> = {}) =>
     replacement.find(
       link('replacement'),
-      seen({ isGone: true, owner: { poolNodes } }),
+      seen({ isGone: true, owner: { poolNodes, poolClaims: [] } }),
       past({ earlier: [known('taint', { at: '2026-03-04T05:16:00.000Z' })], ...over }),
     );
   const late = { made: '2026-03-04T05:16:05Z' };
@@ -163,4 +170,238 @@ t.test('replacement: a Ready node of the pool that was made after the taint', as
   // Its taint was not seen: the order is all that is known to be before.
   const unseen = [known('taint', { state: 'unknown', at })];
   t.match(find([nodeOf('new', { made: '2026-03-04T05:12:00Z' })], { earlier: unseen }), { state: 'reached' });
+});
+
+const claimOf = (over: Partial<KubeObject['metadata']>, conditions: readonly object[] = []): KubeObject => ({
+  apiVersion: 'karpenter.sh/v1',
+  kind: 'NodeClaim',
+  metadata: { name: 'c1', uid: 'c1', creationTimestamp: '2026-03-04T05:16:03Z', ...over },
+  status: { conditions },
+});
+
+t.test(
+  'replacement: one new node does not stand for two, and its own stamps say when a node was taken',
+  async (t) => {
+    const earlier = [known('taint', { at: '2026-03-04T05:16:00.000Z' })];
+    const poolNodes = [
+      nodeOf('n1', { made: '2026-03-04T05:16:05Z' }),
+      nodeOf('n2', { made: '2026-03-04T05:16:06Z' }),
+    ];
+    const find = (claimed: readonly string[]) =>
+      replacement.find(
+        link('replacement'),
+        seen({ isGone: true, owner: { poolNodes, poolClaims: [] } }),
+        past({ earlier, claimed: new Set(claimed) }),
+      );
+    t.match(find([]), { state: 'reached', claims: 'uid-n1' });
+    t.match(find(['uid-n1']), { state: 'reached', claims: 'uid-n2' });
+    t.equal(find(['uid-n1', 'uid-n2']), undefined);
+    const disrupted = claimOf({ name: 'c0', uid: 'c' }, [
+      {
+        type: 'DisruptionReason',
+        status: 'True',
+        reason: 'Unhealthy',
+        lastTransitionTime: '2026-03-04T05:15:00Z',
+      },
+    ]);
+    const late = replacement.find(
+      link('replacement'),
+      seen({
+        owner: {
+          poolNodes: [nodeOf('n1', { made: '2026-03-04T05:15:02Z' })],
+          poolClaims: [],
+          nodeClaim: disrupted,
+        },
+      }),
+      past({ earlier: [known('taint', { at: '2026-03-04T05:16:07.000Z' })] }),
+    );
+    t.match(late, { state: 'reached' }, 'the taint was seen a minute late');
+  },
+);
+
+t.test('what keeps a replacement from coming, by the NodeClaim', async (t) => {
+  const find = (
+    poolClaims: NonNullable<SeenNode['owner']>['poolClaims'],
+    poolNodes: readonly KubeObject[] = [],
+  ) =>
+    replacement.find(
+      link('replacement'),
+      seen({ isGone: true, owner: { poolNodes, poolClaims } }),
+      past({ earlier: [known('taint', { at: '2026-03-04T05:16:00.000Z' })], isDue: true }),
+    );
+  const is = (type: string, status: string, message = '') => ({ type, status, reason: 'Why', message });
+  const rows = [
+    ['no-nodeclaim', find([]), /no NodeClaim either/],
+    ['no-nodeclaim', find([claimOf({ creationTimestamp: '2026-03-04T05:00:00Z' })]), /no NodeClaim either/],
+    ['no-capacity', find([claimOf({})]), /NodeClaim c1: no condition Launched so far/],
+    [
+      'no-capacity',
+      find([claimOf({}, [is('Launched', 'False', 'no spot')])]),
+      /Launched=False \(Why: no spot\)/,
+    ],
+    [
+      'not-registered',
+      find([claimOf({}, [is('Launched', 'True'), is('Registered', 'Unknown')])]),
+      /Registered=Unknown/,
+    ],
+    [
+      'not-initialized',
+      find([claimOf({}, [is('Launched', 'True'), is('Registered', 'True'), is('Initialized', 'Unknown')])]),
+      /Initialized=Unknown/,
+    ],
+    [
+      'new-node-not-ready',
+      find([], [nodeOf('n1', { made: '2026-03-04T05:16:05Z', ready: false })]),
+      /not Ready: n1/,
+    ],
+  ] as const;
+  for (const [cause, finding, because] of rows) t.match(finding, { state: 'missed', cause, because }, cause);
+  t.match(find({ unread: 'forbidden' }), { state: 'missed', because: /forbidden/, cause: undefined });
+});
+
+t.test('taint: why the node was not taken, where the node shows it', async (t) => {
+  const condition = {
+    type: 'AcceleratedHardwareReady',
+    status: 'False',
+    reason: 'NvidiaXID79Error',
+    message: '',
+  };
+  const entry = {
+    at,
+    clock: 'node',
+    kind: 'condition',
+    source: '',
+    text: '',
+    match: true,
+    condition,
+  } as const;
+  const earlier = [known('detection', { entry })];
+  const find = (what: Partial<SeenNode>) =>
+    taint.find(link('taint'), seen({ node: nodeOf('g0'), ...what }), past({ earlier, isDue: true }));
+  const now = { ...condition, lastHeartbeatTime: at, lastTransitionTime: at };
+  t.match(find({ conditions: [now] }), { state: 'missed', cause: undefined });
+  t.match(find({ conditions: [{ ...now, status: 'True' }] }), {
+    state: 'missed',
+    cause: 'condition-recovered',
+  });
+  const rebooting = {
+    type: 'Rebooting',
+    status: 'True',
+    reason: 'RebootIssued',
+    message: '',
+    lastTransitionTime: at,
+  };
+  const owner = { poolNodes: [], poolClaims: [], nodeClaim: claimOf({}, [rebooting]) };
+  t.match(find({ owner }), { state: 'missed', cause: 'rebooted-instead', because: /RebootIssued/ });
+  t.match(find({ isGone: true }), { state: 'unknown', cause: 'removed-by-other' });
+});
+
+t.test('termination: what holds it', async (t) => {
+  const find = (finalizers: readonly string[], conditions: readonly object[], deletionTimestamp?: string) => {
+    const node = nodeOf('g0');
+    const metadata = {
+      ...node.metadata,
+      finalizers,
+      ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
+    };
+    return termination.find(
+      link('termination'),
+      seen({
+        node: { ...node, metadata },
+        owner: { poolNodes: [], poolClaims: [], nodeClaim: claimOf({}, conditions) },
+      }),
+      past({ isDue: true }),
+    );
+  };
+  t.match(find([], []), { state: 'missed', cause: 'repair-undone' });
+  t.match(find(['example.com/keep', 'karpenter.sh/termination'], [], at), {
+    cause: 'termination-held',
+    because: /finalizers example.com\/keep$/,
+  });
+  t.match(
+    find(
+      ['karpenter.sh/termination'],
+      [{ type: 'VolumesDetached', status: 'False', reason: 'Awaiting' }],
+      at,
+    ),
+    {
+      cause: 'termination-held',
+      because: /VolumesDetached=False \(Awaiting\)/,
+    },
+  );
+  t.match(find(['karpenter.sh/termination'], [{ type: 'Drained', status: 'True' }], at), {
+    cause: 'instance-not-terminated',
+  });
+});
+
+t.test('drain: each pod, how it left or what holds it', async (t) => {
+  const pod = (name: string, over: Partial<SeenPod> = {}): SeenPod => ({
+    namespace: 'work',
+    name,
+    uid: `uid-${name}`,
+    labels: {},
+    doNotDisrupt: false,
+    finalizers: [],
+    ...over,
+  });
+  const pods = ['a', 'b'].map((name) => ({ namespace: 'work', name, uid: `uid-${name}` }));
+  const find = (
+    what: Partial<SeenNode>,
+    over: Partial<LinkPast> = {},
+    displaced: typeof pods | null = pods,
+  ) =>
+    drain.find(
+      link('drain'),
+      seen(what),
+      past({
+        baseline: { at: orderedAt, events: {}, ...(displaced === null ? {} : { pods: displaced }) },
+        earlier: [known('taint', { at })],
+        ...over,
+      }),
+    );
+  const due = { isDue: true };
+  t.equal(
+    find({ pods: { here: [], left: [] } }, { earlier: [known('taint', { state: 'waiting' })] }),
+    undefined,
+  );
+  t.equal(find({ pods: { here: [pod('b')], left: [pod('a')] } }), undefined, 'one is there');
+  t.equal(find({}), undefined, 'not listed so far');
+  t.match(find({ pods: { here: [], left: [] } }, {}, []), { state: 'reached' }, 'nothing had to leave');
+  const left = [
+    pod('a', { disruption: 'EvictionByEvictionAPI', deletedAt: at }),
+    pod('b', { deletedAt: at, graceSeconds: 1 }),
+  ];
+  t.match(find({ pods: { here: [pod('c')], left } }), {
+    state: 'reached',
+    match: { entry: { text: '2 pods left the node: work/a evicted; work/b deleted with a grace of 1 s' } },
+  });
+  t.match(find({ pods: { here: [], left: [] } }), {
+    match: { entry: { text: /left while it was not watched/ } },
+  });
+  t.match(find({ isGone: true, pods: { here: [pod('a')], left: [] } }), {
+    state: 'reached',
+    match: { entry: { text: /work\/a is there, its node is gone/ } },
+  });
+  const nodeClaim = claimOf({
+    annotations: { 'karpenter.sh/nodeclaim-termination-timestamp': '2026-03-04T05:21:00Z' },
+  });
+  const owner = { poolNodes: [], poolClaims: [], nodeClaim };
+  const held = [pod('a', { budgets: ['keep'] }), pod('b', { doNotDisrupt: true, budgets: [] })];
+  t.match(find({ owner, pods: { here: held, left: [] } }, due), {
+    state: 'missed',
+    cause: 'pods-held',
+    because:
+      '2 pods are still on the node: work/a is held by PodDisruptionBudget keep, which allows no disruption; work/b is held by annotation karpenter.sh/do-not-disrupt; by force at 2026-03-04T05:21:00Z',
+  });
+  const stuck = [pod('a', { deletedAt: at, graceSeconds: 5, finalizers: ['example.com/keep'] })];
+  t.match(find({ pods: { here: stuck, left: [] } }, due), {
+    cause: 'pods-terminating',
+    because: /terminating, due at .*, grace 5 s, finalizers example.com\/keep; no time is set/,
+  });
+  t.match(find({ pods: { here: [pod('a', { budgets: { unread: 'no' } })], left: [] } }, due), {
+    because: /PodDisruptionBudgets could not be read/,
+  });
+  t.match(find({ pods: { unread: 'forbidden' } }, due), { state: 'unknown', because: 'forbidden' });
+  t.match(find({ isGone: true }), { state: 'unknown', because: /pods were not seen/ });
+  t.match(find({ pods: { here: [], left: [] } }, due, null), { state: 'unknown' });
 });

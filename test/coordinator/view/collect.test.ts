@@ -65,7 +65,13 @@ t.test(
     await collector.basics('b');
     t.strictSame(asked(), ['1 get configmaps', '1 get serviceaccounts', '2 get pods/log']);
     t.strictSame((await collector.facts('a')).repair.doNotDisruptPods, []);
-    t.strictSame(asked(), ['1 get configmaps', '1 get serviceaccounts', '1 list pods', '3 get pods/log']);
+    t.strictSame(asked(), [
+      '1 get configmaps',
+      '1 get serviceaccounts',
+      '1 list poddisruptionbudgets',
+      '1 list pods',
+      '3 get pods/log',
+    ]);
     t.match(
       [...(await collector.nmaVersions())],
       [
