@@ -1,15 +1,24 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { report, root, runTap } from '../suite.ts';
-import { controlPlaneBinaries } from './controlplane/build.ts';
+import { controllerBinaries, controlPlaneBinaries } from './controlplane/build.ts';
+import { karpenterOf, karpenterVersions, kwokProgram } from './karpenter/build.ts';
 import { findPromtool } from './promtool.ts';
 import { findPython } from './schemathesis/install.ts';
 
-/** `npm run test:cluster`: builds etcd, kube-apiserver and kubectl where the cache has none, then the tests on them. */
-await controlPlaneBinaries({ log: (line) => process.stdout.write(`${line}\n`) });
+/** `npm run test:cluster`: builds the control plane and Karpenter where the cache has none, then the tests on them. */
+const log = (line: string) => process.stdout.write(`${line}\n`);
+await controlPlaneBinaries({ log });
 const asked = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
 const all = readdirSync(join(root, 'test/cluster')).filter((name) => name.endsWith('.test.ts'));
 const files = asked.length > 0 ? asked : all.map((name) => `test/cluster/${name}`);
+// Minutes on a machine that never built them, which no test's time limit allows for.
+if (files.some((file) => file.includes('/karpenter-'))) {
+  await controllerBinaries({ log });
+  await kwokProgram(log);
+  for (const version of karpenterVersions)
+    if (files.some((file) => file.includes(`/karpenter-${version}.`))) await karpenterOf(version, log);
+}
 const counts = await runTap(files, ['--disable-coverage', '--jobs=1', '--timeout=600']);
 report(counts);
 // What the tests need was built above; only a machine without Python or promtool may skip, and only what needs them.

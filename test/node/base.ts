@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { cacheHome } from '../cluster/controlplane/build.ts';
+import { cacheHome } from '../cluster/controlplane/go-build.ts';
 
 const run = promisify(execFile);
 
