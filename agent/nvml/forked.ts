@@ -4,6 +4,7 @@ import { renderDuration } from '../../shared/duration.ts';
 import type { NvmlAnswer } from '../../shared/gpu-identity.ts';
 import type { Log } from '../../shared/log.ts';
 import { type NvmlChild, type NvmlOutcome, startNvmlChild } from './child-process.ts';
+import { type LocatedLibrary, locateNvmlLibrary } from './locate-library.ts';
 import type { NvmlFailure } from './messages.ts';
 import type { Nvml } from './port.ts';
 import { nvmlCode, nvmlCodeName, nvmlCodeRemedy } from './return-codes.ts';
@@ -12,8 +13,10 @@ import { nvmlCode, nvmlCodeName, nvmlCodeRemedy } from './return-codes.ts';
 export type ForkedNvmlOptions = {
   readonly clock: Clock;
   readonly log: Log;
-  /** As dlopen takes it: a name for the loader's search path, or a path. */
+  /** A name, which is looked for as the dynamic linker does, or an absolute path. */
   readonly libraryPath?: string;
+  /** Finds the file that the name stands for, if it may be loaded. Default: on this machine. */
+  readonly locate?: (name: string) => Promise<LocatedLibrary>;
   /**
    * How long one `list` may take, start of the child included. Without persistence mode the driver initialises each
    * GPU for every list, a second or so apiece: nodes that run that way need more.
@@ -33,6 +36,7 @@ const farewellMs = 1_000;
 /** NVML in a child process that is forked at the first call, killed when it hangs, and forked again when it is gone. */
 export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
   const { clock, log, libraryPath = 'libnvidia-ml.so.1', timeoutMs = 5_000 } = options;
+  const { locate = locateNvmlLibrary } = options;
   const childPath = options.childPath ?? fileURLToPath(new URL('./child.ts', import.meta.url));
   let child: NvmlChild | undefined;
   /** Was asked to end and may not have done so yet; no other is started beside it. */
@@ -59,8 +63,15 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
     }
     leaving = undefined;
     if (closed) return closedAnswer;
-    child ??= start();
-    const used = child;
+    let used = child;
+    if (used === undefined) {
+      // Looked at for each child, as the file may be another one by then.
+      const library = await locate(libraryPath);
+      if ('because' in library) return failed(becauseOfLibrary(library, libraryPath), libraryPauseMs);
+      if (closed) return closedAnswer;
+      used = start(library.path);
+      child = used;
+    }
     const outcome = await used.list(Math.max(1, deadline - clock.elapsed()));
     if (closed) return closedAnswer;
     if (outcome.kind === 'facts') {
@@ -72,10 +83,10 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
     return failed(whyOf(outcome, libraryPath), isLibraryMissing(outcome) ? libraryPauseMs : undefined);
   }
 
-  function start(): NvmlChild {
+  function start(path: string): NvmlChild {
     const started = startNvmlChild({
       childPath,
-      libraryPath,
+      libraryPath: path,
       clock,
       onEnd(how) {
         if (child === started) child = undefined;
@@ -87,7 +98,7 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
         if (how.kind === 'garbled') failed(whyOf(how, libraryPath));
       },
     });
-    log.debug({ pid: started.pid, libraryPath }, 'started the NVML child');
+    log.debug({ pid: started.pid, path }, 'started the NVML child');
     return started;
   }
 
@@ -189,6 +200,14 @@ function becauseOf(outcome: Failed, libraryPath: string): string {
     case 'not-started':
       return `the NVML child could not be started: ${outcome.message}`;
   }
+}
+
+function becauseOfLibrary(
+  { because, isRefused }: Exclude<LocatedLibrary, { path: string }>,
+  libraryPath: string,
+): string {
+  if (!isRefused) return becauseOfFailure({ kind: 'library', message: because }, libraryPath);
+  return `${libraryPath} is not loaded: ${because}; have it belong to root and be writable by nobody else, with all folders that lead to it (chown root, chmod go-w), or give the agent --nvml PATH with one that is (in the chart agent.gpu.library)`;
 }
 
 function becauseOfFailure(failure: NvmlFailure, libraryPath: string): string {

@@ -23,7 +23,12 @@ function startWriting(t: Test, program: string, log = createSilentLog()) {
       }).on('close', () => process.exit(0));`,
   });
   const clock = createManualClock();
-  const nvml = createForkedNvml({ clock, log, childPath: join(folder, 'child.mjs') });
+  const nvml = createForkedNvml({
+    clock,
+    log,
+    childPath: join(folder, 'child.mjs'),
+    locate: async (path) => ({ path }),
+  });
   t.teardown(() => nvml.close());
   return { nvml, clock };
 }
