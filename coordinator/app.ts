@@ -38,7 +38,7 @@ import { runKillSwitch, withKillSwitch } from './run/kill-switch.ts';
 import { createRunnerMetrics } from './run/metrics.ts';
 import { type Retention, retainExperiments } from './run/retention.ts';
 import { runExperiments } from './run/runner.ts';
-import { assertCrdsInstalled, assertNamespaceExists } from './store/crds.ts';
+import { assertInstalled } from './store/crds.ts';
 import { createKillSwitch } from './store/kill-switch.ts';
 import { createKillSwitchEvents } from './store/kill-switch-events.ts';
 import { createCollector } from './view/collect.ts';
@@ -91,7 +91,7 @@ export type CoordinatorOptions = {
 /** The REST server, not yet listening, and the loop behind it. */
 export type Coordinator = {
   readonly app: FastifyInstance;
-  /** Watches and works until the signal is aborted; rejects with `crds_missing` where there is nothing to work on. */
+  /** Watches and works until the signal is aborted, from when the API server answers; rejects with `crds_missing` where there is nothing to work on. */
   run(signal: AbortSignal): Promise<void>;
 };
 
@@ -197,8 +197,12 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   return {
     app,
     async run(signal) {
-      await assertCrdsInstalled(cluster);
-      await assertNamespaceExists(cluster, namespace);
+      try {
+        await assertInstalled({ cluster, namespace, clock, log }, signal);
+      } catch (thrown) {
+        if (signal.aborted) return;
+        throw thrown;
+      }
       view.start(signal);
       const restoring = { pods: restartedIn(cluster), onEnd: runnerMetrics.restored };
       const looking = { store, collector, readNode: createReadNode(cluster), killSwitch: notice };

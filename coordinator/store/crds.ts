@@ -1,4 +1,6 @@
+import type { Clock } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
 import { ExperimentSpec, ExperimentStatus, InjectionSpec, InjectionStatus } from './experiment.ts';
 import { structuralFrom } from './structural-schema.ts';
@@ -92,7 +94,7 @@ export function customResourceDefinitions(): readonly KubeObject[] {
 }
 
 /** A coordinator without its namespace would look healthy and find nothing, for ever. */
-export async function assertNamespaceExists(cluster: Cluster, namespace: string): Promise<void> {
+async function assertNamespaceExists(cluster: Cluster, namespace: string): Promise<void> {
   try {
     if ((await cluster.read('namespaces', { name: namespace })) !== undefined) return;
   } catch (thrown) {
@@ -108,7 +110,7 @@ export async function assertNamespaceExists(cluster: Cluster, namespace: string)
 }
 
 /** Throws `crds_missing` with what to do, or returns. */
-export async function assertCrdsInstalled(cluster: Cluster): Promise<void> {
+async function assertCrdsInstalled(cluster: Cluster): Promise<void> {
   const found = await Promise.all(
     rows.map(async ({ plural }) => ({
       name: `${plural}.${group}`,
@@ -121,4 +123,30 @@ export async function assertCrdsInstalled(cluster: Cluster): Promise<void> {
     remedy: 'npm run -s crds | kubectl apply -f -',
     missing,
   });
+}
+
+/** Between two attempts while the API server does not answer. */
+const againMs = 1_000;
+
+/**
+ * Both of the above, asked again while the API server does not answer: a coordinator that is started in that time goes on when it is back,
+ * and would otherwise wait for its kubelet, minutes in the end. Throws what does not pass, and what the signal was aborted with.
+ */
+export async function assertInstalled(
+  of: { readonly cluster: Cluster; readonly namespace: string; readonly clock: Clock; readonly log: Log },
+  signal: AbortSignal,
+): Promise<void> {
+  let trouble: string | undefined;
+  for (;;) {
+    try {
+      await assertCrdsInstalled(of.cluster);
+      return await assertNamespaceExists(of.cluster, of.namespace);
+    } catch (thrown) {
+      if (!(thrown instanceof Refusal) || thrown.reason !== 'cluster_unreachable') throw thrown;
+      if (thrown.message !== trouble)
+        of.log.warn({ because: thrown.message }, 'the API server does not answer; trying again');
+      trouble = thrown.message;
+      await of.clock.sleep(againMs, signal);
+    }
+  }
 }

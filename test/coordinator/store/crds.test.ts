@@ -2,11 +2,7 @@ import t, { type Test } from 'tap';
 import Type from 'typebox';
 import { createClusterClient } from '../../../coordinator/cluster/client.ts';
 import { startApiServer } from '../../../coordinator/rehearsal/apiserver/server.ts';
-import {
-  assertCrdsInstalled,
-  assertNamespaceExists,
-  customResourceDefinitions,
-} from '../../../coordinator/store/crds.ts';
+import { assertInstalled, customResourceDefinitions } from '../../../coordinator/store/crds.ts';
 import type { InjectionSpec } from '../../../coordinator/store/experiment.ts';
 import { createStore } from '../../../coordinator/store/store.ts';
 import { structuralFrom } from '../../../coordinator/store/structural-schema.ts';
@@ -108,18 +104,50 @@ t.test('what an API server would judge otherwise than we do cannot be stored', a
 async function serve(t: Test) {
   const server = await startApiServer({ clock: createRealClock(), log });
   t.teardown(() => server.close());
-  return createClusterClient({
+  const cluster = createClusterClient({
     kubeconfig: { url: server.url },
     userAgent: 'test',
     fieldManager: 'test',
     log,
   });
+  return { cluster, faults: server.faults };
 }
 
+t.test('an API server that does not answer is asked again, and nothing else is', async (t) => {
+  const { cluster, faults } = await serve(t);
+  const pauses: number[] = [];
+  const stop = new AbortController();
+  const clock = {
+    ...createRealClock(),
+    async sleep(milliseconds: number) {
+      pauses.push(milliseconds);
+      if (pauses.length === 10) stop.abort(new Error('enough'));
+      stop.signal.throwIfAborted();
+    },
+  };
+  const installed = () => assertInstalled({ cluster, namespace: 'drills', clock, log }, stop.signal);
+  faults.failNext({ code: 504, count: 2 });
+  await t.rejects(installed(), refusal({ reason: 'crds_missing' }));
+  for (const definition of customResourceDefinitions())
+    await cluster.create('customresourcedefinitions', definition);
+  await cluster.create('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'drills' } });
+  const before = pauses.length;
+  t.ok(before > 0, `${before} pauses`);
+  faults.failNext({ code: 500, count: 4 });
+  await installed();
+  t.ok(pauses.length > before && pauses.every((pause) => pause > 0), pauses.join(' '));
+  faults.failNext({ code: 503, count: 1000 });
+  await t.rejects(installed(), { message: 'enough' }, 'whoever stops it is not kept waiting');
+});
+
 t.test('the API server takes them, and holds objects to them', async (t) => {
-  const cluster = await serve(t);
+  const { cluster } = await serve(t);
+  const installed = () => {
+    const { signal } = new AbortController();
+    return assertInstalled({ cluster, namespace: 'drills', clock: createRealClock(), log }, signal);
+  };
   await t.rejects(
-    assertCrdsInstalled(cluster),
+    installed(),
     refusal({
       reason: 'crds_missing',
       message: /experiments\.xidrill\.dev, injections\.xidrill\.dev/,
@@ -128,13 +156,12 @@ t.test('the API server takes them, and holds objects to them', async (t) => {
   );
   for (const definition of customResourceDefinitions())
     await cluster.create('customresourcedefinitions', definition);
-  await assertCrdsInstalled(cluster);
   await t.rejects(
-    assertNamespaceExists(cluster, 'drills'),
+    installed(),
     refusal({ reason: 'object_missing', details: { remedy: 'kubectl create namespace drills' } }),
   );
   await cluster.create('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'drills' } });
-  await assertNamespaceExists(cluster, 'drills');
+  await installed();
 
   const create = (spec: object, name = 'a') =>
     cluster.create('experiments', {
@@ -197,7 +224,7 @@ t.test('the API server takes them, and holds objects to them', async (t) => {
 });
 
 t.test('a receipt is kept whole, with its nulls', async (t) => {
-  const cluster = await serve(t);
+  const { cluster } = await serve(t);
   for (const definition of customResourceDefinitions())
     await cluster.create('customresourcedefinitions', definition);
   await cluster.create('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'drills' } });
