@@ -4,8 +4,9 @@ import type { AgentOrder } from '../../shared/schemas/order.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import type { AcceptedDrill } from './drills.ts';
 import type { Findings } from './findings.ts';
+import { auditMemory, type MemoryFigures } from './memory.ts';
 import { call, type SentOrder, type Trace } from './orders.ts';
-import { type Life, statesOf } from './processes.ts';
+import { statesOf } from './processes.ts';
 import { namespace, type World } from './world.ts';
 
 /** Longest wait for what has to end by itself once the chaos is over; for a broken product, no measure of time. */
@@ -16,10 +17,7 @@ export type Audited = {
   readonly drillsEnded: number;
   readonly receiptsFound: number;
   readonly tracesFound: number;
-  readonly highestMiB: number;
-  readonly mostDescriptors: number;
-  readonly slopeMiBPerMinute: number;
-};
+} & MemoryFigures;
 
 /** Everything that must hold when the chaos is over; what does not is a violation. */
 export async function audit(
@@ -94,10 +92,10 @@ async function auditOrders(world: World, findings: Findings, orders: readonly Se
 }
 
 /** Once it has ended; undefined: the agent does not know it. */
-async function settled(world: World, orderId: string): Promise<Receipt | undefined> {
+async function settled(world: World, orderId: string, url?: string): Promise<Receipt | undefined> {
   let receipt: Receipt | undefined;
   await until(async () => {
-    const answer = await call(world, 'GetReceipt', { orderId });
+    const answer = await call(world, 'GetReceipt', { orderId }, url);
     receipt = answer?.status === 200 ? (answer.body as unknown as Receipt) : undefined;
     return answer !== undefined && receipt?.state !== 'running';
   });
@@ -146,9 +144,10 @@ async function auditInjections(world: World, findings: Findings) {
   for (const injection of world.apiServer.store.list('injections')) {
     const stored = receiptsIn(injection.status);
     for (const { orderId, method, body } of ordersIn(injection.spec)) {
-      const receipt = await settled(world, orderId);
+      const receipt = await settled(world, orderId, world.agentUrls[nodeOf(injection.spec)]);
       if (receipt !== undefined) receiptsFound += 1;
-      else if (stored.some((one) => one.orderId === orderId))
+      // One that was refused on every surface has no effect, and the agent does not remember it.
+      else if (stored.some((one) => one.orderId === orderId && one.surfaces.some(isNoRefusal)))
         findings.violate(`the receipt of ${orderId} is lost`);
       const { text, times = 1 } = body as { text?: string; times?: number };
       if (text === undefined || (method !== 'WriteKernelMessage' && method !== 'AppendLogLine')) continue;
@@ -163,6 +162,12 @@ async function auditInjections(world: World, findings: Findings) {
   for (const { trace, orderIds } of planned.values())
     tracesFound += auditTrace(world, findings, orderIds.join('+'), trace, undefined);
   return { receiptsFound, tracesFound };
+}
+
+const isNoRefusal = ({ outcome }: Receipt['surfaces'][number]) => outcome !== 'refused';
+
+function nodeOf(spec: unknown): string {
+  return (spec as { node: string }).node;
 }
 
 /** Every order of a stored Injection, wherever its chain has it. */
@@ -180,46 +185,6 @@ function receiptsIn(value: unknown): readonly Receipt[] {
   if (typeof value !== 'object' || value === null) return [];
   const own = 'orderId' in value && 'acceptedAt' in value && 'surfaces' in value ? [value as Receipt] : [];
   return [...own, ...Object.values(value).flatMap(receiptsIn)];
-}
-
-/** Node's own heap limits and the sources of both programs are in it: a bound, not a target. */
-const mostMiB = 400;
-const mostDescriptorsOf = 200;
-/** Below this age a process is still filling its caches, and its heap grows to its usual size. */
-const grownUpMs = 60_000;
-/** Between two collections of garbage a heap grows as well: a shorter line says nothing. */
-const longEnoughMs = 180_000;
-const steepestMiBPerMinute = 8;
-
-function auditMemory(findings: Findings, lives: readonly Life[]) {
-  const drilled = lives.filter(({ name }) => name === 'agent' || name.startsWith('coordinator'));
-  const samples = drilled.flatMap((life) => life.samples);
-  const highestMiB = Math.max(0, ...samples.map(({ residentMiB }) => residentMiB));
-  const mostDescriptors = Math.max(0, ...samples.map(({ descriptors }) => descriptors));
-  if (highestMiB > mostMiB) findings.violate(`a program took ${highestMiB.toFixed(0)} MiB`);
-  if (mostDescriptors > mostDescriptorsOf) findings.violate(`a program had ${mostDescriptors} open files`);
-  let steepest = 0;
-  for (const { name, samples: all } of drilled) {
-    const old = all.filter(({ ageMs }) => ageMs > grownUpMs);
-    const [first, last] = [old[0], old.at(-1)];
-    if (first === undefined || last === undefined || last.ageMs - first.ageMs < longEnoughMs) continue;
-    const slope = slopeOf(old.map(({ ageMs, residentMiB }) => [ageMs / 60_000, residentMiB]));
-    steepest = Math.max(steepest, slope);
-    if (slope > steepestMiBPerMinute)
-      findings.violate(
-        `${name} grows by ${slope.toFixed(1)} MiB a minute, from ${first.residentMiB.toFixed(0)} MiB`,
-      );
-  }
-  return { highestMiB, mostDescriptors, slopeMiBPerMinute: steepest };
-}
-
-/** Least squares. */
-function slopeOf(points: readonly (readonly [number, number])[]): number {
-  const mean = (index: 0 | 1) => points.reduce((sum, point) => sum + point[index], 0) / points.length;
-  const [meanX, meanY] = [mean(0), mean(1)];
-  const above = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0);
-  const below = points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
-  return below === 0 ? 0 : above / below;
 }
 
 async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {

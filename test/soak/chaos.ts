@@ -6,13 +6,15 @@ import type { Chance } from './chance.ts';
 import type { Findings } from './findings.ts';
 import { mount, type Part, type World } from './world.ts';
 
-type Action = (world: World, chance: Chance) => Promise<void>;
+/** `mayKill`: our own programs. */
+type Action = (world: World, chance: Chance, mayKill: boolean) => Promise<void>;
 
 const coordinators = ['coordinator-1', 'coordinator-2'] as const satisfies readonly Part[];
 
-/** What befalls the programs; each takes back what it did before it ends. */
-export const actions: Readonly<Record<string, Action>> = {
+/** Ends of our own programs. */
+const kills: Readonly<Record<string, Action>> = {
   'kill agent': (world) => world.restart('agent'),
+  'kill the other agent': (world) => world.restart('agent-other'),
   'kill agent twice': async (world, chance) => {
     await world.restart('agent');
     await sleep(chance.between(0, 300));
@@ -26,6 +28,10 @@ export const actions: Readonly<Record<string, Action>> = {
   'kill agent and coordinator': async (world, chance) => {
     await Promise.all([world.restart('agent'), world.restart(chance.pick(coordinators))]);
   },
+};
+
+/** What else befalls them; each takes back what it did before it ends. */
+const disturbances: Readonly<Record<string, Action>> = {
   'stop coordinator': async (world, chance) => {
     const stopped = world.now(chance.pick(coordinators));
     stopped.send('SIGSTOP');
@@ -68,8 +74,8 @@ export const actions: Readonly<Record<string, Action>> = {
     world.relay.setDelay(0);
   },
   'api connections cut': async (world) => world.relay.cut(),
-  'disk full': (world, chance) => whileDisk(world, chance, fillDisk),
-  'disk read-only': (world, chance) => whileDisk(world, chance, makeReadOnly),
+  'disk full': (world, chance, mayKill) => whileDisk(world, { chance, mayKill }, fillDisk),
+  'disk read-only': (world, chance, mayKill) => whileDisk(world, { chance, mayKill }, makeReadOnly),
   'clock step of the agent': async (world, chance) => world.setClock('agent', chance.pick(steps)),
   'clock step of the coordinators': async (world, chance) =>
     world.setClock('coordinators', chance.pick(steps)),
@@ -83,11 +89,15 @@ export const actions: Readonly<Record<string, Action>> = {
 /** Milliseconds; an hour both ways, less than a lease, and right again. */
 const steps = [-3_600_000, 3_600_000, -40_000, 40_000, 0];
 
-async function whileDisk(world: World, chance: Chance, spoil: (world: World) => () => void): Promise<void> {
+async function whileDisk(
+  world: World,
+  { chance, mayKill }: { readonly chance: Chance; readonly mayKill: boolean },
+  spoil: (world: World) => () => void,
+): Promise<void> {
   const restore = spoil(world);
   try {
     await sleep(chance.between(200, 2000));
-    if (chance.next() < 0.5) await world.restart('agent');
+    if (chance.next() < 0.5 && mayKill) await world.restart('agent');
     await sleep(chance.between(200, 1000));
   } finally {
     restore();
@@ -139,17 +149,24 @@ export async function setKillSwitch(world: World, engaged: boolean): Promise<voi
 export async function makeChaos(
   world: World,
   findings: Findings,
-  options: { readonly chance: Chance; readonly signal: AbortSignal; readonly tell: (line: string) => void },
+  options: {
+    readonly chance: Chance;
+    readonly signal: AbortSignal;
+    /** From then on nothing is killed. */
+    readonly sparing: AbortSignal;
+    readonly tell: (line: string) => void;
+  },
 ): Promise<void> {
-  const { chance, signal, tell } = options;
-  const names = Object.keys(actions);
+  const { chance, signal, sparing, tell } = options;
   // Each once before any comes again: a short run sees as many kinds as it can.
-  let left: string[] = [];
+  let left: [string, Action][] = [];
   while (!signal.aborted) {
-    if (left.length === 0) left = [...names];
-    const [name = ''] = left.splice(chance.between(0, left.length - 1), 1);
+    const mayKill = !sparing.aborted;
+    if (!mayKill) left = left.filter(([name]) => name in disturbances);
+    if (left.length === 0) left = Object.entries(mayKill ? { ...kills, ...disturbances } : disturbances);
+    const [[name, act]] = left.splice(chance.between(0, left.length - 1), 1) as [[string, Action]];
     tell(name);
-    await actions[name]?.(world, chance);
+    await act(world, chance, mayKill);
     findings.count('actions', name);
     await sleep(chance.between(100, 3000));
   }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Chance } from './chance.ts';
 import type { Findings } from './findings.ts';
-import { gpu, node, type World } from './world.ts';
+import { gpu, node, otherNode, type World } from './world.ts';
 
 /** All kinds of drills: one for each kind of order and of expectation. */
 const drillRows: Readonly<Record<string, (label: string) => object>> = {
@@ -21,6 +21,7 @@ const drillRows: Readonly<Record<string, (label: string) => object>> = {
     expectation: { kind: 'condition', type: 'AcceleratedHardwareReady', reason: 'DCGMError', within: '4s' },
   }),
   pause: () => ({
+    target: { selector: { names: [node] } },
     fault: { name: 'engine-loss', parameters: { forSeconds: 3, force: true } },
     expectation: { kind: 'condition', type: 'AcceleratedHardwareReady', reason: 'DCGMError', within: '4s' },
   }),
@@ -44,9 +45,11 @@ export async function runDrills(
   for (let number = 1; !signal.aborted; number += 1) {
     const kind = chance.pick(kinds);
     const name = `${mark}-${number}`;
+    // One of them, the other one, or both at once.
+    const names = chance.pick([[node], [otherNode], [node, otherNode]]);
     const body = {
       name,
-      target: { selector: { names: [node] } },
+      target: { selector: { names }, mode: 'all' },
       ...drillRows[kind]?.(name),
     };
     if (await create(world, findings, body, name, signal)) {
@@ -55,6 +58,31 @@ export async function runDrills(
     }
     await sleep(chance.between(0, 500));
   }
+  return accepted;
+}
+
+/** Drills tried when the chaos is over, each on both nodes. */
+const calmTries = 5;
+
+/** When all is well again drills pass: what came before proves nothing where nothing could have passed. */
+export async function drillInCalm(
+  world: World,
+  findings: Findings,
+  mark: string,
+): Promise<readonly AcceptedDrill[]> {
+  const accepted: AcceptedDrill[] = [];
+  for (let number = 1; number <= calmTries; number += 1) {
+    const name = `${mark}-calm-${number}`;
+    const target = { selector: { names: [node, otherNode] }, mode: 'all' };
+    const signal = AbortSignal.timeout(2 * turnMs);
+    if (!(await create(world, findings, { name, target, fault: { name: 'task-blocked' } }, name, signal)))
+      continue;
+    accepted.push({ name, kind: 'calm' });
+    await untilEnded(world, name, signal);
+    const found = world.apiServer.store.read('experiments', { namespace: 'xidrill', name });
+    if ((found?.status as { verdict?: string } | undefined)?.verdict === 'pass') return accepted;
+  }
+  findings.violate(`none of ${calmTries} drills passed when the chaos was over`);
   return accepted;
 }
 

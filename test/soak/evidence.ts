@@ -4,7 +4,7 @@ import { closeSync, constants, existsSync, openSync, readFileSync, readSync } fr
 export type Evidence = {
   /** Records of the kernel log since the start whose text contains this. */
   inKernelLog(token: string): number;
-  /** Lines of the log file that contain this. */
+  /** Lines of the log files of all nodes that contain this. */
   inFile(token: string): number;
   /** Values that came into the host engine, with the millisecond of arrival. */
   inEngine(value: string): readonly { readonly at: number }[];
@@ -18,7 +18,7 @@ export type Evidence = {
 /** Follows the kernel log from now on; records without `mark` are not kept. */
 export function followEvidence(options: {
   readonly mark: string;
-  readonly file: string;
+  readonly files: readonly string[];
   readonly engineRecord: string;
 }): Evidence {
   const kmsg = openSync('/dev/kmsg', constants.O_RDONLY | constants.O_NONBLOCK);
@@ -53,7 +53,7 @@ export function followEvidence(options: {
       drain(keep);
       return records.filter((record) => record.includes(token)).length;
     },
-    inFile: (token) => linesOf(options.file).filter((line) => line.includes(token)).length,
+    inFile: (token) => options.files.flatMap(linesOf).filter((line) => line.includes(token)).length,
     inEngine: (value) =>
       linesOf(options.engineRecord).flatMap((line) => {
         if (line === '') return [];

@@ -5,7 +5,7 @@ import { report } from '../suite.ts';
 import { audit } from './audit.ts';
 import { createChance } from './chance.ts';
 import { makeChaos, setKillSwitch } from './chaos.ts';
-import { runDrills } from './drills.ts';
+import { drillInCalm, runDrills } from './drills.ts';
 import { createFindings } from './findings.ts';
 import { giveOrders } from './orders.ts';
 import { startWorld } from './world.ts';
@@ -29,6 +29,11 @@ const config = configOrExit('npm run soak --', {
     check: (text) =>
       Number.isInteger(Number(text)) && Number(text) >= 0 ? undefined : 'a whole number from 0',
     help: 'of all choices; default: another one each time',
+  },
+  logs: {
+    kind: 'text',
+    value: 'DIR',
+    help: 'where the logs of the programs are written, at level debug; absent: nowhere',
   },
   verbose: { kind: 'switch', help: 'print each thing that is done' },
 });
@@ -55,7 +60,12 @@ function runInside(): number {
     'unshare',
     [
       ...['--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', script, 'soak'],
-      ...[process.execPath, ...args, ...(config.verbose ? ['--verbose'] : [])],
+      ...[
+        process.execPath,
+        ...args,
+        ...(config.logs === undefined ? [] : ['--logs', config.logs]),
+        ...(config.verbose ? ['--verbose'] : []),
+      ],
     ],
     { stdio: 'inherit', env: { ...process.env, [inside]: '1' } },
   );
@@ -70,18 +80,21 @@ async function soak(): Promise<void> {
   const findings = createFindings(tell);
   // Records of an earlier run may still be in the ring.
   const mark = `soak-${seed}-${Date.now().toString(36)}`;
-  const world = await startWorld(mark);
+  const world = await startWorld(mark, config.logs);
   const ending = AbortSignal.timeout(minutes * 60_000);
+  // Whether memory is flat shows only on programs that live for a while.
+  const sparing = AbortSignal.timeout((minutes * 60_000) / 3);
   const stream = (name: string) => ({ chance: createChance(seed, name), mark, signal: ending });
   const [orders, drills] = await Promise.all([
     giveOrders(world, findings, stream('orders')),
     runDrills(world, findings, { ...stream('drills'), mark: `d${mark}` }),
-    makeChaos(world, findings, { chance: createChance(seed, 'chaos'), signal: ending, tell }),
+    makeChaos(world, findings, { chance: createChance(seed, 'chaos'), signal: ending, sparing, tell }),
   ]);
   tell('calm');
   for (const part of ['agent', 'coordinators'] as const) world.setClock(part, 0);
   await setKillSwitch(world, false);
-  const audited = await audit(world, findings, { orders, drills });
+  const inCalm = await drillInCalm(world, findings, `d${mark}`);
+  const audited = await audit(world, findings, { orders, drills: [...drills, ...inCalm] });
   await world.close();
   print(findings, audited);
 }
@@ -105,7 +118,8 @@ function print(
     `soak: seed ${seed}, ${minutes} min, ${sum('actions')} actions, ${sum('orders')} orders carried out, ` +
       `${audited.drillsEnded} drills with a verdict, ${audited.receiptsFound} receipts found, ${audited.tracesFound} traces, ` +
       `at most ${audited.highestMiB.toFixed(0)} MiB and ${audited.mostDescriptors} open files, ` +
-      `steepest ${audited.slopeMiBPerMinute.toFixed(1)} MiB/min, ${findings.violations.length} violations`,
+      `live heap at the steepest ${audited.steepestHeap.toFixed(2)} MiB/min, open files ${audited.steepestDescriptors.toFixed(2)}/min ` +
+      `(of ${audited.judged} lives), ${findings.violations.length} violations`,
   );
   const failed = findings.violations.length;
   if (failed > 0) write(`again: npm run soak -- --minutes ${minutes} --seed ${seed}`);

@@ -107,9 +107,10 @@ export async function call(
   world: World,
   method: string,
   body: object,
+  url = world.agentUrl,
 ): Promise<{ readonly status: number; readonly body: Record<string, unknown> } | undefined> {
   try {
-    const response = await fetch(`${world.agentUrl}/xidrill.agent.v1.AgentService/${method}`, {
+    const response = await fetch(`${url}/xidrill.agent.v1.AgentService/${method}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),

@@ -1,16 +1,21 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../suite.ts';
 
 /** What one life of a program took, seen every few seconds. */
 export type Sample = { readonly ageMs: number; readonly residentMiB: number; readonly descriptors: number };
 
+/** What was left after a collection of garbage: what the program refers to, which alone tells a leak from a lazy collector. */
+export type LiveHeap = { readonly ageMs: number; readonly liveMiB: number };
+
 /** One life of a program of ours. */
 export type Life = {
   readonly name: string;
   readonly pid: number;
   readonly samples: Sample[];
+  /** As live-heap.mjs noted it; empty: it was not loaded into the program. */
+  heap(): readonly LiveHeap[];
   /** The end of what it wrote to standard error. */
   errors(): string;
   /** SIGKILL, and until it is gone. */
@@ -30,19 +35,28 @@ export function startLife(
   options: {
     readonly env: Readonly<Record<string, string>>;
     readonly onDeath: (life: Life, how: string) => void;
+    /** Where live-heap.mjs writes; a file of this life alone. */
+    readonly heapFile?: string;
+    /** Where standard error goes as well; absent: nowhere. */
+    readonly logFile?: string;
   },
 ): Life {
   const [program, ...args] = command;
   const child: ChildProcess = spawn(program, args, {
     cwd: root,
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { PATH: process.env.PATH ?? '', ...options.env },
+    env: {
+      PATH: process.env.PATH ?? '',
+      ...(options.heapFile === undefined ? {} : { XIDRILL_SOAK_HEAP: options.heapFile }),
+      ...options.env,
+    },
   });
   let said = '';
   let isAsked = false;
   const startedAt = performance.now();
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-lastWordsKept);
+    if (options.logFile !== undefined) appendFileSync(options.logFile, text);
   });
   const ended = new Promise<void>((resolve) => {
     child.once('exit', (code, signal) => {
@@ -59,6 +73,7 @@ export function startLife(
     name,
     pid: child.pid ?? 0,
     samples: [],
+    heap: () => readHeap(options.heapFile),
     errors: () => said,
     async kill() {
       isAsked = true;
@@ -85,10 +100,22 @@ export function startLife(
   return life;
 }
 
-/** A TypeScript program of this repository, with a wall clock that a file puts off. */
+/** A TypeScript program of this repository, with a wall clock that a file puts off, and whose heap is noted. */
 export function ours(file: string, args: readonly string[]): [string, ...string[]] {
-  const clock = new URL('./stepped-clock.mjs', import.meta.url).href;
-  return [process.execPath, '--import', clock, join(root, file), ...args];
+  const loaded = ['stepped-clock', 'live-heap'].flatMap((name) => [
+    '--import',
+    new URL(`./${name}.mjs`, import.meta.url).href,
+  ]);
+  return [process.execPath, '--expose-gc', ...loaded, join(root, file), ...args];
+}
+
+/** The last line may be half written where the program was killed. */
+function readHeap(file: string | undefined): readonly LiveHeap[] {
+  if (file === undefined || !existsSync(file)) return [];
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as LiveHeap);
 }
 
 function look(pid: number): Omit<Sample, 'ageMs'> | undefined {

@@ -15,7 +15,9 @@ import { type Evidence, followEvidence } from './evidence.ts';
 import { type Life, ours, startLife } from './processes.ts';
 import { createSlowRelay, type SlowRelay } from './slow-relay.ts';
 
+/** The first one has GPUs, and all kinds of orders are given on it; the other one is drilled alone and together with it. */
 export const node = 'soak';
+export const otherNode = 'soak-other';
 export const namespace = 'xidrill';
 /** Of the stand-in for the host engine (test/agent/dcgm/stub). */
 export const gpu = { uuid: 'GPU-00000000-feed-beef-cafe-000000000000' };
@@ -25,14 +27,23 @@ const stateMiB = 128;
 const leaseSeconds = 2;
 
 /** What can be killed and started again. */
-export type Part = 'agent' | 'engine' | 'nma' | 'coordinator-1' | 'coordinator-2';
+export type Part =
+  | 'agent'
+  | 'agent-other'
+  | 'engine'
+  | 'nma'
+  | 'nma-other'
+  | 'coordinator-1'
+  | 'coordinator-2';
 
-/** One node with real programs around it, and two coordinators on a stand-in API server. */
+/** Two nodes with real programs on them, and two coordinators on a stand-in API server. */
 export type World = {
   readonly apiServer: ApiServer;
   readonly relay: SlowRelay;
   readonly evidence: Evidence;
   readonly agentUrl: string;
+  /** Of every node. */
+  readonly agentUrls: Readonly<Record<string, string>>;
   readonly coordinatorUrls: readonly string[];
   readonly leaseSeconds: number;
   readonly stateDir: string;
@@ -48,15 +59,15 @@ export type World = {
   close(): Promise<void>;
 };
 
-/** Starts all of it; the caller is root in process and mount namespaces of its own. */
-export async function startWorld(mark: string): Promise<World> {
+/** Starts all of it, with the programs’ logs in the folder `logs` if there is one; the caller is root in process and mount namespaces of its own. */
+export async function startWorld(mark: string, logs?: string): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'xidrill-soak-'));
   const closing: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
   const close = async () => {
     for (const step of closing.splice(0).reverse()) await step();
   };
   try {
-    return await build(folder, mark, closing, close);
+    return await build(folder, { mark, logs }, closing, close);
   } catch (thrown) {
     await close();
     throw thrown;
@@ -65,15 +76,16 @@ export async function startWorld(mark: string): Promise<World> {
 
 async function build(
   folder: string,
-  mark: string,
+  { mark, logs }: { readonly mark: string; readonly logs: string | undefined },
   closing: (() => unknown)[],
   close: () => Promise<void>,
 ): Promise<World> {
   const at = (...names: string[]) => join(folder, ...names);
   const stateDir = at('state');
-  const hostLog = at('host', logFiles.ipamd);
-  for (const path of [stateDir, dirname(hostLog)]) mkdirSync(path, { recursive: true });
-  for (const path of [hostLog, at('engine.jsonl'), at('clock-agent'), at('clock-coordinators')])
+  const hostLogs = ['host', 'host-other'].map((host) => at(host, logFiles.ipamd));
+  const folders = [stateDir, at('state-other'), at('heap'), ...hostLogs.map((path) => dirname(path))];
+  for (const path of folders) mkdirSync(path, { recursive: true });
+  for (const path of [...hostLogs, at('engine.jsonl'), at('clock-agent'), at('clock-coordinators')])
     writeFileSync(path, '');
   mount('-t', 'tmpfs', '-o', `size=${stateMiB}m`, 'xidrill-soak', stateDir);
   closing.push(() => spawnSync('umount', ['-l', stateDir]));
@@ -83,46 +95,58 @@ async function build(
   await fill(apiServer.url);
   const relay = await createSlowRelay(apiServer.url);
   closing.push(relay.close);
-  const evidence = followEvidence({ mark, file: hostLog, engineRecord: at('engine.jsonl') });
+  const evidence = followEvidence({ mark, files: hostLogs, engineRecord: at('engine.jsonl') });
   closing.push(evidence.close);
 
   const stub = installStub({ teardown: (handler) => void closing.push(handler) });
-  const [agentPort, enginePort, ...coordinatorPorts] = await freePorts(4);
+  const [agentPort, otherPort, enginePort, ...coordinatorPorts] = await freePorts(5);
   const listen = (port: number | undefined) => `127.0.0.1:${port}`;
   const agentUrl = `http://${listen(agentPort)}`;
+  const agentUrls = { [node]: agentUrl, [otherNode]: `http://${listen(otherPort)}` };
   const coordinatorUrls = coordinatorPorts.map((port) => `http://${listen(port)}`);
   const kubeconfig = (name: string, url: string) => writeKubeconfig(at(`kubeconfig-${name}`), url);
   const direct = kubeconfig('direct', apiServer.url);
   const relayed = kubeconfig('relayed', relay.url);
-  const clock = (of: string) => ({ XIDRILL_SOAK_CLOCK: at(`clock-${of}`), XIDRILL_LOG_LEVEL: 'warn' });
+  const clock = (of: string) => ({
+    XIDRILL_SOAK_CLOCK: at(`clock-${of}`),
+    XIDRILL_LOG_LEVEL: logs === undefined ? 'warn' : 'debug',
+  });
 
-  const agent = ['--node', node, '--listen', listen(agentPort), '--state-dir', stateDir, '--arm'];
+  const agent = (of: { name: string; port: number | undefined; state: string; host: string }) =>
+    ours('agent/main.ts', [
+      ...['--node', of.name, '--listen', listen(of.port), '--state-dir', of.state, '--arm', '--needs-lease'],
+      ...['--host-root', at(of.host)],
+    ]);
+  const nma = (name: string, host: string) =>
+    ours('coordinator/rehearsal/nma/process.ts', [
+      ...['--kubeconfig', direct, '--node', name, '--version', '1.6.4', '--host-root', at(host)],
+    ]);
   const coordinator = (port: number | undefined) =>
     ours('coordinator/main.ts', [
       ...['--kubeconfig', relayed, '--namespace', namespace, '--listen', listen(port)],
-      ...['--agent', `${node}=${agentUrl}`, '--lease-seconds', String(leaseSeconds)],
+      ...Object.entries(agentUrls).flatMap(([name, url]) => ['--agent', `${name}=${url}`]),
+      ...['--lease-seconds', String(leaseSeconds)],
     ]);
   const commands: Readonly<Record<Part, () => Life>> = {
     agent: () =>
-      life('agent', ours('agent/main.ts', [...agent, '--needs-lease', '--host-root', at('host')]), 'agent'),
+      life('agent', agent({ name: node, port: agentPort, state: stateDir, host: 'host' }), 'agent'),
+    'agent-other': () => {
+      const of = { name: otherNode, port: otherPort, state: at('state-other'), host: 'host-other' };
+      return life('agent-other', agent(of), 'agent');
+    },
     engine: () =>
       startLife('engine', [join(stub, 'nv-hostengine'), '-n', '-p', String(enginePort)], {
         env: { STUB_NMA: '1', STUB_SECONDS: '100000', STUB_RECORD: at('engine.jsonl') },
         onDeath,
       }),
-    nma: () =>
-      life(
-        'nma',
-        ours('coordinator/rehearsal/nma/process.ts', [
-          ...['--kubeconfig', direct, '--node', node, '--version', '1.6.4', '--host-root', at('host')],
-        ]),
-        'none',
-      ),
+    nma: () => life('nma', nma(node, 'host'), 'none'),
+    'nma-other': () => life('nma-other', nma(otherNode, 'host-other'), 'none'),
     'coordinator-1': () => life('coordinator-1', coordinator(coordinatorPorts[0]), 'coordinators'),
     'coordinator-2': () => life('coordinator-2', coordinator(coordinatorPorts[1]), 'coordinators'),
   };
   const urls: Partial<Record<Part, string>> = {
     agent: agentUrl,
+    'agent-other': agentUrls[otherNode] ?? '',
     'coordinator-1': coordinatorUrls[0] ?? '',
     'coordinator-2': coordinatorUrls[1] ?? '',
   };
@@ -134,7 +158,9 @@ async function build(
     deaths.push(`${dead.name} (pid ${dead.pid}) ${how}: ${dead.errors().slice(-1500)}`);
   }
   function life(name: string, command: [string, ...string[]], clockOf: string): Life {
-    return startLife(name, command, { env: clock(clockOf), onDeath });
+    const heapFile = at('heap', `${name}-${lives.length}.jsonl`);
+    const logFile = logs === undefined ? {} : { logFile: join(logs, `${name}-${lives.length}.log`) };
+    return startLife(name, command, { env: clock(clockOf), onDeath, heapFile, ...logFile });
   }
   async function begin(part: Part): Promise<void> {
     const started = commands[part]();
@@ -152,12 +178,22 @@ async function build(
     for (const one of current.values()) if (!one.isGone()) await one.kill();
   });
 
-  await begin('engine');
-  await begin('agent');
-  await begin('nma');
+  for (const part of ['engine', 'agent', 'agent-other', 'nma', 'nma-other'] as const) await begin(part);
   await Promise.all([begin('coordinator-1'), begin('coordinator-2')]);
   return {
-    ...{ apiServer, relay, evidence, agentUrl, coordinatorUrls, leaseSeconds, stateDir, lives, deaths, now },
+    ...{
+      apiServer,
+      relay,
+      evidence,
+      agentUrl,
+      agentUrls,
+      coordinatorUrls,
+      leaseSeconds,
+      stateDir,
+      lives,
+      deaths,
+      now,
+    },
     async restart(part) {
       if (!now(part).isGone()) await now(part).kill();
       await begin(part);
@@ -185,9 +221,11 @@ async function fill(url: string): Promise<void> {
   for (const definition of customResourceDefinitions())
     await cluster.create('customresourcedefinitions', definition);
   const labels = { 'xidrill.dev/drill': 'allowed', 'kubernetes.io/arch': 'amd64' };
-  await cluster.create('nodes', { ...meta, kind: 'Node', metadata: { name: node, labels }, spec: {} });
   const ready = { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'it is ready' };
-  await cluster.patch('nodes', { name: node }, { status: { conditions: [ready] } }, 'status');
+  for (const name of [node, otherNode]) {
+    await cluster.create('nodes', { ...meta, kind: 'Node', metadata: { name, labels }, spec: {} });
+    await cluster.patch('nodes', { name }, { status: { conditions: [ready] } }, 'status');
+  }
 }
 
 function writeKubeconfig(path: string, server: string): string {
