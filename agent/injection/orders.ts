@@ -191,8 +191,7 @@ export function createOrders(options: OrdersOptions): Orders {
   }
 
   function cutAll(why: Cut): number {
-    // The lease is for what goes on: a single write is over when it is answered, whoever waits for the answer.
-    const cut = [...live.values()].filter((order) => order.goesOn || why !== 'lease-lost');
+    const cut = [...live.values()].filter(({ goesOn }) => goesOn || !isForWhatGoesOn(why));
     for (const order of cut) order.cut(why);
     return cut.length;
   }
@@ -204,6 +203,11 @@ export function createOrders(options: OrdersOptions): Orders {
   }
 
   return { carryOut, receipt, stop, recover: () => takeBackLeft({ ...options, receipts }), cutAll, close };
+}
+
+/** The lease is for what goes on: a single write is over when it is answered, whoever waits for the answer. */
+function isForWhatGoesOn(why: Cut): boolean {
+  return why === 'lease-lost';
 }
 
 /** Before the first effect: what has to be taken back, then the order itself. */
