@@ -67,7 +67,10 @@ export function createForkedNvml(options: ForkedNvmlOptions): Nvml {
     if (used === undefined) {
       // Looked at for each child, as the file may be another one by then.
       const library = await locate(libraryPath);
-      if ('because' in library) return failed(becauseOfLibrary(library, libraryPath), libraryPauseMs);
+      if ('because' in library) {
+        const because = becauseOfLibrary(library, libraryPath);
+        return failed({ because, isUnseen: true }, libraryPauseMs);
+      }
       if (closed) return closedAnswer;
       used = start(library.path);
       child = used;
