@@ -386,7 +386,7 @@ export async function clusterContract(t: Test, under: ClusterUnderTest): Promise
       const query = { labelSelector: 'no=node', resourceVersion, timeoutSeconds: 5, onOpen: opened.resolve };
       const seen: WatchEvent[] = [];
       const ended = (async () => {
-        const events = cluster.watch('nodes', { ...query, signal: AbortSignal.timeout(60_000) });
+        const events = cluster.watch('nodes', { ...query, signal: AbortSignal.timeout(300_000) });
         for await (const one of events) seen.push(one);
       })();
       await opened.promise;
@@ -510,7 +510,7 @@ export async function clusterContract(t: Test, under: ClusterUnderTest): Promise
           ...owned,
           metadata: { ...owned.metadata, ownerReferences },
         });
-        const signal = AbortSignal.timeout(60_000);
+        const signal = AbortSignal.timeout(300_000);
         const from = metadata.resourceVersion ?? '';
         const events = cluster.watch('configmaps', {
           fieldSelector: 'metadata.name=owned',
@@ -556,7 +556,7 @@ export async function clusterContract(t: Test, under: ClusterUnderTest): Promise
     await t.test('who is not known is refused, in the words of the server', async (t) => {
       const stranger = under.connect({ ...(under.wrongToken !== undefined && { token: under.wrongToken }) });
       await refused(t, stranger.list('nodes'), 'cluster_refused', /Unauthorized/);
-      const signal = AbortSignal.timeout(60_000);
+      const signal = AbortSignal.timeout(300_000);
       await refused(
         t,
         take(stranger.watch('nodes', { resourceVersion: '1', signal }), 1),
@@ -570,7 +570,7 @@ export async function clusterContract(t: Test, under: ClusterUnderTest): Promise
     const { resourceVersion } = await cluster.list('nodes');
     await cluster.create('nodes', node('later'));
     await under.forgetHistory();
-    const signal = AbortSignal.timeout(60_000);
+    const signal = AbortSignal.timeout(300_000);
     const old = cluster.watch('nodes', { resourceVersion, signal });
     await refused(t, take(old, 1), 'resource_expired', /too old resource version/);
   });

@@ -31,7 +31,7 @@ async function pausedAndKilled(t: Test, stateDir: string): Promise<StubEngine> {
   const engine = await startEngine(t, installStub(t));
   await engine.nma(true);
   const agent = await startAgent(t, { seesAll: true, stateDir, flags });
-  const order = { engine: { pid: engine.pid }, forSeconds: 60, orderId: 'pause' };
+  const order = { engine: { pid: engine.pid }, forSeconds: 600, orderId: 'pause' };
   const paused = await agent.call('PauseHostEngine', order);
   t.equal(paused.status, 200, paused.body.message);
   await agent.end('SIGKILL');
@@ -119,7 +119,7 @@ t.test('a second agent on the same state directory does not start, and takes not
   const engine = await startEngine(t, installStub(t));
   await engine.nma(true);
   const agent = await startAgent(t, { seesAll: true, flags });
-  const order = { engine: { pid: engine.pid }, forSeconds: 60, orderId: 'pause' };
+  const order = { engine: { pid: engine.pid }, forSeconds: 600, orderId: 'pause' };
   t.equal((await agent.call('PauseHostEngine', order)).status, 200);
   const second = await runAgent(['--listen', '127.0.0.1:0', '--state-dir', agent.stateDir, ...flags]);
   t.equal(second.code, 4);

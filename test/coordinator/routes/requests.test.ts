@@ -347,13 +347,13 @@ t.test('one cluster, every kind of request', async (t) => {
     t.match(created, { status: 202, body: { name: 'plain', verdict: null, explanation: null } });
     t.equal(created.headers.get('location'), '/api/v1/experiments/plain');
     const held = await rest.ask<ExperimentAnswer>('GET', '/api/v1/experiments/plain', undefined, {
-      prefer: 'wait=25',
+      prefer: 'wait=240',
     });
     t.match(held, {
       status: 200,
       body: { phase: 'Completed', verdict: 'pass', explanation: { code: 'reacted' } },
     });
-    t.equal(held.headers.get('preference-applied'), 'wait=25');
+    t.equal(held.headers.get('preference-applied'), 'wait=240');
     t.match(await post({ name: 'plain', fault }), {
       status: 409,
       body: { code: 'object_exists', errors: [{ field: 'name' }] },
@@ -363,7 +363,7 @@ t.test('one cluster, every kind of request', async (t) => {
       { status: 409 },
       'a dry run says so as well',
     );
-    const waited = await post<ExperimentAnswer>({ fault, target: only('cpu') }, { prefer: 'wait=25' });
+    const waited = await post<ExperimentAnswer>({ fault, target: only('cpu') }, { prefer: 'wait=240' });
     t.match(waited, { status: 200, body: { verdict: 'pass', latency: { clock: 'coordinator' } } });
     t.match(waited.body.explanation?.evidence, [{ source: /receipt/, observed: /^sequence \d+: / }, {}]);
     const { body } = await rest.ask<{ items: ExperimentAnswer[] }>('GET', '/api/v1/experiments');
@@ -392,7 +392,7 @@ t.test('one cluster, every kind of request', async (t) => {
     const key = { 'idempotency-key': 'pipeline-7' };
     const before = recordsWith(rig, 'cpu', 'conntrack');
     const answers = await Promise.all(
-      [1, 2, 3].map(() => post<ExperimentAnswer>(body, { ...key, prefer: 'wait=25' })),
+      [1, 2, 3].map(() => post<ExperimentAnswer>(body, { ...key, prefer: 'wait=240' })),
     );
     const names = new Set(answers.map((answer) => answer.body.name));
     t.equal(names.size, 1, 'three at once are one');

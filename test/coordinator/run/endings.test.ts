@@ -167,7 +167,7 @@ t.test('aborts and deadlines', async (t) => {
   await t.test('an experiment that is deleted while somebody waits for it', async (t) => {
     await create('gone');
     await until(t, 'it waits', async () => (await rest.injections('gone'))[0]?.status?.phase === 'Verifying');
-    const waiting = rest.ask('GET', '/api/v1/experiments/gone', undefined, { prefer: 'wait=25' });
+    const waiting = rest.ask('GET', '/api/v1/experiments/gone', undefined, { prefer: 'wait=240' });
     await rig.cluster.remove('experiments', { namespace: 'drills', name: 'gone' });
     t.match(await waiting, { status: 404, body: { code: 'experiment_unknown' } });
     await until(t, 'its injections are gone', () =>

@@ -1,0 +1,41 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { root } from './suite.ts';
+
+/**
+ * What makes a test depend on how fast the machine is, and the files that need it. Waits end with the limit that all tests have
+ * (.taprc); stories run on a clock that jumps (jumping-clock.ts); a promise in real time is measured beside lateness.ts.
+ */
+const rows: readonly (readonly [what: string, pattern: RegExp, allowed: readonly string[]])[] = [
+  [
+    'a time limit of its own',
+    /\bt\.setTimeout\(|\btimeout: \d/,
+    // As many rounds as it is asked for; a whole npm installation.
+    ['test/bench/kill-switch.test.ts', 'test/node/install.test.ts', 'test/supply-chain/audit.ts'],
+  ],
+  ['a wait that is given up within a minute', /AbortSignal\.timeout\(\d{1,2}(_?\d{3})?\)/, []],
+  [
+    'a clock that runs too fast',
+    /\bcreateScaledClock\(/,
+    // For a test that is about real time too, and the clock's own.
+    ['test/coordinator/rig.ts', 'test/shared/clock.test.ts', 'test/bench/reach.ts'],
+  ],
+  [
+    'an upper bound on real time',
+    /\b(took|tookMs|\w+\.now\(\) - \w+) <=? [\d_]+[,)]/,
+    // 110 s, against two minutes that Node itself would take; processor time.
+    ['test/shared/http/tls.test.ts', 'test/coordinator/why/hostile.test.ts'],
+  ],
+];
+
+/** Real clusters have a runner of their own, with a machine's whole time. */
+const files = globSync('test/**/*.ts', { cwd: root }).filter(
+  (file) => !/^test\/(cluster|soak|gpu)\/|^test\/real-time\.test\.ts$/.test(file),
+);
+
+for (const [what, pattern, allowed] of rows)
+  t.test(what, async (t) => {
+    const found = files.filter((file) => pattern.test(readFileSync(join(root, file), 'utf8')));
+    t.same(found.toSorted(), allowed.toSorted());
+  });
