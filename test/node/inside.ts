@@ -20,6 +20,7 @@ const { folder, id, images, binaries, result } = JSON.parse(given) as Record<
 const nodes: readonly NodeSpec[] = [
   { name: 'system-1', labels: {} },
   { name: 'gpu-1', labels: { 'nvidia.com/gpu.present': 'true' } },
+  { name: 'gpu-2', labels: { 'nvidia.com/gpu.present': 'true' } },
 ];
 
 const started = performance.now();

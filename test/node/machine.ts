@@ -5,9 +5,6 @@ import { join } from 'node:path';
 /** What a run must leave as it was, each as lines that can be compared. */
 type Machine = Readonly<Record<string, readonly string[]>>;
 
-/** How the folders and cgroups of runs begin. */
-export const folderPrefix = 'xidrill-node-';
-
 /** Settings of the kernel that kubelet, kube-proxy or a CNI plugin write, and that belong to the whole machine. */
 const settings = [
   ...['vm/overcommit_memory', 'vm/panic_on_oom', 'vm/max_map_count'],
@@ -26,7 +23,7 @@ export function readMachine(run: string): Machine {
     'network namespaces': lines('ip', 'netns', 'list'),
     routes: lines('ip', 'route', 'show', 'table', 'all'),
     mounts: readFileSync('/proc/self/mounts', 'utf8').trim().split('\n'),
-    cgroups: cgroups(),
+    cgroups: cgroups(run),
     settings: settings.map((name) => `${name} ${readIf(join('/proc/sys', name))}`),
     processes: processes(run),
     '/etc': filesBelow('/etc'),
@@ -56,12 +53,12 @@ function readIf(file: string): string {
   }
 }
 
-/** Those that are named as ours are; others come and go with what else runs here. */
-function cgroups(): readonly string[] {
+/** Those of that run; others come and go with what else runs here. */
+function cgroups(run: string): readonly string[] {
   return readdirSync('/sys/fs/cgroup').flatMap((controller) => {
     try {
       const below = readdirSync(join('/sys/fs/cgroup', controller));
-      return below.filter((name) => name.startsWith(folderPrefix)).map((name) => `${controller}/${name}`);
+      return below.filter((name) => name === run).map((name) => `${controller}/${name}`);
     } catch {
       return [];
     }

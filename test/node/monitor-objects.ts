@@ -32,14 +32,9 @@ export const monitorObjects: readonly object[] = [
             {
               name: meta.name,
               image: imageNames.monitor,
-              args: [
-                '--kubeconfig=/host/node/kubelet.kubeconfig',
-                '--node=$(MY_NODE_NAME)',
-                '--version=1.6.4',
-                '--host-root=/host',
-              ],
               env: [
                 { name: 'HOST_ROOT', value: '/host' },
+                { name: 'KUBECONFIG', value: '/host/node/kubelet.kubeconfig' },
                 { name: 'MY_NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
               ],
               securityContext: { privileged: true, capabilities: { add: ['NET_ADMIN'] } },
@@ -47,6 +42,37 @@ export const monitorObjects: readonly object[] = [
             },
           ],
           volumes: [{ name: 'host-root', hostPath: { path: '/' } }],
+        },
+      },
+    },
+  },
+];
+
+const engineLabels = { 'k8s-app': 'dcgm-server', version: 'v1' };
+
+/** The monitoring agent's host engine (nma.md section 8.3), played by the stand-in, on the nodes with GPUs. */
+export const engineObjects: readonly object[] = [
+  {
+    apiVersion: 'apps/v1',
+    kind: 'DaemonSet',
+    metadata: { name: 'dcgm-server', namespace: monitorNamespace, labels: engineLabels },
+    spec: {
+      selector: { matchLabels: engineLabels },
+      template: {
+        metadata: { labels: engineLabels },
+        spec: {
+          terminationGracePeriodSeconds: 1,
+          nodeSelector: { 'nvidia.com/gpu.present': 'true' },
+          containers: [
+            {
+              name: 'eks-node-monitoring-agent-dcgm',
+              image: imageNames.dcgm,
+              command: ['nv-hostengine', '-n', '-b', 'ALL'],
+              env: [{ name: 'STUB_SECONDS', value: '3600' }],
+              ports: [{ containerPort: 5555, hostPort: 5555 }],
+              securityContext: { privileged: true },
+            },
+          ],
         },
       },
     },

@@ -75,6 +75,8 @@ export function startNode({ name, labels }: NodeSpec, index: number, around: Aro
   write('kube-proxy.kubeconfig', around.kubeconfigFor('kube-proxy', name));
   write('kubelet.json', kubeletConfiguration(address, `/${cgroup}`));
   write('client-ca.crt', around.clientCa);
+  // By which the simulated monitoring agent knows that a driver is there.
+  if (labels['nvidia.com/gpu.present'] === 'true') write('gpus', '');
   write('kube-proxy.json', kubeProxyConfiguration(name));
 
   let isStopping = false;

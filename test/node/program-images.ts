@@ -77,7 +77,7 @@ async function monitorImage(base: Layer, folder: string): Promise<ImageSpec> {
   const top = join(folder, 'monitor');
   await build({
     absWorkingDir: root,
-    entryPoints: { nma: 'coordinator/rehearsal/nma/process.ts' },
+    entryPoints: { nma: 'test/node/monitor/main.ts' },
     outdir: join(top, 'opt'),
     outExtension: { '.js': '.mjs' },
     bundle: true,

@@ -8,7 +8,7 @@ import { guarded } from '../cluster/controlplane/guard.ts';
 import { add, type Counts, report } from '../suite.ts';
 import { baseLayerFile } from './base.ts';
 import { makeCgroup } from './cgroups.ts';
-import { differences, folderPrefix, readMachine, runVariable } from './machine.ts';
+import { differences, readMachine, runVariable } from './machine.ts';
 import { programImages } from './program-images.ts';
 import { installPackages, whyNot } from './requirements.ts';
 
@@ -33,7 +33,7 @@ async function test(): Promise<void> {
   const binaries = await nodeBinaries({ log });
   const base = await baseLayerFile(log);
 
-  const id = `${folderPrefix}${randomBytes(4).toString('hex')}`;
+  const id = `xidrill-node-${randomBytes(4).toString('hex')}`;
   const before = readMachine(id);
   const folder = mkdtempSync(join(realpathSync(tmpdir()), `${id}-`));
   const { guardian, gone } = guard(folder, id);

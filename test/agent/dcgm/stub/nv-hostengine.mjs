@@ -38,6 +38,9 @@ const state = {
   injected: [],
 };
 
+/** Differs between two processes, as what they hold does. */
+const started = `${Date.now()} ${process.pid}`;
+
 const answers = {
   configure(request) {
     Object.assign(state, request.set);
@@ -55,7 +58,13 @@ const answers = {
     return {};
   },
   injected: () => state.injected,
-  facts: () => ({ mode: state.mode, version: state.version, gpus: state.gpus, groups: state.groups }),
+  facts: () => ({
+    started,
+    mode: state.mode,
+    version: state.version,
+    gpus: state.gpus,
+    groups: state.groups,
+  }),
   inject({ gpu, field, value, time }) {
     if (!state.gpus.some(({ id }) => id === gpu)) return { code: -1 };
     const entered = { gpu, field, value, time, at: Date.now() };
@@ -105,7 +114,10 @@ if (has('-d', '--domain-socket')) {
   rmSync(path, { force: true });
   server.listen(path, ready);
 } else {
-  server.listen(Number(option('-p', '--port') ?? 5555), '127.0.0.1', ready);
+  // As the monitoring agent's containers start it, for their hostPort; otherwise only loopback.
+  const host =
+    has('-b', '--bind-interface') && option('-b', '--bind-interface') === 'ALL' ? '0.0.0.0' : '127.0.0.1';
+  server.listen(has('-p', '--port') ? Number(option('-p', '--port')) : 5555, host, ready);
 }
 
 function ready() {

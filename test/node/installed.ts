@@ -1,0 +1,94 @@
+import { chart } from '../charts/helm.ts';
+import { at, type Rendered } from '../charts/render.ts';
+import { until } from '../cluster/processes.ts';
+import { type Attached, imageValues } from './attached.ts';
+import { engineObjects, monitorNamespace, monitorObjects } from './monitor-objects.ts';
+
+/** A release of the chart on the cluster, as its tests handle it. */
+export type Installed = ReturnType<typeof installOn>;
+
+/** Makes nothing yet: `install` does. */
+export function installOn({ kubectl, apply, create, read, helm }: Attached, name: string) {
+  const namespace = name;
+  const fullname = name === 'xidrill' ? name : `${name}-xidrill`;
+  const ours = `app.kubernetes.io/instance=${name}`;
+  const inRelease = (...args: readonly string[]) => kubectl('-n', namespace, ...args);
+
+  async function rolledOut(): Promise<void> {
+    for (const workload of [`daemonset/${fullname}-agent`, `deployment/${fullname}-coordinator`])
+      await inRelease('rollout', 'status', workload, '--timeout=180s');
+  }
+
+  return {
+    namespace,
+    fullname,
+    rolledOut,
+    /** kubectl in the release's namespace. */
+    kubectl: inRelease,
+    async install(...values: readonly string[]): Promise<void> {
+      await helm('install', name, chart, '-n', namespace, '--create-namespace', ...imageValues, ...values);
+      await rolledOut();
+    },
+    async upgrade(...values: readonly string[]): Promise<void> {
+      await helm('upgrade', name, chart, '-n', namespace, '--reset-then-reuse-values', ...values);
+      await rolledOut();
+    },
+    /** Also its pods and its namespace are gone then. */
+    async uninstall(): Promise<void> {
+      await helm('uninstall', name, '-n', namespace, '--wait', '--timeout=120s');
+      // helm waits for workloads, not for what they leave: an agent ends its orders first.
+      await inRelease('wait', 'pod', '-l', ours, '--for=delete', '--timeout=60s');
+      await kubectl('delete', 'namespace', namespace, '--timeout=60s');
+    },
+    /** Those of one program, or of both; those that are being deleted are left out. */
+    async pods(component?: 'agent' | 'coordinator'): Promise<readonly Rendered[]> {
+      const more = component === undefined ? '' : `,app.kubernetes.io/component=${component}`;
+      const { items } = await read('-n', namespace, 'pods', '-l', `${ours}${more}`);
+      return (items as readonly Rendered[]).filter(
+        ({ metadata }) => at(metadata, 'deletionTimestamp') === undefined,
+      );
+    },
+    /** A drill by kubectl alone, as README has it; answers when it has ended. */
+    async drill(experiment: string, node: string, fault: object, more: object = {}): Promise<Rendered> {
+      await create({
+        apiVersion: 'xidrill.dev/v1alpha1',
+        kind: 'Experiment',
+        metadata: { name: experiment, namespace },
+        spec: { fault, target: { selector: { names: [node] } }, ...more },
+      });
+      await inRelease(
+        ...['wait', `experiment/${experiment}`, '--for=jsonpath={.status.phase}=Completed', '--timeout=240s'],
+      );
+      return read('-n', namespace, 'experiment', experiment);
+    },
+    /** The monitoring agent and its host engines, Ready on every node that they are for. */
+    async startMonitor(): Promise<void> {
+      await apply(...monitorObjects, ...engineObjects);
+      for (const daemonSet of ['eks-node-monitoring-agent', 'dcgm-server'])
+        await kubectl(
+          '-n',
+          monitorNamespace,
+          'rollout',
+          'status',
+          `daemonset/${daemonSet}`,
+          '--timeout=120s',
+        );
+    },
+    /** The monitoring agent of that node has connected to its host engine: up to 30 s after both have started. */
+    async listens(node: string): Promise<void> {
+      const agents = ['-l', 'app.kubernetes.io/name=eks-node-monitoring-agent'];
+      await until(
+        `the monitoring agent on ${node} listens`,
+        async () => {
+          const field = `--field-selector=spec.nodeName=${node}`;
+          const { items } = await read('-n', monitorNamespace, 'pods', ...agents, field);
+          const [pod] = items as readonly Rendered[];
+          if (pod === undefined) return false;
+          const log = await kubectl('-n', monitorNamespace, 'logs', pod.metadata.name);
+          return log.includes('Listening for violations');
+        },
+        120,
+      );
+    },
+  };
+}
