@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { detectionPages } from './diagnosis/pages/detection.ts';
+import { missedLinkPages } from './diagnosis/pages/missed-links.ts';
 import { orderPages } from './diagnosis/pages/order.ts';
 import type { CausePage } from './diagnosis/pages/page.ts';
 import { repairPages } from './diagnosis/pages/repair.ts';
@@ -13,6 +14,7 @@ export const causePages: Readonly<Record<string, CausePage>> = {
   ...orderPages,
   ...detectionPages,
   ...repairPages,
+  ...missedLinkPages,
 };
 
 const verdicts = {
@@ -25,6 +27,9 @@ const links = {
   order: 'The order: carried out, and where NMA reads?',
   detection: 'Detection: did NMA react, and was it seen?',
   taint: 'Repair: does the controller take the node?',
+  drain: 'Drain: have its pods left the node?',
+  termination: 'Termination: are Node and NodeClaim gone?',
+  replacement: 'Replacement: did another node come?',
 } as const;
 
 /** All causes as a page for people (Markdown). Pure: the same rules make the same page. */
