@@ -42,6 +42,8 @@ function oneLine(comment: string): string {
 export type Right = {
   readonly who: string;
   readonly scope: string;
+  /** The value whose `enabled` has to be true; absent: it is always given. */
+  readonly when?: string;
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
   readonly resourceNames?: readonly string[];

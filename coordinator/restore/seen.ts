@@ -29,22 +29,25 @@ export function restartable(pod: Pod): RestartedPod | undefined {
   return { namespace, name, uid, daemonSet: owner.uid };
 }
 
-/** The pod that came in place of a restarted one, once it is Ready. */
+/** The pod that came in place of a restarted one, or of one that was gone already, once it is Ready. */
 export function replacementOf(
   pods: readonly Pod[],
-  old: RestartedPod,
+  old: RestartedPod | undefined,
 ): { readonly name: string; readonly uid: string; readonly startedAt: string } | undefined {
   const found = pods.find(
     (pod) =>
-      pod.metadata.uid !== old.uid &&
-      pod.metadata.deletionTimestamp === undefined &&
-      restartable(pod)?.daemonSet === old.daemonSet &&
-      isPodReady(pod),
+      isInService(pod) &&
+      (old === undefined || (pod.metadata.uid !== old.uid && restartable(pod)?.daemonSet === old.daemonSet)),
   );
   if (found === undefined) return undefined;
   const [status] = list(found, 'status', 'containerStatuses');
   const startedAt = text(status, 'state', 'running', 'startedAt') ?? text(found, 'status', 'startTime') ?? '';
   return { name: found.metadata.name, uid: found.metadata.uid ?? '', startedAt };
+}
+
+/** Ready, and not on its way out. A pod that is not has nothing in memory that a restart would end. */
+export function isInService(pod: Pod): boolean {
+  return pod.metadata.deletionTimestamp === undefined && isPodReady(pod);
 }
 
 function isPodReady(pod: Pod): boolean {

@@ -12,6 +12,7 @@ import { isUnread } from '../view/facts.ts';
 import type { NodeCondition } from '../view/node.ts';
 import {
   foreignFault,
+  isInService,
   latchedNow,
   listeningEngine,
   managedConditions,
@@ -92,6 +93,8 @@ const engine: RestoreStepRow = {
         `the host engine (pid ${known.pid}) is a process of the host, in no pod`,
         engineEvidence(known, seen),
       );
+    // It is being restarted, and its process may live a moment longer than its pod: the next one remembers nothing.
+    if (known?.podUid !== null && !enginePods.some(isInService)) return {};
     // Where the agent does not answer, the only pod of dcgm-server is that of the engine.
     const pod =
       known === undefined
@@ -146,6 +149,7 @@ const monitor: RestoreStepRow = {
     if (latchedNow(seen, restore).length === 0)
       return { state: 'skipped', because: 'no condition of the drill is False', evidence: [] };
     const { monitorPods } = seen;
+    if (!monitorPods.some(isInService)) return {};
     const [pod, ...others] = monitorPods.flatMap((one) => restartable(one) ?? []);
     if (pod !== undefined && others.length === 0) return { pod };
     return failed('restore-pod-unknown', `NMA’s pod is not known: ${podsShown(monitorPods)}`, []);
@@ -206,7 +210,6 @@ function podIsBack(
   pods: RestoreSeen['enginePods'],
   { seen, isDue }: { readonly seen: RestoreSeen; readonly isDue: boolean },
 ): StepFinding | undefined {
-  if (pod === undefined) return failed('restore-pod-unknown', 'no pod was chosen', []);
   const replacement = replacementOf(pods, pod);
   const at = new Date(seen.now).toISOString();
   if (replacement !== undefined) {
@@ -214,14 +217,14 @@ function podIsBack(
     const observed = `uid ${uid}, Ready, started at ${startedAt}`;
     return {
       state: 'done',
-      because: `pod ${name} came in place of ${pod.name}`,
-      evidence: [{ source: `pods/${pod.namespace}/${name}`, observed, at }],
+      because: `pod ${name} came in place of ${pod?.name ?? 'one that was gone'}`,
+      evidence: [{ source: `pod ${name}`, observed, at }],
       replacement,
     };
   }
   if (!isDue) return undefined;
-  return failed('restore-pod-not-back', podsShown(pods), [
-    { source: `pods of the node in ${pod.namespace}`, observed: podsShown(pods), at },
+  return failed(pod === undefined ? 'restore-pod-unknown' : 'restore-pod-not-back', podsShown(pods), [
+    { source: 'pods of the add-on on the node', observed: podsShown(pods), at },
   ]);
 }
 

@@ -4,9 +4,10 @@ import { type Answer, chart, type Helm } from './helm.ts';
 export const release = { name: 'drills', namespace: 'gpu-drills' };
 
 /** As much of an object as tests look at; a path that is not there is undefined. */
-export type Rendered = { readonly kind: string; readonly metadata: { readonly name: string } } & Readonly<
-  Record<string, unknown>
->;
+export type Rendered = {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string; readonly uid?: string };
+} & Readonly<Record<string, unknown>>;
 
 export function template(helm: Helm, values: object, ...more: readonly string[]): Promise<Answer> {
   const set = Object.entries(values).map(([key, value]) => `--set-json=${key}=${JSON.stringify(value)}`);

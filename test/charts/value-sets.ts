@@ -342,6 +342,27 @@ export const valueSets: readonly ValueSet[] = [
     ],
   },
   {
+    name: 'nodes are not restored: no right to delete a pod',
+    values: {},
+    shows: (objects) => [
+      [argsOf(coordinatorOf(objects)).includes('--restore'), false],
+      [objects.some((object) => deletesPods(object)), false],
+    ],
+  },
+  {
+    name: 'nodes are restored: pods are deleted in the namespace of the monitoring agent, and nowhere else',
+    values: { 'restore.enabled': true, 'nma.namespace': 'monitoring' },
+    shows: (objects) => [
+      [argsOf(coordinatorOf(objects)).includes('--restore'), true],
+      [
+        objects
+          .filter((object) => deletesPods(object))
+          .map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ''}`),
+        ['Role monitoring'],
+      ],
+    ],
+  },
+  {
     name: 'Secrets, accounts and roles are somebody else’s',
     values: {
       'tls.source': 'secret',
@@ -510,3 +531,12 @@ export const valueSets: readonly ValueSet[] = [
     ],
   },
 ];
+
+/** Whether a role lets somebody delete pods. */
+function deletesPods(object: Rendered): boolean {
+  const rules = (object.rules ?? []) as readonly {
+    readonly resources: readonly string[];
+    readonly verbs: readonly string[];
+  }[];
+  return rules.some(({ resources, verbs }) => resources.includes('pods') && verbs.includes('delete'));
+}

@@ -61,7 +61,9 @@ if ('because' in found) t.pass('', { skip: found.because });
 else await access(found);
 
 async function access(helm: Helm): Promise<void> {
-  const installed = await install(t, helm, { values: ['--set=agent.armed=true'] });
+  const installed = await install(t, helm, {
+    values: ['--set=agent.armed=true', '--set=restore.enabled=true'],
+  });
   const { plane, kubectl, apply, read, kubelet, node, fullname, tokenOf, tokens, send, drill } = installed;
   const { runAgent, runCoordinator, startNma } = installed;
   /** Every token that somebody showed. */
@@ -196,6 +198,7 @@ async function access(helm: Helm): Promise<void> {
     t.equal((await drill({ name: 'blocked', fault: { name: 'task-blocked' } })).verdict, 'pass');
     await Promise.all([nma.kill(), first.kill()]);
     await apply(monitorDaemonSet);
+    const daemonSet = await read('-n', 'kube-system', 'daemonset', monitorDaemonSet.metadata.name);
     // Budgets of node pools are read where a Karpenter disrupts by them.
     await apply(karpenterDeployment);
     for (const definition of karpenterDefinitions()) await apply(definition);
@@ -203,7 +206,21 @@ async function access(helm: Helm): Promise<void> {
     await apply({
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { name: 'monitor', namespace: 'kube-system', labels: monitorLabels },
+      metadata: {
+        name: 'monitor',
+        namespace: 'kube-system',
+        labels: monitorLabels,
+        // Only a pod that comes back is ever deleted.
+        ownerReferences: [
+          {
+            apiVersion: 'apps/v1',
+            kind: 'DaemonSet',
+            name: daemonSet.metadata.name,
+            uid: daemonSet.metadata.uid,
+            controller: true,
+          },
+        ],
+      },
       spec: { ...monitorTemplate.spec, nodeName: node },
     });
     const sample = await read('-n', namespace, 'injection', injectionName('blocked', node));
@@ -219,6 +236,8 @@ async function access(helm: Helm): Promise<void> {
           const restore = await without(right, verb, resource);
           // An injection is read by its name where somebody else has made it already.
           if (resource === 'injections' && verb === 'get') await copyOf(sample, `right-${drills}`);
+          const restores = resource === 'pods' && verb === 'delete';
+          if (restores) await latch(sample, `right-${drills}`);
           // It remembers for some seconds whom it has let in.
           if (right.who === 'agent' || /^nodes/.test(resource)) {
             await agent.kill();
@@ -229,6 +248,7 @@ async function access(helm: Helm): Promise<void> {
             `right-${drills}`,
             verb === 'delete',
             resource === 'events' && verb === 'create',
+            restores,
           );
           const said = () => `${coordinator.errors()}\n${answers.text()}`.replaceAll('\\', '');
           try {
@@ -287,7 +307,7 @@ async function access(helm: Helm): Promise<void> {
   }
 
   /** Everything that somebody does with a coordinator, again and again until it is stopped; keeps the answers. */
-  function exercise(name: string, deletes: boolean, engages: boolean) {
+  function exercise(name: string, deletes: boolean, engages: boolean, restores: boolean) {
     let text = '';
     const stopping = new AbortController();
     const call = async (
@@ -328,6 +348,7 @@ async function access(helm: Helm): Promise<void> {
         // Each change is an event.
         if (engages) await call('killswitch', { engaged: true }, 'coordinator', 'PUT');
         await call('killswitch', { engaged: false }, 'coordinator', 'PUT');
+        if (restores) await call(`experiments/${name}/restore`, {});
         await asOperator('get', 'injections');
         await asOperator('get', 'injection', injectionName(name, node));
         // Not at once: what is aborted before it has begun asks for little.
@@ -350,6 +371,38 @@ async function access(helm: Helm): Promise<void> {
     await apply({ apiVersion: rest.apiVersion, kind: rest.kind, metadata: { name, namespace }, spec });
     const patch = ['--subresource=status', '--type=merge', '-p', JSON.stringify({ status })];
     await kubectl(['-n', namespace, 'patch', 'injection', name, ...patch]);
+  }
+
+  /** A drill that has ended, of a fault whose condition the node still has: its restore deletes the pod of NMA. */
+  async function latch({ spec, status, ...rest }: Rendered, name: string): Promise<void> {
+    const now = new Date().toISOString();
+    const text = 'fork/exec /usr/bin/runc: resource temporarily unavailable';
+    const [order, detection] = (spec as { chain: readonly (object & { order?: object })[] }).chain;
+    const call = { method: 'WriteJournalMessage', body: { identifier: 'kubelet', text } };
+    const chain = [{ ...order, order: { ...order?.order, ...call } }, detection];
+    const at = { apiVersion: rest.apiVersion, metadata: { name, namespace } };
+    await apply({ ...at, kind: 'Experiment', spec: { fault: { name: 'task-blocked' } } });
+    await kubectl(statusPatch('experiment', name, { phase: 'Completed', verdict: 'pass' }));
+    const injection = injectionName(name, node);
+    const labels = { 'xidrill.dev/experiment': name };
+    await apply({
+      ...at,
+      kind: rest.kind,
+      metadata: { name: injection, namespace, labels },
+      spec: { ...(spec as object), experiment: name, chain },
+    });
+    await kubectl(statusPatch('injection', injection, status));
+    const condition = { type: 'KernelReady', status: 'False', reason: 'ForkFailedOutOfPIDs', message: 'x' };
+    const conditions = [{ ...condition, lastHeartbeatTime: now, lastTransitionTime: now }];
+    await kubectl([
+      ...['patch', 'node', node, '--subresource=status', '--type=strategic'],
+      ...['-p', JSON.stringify({ status: { conditions } })],
+    ]);
+  }
+
+  function statusPatch(kind: string, name: string, status: unknown): readonly string[] {
+    const patch = ['--subresource=status', '--type=merge', '-p', JSON.stringify({ status })];
+    return ['-n', namespace, 'patch', kind, name, ...patch];
   }
 
   /** The same token with its time over, signed anew by the key of this API server: nobody waits ten minutes for one. */

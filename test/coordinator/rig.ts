@@ -197,6 +197,8 @@ export async function startCoordinator(
     readonly cluster?: Cluster;
     readonly leaseSeconds?: number;
     readonly retention?: Retention;
+    /** Default true. */
+    readonly restore?: boolean;
     readonly rows?: readonly FaultRow[];
     readonly links?: readonly LinkRow[];
     readonly rules?: readonly Rule[];
@@ -211,7 +213,7 @@ export async function startCoordinator(
     namespace: home,
     identity: options.identity ?? randomUUID(),
     leaseSeconds: options.leaseSeconds ?? 15,
-    restore: true,
+    restore: options.restore ?? true,
     ...(options.retention === undefined ? {} : { retention: options.retention }),
     ...(options.rows === undefined ? {} : { rows: options.rows }),
     ...(options.links === undefined ? {} : { links: options.links }),
