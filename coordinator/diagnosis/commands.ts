@@ -17,11 +17,28 @@ export function restartAllNma(facts: Facts): string {
 }
 
 /** Starts NMA again on the node: its pod is deleted, where it has one. */
-export function restartNma({ nma, node }: Facts): string {
-  if (nma.pod !== undefined) return `kubectl -n ${nma.pod.namespace} delete pod ${nma.pod.name}`;
-  return nma.mayBeHostProcess
-    ? `replace the node, where EKS Auto runs NMA as a process of the host (kubectl delete node ${node.name})`
-    : 'restart NMA on the node';
+export function restartNma(facts: Facts): string {
+  const { pod } = facts.nma;
+  if (pod !== undefined) return `kubectl -n ${pod.namespace} delete pod ${pod.name}`;
+  return replaceNode(facts) ?? 'restart NMA on the node';
+}
+
+/**
+ * How a node of EKS Auto Mode gets a new NMA and a new host engine: both are processes of the host, which nobody of the cluster
+ * can restart (EKS user guide, "automode": no access to its instances). undefined: they are pods, or the node is another.
+ */
+export function replaceNode({ nma, node }: Facts): string | undefined {
+  if (!nma.mayBeHostProcess || nma.pod !== undefined) return undefined;
+  return `replace the node, where EKS Auto runs NMA and the host engine as processes of the host (kubectl delete node ${node.name})`;
+}
+
+/** How to read what NMA wrote in its log. `more`: what is behind the command of a pod, ` -f` or ` | grep …`. */
+export function readNmaLog(facts: Facts, more = ''): string {
+  const { nma, node } = facts;
+  // EKS user guide, "auto-get-logs": the log of a process of the host is collected by an object.
+  if (nma.pod === undefined && nma.mayBeHostProcess)
+    return `create a NodeDiagnostic named ${node.name}, which uploads the node’s logs (EKS user guide, "auto-get-logs"), and read NMA’s in it`;
+  return `kubectl -n ${nmaNamespace(facts)} logs ${nma.pod?.name ?? 'NMA-POD'}${more}`;
 }
 
 /**
@@ -30,6 +47,7 @@ export function restartNma({ nma, node }: Facts): string {
  */
 export function restartEngine(facts: Facts): string | undefined {
   const { pod, daemonSet } = facts.nma.dcgmServer;
+  if (pod === undefined && replaceNode(facts) !== undefined) return replaceNode(facts);
   if (pod !== undefined) return `kubectl -n ${pod.namespace} delete pod ${pod.name}`;
   if (daemonSet) return `kubectl -n ${nmaNamespace(facts)} rollout restart daemonset -l k8s-app=dcgm-server`;
   const { inventory } = facts.agent;

@@ -4,6 +4,7 @@ import type { ChainLink } from '../store/experiment.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
+import { readNmaLog } from './commands.ts';
 import { expectedType, gapsOf, hasReacted, injectedOn, reactionEntry, seenInjection } from './drill.ts';
 import { renderPod, seen, seenCondition } from './evidence.ts';
 import { remedyAfter } from './left-behind.ts';
@@ -228,7 +229,7 @@ function explainNothing(
     evidence: standing(facts),
     remedy:
       unread.length === 0
-        ? `Drill again, with NMA’s log at hand: kubectl -n ${facts.nma.pod?.namespace ?? 'kube-system'} logs -f ${facts.nma.pod?.name ?? 'NMA-POD'}; a line "sending condition to exporter" means that it detected the fault.`
+        ? `Drill again, with NMA’s log at hand: ${readNmaLog(facts, ' -f')}; a line "sending condition to exporter" means that it detected the fault.`
         : 'Grant access to what could not be read, then drill again.',
     refuted,
     alsoFound: causesOf(judged).map(furtherOf),

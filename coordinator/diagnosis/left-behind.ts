@@ -1,4 +1,5 @@
 import { latchedByOrder, reactionsToOrder } from '../catalogue/channels.ts';
+import { findNmaVersion } from '../catalogue/nma/versions.ts';
 import type { DrillFacts, Facts } from '../view/facts.ts';
 import { judgedEngine } from './drill.ts';
 import { capital } from './evidence.ts';
@@ -9,8 +10,9 @@ import { capital } from './evidence.ts';
  */
 export function remedyAfter(facts: Facts): string {
   const { drill, nma } = facts;
-  const row = nma.version?.row;
-  if (drill === undefined || row === undefined) return 'Compare the node with its state before the drill.';
+  if (drill === undefined) return 'Compare the node with its state before the drill.';
+  // EKS Auto Mode does not show the version: judged as everywhere where it is not known.
+  const { row } = nma.version ?? findNmaVersion(undefined);
   const on = { nma: row, engineVersion: judgedEngine(facts)?.version || undefined };
   const later = laterConditions(facts, drill, reactionsToOrder(drill.order, on));
   const latched = latchedByOrder(drill.order, on);

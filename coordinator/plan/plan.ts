@@ -17,6 +17,7 @@ import type { FaultRow } from '../catalogue/row.ts';
 import { links as allLinks, type LinkRow } from '../drill/links.ts';
 import { ChainLink, type ExperimentSpec } from '../store/experiment.ts';
 import { type DrillFacts, type Facts, isUnread } from '../view/facts.ts';
+import { isAutoNode } from '../view/node.ts';
 import { createChain, resolveExpectation } from './chain.ts';
 import { withoutReach } from './inject-only.ts';
 import { controlsFor } from './negative.ts';
@@ -44,7 +45,7 @@ export function contextFromFacts({ node, nma, agent }: Facts): TargetContext {
   return {
     ...(node.architecture === '' ? {} : { architecture: node.architecture }),
     ...(node.instanceType === undefined ? {} : { instanceType: node.instanceType }),
-    isAuto: node.labels['eks.amazonaws.com/compute-type'] === 'auto',
+    isAuto: isAutoNode({ metadata: node }),
     hasGpu: node.hasGpu,
     ...(nma.version === undefined ? {} : { nma: nma.version }),
     disabledPlugins: nma.disabledPlugins,
@@ -65,7 +66,7 @@ export function contextFromLabels(
   return {
     ...(architecture === undefined ? {} : { architecture }),
     ...(instanceType === undefined ? {} : { instanceType }),
-    isAuto: labels['eks.amazonaws.com/compute-type'] === 'auto',
+    isAuto: isAutoNode({ metadata: { labels } }),
     ...(nma === undefined ? {} : { nma }),
   };
 }

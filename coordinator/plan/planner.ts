@@ -13,7 +13,7 @@ import type { ChainLink, ExperimentSpec, InjectionSpec, SkipCode } from '../stor
 import { type Experiment, markerOf, orderIdOf, type Store, seedFromName } from '../store/store.ts';
 import type { Collector } from '../view/collect.ts';
 import type { Facts } from '../view/facts.ts';
-import { hasGpu, isReady, optInLabel, optInValue, ownerOf } from '../view/node.ts';
+import { hasGpu, isAutoNode, isReady, optInLabel, optInValue, ownerOf } from '../view/node.ts';
 import { restsOnAssumedEngine } from './chain.ts';
 import {
   contextFromFacts,
@@ -107,8 +107,12 @@ export function createPlanner(deps: PlannerDeps): Planner {
   async function createContexts(): Promise<(node: string) => TargetContext> {
     const versions = await deps.collector.nmaVersions();
     const objects = new Map(deps.nodes().map((node) => [node.metadata.name, node]));
-    return (node) =>
-      contextFromLabels(objects.get(node)?.metadata.labels ?? {}, versions.get(node) ?? versions.get(''));
+    return (node) => {
+      const { labels = {} } = objects.get(node)?.metadata ?? {};
+      // The DaemonSet's version is that of the nodes which it serves.
+      const usual = isAutoNode({ metadata: { labels } }) ? undefined : versions.get('');
+      return contextFromLabels(labels, versions.get(node) ?? usual);
+    };
   }
 
   /** What a health check makes of a value depends on the engine and its GPUs, which only the agent can name. */

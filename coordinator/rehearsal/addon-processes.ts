@@ -1,4 +1,5 @@
 import { findNmaVersion, type NmaVersion } from '../catalogue/nma/versions.ts';
+import { isAutoNode } from '../view/node.ts';
 import type { HostEngine } from './host-engine/engine.ts';
 import { createNma, type Nma, type NmaOptions } from './nma/actor.ts';
 import type { Credentials } from './nma/credentials.ts';
@@ -13,8 +14,8 @@ export type AddonProcesses = {
   start(nma: {
     readonly version: string;
     readonly credentials: Credentials;
-    /** Of its DCGM server on this node; undefined: the node has none. */
-    readonly enginePodUid: string | undefined;
+    /** Of its DCGM server on this node; null: the engine is a process of the host; undefined: the node has none. */
+    readonly enginePodUid: string | null | undefined;
     /** Of NMA's own pod, which ends it when it is deleted; absent: none does. */
     readonly podUid?: string;
   }): Promise<void>;
@@ -36,7 +37,7 @@ export function createAddonProcesses(
     /** All host engines of the node. */
     readonly engines: HostEngine[];
     readonly addEngine: (
-      engine: { readonly pid: number; readonly port: number; readonly podUid: string },
+      engine: { readonly pid: number; readonly port: number; readonly podUid: string | null },
       version: string,
     ) => unknown;
     /** Gets each line that a container of the node writes. */
@@ -56,7 +57,7 @@ export function createAddonProcesses(
     if (present >= 0) engines.splice(present, 1)[0]?.kill();
   }
 
-  function placeEngine(version: NmaVersion, podUid: string | undefined): void {
+  function placeEngine(version: NmaVersion, podUid: string | null | undefined): void {
     endEngine();
     if (podUid !== undefined)
       deps.addEngine({ pid: nmaEnginePid, port: 5555, podUid }, version.engineVersion);
@@ -69,7 +70,8 @@ export function createAddonProcesses(
       node: row.name,
       version: installed.version,
       credentials: installed.credentials,
-      arch: row.arch,
+      // monitors/nvidia/monitor.go: with the tag eks-auto the arm64 gate does not apply.
+      arch: isAutoNode({ metadata: row }) ? 'amd64' : row.arch,
       files: deps.hostFiles,
       engine: () => engines.find(isOurs),
       accelerator: row.gpu === undefined ? 'none' : 'nvidia',

@@ -10,7 +10,7 @@ import { createClusterClient } from '../cluster/client.ts';
 import type { Cluster, OwnerReference } from '../cluster/port.ts';
 import { customResourceDefinitions } from '../store/crds.ts';
 import { createStaticDirectory } from '../view/agent-directory.ts';
-import { poolLabel } from '../view/node.ts';
+import { isAutoNode, poolLabel } from '../view/node.ts';
 import { createView } from '../view/view.ts';
 import { type ApiServer, startApiServer } from './apiserver/server.ts';
 import { type RestartSeconds, startDaemonSets } from './daemonsets.ts';
@@ -304,6 +304,12 @@ function createAddon(deps: {
       if (lastReportMsAgo !== undefined) {
         const status = nodeStatus(row, clock.now(), { version: found, at: clock.now() - lastReportMsAgo });
         await cluster.patch('nodes', { name: row.name }, { status }, 'status');
+      }
+      // EKS Auto Mode has both on the host, the engine at localhost:5555, and no pod of the add-on (F12 of field-cases.md).
+      if (isAutoNode({ metadata: row })) {
+        const enginePodUid = row.gpu === undefined ? undefined : null;
+        await node.startNma({ version, credentials: 'healthy', enginePodUid });
+        continue;
       }
       const pod = podObject(row, nmaPodName(row), nmaLabels, {
         image,

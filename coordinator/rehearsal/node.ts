@@ -14,6 +14,7 @@ import type { Log } from '../../shared/log.ts';
 import { logFiles } from '../../shared/surfaces/log-file.ts';
 import { version } from '../../shared/version.ts';
 import type { Cluster } from '../cluster/port.ts';
+import { isAutoNode } from '../view/node.ts';
 import { type AddonProcesses, createAddonProcesses } from './addon-processes.ts';
 import { createFakeDcgmi, createFakeEngineFinder } from './host-engine/dcgmi.ts';
 import { createHostEngine, type HostEngine } from './host-engine/engine.ts';
@@ -82,6 +83,10 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
       pid: engine.pid,
       address: `127.0.0.1:${engine.port}`,
       podUid: engine.podUid,
+      // A node of Auto Mode has no dcgmi of its own: the agent brings one, in the chart from agent.dcgm.sidecar.
+      ...(engine.podUid === null && isAutoNode({ metadata: row })
+        ? { dcgmiPath: '/opt/nvidia/dcgm/bin/dcgmi' }
+        : {}),
       container: engine.podUid === null ? null : engine.podUid.replaceAll('-', '').padEnd(64, '0'),
     });
     engines.push(made);

@@ -3,7 +3,7 @@ import { messageFromUnknown } from '../../shared/errors.ts';
 import { findNmaVersion } from '../catalogue/nma/versions.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
 import { isUnread, type NmaFacts, type PodFacts, type Unread } from './facts.ts';
-import { field, text, textMap } from './node.ts';
+import { field, isAutoNode, text, textMap } from './node.ts';
 import {
   imageOf,
   podFacts,
@@ -60,9 +60,12 @@ export function createNmaFacts(deps: {
 
   return async (node, isLogRead) => {
     const { name } = node.metadata;
-    const [daemonSet] = view.all('nmaDaemonSets');
     const found = view.podsOf('nmaPods', name)[0];
-    const [dcgmDaemonSet] = view.all('dcgmServerDaemonSets');
+    const isAuto = isAutoNode(node);
+    // Of a process of the host the add-on's objects, which are for the other nodes of the cluster, say nothing.
+    const isHostProcess = isAuto && found === undefined;
+    const [daemonSet] = isHostProcess ? [] : view.all('nmaDaemonSets');
+    const [dcgmDaemonSet] = isHostProcess ? [] : view.all('dcgmServerDaemonSets');
     const dcgmPod = view.podsOf('dcgmServerPods', name)[0];
     const pod = found === undefined ? undefined : podFacts(found);
     const namespace = pod?.namespace ?? daemonSet?.metadata.namespace;
@@ -84,7 +87,7 @@ export function createNmaFacts(deps: {
             },
       pod,
       serviceAccount: isUnread(account) ? undefined : account,
-      mayBeHostProcess: node.metadata.labels?.['eks.amazonaws.com/compute-type'] === 'auto',
+      mayBeHostProcess: isAuto,
       version: image === undefined ? undefined : { text: image, ...findNmaVersion(image) },
       log,
       disabledPlugins: isUnread(configuration) ? [] : configuration,

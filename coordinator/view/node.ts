@@ -151,6 +151,15 @@ export function nodeEventFrom(event: KubeObject): NodeEvent {
   };
 }
 
+/** Whether EKS Auto Mode runs the node: NMA and the host engine are processes of the host there, and no pods (nma.md §4.2, F12). */
+export function isAutoNode({
+  metadata,
+}: {
+  readonly metadata: { readonly labels?: Readonly<Record<string, string>> };
+}): boolean {
+  return metadata.labels?.['eks.amazonaws.com/compute-type'] === 'auto';
+}
+
 /** The labels of Karpenter's AWS provider and of EKS Auto Mode about an instance's accelerators. */
 const providers = ['karpenter.k8s.aws', 'eks.amazonaws.com'] as const;
 

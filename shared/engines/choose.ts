@@ -113,7 +113,8 @@ function unasked(engines: readonly HostEngineFacts[]): Refusal {
 }
 
 function unaskedRemedy(hasClient: boolean, isAgent: boolean): string {
-  if (!hasClient) return 'give the agent --dcgmi PATH with a dcgmi of the same version';
+  if (!hasClient)
+    return 'give the agent --dcgmi PATH with a dcgmi of the same version (in the chart agent.dcgm.sidecar.enabled=true brings one, agent.dcgm.dcgmi names one)';
   return isAgent
     ? 'give the agent what it lacks: nsenter (util-linux) in its image, root, privileged and hostPID in its pod'
     : 'see why the host engine does not answer its own dcgmi, or name it and force';

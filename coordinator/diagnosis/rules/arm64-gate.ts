@@ -1,6 +1,7 @@
 import { gpuConditionType } from '../../catalogue/nma/conditions.ts';
 import { firstWith } from '../../catalogue/nma/versions.ts';
 import type { Facts } from '../../view/facts.ts';
+import { isAutoNode } from '../../view/node.ts';
 import { incidentalToEngine } from '../drill.ts';
 import {
   nmaName,
@@ -36,8 +37,7 @@ function judgeGate(facts: Facts): Judgement {
   const heard = engineWasHeard(facts);
   if (heard !== undefined) return heard;
   const line = seenInLog(facts, gateLine);
-  if (node.labels['eks.amazonaws.com/compute-type'] === 'auto' && line === undefined)
-    return refuted('EKS Auto has no such gate');
+  if (isAutoNode({ metadata: node }) && line === undefined) return refuted('EKS Auto has no such gate');
   if (line === undefined) {
     if (nma.version === undefined)
       return unknown('the node is arm64, but the NMA version could not be found out');

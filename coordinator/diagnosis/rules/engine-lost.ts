@@ -8,12 +8,14 @@ import {
   commandOf,
   dcgmiCommand,
   noEngineToRestart,
+  replaceNode,
   restartEngine,
   restartNma,
   unreadRemedy,
 } from '../commands.ts';
 import { incidentalToEngine, injectedAt, isAboutGpus, problemsOf, seenProblem } from '../drill.ts';
 import {
+  capital,
   connectedEngine,
   engineOfNma,
   isOlder,
@@ -92,6 +94,8 @@ function judgeLoss(facts: Facts): Judgement {
 }
 
 function lossRemedy(facts: Facts): string {
+  const node = replaceNode(facts);
+  if (node !== undefined) return `${capital(node)}; drill the new one a minute after its start.`;
   const engine = restartEngine(facts);
   if (engine === undefined) return `On this node ${noEngineToRestart}; then ${restartNma(facts)}.`;
   return `Restart the engine, then NMA: ${engine}; wait until it is Ready; ${restartNma(facts)}. Drill again a minute later.`;

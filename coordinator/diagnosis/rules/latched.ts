@@ -2,7 +2,7 @@ import { xidHealthIncident } from '../../../shared/dcgm-fields/health-codes.ts';
 import { engineLossReaction } from '../../catalogue/nma/reactions.ts';
 import type { Facts } from '../../view/facts.ts';
 import type { NodeCondition } from '../../view/node.ts';
-import { commandOf, restartEngine, restartNma } from '../commands.ts';
+import { commandOf, replaceNode, restartEngine, restartNma } from '../commands.ts';
 import {
   expectedType,
   injectedOn,
@@ -61,6 +61,8 @@ function engineToClear(facts: Facts, { reason }: NodeCondition): string | undefi
 }
 
 function clearing(facts: Facts, condition: NodeCondition): string {
+  const node = replaceNode(facts);
+  if (node !== undefined) return `Clear it: ${node}.`;
   const engine = engineToClear(facts, condition);
   const nma = restartNma(facts);
   return engine === undefined

@@ -2,7 +2,7 @@ import { renderDuration } from '../../../shared/duration.ts';
 import { heartbeatStaleMs, policiesListenMaxMs } from '../../../shared/nma-timing.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import type { Facts, PodFacts } from '../../view/facts.ts';
-import { commandOf, restartNma } from '../commands.ts';
+import { commandOf, readNmaLog, restartNma } from '../commands.ts';
 import {
   gapsOf,
   hasWaitedLongEnough,
@@ -201,7 +201,7 @@ function judgeWriting(facts: Facts): Judgement {
   const kind = facts.drill?.expectation.kind;
   const { condition, age, sinceStart } = writing;
   const slowest = renderDuration(heartbeatStaleMs / 1000);
-  const read = `kubectl -n ${nmaNamespace(facts)} logs ${pod?.name ?? 'POD'} | grep -i 'managed conditions'`;
+  const read = readNmaLog(facts, " | grep -i 'managed conditions'");
   const limit = sinceStart ? 'from before the pod started' : `older than ${slowest}, its slowest renewal`;
   const cause = {
     summary:
@@ -213,7 +213,7 @@ function judgeWriting(facts: Facts): Judgement {
       pod && podStatus(facts, pod),
     ),
     remedy: `Read why: ${read}; then ${restartNma(facts)}; and drill again.`,
-    commands: present(read, commandOf(restartNma(facts))),
+    commands: present(commandOf(read), commandOf(restartNma(facts))),
   };
   // A missing event is not explained by it, but a hung process would explain both.
   if (kind === 'event') return likely(cause);
