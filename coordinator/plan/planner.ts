@@ -103,18 +103,6 @@ export function createPlanner(deps: PlannerDeps): Planner {
     return { spec, node, orderId, marker: markerOf(orderId), rows: deps.rows, links: deps.links };
   }
 
-  /** What the API server shows of a node: an experiment on a thousand nodes asks no agent to be planned. */
-  async function createContexts(): Promise<(node: string) => TargetContext> {
-    const versions = await deps.collector.nmaVersions();
-    const objects = new Map(deps.nodes().map((node) => [node.metadata.name, node]));
-    return (node) => {
-      const { labels = {} } = objects.get(node)?.metadata ?? {};
-      // The DaemonSet's version is that of the nodes which it serves.
-      const usual = isAutoNode({ metadata: { labels } }) ? undefined : versions.get('');
-      return contextFromLabels(labels, versions.get(node) ?? usual);
-    };
-  }
-
   /** What a health check makes of a value depends on the engine and its GPUs, which only the agent can name. */
   async function byItsEngine(experiment: Asked, node: string, draft: Draft): Promise<TargetPlan> {
     const context = await contextOf(node);
@@ -158,7 +146,7 @@ export function createPlanner(deps: PlannerDeps): Planner {
       // Everything about the request itself is checked before nodes are looked at.
       assertName(experiment.metadata.name);
       if (experiment.spec.deadline !== undefined) deadlineMillis(experiment.spec.deadline);
-      const contextOf = await createContexts();
+      const contextOf = await createContexts(deps);
       draftOf({ ...inputFor(experiment, ''), context: contextOf('') });
       const { seed, chosen, skipped } = await select(experiment);
       const nodes = chosen.map(({ name }) => name);
@@ -174,7 +162,7 @@ export function createPlanner(deps: PlannerDeps): Planner {
       return { seed, nodes, skipped, longestSeconds };
     },
     async injections(experiment, nodes) {
-      const contextOf = await createContexts();
+      const contextOf = await createContexts(deps);
       const objects = new Map(deps.nodes().map((node) => [node.metadata.name, node]));
       const drafts = await inSlices(nodes, (node) => ({
         node,
@@ -186,6 +174,21 @@ export function createPlanner(deps: PlannerDeps): Planner {
         return specOf(deps.links, experiment, planned, objects.get(node));
       });
     },
+  };
+}
+
+/** What the API server shows of a node: an experiment on a thousand nodes asks no agent to be planned. */
+async function createContexts({
+  collector,
+  nodes,
+}: Pick<PlannerDeps, 'collector' | 'nodes'>): Promise<(node: string) => TargetContext> {
+  const versions = await collector.nmaVersions();
+  const objects = new Map(nodes().map((node) => [node.metadata.name, node]));
+  return (node) => {
+    const { labels = {} } = objects.get(node)?.metadata ?? {};
+    // The DaemonSet's version is that of the nodes which it serves.
+    const usual = isAutoNode({ metadata: { labels } }) ? undefined : versions.get('');
+    return contextFromLabels(labels, versions.get(node) ?? usual);
   };
 }
 
