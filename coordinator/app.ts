@@ -16,7 +16,7 @@ import { findFault } from './catalogue/parameters.ts';
 import type { FaultRow } from './catalogue/row.ts';
 import { assertCatalogue } from './catalogue/validate.ts';
 import { holdLease } from './cluster/lease.ts';
-import type { Cluster } from './cluster/port.ts';
+import type { Cluster, KubeObject } from './cluster/port.ts';
 import type { Rule } from './diagnosis/rule.ts';
 import { rules as allRules } from './diagnosis/rules.ts';
 import { links as allLinks, type LinkRow } from './drill/links.ts';
@@ -137,10 +137,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
   const changed = createKillSwitchEvents({ cluster, namespace, clock, log });
   const killSwitch = createKillSwitch({ cluster, namespace, clock, changed });
   const notice = () => noticeOf(killSwitch.last());
-  const optedIn = () =>
-    nodes()
-      .filter(({ metadata }) => metadata.labels?.[optInLabel] === optInValue)
-      .map(({ metadata }) => metadata.name);
+  const optedIn = () => namesOptedIn(nodes());
   const planner = createPlanner({
     nodes,
     collector,
@@ -165,11 +162,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     faults: rows.map(({ name }) => name),
     causes: [...rules.map(({ code }) => code), 'unexplained'],
   });
-  registerAgentsUp(metrics, {
-    agents,
-    clock,
-    nodes: optedIn,
-  });
+  registerAgentsUp(metrics, { agents, clock, nodes: optedIn });
   registerKillSwitch(metrics, () => killSwitch.last().engaged);
   /** Of an experiment that will run; a dry run is allowed while the switch is engaged. */
   const choose: Planner['choose'] = async (experiment) => {
@@ -250,6 +243,13 @@ function assertEnabled(restore: boolean | undefined): void {
     field: 'restore',
     remedy: 'install the chart with restore.enabled=true (the coordinator with --restore), or leave it out',
   });
+}
+
+/** Nodes that may be drilled, by their label. */
+function namesOptedIn(nodes: readonly KubeObject[]): string[] {
+  return nodes
+    .filter(({ metadata }) => metadata.labels?.[optInLabel] === optInValue)
+    .map(({ metadata }) => metadata.name);
 }
 
 /** What a request may wait for the first lists: a cluster that does not answer is an answer. */
