@@ -41,8 +41,8 @@ import { runExperiments } from './run/runner.ts';
 import { assertInstalled } from './store/crds.ts';
 import { createKillSwitch } from './store/kill-switch.ts';
 import { createKillSwitchEvents } from './store/kill-switch-events.ts';
-import { createCollector } from './view/collect.ts';
-import type { DrillFacts, Facts, RepairSettings } from './view/facts.ts';
+import { createCollector, type RepairSources } from './view/collect.ts';
+import type { DrillFacts, Facts } from './view/facts.ts';
 import { createKnownStore } from './view/known-store.ts';
 import { optInLabel, optInValue } from './view/node.ts';
 import { createPodWatches } from './view/pods-on-node.ts';
@@ -74,7 +74,7 @@ export type CoordinatorOptions = {
   /** Certificate and key; absent: plain HTTP. */
   readonly tls?: ServerTls;
   /** What decides on repairs and is not in the API server; absent: nothing is known of it. */
-  readonly repairSettings?: RepairSettings;
+  readonly repairSettings?: RepairSources;
   /** When the records of ended experiments are removed; absent: never. */
   readonly retention?: Retention;
   /** Whether pods of NMA and its host engine may be restarted to restore nodes; absent: no, and it is refused to request that. */

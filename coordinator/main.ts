@@ -11,6 +11,7 @@ import { createCoordinator } from './app.ts';
 import { parsePolicies } from './catalogue/repair/policies.ts';
 import { createClusterClient } from './cluster/client.ts';
 import { createClusterReviews } from './cluster/reviews.ts';
+import { createEksNodeGroups } from './eks/sdk.ts';
 import { parseAge } from './run/retention.ts';
 import {
   checkAgentEntry,
@@ -112,6 +113,18 @@ const rows = {
     env: 'XIDRILL_KARPENTER_POLICIES_FILE',
     help: 'JSON list of what your Karpenter repairs and after which wait; absent: the policies of its AWS provider',
   },
+  'eks-cluster': {
+    kind: 'text',
+    value: 'NAME',
+    env: 'XIDRILL_EKS_CLUSTER',
+    help: 'EKS is asked for the repair settings of managed node groups of this cluster (eks:DescribeNodegroup); absent: it is not',
+  },
+  'eks-region': {
+    kind: 'text',
+    value: 'REGION',
+    env: 'AWS_REGION',
+    help: 'the region of --eks-cluster',
+  },
   ...serverRows('127.0.0.1:8475'),
 } as const satisfies OptionTable;
 
@@ -121,6 +134,8 @@ const { config, log, address, gate, hosts, tls } = serverProgram(name, rows, (gi
   const plain = given.agent.find((entry) => parseAgentEntry(entry)?.[1].startsWith('http:'));
   if (isSecure && plain !== undefined)
     return `--agent: ${plain} would be shown the token in clear; with --agent-ca-file agents are called by https`;
+  if (given['eks-cluster'] !== undefined && given['eks-region'] === undefined)
+    return '--eks-cluster: give the region with --eks-region or AWS_REGION';
   if (certFile !== undefined && !isSecure)
     return '--agent-client-cert-file: give it with --agent-ca-file; only TLS has client certificates';
   return pairFaultOf('agent-client', certFile, keyFile);
@@ -152,6 +167,7 @@ try {
   const { 'agent-client-cert-file': certFile, 'agent-client-key-file': keyFile } = config;
   const client = certFile === undefined || keyFile === undefined ? {} : { client: { certFile, keyFile } };
   const isSecure = caFile !== undefined;
+  const { 'eks-cluster': eksCluster, 'eks-region': region } = config;
   const policiesFile = config['karpenter-policies-file'];
   const policies = policiesFile === undefined ? undefined : parsePolicies(readFileSync(policiesFile, 'utf8'));
   const view = createView({ cluster, namespace: config.namespace, clock, random: Math.random, log });
@@ -173,7 +189,12 @@ try {
       keepMs: parseAge(config['keep-ended'], '--keep-ended'),
       keepCount: config['keep-ended-count'],
     },
-    ...(policies === undefined ? {} : { repairSettings: { karpenterPolicies: policies } }),
+    repairSettings: {
+      ...(policies === undefined ? {} : { karpenterPolicies: policies }),
+      ...(eksCluster === undefined || region === undefined
+        ? {}
+        : { nodeGroups: createEksNodeGroups({ cluster: eksCluster, region }) }),
+    },
     clock,
     random: Math.random,
     newName: () => `drill-${randomBytes(4).toString('hex')}`,

@@ -25,7 +25,7 @@ const storeys: readonly (readonly string[])[] = [
   ['agent'],
   // The coordinator: what speaks to others and what is data, what is stored, what is seen, what it means, what is done.
   ['coordinator/cluster', 'coordinator/agents', 'coordinator/catalogue'],
-  ['coordinator/store'],
+  ['coordinator/store', 'coordinator/eks'],
   ['coordinator/view'],
   ['coordinator/repair'],
   ['coordinator/diagnosis'],

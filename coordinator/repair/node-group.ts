@@ -1,5 +1,6 @@
 import { documentedAction } from '../catalogue/repair/documented.ts';
 import { conditionRows, managedGroupLimits, type NodeRepairOverride } from '../catalogue/repair/eks.ts';
+import { describeCommand } from '../eks/port.ts';
 import type { Facts } from '../view/facts.ts';
 import { type Ruling, type Rulings, scheduleOf } from './due.ts';
 import { forecastOf, heldPods, noAction, seenLabel, seenPeers, unhealthyOthers } from './parts.ts';
@@ -13,7 +14,8 @@ export function forecastNodeGroup(facts: Facts, nodeGroup: string): RepairForeca
   const rulings = rulingsWith(config?.nodeRepairConfigOverrides ?? []);
   const schedule = scheduleOf(facts, rulings);
   const others = unhealthyOthers(facts, withoutPressure(rulings));
-  const command = `aws eks describe-nodegroup --cluster-name CLUSTER --nodegroup-name ${nodeGroup} --query nodegroup.nodeRepairConfig`;
+  const asked = facts.repair.settings?.nodeGroupUnread;
+  const command = asked?.remedy ?? describeCommand('CLUSTER', nodeGroup);
   const otherwise = schedule.dues[0] && documentedAction(schedule.dues[0].reason)?.otherwise;
   return forecastOf(facts, schedule, {
     controller: 'EKS managed node group auto repair',
@@ -28,7 +30,7 @@ export function forecastNodeGroup(facts: Facts, nodeGroup: string): RepairForeca
       config === undefined
         ? [
             {
-              what: `whether auto repair of node group ${nodeGroup} is on (it is off by default), and its overrides of waits, actions and thresholds`,
+              what: `whether auto repair of node group ${nodeGroup} is on (it is off by default), and its overrides of waits, actions and thresholds${asked === undefined ? '' : ` (${asked.unread})`}`,
               command,
             },
           ]

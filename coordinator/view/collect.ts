@@ -6,6 +6,7 @@ import { monitors } from '../catalogue/nma/conditions.ts';
 import { type FoundNmaVersion, findNmaVersion } from '../catalogue/nma/versions.ts';
 import { findKarpenterVersion } from '../catalogue/repair/karpenter.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
+import type { NodeGroups } from '../eks/port.ts';
 import {
   type AgentFacts,
   type DrillFacts,
@@ -29,12 +30,14 @@ import {
 } from './object-facts.ts';
 import { readBudgets, readPodsOnNode, type SeenPod, type SeenPods } from './pods-on-node.ts';
 import { projectNode } from './projections.ts';
-import { createSharedReads } from './shared-reads.ts';
+import { createSharedReads, type SharedReads } from './shared-reads.ts';
 import type { View } from './view.ts';
 
 /** What only some of the questions need. */
 const notAsked: Unread = { unread: 'they were not asked for' };
 
+/** How long an answer of EKS counts, a refusal as well: it throttles, and such settings are changed by hand. */
+const eksForMs = 60_000;
 /** How long NMA's ServiceAccount and configuration count as read: the same two objects serve every target. */
 const sharedForMs = 10_000;
 
@@ -75,6 +78,12 @@ type Extent = {
   readonly pools: boolean;
 };
 
+/** Where that comes from which decides on repairs and is not in the API server. */
+export type RepairSources = Pick<RepairSettings, 'karpenterPolicies'> & {
+  /** Absent: EKS is not asked. */
+  readonly nodeGroups?: NodeGroups;
+};
+
 /** Facts from the view; what the view does not hold is read once for all that ask at the same time. */
 export function createCollector(options: {
   readonly cluster: ReadCluster;
@@ -82,9 +91,10 @@ export function createCollector(options: {
   readonly agents: Pick<Agents, 'find' | 'inventory'>;
   readonly clock: Clock;
   /** What decides on repairs and is not in the API server; absent: nothing is known of it. */
-  readonly settings?: RepairSettings | undefined;
+  readonly settings?: RepairSources | undefined;
 }): Collector {
-  const { cluster, view, agents, clock, settings } = options;
+  const { cluster, view, agents, clock, settings = {} } = options;
+  const groupSettings = createGroupSettings(settings.nodeGroups, createSharedReads(clock, eksForMs));
   const shared = createSharedReads(clock, sharedForMs);
   const nmaFacts = createNmaFacts({ cluster, view, shared });
   const budgets = () => shared('poddisruptionbudgets', () => readBudgets(cluster));
@@ -96,18 +106,19 @@ export function createCollector(options: {
     const node = await freshNode(name);
     if (node === undefined)
       throw new Refusal('node_missing', `there is no node "${name}"`, { field: 'node', value: name });
-    const [nma, agent, onNode, ofPool] = await Promise.all([
+    const [nma, agent, onNode, ofPool, ofGroup] = await Promise.all([
       nmaFacts(node, log),
       asksAgent ? agentFacts(name, signal) : unaskedAgent(agents, name, drill),
       pods ? readPodsOnNode(cluster, name, budgets).then(podsOnNode) : noPods,
       pools ? poolBudgets(node) : notAsked,
+      pools ? groupSettings(node) : {},
     ]);
     return {
       at: isoFromMillis(clock.now()),
       node: nodeFacts(node),
       nma,
       agent,
-      repair: { ...repairFacts(node), ...onNode, budgets: ofPool },
+      repair: { ...repairFacts(node), ...onNode, budgets: ofPool, ...settingsOf(settings, ofGroup) },
       view: view.states(),
       ...(drill === undefined ? {} : { drill }),
     };
@@ -151,7 +162,6 @@ export function createCollector(options: {
       peers: view.peersOf(node),
       karpenter: deployment === undefined ? undefined : karpenterFacts(deployment),
       ...unreadAs('karpenterUnread', view.unread('karpenterDeployments')),
-      ...(settings === undefined ? {} : { settings }),
     };
   }
 
@@ -203,6 +213,30 @@ async function unaskedAgent(
     inventory: { unread },
     ...(typeof url === 'object' ? { directory: url } : {}),
   };
+}
+
+type GroupSettings = Pick<RepairSettings, 'nodeGroup' | 'nodeGroupUnread'>;
+
+/** Asks EKS about the managed node group of a node; one answer serves all nodes of the group. */
+function createGroupSettings(
+  nodeGroups: NodeGroups | undefined,
+  shared: SharedReads,
+): (node: KubeObject) => Promise<GroupSettings> {
+  return async (node) => {
+    const group = node.metadata.labels?.['eks.amazonaws.com/nodegroup'];
+    if (nodeGroups === undefined || group === undefined) return {};
+    const found = await shared(group, () => nodeGroups.repairConfig(group));
+    return 'unread' in found ? { nodeGroupUnread: found } : { nodeGroup: found };
+  };
+}
+
+/** Absent where nothing is known beyond the API server. */
+function settingsOf(
+  { karpenterPolicies }: RepairSources,
+  ofGroup: GroupSettings,
+): Pick<RepairFacts, 'settings'> {
+  const settings = { ...ofGroup, ...(karpenterPolicies === undefined ? {} : { karpenterPolicies }) };
+  return Object.keys(settings).length === 0 ? {} : { settings };
 }
 
 /** The newest heartbeat of NMA's conditions, where it has one, is older than any that is still written. */

@@ -6,6 +6,7 @@ import type { Expectation } from '../catalogue/expectation.ts';
 import type { NmaVersion } from '../catalogue/nma/versions.ts';
 import type { NodeRepairConfig } from '../catalogue/repair/eks.ts';
 import type { RepairPolicy } from '../catalogue/repair/policies.ts';
+import type { EksUnread } from '../eks/port.ts';
 import type { LinkCause } from '../store/experiment.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
 
@@ -180,6 +181,8 @@ export type RepairSettings = {
   readonly karpenterPolicies?: readonly RepairPolicy[];
   /** `nodegroup.nodeRepairConfig` of EKS DescribeNodegroup. */
   readonly nodeGroup?: NodeRepairConfig;
+  /** Why EKS did not say it, with the command that shows it; absent: it was not asked. */
+  readonly nodeGroupUnread?: EksUnread;
 };
 
 /** A drill as rules need it: what was planned, what was injected and what was seen. */

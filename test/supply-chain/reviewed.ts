@@ -7,6 +7,10 @@ import type { Policy, Review } from './lock.ts';
  */
 const reviews: Readonly<Record<string, Review>> = {
   // In the images.
+  '@aws-sdk/client-eks': row(
+    '3.1175.0',
+    'AWS’s own client: signing and credentials of EKS DescribeNodegroup; loaded only where a cluster is named',
+  ),
   '@kubernetes/client-node': row(
     '2.0.1',
     'the Kubernetes project’s own client: credentials, TLS and requests to the API server',
