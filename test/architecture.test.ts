@@ -31,7 +31,7 @@ const storeys: readonly (readonly string[])[] = [
   ['coordinator/diagnosis'],
   ['coordinator/drill'],
   ['coordinator/plan', 'coordinator/restore'],
-  ['coordinator/preview', 'coordinator/run', 'coordinator/why', 'coordinator/doctor'],
+  ['coordinator/preview', 'coordinator/run', 'coordinator/why', 'coordinator/doctor', 'coordinator/drilling'],
   ['coordinator/routes', 'coordinator/cli'],
   ['coordinator'],
   ['coordinator/rehearsal'],

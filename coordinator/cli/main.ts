@@ -2,34 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { messageFromUnknown } from '../../shared/errors.ts';
 import { version } from '../../shared/version.ts';
-import { exits, type Ports } from './ports.ts';
-
-/** A command is loaded when it is asked for: `--version` has to answer at once. */
-type Command = {
-  readonly name: string;
-  readonly does: string;
-  readonly load: () => Promise<(argv: readonly string[], ports: Ports) => Promise<number>>;
-};
-
-const commands: readonly Command[] = [
-  {
-    name: 'doctor',
-    does: 'looks at every GPU node: is a fault detected, and is the node repaired? Only reads',
-    load: async () => (await import('./doctor.ts')).runDoctor,
-  },
-  {
-    name: 'why',
-    does: 'explains what somebody did by hand; needs no cluster',
-    load: async () => (await import('./why.ts')).runWhy,
-  },
-];
-
-const help = `usage: xidrill COMMAND [options]      (here: npm run -s cli -- COMMAND)
-
-${commands.map(({ name, does }) => `  ${name.padEnd(8)} ${does}`).join('\n')}
-
-xidrill COMMAND --help shows the options of a command, xidrill --version the version.
-`;
+import { commands, help } from './commands.ts';
+import { exits } from './ports.ts';
 
 const [name, ...args] = process.argv.slice(2);
 // `… | head` is no failure: who reads has seen enough.
@@ -47,13 +21,20 @@ if (command !== undefined) {
       isTerminal: process.stdin.isTTY === true,
       width: process.stdout.columns,
       // https://no-color.org: set and not empty.
+      isLive: process.stdout.isTTY === true,
+      height: process.stdout.rows,
+      onInterrupt: (listener) => {
+        process.on('SIGINT', listener);
+        return () => process.off('SIGINT', listener);
+      },
+      confirm,
       isColoured: process.stdout.isTTY === true && (process.env.NO_COLOR ?? '') === '',
     });
   } catch (thrown) {
     process.stderr.write(`xidrill: ${messageFromUnknown(thrown)}\n`);
     process.exitCode = exits.failed;
   }
-} else if (name === '--version' || name === 'version') {
+} else if (name === '--version') {
   process.stdout.write(`xidrill ${version}\n`);
 } else if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
   process[name === undefined ? 'stderr' : 'stdout'].write(help);
@@ -61,4 +42,21 @@ if (command !== undefined) {
 } else {
   process.stderr.write(`xidrill: there is no command "${name}"\n\n${help}`);
   process.exitCode = exits.usage;
+}
+
+/** Yes only where somebody types it; a pipe cannot. */
+async function confirm(question: string): Promise<boolean> {
+  if (process.stdin.isTTY !== true) return false;
+  const { createInterface } = await import('node:readline/promises');
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  // Ctrl-C at the question leaves it unanswered.
+  const ending = new AbortController();
+  lines.once('SIGINT', () => ending.abort());
+  try {
+    return /^y(es)?$/i.test((await lines.question(question, { signal: ending.signal })).trim());
+  } catch {
+    return false;
+  } finally {
+    lines.close();
+  }
 }

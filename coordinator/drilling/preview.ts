@@ -1,0 +1,42 @@
+import type { Clock } from '../../shared/clock.ts';
+import { findFault } from '../catalogue/parameters.ts';
+import type { Cluster } from '../cluster/port.ts';
+import { selectNodes } from '../plan/select.ts';
+import type { ExperimentSpec, SkippedNode } from '../store/experiment.ts';
+import { hasGpu, isReady } from '../view/node.ts';
+import { canICommand, takeSnapshot } from '../view/snapshot.ts';
+
+/** What a dry run shows beside the Experiment itself. */
+export type DryRun = {
+  /** Absent: nodes may not be listed by the caller. */
+  readonly chosen?: readonly string[];
+  readonly skipped: readonly SkippedNode[];
+  /** What the caller may not read, as commands that show it. */
+  readonly notRead: readonly string[];
+};
+
+/**
+ * Which nodes a drill would take now, by the rules that choose them; nodes that another experiment works on are not left out, which
+ * only the coordinator knows. Refuses as the selection does.
+ */
+export async function previewDrill(options: {
+  readonly cluster: Cluster;
+  readonly namespace: string;
+  readonly spec: ExperimentSpec;
+  readonly clock: Clock;
+}): Promise<DryRun> {
+  const { known, missing } = await takeSnapshot(options);
+  const notRead = missing().map(canICommand);
+  if (known.unread('nodes') !== undefined) return { skipped: [], notRead };
+  const { target = {}, fault } = options.spec;
+  const candidates = known.all('nodes').map((node) => ({
+    name: node.metadata.name,
+    uid: node.metadata.uid ?? '',
+    labels: node.metadata.labels ?? {},
+    ready: isReady(node),
+    hasGpu: hasGpu(node),
+    deleting: node.metadata.deletionTimestamp !== undefined,
+  }));
+  const { chosen, skipped } = selectNodes(candidates, target, target.seed ?? 0, findFault(fault.name));
+  return { chosen: chosen.map(({ name }) => name), skipped, notRead };
+}

@@ -1,0 +1,75 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { bundleCli } from '../../shared/cli-bundle.ts';
+import { findHelm, type Helm } from '../charts/helm.ts';
+import { release } from '../charts/render.ts';
+import { kubeconfig } from './controlplane/start.ts';
+import { install } from './installation.ts';
+
+t.setTimeout(600_000);
+const found = findHelm();
+if ('because' in found) t.pass('', { skip: found.because });
+else await stories(found);
+
+async function stories(helm: Helm): Promise<void> {
+  const { plane, kubectl, node, runAgent, runCoordinator, startNma } = await install(t, helm, {
+    values: ['--set=agent.armed=true'],
+  });
+  const { namespace } = release;
+  const folder = mkdtempSync(join(tmpdir(), 'xidrill-cli-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const { file: program } = await bundleCli(join(folder, 'xidrill.mjs'));
+
+  /** The bundled command line as an account that is bound to a role of the chart, or to none. */
+  async function as(account: string) {
+    const token = (await kubectl(['-n', namespace, 'create', 'token', account])).trim();
+    const file = join(folder, `${account}.kubeconfig`);
+    writeFileSync(file, kubeconfig(plane.url, readFileSync(plane.caFile), token));
+    return (...argv: readonly string[]) =>
+      new Promise<{ readonly code: number; readonly out: string; readonly err: string }>((resolve) => {
+        const words = [program, ...argv, '--kubeconfig', file, '-n', namespace];
+        // Without the options that tap gives to every Node below it.
+        const { NODE_OPTIONS: _tap, ...env } = process.env;
+        execFile(process.execPath, words, { env }, (thrown, out, err) =>
+          resolve({ code: Number(thrown?.code ?? 0), out, err }),
+        );
+      });
+  }
+
+  t.test('a drill by the command line, with the rights of the operator role and without REST', async (t) => {
+    await kubectl(['label', 'node', node, 'xidrill.dev/drill=allowed']);
+    await runAgent();
+    await runCoordinator();
+    await startNma();
+    const operator = await as('operator');
+
+    const passed = await operator('drill', 'task-blocked', '--node', node, '--name', 'by-cli', '--wait');
+    t.equal(passed.code, 0, passed.out + passed.err);
+    t.match(passed.out, /drilled: reached ✓ order[\s\S]*drilled: reached ✓ detection[\s\S]*✓ pass: /);
+    t.match(await operator('list'), { code: 0, out: /by-cli +Completed +pass +task-blocked +1 / });
+    t.match(await operator('show', 'by-cli', '-o', 'json'), { code: 0, out: /"verdict": "pass"/ });
+
+    const dry = await operator('drill', 'task-blocked', '--node', node, '--dry-run');
+    t.match(dry, {
+      code: 0,
+      out: /# which nodes it would take you may not see: kubectl auth can-i list nodes/,
+    });
+
+    const created = await operator('drill', 'task-blocked', '--none', '5m', '--node', node, '--name', 'long');
+    t.match(created, { code: 0, out: /long was created/ });
+    t.match(await operator('abort', 'long'), { code: 0, out: /long is being aborted/ });
+    t.match(await operator('watch', 'long'), { code: 4, out: /– aborted: / });
+  });
+
+  t.test('who may not is told which right is missing', async (t) => {
+    const guest = await as('guest');
+    const refused = await guest('drill', 'task-blocked', '--node', node);
+    t.equal(refused.code, 4);
+    t.match(refused.err, /drill: create experiments .*: HTTP 403, .*cannot create resource "experiments"/);
+    t.match(await guest('list'), { code: 4, err: /cannot list resource "experiments"/ });
+    t.match(await guest('doctor'), { code: 3, out: /kubectl auth can-i list nodes --all-namespaces/ });
+  });
+}

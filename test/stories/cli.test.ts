@@ -1,0 +1,131 @@
+import t from 'tap';
+import { commands } from '../../coordinator/cli/commands.ts';
+import { startServe } from './served.ts';
+
+t.setTimeout(240_000);
+
+/**
+ * A command in this process. `interruptAt`: as soon as that was printed, a person presses Ctrl-C, and answers the question with
+ * `answer`.
+ */
+async function xidrill(
+  argv: readonly string[],
+  {
+    interruptAt,
+    answer = false,
+    isLive = false,
+  }: { readonly interruptAt?: RegExp; readonly answer?: boolean; readonly isLive?: boolean } = {},
+): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
+  const [name, ...words] = argv;
+  const command = commands.find((one) => one.name === name);
+  if (command === undefined) throw new Error(`there is no command ${name}`);
+  let out = '';
+  let err = '';
+  let isPressed = false;
+  let interrupt = () => {};
+  const run = await command.load();
+  const code = await run(words, {
+    readInput: async () => '',
+    readFile: async () => '',
+    print: (text) => {
+      out += text;
+      if (isPressed || interruptAt?.test(out) !== true) return;
+      isPressed = true;
+      interrupt();
+    },
+    complain: (text) => {
+      err += text;
+    },
+    isTerminal: isLive,
+    width: isLive ? 100 : undefined,
+    height: isLive ? 30 : undefined,
+    isColoured: false,
+    isLive,
+    onInterrupt: (listener) => {
+      interrupt = listener;
+      return () => {
+        interrupt = () => {};
+      };
+    },
+    confirm: async () => answer,
+  });
+  return { code, out, err };
+}
+
+t.test('a drill by the command line needs a kubeconfig and nothing else', async (t) => {
+  const served = await startServe(t, ['--speed', '50']);
+  const at = ['--kubeconfig', served.kubeconfig];
+  const drill = (...argv: readonly string[]) => xidrill(['drill', ...argv, ...at]);
+
+  const dry = await drill('xid', '--set', 'xid=109', '--node', 'gpu-1', '--dry-run');
+  t.equal(dry.code, 0, dry.err);
+  t.match(dry.out, /^apiVersion: xidrill\.dev\/v1alpha1\nkind: Experiment/);
+  t.match(dry.out, /# would drill 1 nodes: gpu-1\n/);
+  t.match(dry.out, /# not cpu-1: /);
+  t.equal((await xidrill(['list', '-o', 'name', ...at])).out, '', 'a dry run writes nothing');
+
+  const passed = await drill('xid', '--set', 'xid=109', '--node', 'gpu-1', '--name', 'first', '--wait');
+  t.equal(passed.code, 0, passed.out + passed.err);
+  t.match(passed.out, /first: [\s\S]*gpu-1: reached ✓ order[\s\S]*gpu-1: reached ✓ detection/);
+  t.match(passed.out, /✓ pass: NMA reacted on node gpu-1[\s\S]*proof/);
+  t.notMatch(passed.out, '\u001b', 'a pipe gets plain lines');
+
+  const failed = await drill('xid', '--set', 'xid=79', '--node', 'gpu-broken', '--name', 'second', '--wait');
+  t.equal(failed.code, 1, failed.err);
+  t.match(failed.out, /✗ fail: .*arm64[\s\S]*page +coordinator\/diagnosis\/CAUSES\.md#arm64-gate/);
+
+  const json = await drill('task-blocked', '--node', 'cpu-1', '--wait', '-o', 'json');
+  t.equal(json.code, 0, json.err);
+  t.match(JSON.parse(json.out), { status: { verdict: 'pass' } });
+
+  const list = await xidrill(['list', ...at]);
+  t.match(list.out, /^NAME +PHASE +VERDICT +FAULT +NODES +AGE\n/);
+  t.match(list.out, /second +Completed +fail +xid +1 /);
+  const show = await xidrill(['show', 'second', ...at]);
+  t.equal(show.code, 1, 'the verdict');
+  t.match(show.out, /second {2}xid {2}Completed[\s\S]*gpu-broken[\s\S]*✗ fail/);
+  t.match(await xidrill(['show', 'nothere', ...at]), { code: 2, err: /no experiment "nothere"/ });
+  t.match(await xidrill(['nodes', ...at]), { code: 0, out: /gpu-1 +yes +\S+ +yes +yes +g5\.xlarge/ });
+  t.match(await xidrill(['version', ...at]), { code: 0, out: /^xidrill \d/ });
+});
+
+t.test('on a terminal the chain is drawn in place, and Ctrl-C asks once', async (t) => {
+  const served = await startServe(t, ['--speed', '5']);
+  const at = ['--kubeconfig', served.kubeconfig];
+  const words = ['drill', 'xid', '--set', 'xid=43', '--none', '20m', '--node', 'gpu-1'];
+  const left = await xidrill([...words, '--name', 'long', ...at], { interruptAt: /long/, isLive: true });
+  t.equal(left.code, 130, 'no: it goes on without us');
+  t.match(left.err, /long goes on; see it with: xidrill watch long/);
+  const live = await xidrill(['watch', 'long', ...at], {
+    interruptAt: /gpu-1[\s\S]*gpu-1/,
+    answer: true,
+    isLive: true,
+  });
+  t.equal(live.code, 4, 'yes: it is aborted, and followed to its end');
+  t.match(live.err, /long is being aborted/);
+  t.match(live.out, /\u001b\[\d+F/, 'the cursor goes back to the first line');
+  t.notMatch(live.out, '\u001b[2J', 'and the screen is never cleared as a whole');
+  t.match(live.out, /– aborted: /);
+  t.match(await xidrill(['show', 'long', ...at]), { code: 4, out: /long {2}xid {2}Aborted/ });
+  t.match(await xidrill(['abort', 'nothere', ...at]), { code: 2, err: /no experiment/ });
+});
+
+t.test('help, usage and what needs no cluster', async (t) => {
+  for (const { name } of commands) {
+    const { code, out } = await xidrill([name, '--help']);
+    t.equal(code, 0, name);
+    t.match(out, new RegExp(`^usage: xidrill ${name}`), name);
+    t.match(await xidrill([name, '--no-such-option']), { code: 2, out: '', err: /usage: xidrill/ }, name);
+  }
+  t.match(await xidrill(['drill', 'xid', '--set', 'xid=79']), { code: 2, err: /say which nodes/ });
+  t.match(await xidrill(['drill', 'xid', '--set', 'xid=x', '--node', 'a']), {
+    code: 2,
+    err: /must be a whole number/,
+  });
+  t.match(await xidrill(['faults', 'xid']), { code: 0, out: /set +xid: integer 1 to 255, required/ });
+  t.match(await xidrill(['faults', 'xidd']), { code: 2, err: /did you mean xid/ });
+  t.match((await xidrill(['faults', '-o', 'name'])).out, /^xid\n/);
+  for (const shell of ['bash', 'zsh', 'fish'])
+    t.match((await xidrill(['completion', shell])).out, /doctor why drill/, shell);
+  t.match(await xidrill(['list', '--kubeconfig', '/nothing']), { code: 4, err: /kubeconfig cannot be used/ });
+});
