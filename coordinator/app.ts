@@ -24,7 +24,7 @@ import { restoresAtEnd } from './drill/restoring.ts';
 import { createPlanner, type Planner } from './plan/planner.ts';
 import { previewExperiment } from './preview/experiment.ts';
 import { confidenceIn } from './preview/preview.ts';
-import { assertRepairPossible } from './repair/expected.ts';
+import { assertRepairAsAsked } from './repair/forbidden.ts';
 import type { RestorePods } from './restore/port.ts';
 import { createRestorer } from './restore/restorer.ts';
 import { registerExperimentRoutes } from './routes/experiments.ts';
@@ -144,7 +144,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     store,
     rows,
     links,
-    assertRepair: assertRepairPossible,
+    assertRepair: assertRepairAsAsked,
   });
 
   const { app, metrics } = createServer({

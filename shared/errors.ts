@@ -385,6 +385,11 @@ export const reasons = {
   parameter_invalid: { code: 'invalid_argument', title: 'A fault parameter is not usable', ...unfit },
   target_invalid: { code: 'invalid_argument', title: 'The target cannot be selected as asked', ...unfit },
   expectation_invalid: { code: 'invalid_argument', title: 'The expectation cannot be judged', ...unfit },
+  repair_too_soon: {
+    code: 'failed_precondition',
+    title: 'The repair that is forbidden comes before the node can be restored',
+    ...unfit,
+  },
   restore_disabled: {
     code: 'failed_precondition',
     title: 'The coordinator does not restore nodes',

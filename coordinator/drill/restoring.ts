@@ -11,8 +11,15 @@ export function requestOf({ restoreRequest = 0 }: Pick<ExperimentSpec, 'restoreR
 }
 
 /** Whether its nodes are restored before it ends. */
-export function restoresAtEnd(spec: Pick<ExperimentSpec, 'restore' | 'restoreRequest'>): boolean {
-  return spec.restore === 'auto' || requestOf(spec) > 0;
+export function restoresAtEnd(
+  spec: Pick<ExperimentSpec, 'restore' | 'restoreRequest' | 'expectation'>,
+): boolean {
+  return spec.restore === 'auto' || forbidsRepair(spec) || requestOf(spec) > 0;
+}
+
+/** Whether its nodes have to be restored before a controller repairs them. */
+export function forbidsRepair({ expectation }: Pick<ExperimentSpec, 'expectation'>): boolean {
+  return expectation?.repair === 'forbid';
 }
 
 /** Whether a restore was requested of an experiment that has ended, and has not come to its end. */

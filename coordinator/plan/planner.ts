@@ -55,9 +55,10 @@ export type Planner = {
 export type PlannerDeps = {
   readonly nodes: () => readonly KubeObject[];
   readonly collector: Pick<Collector, 'basics' | 'nmaVersions' | 'repairBasics'>;
-  /** Refuses where the forecast says that a repair which the chains wait for cannot happen. */
+  /** Refuses where the forecast says that a repair which the chains wait for cannot happen, or a forbidden one comes too soon. */
   readonly assertRepair: (
     targets: readonly { readonly facts: Facts; readonly chain: readonly ChainLink[] }[],
+    asked: 'expect' | 'forbid',
   ) => void;
   readonly store: Pick<Store, 'listInjections' | 'listExperiments'>;
   readonly rows: readonly FaultRow[];
@@ -146,6 +147,7 @@ export function createPlanner(deps: PlannerDeps): Planner {
       // Everything about the request itself is checked before nodes are looked at.
       assertName(experiment.metadata.name);
       if (experiment.spec.deadline !== undefined) deadlineMillis(experiment.spec.deadline);
+      assertForbid(experiment.spec);
       const contextOf = await createContexts(deps);
       draftOf({ ...inputFor(experiment, ''), context: contextOf('') });
       const { seed, chosen, skipped } = await select(experiment);
@@ -220,14 +222,16 @@ async function assertRepairOf(
   inputFor: Planner['inputFor'],
 ): Promise<void> {
   const { repair, then = [], force } = experiment.spec.expectation ?? {};
-  if (force === true || (repair !== 'expect' && then.length === 0)) return;
+  const asked = repair === 'forbid' ? 'forbid' : 'expect';
+  if (force === true || (repair !== 'expect' && repair !== 'forbid' && then.length === 0)) return;
   const targets = await inParallel(nodes, agentsAtOnce, async (node) => {
     const facts = await collector.repairBasics(node);
     const plan = planTarget({ ...inputFor(experiment, node), context: contextFromFacts(facts) });
     const drill = plannedDrill(plan, experiment.spec.fault.name);
     return { facts: { ...facts, drill }, chain: plan.chain };
   });
-  assertRepair(targets.filter(({ chain }) => outlivesNode(links, chain)));
+  const concerned = targets.filter(({ chain }) => asked === 'forbid' || outlivesNode(links, chain));
+  assertRepair(concerned, asked);
 }
 
 /** Nodes with the same one have the same plan, but for its ids and markers. */
@@ -265,6 +269,17 @@ function remedyFor(skipped: Selection['skipped']): string {
   if (is('not-opted-in')) return `kubectl label node NODE ${optInLabel}=${optInValue}`;
   if (is('not-ready', 'no-gpu')) return 'name the node in target.selector.names, or choose other nodes';
   return 'choose a selector that fits nodes which may be drilled (GET /api/v1/nodes)';
+}
+
+/** A repair is forbidden by a restore before it, and nothing of it can be awaited then. */
+function assertForbid({ expectation, restore }: Pick<ExperimentSpec, 'expectation' | 'restore'>): void {
+  if (expectation?.repair !== 'forbid') return;
+  const against =
+    restore === 'never' ? 'restore' : (expectation.then?.length ?? 0) > 0 ? 'expectation.then' : undefined;
+  if (against === undefined) return;
+  const message = `${against}: does not go with expectation.repair: forbid, which restores the node before its repair`;
+  const remedy = 'leave one of them out';
+  throw new Refusal('expectation_invalid', message, { field: against, remedy });
 }
 
 /** Names and labels of Injection objects are made of it; `kubectl apply` takes longer ones than we can. */

@@ -6,12 +6,20 @@ import { explainRestore } from './explain.ts';
 import { settledStep, writeRestore } from './record.ts';
 import type { StepFinding } from './steps.ts';
 
+/** What a restore answers, and what depends on it. */
+export type RestoreAsk = {
+  readonly request: number;
+  /** Its outcome decides on the verdict of its drill. */
+  readonly isOfDrill: boolean;
+  /** It fails as soon as it cannot be done before the repair is due. */
+  readonly forbidsRepair: boolean;
+};
+
 /** A restore that goes on, with what its next step is made from. */
 export type Going = {
   readonly injection: Injection;
   readonly restore: Restore;
-  /** What it answers, and whether it decides on the verdict of its drill. */
-  readonly ask: { readonly request: number; readonly isOfDrill: boolean };
+  readonly ask: RestoreAsk;
 };
 
 /** How steps end, and with them restores; each is one write. */

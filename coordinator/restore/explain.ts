@@ -85,6 +85,11 @@ const causes: Readonly<Record<RestoreCode, Cause>> = {
         ? `Something on ${node} still makes it: a real fault of the GPU, or another host engine that NMA is connected to. Look at the reason, ${again}.`
         : `The fault is there, or came back: kubectl describe node ${node}.`,
   },
+  'restore-not-in-time': {
+    summary: (because) => `the repair that the drill forbids comes first: ${because}`,
+    remedy: ({ node }) =>
+      `Stop the repair now: kubectl annotate node ${node} karpenter.sh/do-not-repair=true (Karpenter 1.15 and later), gate NodeRepair off (before), or auto repair of the node group off; ${again}.`,
+  },
   'restore-repair-first': {
     summary: (because) => `a repair controller took the node first: ${because}`,
     remedy: ({ node }) =>

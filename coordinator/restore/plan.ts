@@ -38,12 +38,15 @@ export type RestoreInput = {
   readonly facts: Facts | undefined;
   readonly inventory: Inventory | Unread;
   readonly request: number;
+  /** It fails as soon as it cannot be done before the repair is due. */
+  readonly forbidsRepair: boolean;
   /** Milliseconds, coordinator's clock. */
   readonly now: number;
 };
 
 /** Plans the restore of a node; `nothing` where there is nothing that could be taken back. Pure. */
-export function planRestore({ injection, ours, facts, inventory, request, now }: RestoreInput): Restore {
+export function planRestore(input: RestoreInput): Restore {
+  const { injection, ours, facts, inventory, request, now } = input;
   const startedAt = isoFromMillis(now);
   const own = sentOrders(injection);
   const all = ours.flatMap(sentOrders);
@@ -88,6 +91,7 @@ export function planRestore({ injection, ours, facts, inventory, request, now }:
     conditions: [...new Set([...types, ...(needsEngine ? ['AcceleratedHardwareReady'] : [])])],
     reasons: [...new Set(reasons)],
     ...(due === undefined ? {} : { repairDueAt: due }),
+    ...(input.forbidsRepair ? { forbidsRepair: true } : {}),
     left: left.filter(({ what }, index) => left.findIndex((other) => other.what === what) === index),
     steps: restoreSteps.filter(({ step }) => names.includes(step)).map(plannedStep),
   };

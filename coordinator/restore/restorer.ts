@@ -69,7 +69,7 @@ export function createRestorer(deps: RestorerDeps) {
   }
 
   async function begin(injection: Injection, ask: Going['ask'], signal: AbortSignal): Promise<void> {
-    const { restore, busy } = await planned(deps, looks, { injection, request: ask.request }, signal);
+    const { restore, busy } = await planned(deps, looks, { injection, ask }, signal);
     const going = { injection, restore, ask };
     if (restore.state !== 'running') return end(going, restore);
     if (busy === undefined) return writeRestore(deps, going, restore);
@@ -86,6 +86,8 @@ export function createRestorer(deps: RestorerDeps) {
     const seen = await look(going.injection, row, signal);
     const taken = takenBy(seen);
     if (taken !== undefined) return failStep(going, stepOf(going.restore, row), repairFirst(taken));
+    const late = tooLate(going.restore, row, seen.now);
+    if (late !== undefined) return failStep(going, stepOf(going.restore, row), late);
     const begun = row.begin(going.restore, seen);
     const since = isoFromMillis(clock.now());
     if (begun.state !== undefined) return settle(going, { ...stepOf(going.restore, row), since }, begun);
@@ -119,6 +121,7 @@ export function createRestorer(deps: RestorerDeps) {
           taken !== undefined
             ? repairFirst(taken)
             : (row.find(step, { restore: going.restore, seen, isDue }) ??
+              tooLate(going.restore, row, seen.now) ??
               (engaged === undefined ? undefined : switchedOff(engaged)));
         if (finding !== undefined) return settle(going, step, finding);
         await news.wait(Math.min(left, lookMs), clock, signal);
@@ -135,7 +138,8 @@ export function createRestorer(deps: RestorerDeps) {
       const injection = await store.readInjection(name);
       const restore = injection?.status?.restore;
       if (injection === undefined || restore?.state !== 'running') return;
-      const going = { injection, restore, ask: { request: restore.request, isOfDrill } };
+      const ask = { request: restore.request, isOfDrill, forbidsRepair: false };
+      const going = { injection, restore, ask };
       const step = restore.steps.find(({ state }) => state === 'waiting') ?? restore.steps.at(-1);
       const because = deps.killSwitch() ?? 'its experiment was aborted or is gone';
       await failStep(going, step, { state: 'failed', code: 'restore-cut-short', because, evidence: [] });
@@ -147,7 +151,7 @@ export function createRestorer(deps: RestorerDeps) {
 async function planned(
   { view, clock }: Pick<RestorerDeps, 'view' | 'clock'>,
   looks: ReturnType<typeof createLooks>,
-  { injection, request }: { readonly injection: Injection; readonly request: number },
+  { injection, ask }: Pick<Going, 'injection' | 'ask'>,
   signal: AbortSignal,
 ): Promise<{ readonly restore: Restore; readonly busy: Injection | undefined }> {
   const { metadata, spec } = injection;
@@ -160,7 +164,8 @@ async function planned(
     ours: [injection, ...others],
     facts: await looks.factsOf(injection),
     inventory: await looks.inventoryOf(spec.node, signal),
-    request,
+    request: ask.request,
+    forbidsRepair: ask.forbidsRepair,
     now: clock.now(),
   });
   const busy = others.find(({ status }) => !isConcluded(status) || isRestoring(status));
@@ -182,6 +187,18 @@ function endedState(restore: Restore): Restore {
     };
   const last = restore.steps.findLast(({ step }) => step === 'stable')?.because;
   return { ...restore, state: 'restored', summary: last ?? done.at(-1)?.because ?? '' };
+}
+
+/** A forbidden repair is due before what is left can be done: that is said while there is time to stop it by hand. */
+function tooLate(
+  { forbidsRepair, repairDueAt }: Restore,
+  { leastLeftMs }: RestoreStepRow,
+  now: number,
+): StepFinding | undefined {
+  if (forbidsRepair !== true || repairDueAt === undefined || leastLeftMs === undefined) return undefined;
+  if (now + leastLeftMs < Date.parse(repairDueAt)) return undefined;
+  const because = `the repair is due at ${repairDueAt}, and what is left takes ${leastLeftMs / 1000} s at least`;
+  return { state: 'failed', code: 'restore-not-in-time', because, evidence: [] };
 }
 
 function repairFirst(because: string): StepFinding {

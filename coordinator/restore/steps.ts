@@ -3,6 +3,7 @@ import {
   healthTickMs,
   healthTickSurelyMs,
   policiesListenMaxMs,
+  reconcileTickMs,
   reportTickMs,
 } from '../../shared/nma-timing.ts';
 import { restartWindow } from '../catalogue/nma/reactions.ts';
@@ -45,6 +46,8 @@ export type RestoreStepRow = {
   readonly act?: 'stop-orders' | 'restart-pod';
   /** Whether the node's agent is asked for each look. */
   readonly asksAgent: boolean;
+  /** What is left up to the True condition takes so long at least, milliseconds; absent: the condition is True by then. */
+  readonly leastLeftMs?: number;
   readonly begin: (restore: Restore, seen: RestoreSeen) => StepBegin;
   /** undefined: it goes on; never once `isDue`. */
   readonly find: (
@@ -52,6 +55,9 @@ export type RestoreStepRow = {
     about: { readonly restore: Restore; readonly seen: RestoreSeen; readonly isDue: boolean },
   ) => StepFinding | undefined;
 };
+
+/** A pod of NMA that starts at once, and its first report. */
+const leastReportMs = reportTickMs + 5_000;
 
 /** A finding that goes until it is written takes as long as NMA's report tick; the rest is for a slow API server. */
 const reactionMs = reportTickMs + 20_000;
@@ -63,6 +69,7 @@ const stop: RestoreStepRow = {
   limitMs: 120_000,
   act: 'stop-orders',
   asksAgent: false,
+  leastLeftMs: leastReportMs,
   begin: () => ({}),
   find(_step, { restore, seen, isDue }) {
     const latched = latchedNow(seen, restore);
@@ -82,6 +89,7 @@ const engine: RestoreStepRow = {
   limitMs: podLimitMs,
   act: 'restart-pod',
   asksAgent: true,
+  leastLeftMs: leastReportMs + reconcileTickMs,
   begin(restore, seen) {
     const foreign = refusedFor(foreignFault(seen, restore), seen);
     if (foreign !== undefined) return foreign;
@@ -120,6 +128,7 @@ const reconnect: RestoreStepRow = {
   // NMA looks after its engine every 30 s, and registers then.
   limitMs: 2 * policiesListenMaxMs + 60_000,
   asksAgent: true,
+  leastLeftMs: leastReportMs,
   begin: () => ({}),
   find(step, { restore, seen, isDue }) {
     const uid = restore.steps.find((other) => other.step === 'engine')?.replacement?.uid;
@@ -143,6 +152,7 @@ const monitor: RestoreStepRow = {
   limitMs: podLimitMs,
   act: 'restart-pod',
   asksAgent: false,
+  leastLeftMs: leastReportMs,
   begin(restore, seen) {
     const foreign = refusedFor(foreignFault(seen, restore), seen);
     if (foreign !== undefined) return foreign;
@@ -163,6 +173,7 @@ const condition: RestoreStepRow = {
   // NMA writes them at its first report; the kubelet reports a pod as Ready up to some seconds after.
   limitMs: restartWindow.worstMs + 60_000,
   asksAgent: false,
+  leastLeftMs: 1_000,
   begin: (restore) => unlessSkipped(restore, 'monitor'),
   find(_step, { restore, seen, isDue }) {
     const startedMs = Date.parse(startOf(restore, 'monitor'));

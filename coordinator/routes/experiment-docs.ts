@@ -92,6 +92,8 @@ export const experimentDocs = {
       ...ofPlanning,
       'kill_switch_engaged',
       'restore_disabled',
+      'repair_blocked',
+      'repair_too_soon',
       'object_exists',
       'idempotency_key_reused',
     ],

@@ -3,7 +3,7 @@ import { Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
 import { inParallel as limited } from '../../shared/parallel.ts';
 import { endedBy, explainRequest } from '../drill/cut-short.ts';
 import { isEnded } from '../drill/ended.ts';
-import { isSettled, requestOf, restoresAtEnd } from '../drill/restoring.ts';
+import { forbidsRepair, isSettled, requestOf, restoresAtEnd } from '../drill/restoring.ts';
 import { nextExperimentStep } from '../drill/summary.ts';
 import { deadlineMillis, type Planner } from '../plan/planner.ts';
 import type { ExperimentStatus } from '../store/experiment.ts';
@@ -32,7 +32,12 @@ export type Restorer = {
    */
   restore(
     injection: string,
-    ask: { readonly request: number; readonly isOfDrill: boolean },
+    ask: {
+      readonly request: number;
+      readonly isOfDrill: boolean;
+      /** It fails as soon as it cannot be done before the repair is due. */
+      readonly forbidsRepair: boolean;
+    },
     signal: AbortSignal,
   ): Promise<void>;
   /** Ends a restore that will not be carried on: what was done and what is left is in its explanation. */
@@ -181,7 +186,11 @@ async function perform(
         const restore = ({ metadata: { name } }: Injection) =>
           deps.restorer.restore(
             name,
-            { request: requestOf(experiment.spec), isOfDrill: !isEnded(experiment.status) },
+            {
+              request: requestOf(experiment.spec),
+              isOfDrill: !isEnded(experiment.status),
+              forbidsRepair: forbidsRepair(experiment.spec) && !isEnded(experiment.status),
+            },
             signal,
           );
         await inParallel(named([...next.injections, ...next.restore]), async (injection) => {

@@ -108,9 +108,9 @@ export const ExpectationInput = Type.Object(
       ),
     ),
     repair: Type.Optional(
-      Type.Enum(['expect', 'ignore'], {
+      Type.Enum(['expect', 'forbid', 'ignore'], {
         description:
-          'expect: the node must be taken out of service, go and be replaced, as if `then` named each of those links; default ignore',
+          'expect: the node must be taken out of service, go and be replaced, as if `then` named each of those links; forbid: the node is restored before its repair is due, and the drill fails as soon as that cannot be done; default ignore',
       }),
     ),
     force: Type.Optional(

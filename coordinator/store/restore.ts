@@ -24,6 +24,7 @@ export const restoreCodes = [
   'restore-condition-false',
   'restore-condition-returned',
   'restore-repair-first',
+  'restore-not-in-time',
 ] as const;
 /** One of `restoreCodes`. */
 export type RestoreCode = (typeof restoreCodes)[number];
@@ -96,6 +97,9 @@ export const Restore = Type.Object(
       Type.String({
         description: 'when a controller repairs the node at the earliest; absent: none is known to',
       }),
+    ),
+    forbidsRepair: Type.Optional(
+      Type.Boolean({ description: 'true: it fails as soon as it cannot be done before `repairDueAt`' }),
     ),
     steps: Type.Array(RestoreStep),
     left: Type.Array(

@@ -104,6 +104,7 @@ const rows: Readonly<Record<Reason, Row>> = {
   target_invalid: [400, 'stays', 'no', 'error', 'target-invalid'],
   expectation_invalid: [400, 'stays', 'no', 'error', 'expectation-invalid'],
   repair_blocked: [400, 'stays', 'no', 'error', 'repair-blocked'],
+  repair_too_soon: [400, 'stays', 'no', 'error', 'repair-too-soon'],
   restore_disabled: [400, 'stays', 'no', 'error', 'restore-disabled'],
   deadline_invalid: [400, 'stays', 'no', 'error', 'deadline-invalid'],
   no_target: [400, 'stays', 'no', 'error', 'no-target'],

@@ -111,6 +111,7 @@ const coordinatorSide: readonly Reason[] = [
   'deadline_invalid',
   'no_target',
   'repair_blocked',
+  'repair_too_soon',
   'restore_disabled',
   'node_busy',
   'node_missing',
