@@ -14,7 +14,7 @@ async function stories(attached: Attached): Promise<void> {
   const { kubectl } = attached;
 
   t.test('helm install: every container of both programs starts and is ready', async (t) => {
-    await release.startMonitor();
+    await release.restartMonitor();
     await release.install('--set=agent.dcgm.sidecar.engine.enabled=true');
     const agents = await release.pods('agent');
     const states = agents.map(({ spec, status }) => {

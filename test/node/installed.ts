@@ -4,10 +4,7 @@ import { until } from '../cluster/processes.ts';
 import { type Attached, imageValues } from './attached.ts';
 import { engineObjects, monitorNamespace, monitorObjects } from './monitor-objects.ts';
 
-/** A release of the chart on the cluster, as its tests handle it. */
-export type Installed = ReturnType<typeof installOn>;
-
-/** Makes nothing yet: `install` does. */
+/** A release of the chart on the cluster, as its tests handle it. Makes nothing yet: `install` does. */
 export function installOn({ kubectl, apply, create, read, helm }: Attached, name: string) {
   const namespace = name;
   const fullname = name === 'xidrill' ? name : `${name}-xidrill`;
@@ -17,6 +14,15 @@ export function installOn({ kubectl, apply, create, read, helm }: Attached, name
   async function rolledOut(): Promise<void> {
     for (const workload of [`daemonset/${fullname}-agent`, `deployment/${fullname}-coordinator`])
       await inRelease('rollout', 'status', workload, '--timeout=180s');
+  }
+
+  /** The monitoring agent and its host engines, Ready on every node that they are for. */
+  async function startMonitor(): Promise<void> {
+    await apply(...monitorObjects, ...engineObjects);
+    for (const name of ['eks-node-monitoring-agent', 'dcgm-server']) {
+      const status = ['rollout', 'status', `daemonset/${name}`, '--timeout=120s'];
+      await kubectl('-n', monitorNamespace, ...status);
+    }
   }
 
   return {
@@ -61,18 +67,12 @@ export function installOn({ kubectl, apply, create, read, helm }: Attached, name
       );
       return read('-n', namespace, 'experiment', experiment);
     },
-    /** The monitoring agent and its host engines, Ready on every node that they are for. */
-    async startMonitor(): Promise<void> {
-      await apply(...monitorObjects, ...engineObjects);
-      for (const daemonSet of ['eks-node-monitoring-agent', 'dcgm-server'])
-        await kubectl(
-          '-n',
-          monitorNamespace,
-          'rollout',
-          'status',
-          `daemonset/${daemonSet}`,
-          '--timeout=120s',
-        );
+    startMonitor,
+    /** With monitoring agents that have reported nothing yet: a node's Warnings share one bucket of 25 (client-go's spam filter). */
+    async restartMonitor(): Promise<void> {
+      await startMonitor();
+      await kubectl('-n', monitorNamespace, 'rollout', 'restart', 'daemonset/eks-node-monitoring-agent');
+      await startMonitor();
     },
     /** The monitoring agent of that node has connected to its host engine: up to 30 s after both have started. */
     async listens(node: string): Promise<void> {

@@ -89,7 +89,9 @@ export function startNode({ name, labels }: NodeSpec, index: number, around: Aro
       `--net=/run/netns/${name}`,
       ...['unshare', ...namespaces, 'sh', script, disk],
     ]);
-    running = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    // The name in the environment of its processes is how a test finds them.
+    const env = { ...process.env, NODE: name };
+    running = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'], env });
     ended = new Promise((resolve) => running.once('exit', () => resolve()));
     void ended.then(() => {
       rmSync(join(disk, 'pid'), { force: true });

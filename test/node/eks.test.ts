@@ -1,0 +1,127 @@
+import t from 'tap';
+import { at, type Rendered } from '../charts/render.ts';
+import { until } from '../cluster/processes.ts';
+import { type Attached, attach } from './attached.ts';
+import { installOn } from './installed.ts';
+import { processesOf } from './node-processes.ts';
+
+t.setTimeout(900_000);
+const found = attach();
+if ('because' in found) t.pass('', { skip: found.because });
+else await stories(found);
+
+/** README's "Install on EKS", where something is not as it should be: each has its own right explanation. */
+async function stories(attached: Attached): Promise<void> {
+  const release = installOn(attached, 'eks');
+  const { kubectl, read } = attached;
+  const blocked = { name: 'task-blocked' };
+  const agents = `daemonset/${release.fullname}-agent`;
+  const why = (experiment: Rendered) => at(experiment, 'status.explanation');
+  const restarted = async () => {
+    await release.kubectl('rollout', 'restart', agents);
+    await release.rolledOut();
+  };
+  t.teardown(() => release.uninstall());
+
+  await release.restartMonitor();
+  for (const node of ['gpu-1', 'gpu-2'])
+    await kubectl('label', 'node', node, 'xidrill.dev/drill=allowed', '--overwrite');
+  await kubectl('label', 'node', 'gpu-1', 'role=drilled', '--overwrite');
+  await release.install('--set=agent.armed=true', '--set=agent.nodeSelector.role=drilled');
+
+  t.test('an agent that is missing on one node is named there; the other node is drilled', async (t) => {
+    const [one, other] = [
+      await release.drill('with-agent', 'gpu-1', blocked),
+      await release.drill('without-agent', 'gpu-2', blocked),
+    ];
+    t.equal(at(one, 'status.verdict'), 'pass', JSON.stringify(why(one)));
+    t.match(why(other), {
+      code: 'agent-unknown',
+      summary: /node gpu-2/,
+      remedy: /nodeSelector and tolerations/,
+    });
+  });
+
+  t.test('a drill goes on through a rolling upgrade of both programs', async (t) => {
+    const [monitor] = processesOf('/opt/nma.mjs', 'gpu-1');
+    if (monitor === undefined) throw new Error('no monitoring agent on gpu-1');
+    // It sees the record only when the upgrade is over.
+    process.kill(monitor, 'SIGSTOP');
+    const ended = release.drill('upgraded', 'gpu-1', blocked, { expectation: { within: '4m' } });
+    const carriedOut = async () => {
+      const injection = ['injections', '-l', 'xidrill.dev/experiment=upgraded'];
+      return at(await read('-n', release.namespace, ...injection), 'items.0.status.phase') === 'Verifying';
+    };
+    await until('the order is carried out', carriedOut);
+    const before = (await release.pods()).map(({ metadata }) => metadata.name);
+    await release.upgrade(
+      '--set=agent.podAnnotations.revision=two',
+      '--set=coordinator.podAnnotations.revision=two',
+    );
+    const after = (await release.pods()).map(({ metadata }) => metadata.name);
+    t.notOk(
+      after.some((name) => before.includes(name)),
+      'every pod is another one',
+    );
+    process.kill(monitor, 'SIGCONT');
+    const experiment = await ended;
+    t.equal(at(experiment, 'status.verdict'), 'pass', JSON.stringify(why(experiment)));
+  });
+
+  t.test(
+    'an agent of another audience refuses the coordinator, and the explanation is about tokens',
+    async (t) => {
+      const args = at(
+        await read('-n', release.namespace, agents),
+        'spec.template.spec.containers.0.args',
+      ) as string[];
+      const patch = (value: readonly string[]) =>
+        JSON.stringify([{ op: 'replace', path: '/spec/template/spec/containers/0/args', value }]);
+      const wrong = args.map((arg) => (arg.startsWith('--audience=') ? '--audience=somebody-else' : arg));
+      await release.kubectl('patch', agents, '--type=json', '-p', patch(wrong));
+      await release.rolledOut();
+      t.match(why(await release.drill('audience', 'gpu-1', blocked)), {
+        code: 'injection-refused',
+        summary: /token|audience/i,
+      });
+      await release.kubectl('patch', agents, '--type=json', '-p', patch(args));
+      await release.rolledOut();
+    },
+  );
+
+  t.test('an agent without its rights says which it lacks', async (t) => {
+    const binding = `${release.namespace}-${release.fullname}-agent`;
+    const object = await read('clusterrolebinding', binding);
+    await kubectl('delete', 'clusterrolebinding', binding);
+    await restarted();
+    const explanation = why(await release.drill('rights', 'gpu-1', blocked));
+    t.match(JSON.stringify(explanation), /tokenreviews/);
+    const { labels, annotations } = object.metadata as Partial<Record<'labels' | 'annotations', object>>;
+    await attached.create({ ...object, metadata: { name: binding, labels, annotations } });
+    await restarted();
+  });
+
+  t.test('a node that reboots has another boot id, and its agent is back', async (t) => {
+    const bootId = async () => at(await read('node', 'gpu-1'), 'status.nodeInfo.bootID');
+    const before = await bootId();
+    const [first] = processesOf('sh /node/node.sh', 'gpu-1');
+    if (first === undefined) throw new Error('gpu-1 has no first process');
+    process.kill(first, 'SIGKILL');
+    await until('the boot id is another one', async () => (await bootId()) !== before, 180);
+    await kubectl('wait', 'node/gpu-1', '--for=condition=Ready', '--timeout=120s');
+    await release.rolledOut();
+    await until(
+      'the agent’s pod is ready again',
+      async () => {
+        const [agent] = await release.pods('agent');
+        return (
+          at(agent, 'status.containerStatuses.0.restartCount') !== 0 &&
+          at(agent, 'status.containerStatuses.0.ready') === true
+        );
+      },
+      180,
+    );
+    const ended = await release.drill('after-reboot', 'gpu-1', blocked);
+    t.equal(at(ended, 'status.verdict'), 'pass', JSON.stringify(why(ended)));
+  });
+}
