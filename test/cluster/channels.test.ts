@@ -97,7 +97,7 @@ const rows: readonly Row[] = [
   },
 ];
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
 const plane = await startControlPlane();
 t.teardown(() => plane.stop());
 const log = createSilentLog();

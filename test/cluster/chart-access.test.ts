@@ -13,7 +13,7 @@ import { type Rendered, release } from '../charts/render.ts';
 import { assertNoToken, install } from './installation.ts';
 import { until } from './processes.ts';
 
-t.setTimeout(600_000);
+t.setTimeout(900_000);
 const { namespace } = release;
 
 /** The monitoring agent's objects, so that there is something to read. */
@@ -252,7 +252,7 @@ async function access(helm: Helm): Promise<void> {
           );
           const said = () => `${coordinator.errors()}\n${answers.text()}`.replaceAll('\\', '');
           try {
-            await until(complaint, async () => said().includes(complaint), 30);
+            await until(complaint, async () => said().includes(complaint));
             t.pass(`${right.who}, ${right.scope}: ${complaint}`);
           } catch {
             t.fail(`${right.who}, ${right.scope}: nothing was said when it ${complaint}`, {

@@ -10,7 +10,7 @@ import { patchStatus } from './kubelet.ts';
 import { until } from './processes.ts';
 import { recordsWith } from './rig.ts';
 
-t.setTimeout(600_000);
+t.setTimeout(900_000);
 const { name: releaseName, namespace } = release;
 const found = findHelm();
 if ('because' in found) t.pass('', { skip: found.because });
@@ -88,7 +88,7 @@ async function stories(helm: Helm): Promise<void> {
     };
     const helmTest = async () => {
       const isOver = new AbortController();
-      const test = runHelm('test', releaseName, '--timeout=30s').catch(String);
+      const test = runHelm('test', releaseName, '--timeout=120s').catch(String);
       return Promise.all([test.finally(() => isOver.abort()), asKubelet(isOver.signal)]);
     };
 

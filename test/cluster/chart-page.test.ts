@@ -10,7 +10,7 @@ import { controlPlaneBinaries } from './controlplane/build.ts';
 import { assertNoToken, install } from './installation.ts';
 import { root } from './processes.ts';
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
 const run = promisify(execFile);
 
 /** The commands of one part of a page, each with what its output has to contain. */

@@ -10,7 +10,7 @@ import { assertNoToken, install } from './installation.ts';
 import { until } from './processes.ts';
 import { recordsWith } from './rig.ts';
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
 const { name: releaseName, namespace } = release;
 const found = findHelm();
 if ('because' in found) t.pass('', { skip: found.because });

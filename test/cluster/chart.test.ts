@@ -8,7 +8,7 @@ import { startControlPlane } from './controlplane/start.ts';
 import { kubectlOf } from './kubectl.ts';
 import { podOf } from './kubelet.ts';
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
 const helm = findHelm();
 const plane = await startControlPlane();
 t.teardown(() => plane.stop());
@@ -35,7 +35,7 @@ const foreign = ['PodMonitor', 'ServiceMonitor', 'PrometheusRule', 'Certificate'
 
 for (const object of foreign) await kubectl(['apply', '-f', '-'], JSON.stringify(object));
 await kubectl(['apply', '--server-side', '-f', join(chart, 'crds')]);
-await kubectl(['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']);
+await kubectl(['wait', '--for=condition=Established', '--timeout=300s', 'crd', '--all']);
 for (const namespace of [release.namespace, 'monitoring']) await kubectl(['create', 'namespace', namespace]);
 
 if ('because' in helm) t.pass('', { skip: helm.because });

@@ -7,7 +7,7 @@ import { schemaContract } from '../contract/schema-rows.ts';
 import { storedObjectsContract } from '../contract/stored-objects.ts';
 import { startControlPlane } from './controlplane/start.ts';
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
 const plane = await startControlPlane();
 t.teardown(() => plane.stop());
 

@@ -13,7 +13,7 @@ import { causes, createFleet, kinds } from '../coordinator/doctor/fleet.ts';
 import { kubeconfig, startControlPlane } from './controlplane/start.ts';
 import { kubectlOf } from './kubectl.ts';
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
 
 /** Of each kind. */
 const count = 60;

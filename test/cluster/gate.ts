@@ -90,7 +90,7 @@ export async function startGate(target: {
         // A rule that nothing matches any more is a mistake in the test, and has to say so.
         const late = setTimeout(
           () => reject(new Error(`no request came: ${rule.method} ${rule.path}`)),
-          60_000,
+          300_000,
         );
         rules.add({
           ...rule,

@@ -133,7 +133,7 @@ export async function install(t: Test, helm: Helm, options: Options = {}) {
   };
   const isReady = async (program: Program): Promise<boolean> => {
     try {
-      const options = { method: 'GET', signal: AbortSignal.timeout(10_000) } as const;
+      const options = { method: 'GET', signal: AbortSignal.timeout(60_000) } as const;
       return (await request[program](`${urls[program]}/readyz`, options)).status === 200;
     } catch {
       return false;
@@ -161,7 +161,7 @@ export async function install(t: Test, helm: Helm, options: Options = {}) {
       method = body === undefined ? 'GET' : 'POST',
       token = tokens[to],
       prefer,
-      signal = AbortSignal.timeout(90_000),
+      signal = AbortSignal.timeout(300_000),
     }: Sent = {},
   ) =>
     request[to](`${urls[to]}${to === 'agent' ? '/xidrill.agent.v1.AgentService' : '/api/v1'}/${path}`, {

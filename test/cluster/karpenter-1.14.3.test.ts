@@ -1,5 +1,5 @@
 import t from 'tap';
 import { karpenterScenarios } from './karpenter/drills.ts';
 
-t.setTimeout(540_000);
+t.setTimeout(900_000);
 await t.test('Karpenter 1.14.3', (t) => karpenterScenarios(t, '1.14.3'));

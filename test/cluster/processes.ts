@@ -18,7 +18,7 @@ export type Running = {
 export async function start(
   file: string,
   args: readonly string[],
-  isReady: (running: ChildProcess) => Promise<boolean>,
+  isReady: (running: ChildProcess, errors: () => string) => Promise<boolean>,
 ): Promise<Running> {
   // A test that is killed must not leave its processes behind.
   const [program, programArgs] = guarded(process.execPath, [join(root, file), ...args]);
@@ -31,7 +31,7 @@ export async function start(
   await until(`${file} is ready`, async () => {
     if (child.exitCode !== null)
       throw new Error(`${file} ended with ${child.exitCode}: ${errors.slice(-2000)}`);
-    return isReady(child);
+    return isReady(child, () => errors);
   });
   return {
     pid: child.pid ?? 0,
@@ -43,7 +43,8 @@ export async function start(
   };
 }
 
-export async function until(what: string, isSo: () => Promise<boolean>, seconds = 60): Promise<void> {
+/** Looks again and again; `seconds` are a bound for a broken product, far above what a busy machine needs. */
+export async function until(what: string, isSo: () => Promise<boolean>, seconds = 300): Promise<void> {
   const deadline = AbortSignal.timeout(seconds * 1000);
   while (!(await isSo())) {
     if (deadline.aborted) throw new Error(`waited ${seconds} s in vain until ${what}`);

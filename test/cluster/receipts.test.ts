@@ -28,7 +28,7 @@ type Row = {
   readonly surfaces: readonly object[];
 };
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
 const plane = await startControlPlane();
 t.teardown(() => plane.stop());
 const cluster = createClusterClient({

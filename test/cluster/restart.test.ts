@@ -13,7 +13,7 @@ const points = [
   { name: 'concluding', method: 'PUT', path: /\/experiments\/[^/]+\/status/, body: /"phase":"Completed"/ },
 ] as const;
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
 const rig = await startRig(t, 'restarted');
 const agent = await rig.startAgent();
 await rig.startNma();

@@ -8,7 +8,7 @@ import type { Test } from 'tap';
 import type { ExperimentAnswer, InjectionAnswer } from '../../coordinator/routes/answers.ts';
 import { type ControlPlane, startControlPlane } from './controlplane/start.ts';
 import { kubectlOf } from './kubectl.ts';
-import { freePort, isServing, type Running, root, start } from './processes.ts';
+import { isServing, type Running, root, start } from './processes.ts';
 
 const run = promisify(execFile);
 
@@ -59,7 +59,7 @@ export async function startRig(t: Test, node: string): Promise<Rig> {
   await kubectl([
     'wait',
     '--for=condition=Established',
-    '--timeout=30s',
+    '--timeout=300s',
     'crd/experiments.xidrill.dev',
     'crd/injections.xidrill.dev',
   ]);
@@ -81,37 +81,21 @@ export async function startRig(t: Test, node: string): Promise<Rig> {
     getJson: async (...args) =>
       JSON.parse(await kubectl(['get', '-o', 'json', ...args])) as Record<string, unknown>,
     async startAgent({ disarmed = false } = {}) {
-      const url = `http://127.0.0.1:${await freePort()}`;
       agents += 1;
-      const args = [
-        '--node',
-        node,
-        '--listen',
-        url.slice('http://'.length),
-        '--state-dir',
-        join(folder, `agent-${agents}`),
-      ];
-      const agent = await start('agent/main.ts', disarmed ? args : [...args, '--arm'], () => isServing(url));
+      const args = ['--node', node, '--state-dir', join(folder, `agent-${agents}`)];
+      const agent = await startListening('agent/main.ts', disarmed ? args : [...args, '--arm']);
       running.push(agent);
-      return { ...agent, url };
+      return agent;
     },
     async startCoordinator(
       agentUrl,
       { kubeconfig = plane.kubeconfigPath, leaseSeconds = 1, flags = [] } = {},
     ) {
-      const url = `http://127.0.0.1:${await freePort()}`;
-      const args = [
-        '--kubeconfig',
-        kubeconfig,
-        '--namespace',
-        namespace,
-        '--listen',
-        url.slice('http://'.length),
-      ];
+      const args = ['--kubeconfig', kubeconfig, '--namespace', namespace];
       args.push('--agent', `${node}=${agentUrl}`, '--lease-seconds', String(leaseSeconds), ...flags);
-      const coordinator = await start('coordinator/main.ts', args, () => isServing(url));
+      const coordinator = await startListening('coordinator/main.ts', args);
       running.push(coordinator);
-      return { ...coordinator, url };
+      return coordinator;
     },
     async startNma() {
       const args = ['--kubeconfig', plane.kubeconfigPath, '--node', node, '--version', '1.6.4'];
@@ -124,6 +108,19 @@ export async function startRig(t: Test, node: string): Promise<Rig> {
       return nma;
     },
   };
+}
+
+/** On a port that the system gives it, which it names in its log: one that was free a moment ago may be another program's by now. */
+async function startListening(
+  file: string,
+  args: readonly string[],
+): Promise<Running & { readonly url: string }> {
+  let url: string | undefined;
+  const started = await start(file, [...args, '--listen', '127.0.0.1:0'], async (_child, errors) => {
+    url = /"url":"(https?:[^"]+)"/.exec(errors())?.[1];
+    return url !== undefined && (await isServing(url));
+  });
+  return { ...started, url: url ?? '' };
 }
 
 export async function drill(

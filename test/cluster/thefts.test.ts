@@ -10,7 +10,7 @@ import { install } from './installation.ts';
 import { recordsWith } from './rig.ts';
 
 /** What somebody can and cannot do who has stolen something: each row is tried, and the chart's page has the same rows. */
-t.setTimeout(600_000);
+t.setTimeout(900_000);
 const { namespace } = release;
 
 type Row = {
