@@ -2,8 +2,6 @@ import t from 'tap';
 import type { Json } from '../coordinator/rig.ts';
 import { gpuNode, only, startRig, until } from '../coordinator/rig.ts';
 
-t.setTimeout(120_000);
-
 const labels = { 'xidrill.dev/drill': 'allowed', 'eks.amazonaws.com/compute-type': 'auto' };
 const auto = gpuNode('auto', { ...labels, 'karpenter.sh/nodepool': 'general-purpose' });
 const autoArm = { ...gpuNode('auto-arm', labels), arch: 'arm64' as const };
