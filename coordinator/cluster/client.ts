@@ -131,6 +131,9 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       const page: ListPage = pageFromText(text, resources[resource], asked);
       for (const item of page.items) items.push(query.project?.(item) ?? item);
       if (page.next === '') return { items, resourceVersion: page.resourceVersion };
+      // It would be asked for the same page for ever.
+      if (page.next === next)
+        throw unreachable(asked, new Error('the server sent the same continue token twice'));
       next = page.next;
     }
   }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { StringDecoder } from 'node:string_decoder';
 import { type Reason, Refusal, type RefusalDetails } from '../../shared/errors.ts';
+import { type KubeStatus, oddMetadata, statusFrom } from './answers.ts';
 import type { KubeObject, ListQuery, ResourceName, WatchEvent } from './port.ts';
 import { type ResourceRow, resources } from './resources.ts';
 
@@ -31,12 +32,13 @@ export function eventFromLine(line: string, asked: string): WatchEvent {
   const event = jsonObjectFromText(line, asked) as { readonly type?: unknown; readonly object?: unknown };
   const { type, object } = event;
   if (type === 'ERROR') {
-    const code = (object as { readonly code?: number } | undefined)?.code ?? 500;
+    const code = statusFrom(object)?.code ?? 500;
     throw refusalFromStatus(code, JSON.stringify(object) ?? '', asked);
   }
   const isKnown = type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED' || type === 'BOOKMARK';
   if (!isKnown || !isKubeObject(object) || (type !== 'BOOKMARK' && !isNamed(object)))
-    throw garbage(asked, `an event of type ${JSON.stringify(type)}`);
+    throw garbage(asked, `an event of type ${JSON.stringify(type)?.slice(0, 100)}`);
+  assertMetadata(object, asked, `an event of type ${type} with an object`);
   return { type, object };
 }
 
@@ -58,12 +60,14 @@ export function pageFromText(
   const { items = [], metadata } = answer;
   if (!isKubeObject(answer) || !(items === null || Array.isArray(items)))
     throw garbage(asked, 'something that is not a list');
-  const { continue: next = '', resourceVersion = '' } = metadata as Readonly<
-    Record<string, string | undefined>
-  >;
+  const { continue: token, resourceVersion: version } = metadata as Readonly<Record<string, unknown>>;
+  const [next, resourceVersion] = [token ?? '', version ?? ''];
+  if (typeof next !== 'string') throw garbage(asked, 'a list whose continue token is no string');
+  if (typeof resourceVersion !== 'string') throw garbage(asked, 'a list whose resourceVersion is no string');
   const rows: readonly KubeObject[] = items ?? [];
   const nameless = rows.findIndex((row) => !isNamed(row));
   if (nameless >= 0) throw garbage(asked, `a list whose item ${nameless} has no name`);
+  for (const [index, row] of rows.entries()) assertMetadata(row, asked, `a list whose item ${index}`);
   return {
     items: rows.map((item) => ({ ...item, apiVersion: type.apiVersion, kind: type.kind })),
     resourceVersion,
@@ -73,7 +77,10 @@ export function pageFromText(
 
 /** One object. Throws `cluster_unreachable` where the text is none; `asked` names the request in the message. */
 export function objectFromText(text: string, asked: string): KubeObject {
-  return jsonObjectFromText(text, asked) as KubeObject;
+  const object = jsonObjectFromText(text, asked);
+  if (!isKubeObject(object)) throw garbage(asked, 'an object without metadata');
+  assertMetadata(object, asked, 'an object that');
+  return object;
 }
 
 function jsonObjectFromText(text: string, asked: string): object {
@@ -101,26 +108,15 @@ function isNamed(value: unknown): value is KubeObject {
   return isKubeObject(value) && typeof value.metadata.name === 'string' && value.metadata.name !== '';
 }
 
+/** Whoever reads it may rely on the types; `what` is the object in the refusal. */
+function assertMetadata({ metadata }: KubeObject, asked: string, what: string): void {
+  const odd = oddMetadata(metadata);
+  if (odd !== undefined) throw garbage(asked, `${what} has metadata.${odd} of another type`);
+}
+
 function garbage(asked: string, what: string): Refusal {
   return new Refusal('cluster_unreachable', `${asked}: the server sent ${what}`, { asked });
 }
-
-/** The Status object of a refusing API server, as far as we read it. */
-export type KubeStatus = {
-  readonly kind?: string;
-  readonly message?: string;
-  readonly reason?: string;
-  readonly code?: number;
-  readonly details?: {
-    readonly name?: string;
-    readonly retryAfterSeconds?: number;
-    readonly causes?: readonly {
-      readonly reason?: string;
-      readonly message?: string;
-      readonly field?: string;
-    }[];
-  };
-};
 
 const reasonOfCode: Readonly<Record<number, Reason>> = {
   400: 'object_invalid',
@@ -150,11 +146,12 @@ export function refusalFromStatus(code: number, text: string, asked: string): Re
   const status = statusFromText(text);
   const exists = code === 409 && status?.reason === 'AlreadyExists';
   const reported = status?.message ?? text.trim().slice(0, 500);
-  const known = code === 500 && tooLarge.test(reported) ? 'object_invalid' : reasonOfCode[code];
+  const ofCode = Object.hasOwn(reasonOfCode, code) ? reasonOfCode[code] : undefined;
+  const known = code === 500 && tooLarge.test(reported) ? 'object_invalid' : ofCode;
   const reason = exists ? 'object_exists' : (known ?? 'cluster_unreachable');
-  const causes = status?.details?.causes ?? [];
+  const causes = status?.causes ?? [];
   const field = causes[0]?.field;
-  const retryAfterSeconds = status?.details?.retryAfterSeconds;
+  const retryAfterSeconds = status?.retryAfterSeconds;
   const details: RefusalDetails = {
     asked,
     httpStatus: code,
@@ -163,17 +160,14 @@ export function refusalFromStatus(code: number, text: string, asked: string): Re
     ...(causes.length > 0 && { causes }),
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
     // A kind that is not served answers in plain text, or with a Status that names no object.
-    ...(code === 404 && { kindServed: status?.details?.name !== undefined }),
+    ...(code === 404 && { kindServed: status?.name !== undefined }),
   };
   return new Refusal(reason, `${asked}: HTTP ${code}${reported === '' ? '' : `, ${reported}`}`, details);
 }
 
 function statusFromText(text: string): KubeStatus | undefined {
   try {
-    const value: unknown = JSON.parse(text);
-    const isStatus =
-      typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'Status';
-    return isStatus ? (value as KubeStatus) : undefined;
+    return statusFrom(JSON.parse(text));
   } catch {
     return undefined;
   }

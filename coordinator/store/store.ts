@@ -194,15 +194,19 @@ export function experimentFrom(object: KubeObject): Experiment {
   return {
     metadata: object.metadata,
     spec: object.spec as ExperimentSpec,
-    status: object.status as ExperimentStatus | undefined,
+    status: (object.status ?? undefined) as ExperimentStatus | undefined,
   };
 }
 
-/** The object as an Injection; the API server has checked it against the definition. */
+/**
+ * The object as an Injection; the API server has checked it against the definition. One that was stored under another definition may
+ * lack its chain: nothing is carried out of it, and whatever looks at all of them, such as the kill switch, goes on.
+ */
 export function injectionFrom(object: KubeObject): Injection {
+  const spec = (object.spec ?? {}) as InjectionSpec;
   return {
     metadata: object.metadata,
-    spec: object.spec as InjectionSpec,
-    status: object.status as InjectionStatus | undefined,
+    spec: Array.isArray(spec.chain) ? spec : { ...spec, chain: [] },
+    status: (object.status ?? undefined) as InjectionStatus | undefined,
   };
 }

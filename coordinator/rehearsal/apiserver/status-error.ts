@@ -1,10 +1,10 @@
-import type { KubeStatus } from '../../cluster/wire.ts';
-
 /** One thing that is wrong with one field; messages and reasons as the real server words them. */
 export type Cause = { readonly reason: string; readonly message: string; readonly field: string };
 
 /** A refusal with the Status object that is sent. */
-export type StatusError = Error & { readonly status: KubeStatus & { readonly code: number } };
+export type StatusError = Error & {
+  readonly status: { readonly code: number; readonly message: string; readonly reason: string };
+};
 
 type Subject = { readonly group: string; readonly plural: string; readonly kind: string };
 
