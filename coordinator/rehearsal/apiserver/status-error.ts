@@ -3,7 +3,12 @@ export type Cause = { readonly reason: string; readonly message: string; readonl
 
 /** A refusal with the Status object that is sent. */
 export type StatusError = Error & {
-  readonly status: { readonly code: number; readonly message: string; readonly reason: string };
+  readonly status: {
+    readonly code: number;
+    readonly message: string;
+    readonly reason: string;
+    readonly details?: { readonly retryAfterSeconds?: number };
+  };
 };
 
 type Subject = { readonly group: string; readonly plural: string; readonly kind: string };
