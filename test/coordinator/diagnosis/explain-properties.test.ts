@@ -1,6 +1,9 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { Compile } from 'typebox/compile';
+import { reactionsToOrder } from '../../../coordinator/catalogue/channels.ts';
+import { knownReasons } from '../../../coordinator/catalogue/nma/known-reasons.ts';
+import { nmaVersions } from '../../../coordinator/catalogue/nma/versions.ts';
 import { blockedBy, explain, preflight } from '../../../coordinator/diagnosis/explain.ts';
 import { rules } from '../../../coordinator/diagnosis/rules.ts';
 import { forecastRepair } from '../../../coordinator/repair/forecast.ts';
@@ -277,6 +280,48 @@ t.test('no evidence names a reason, a pod or a time that is not among the facts'
   );
   t.pass('1000 sets of facts');
 });
+
+t.test(
+  'no summary names a reason, a pod or a time that is neither among the facts nor in the tables',
+  async (t) => {
+    const nouns =
+      /\b(?:Nvidia[A-Z]\w*(?:-\d+\w*)?|DCGM(?:Error|Health\w*)|dcgm-server-\w+|nma-\w+|\d{4}-\d\d-\d\dT[\d:.]+Z)\b/g;
+    const isReason = (noun: string) => /^(?:Nvidia|DCGM)/.test(noun);
+    let named = 0;
+    fc.assert(
+      fc.property(anyFacts, (given) => {
+        const all = JSON.stringify(given);
+        const { code, summary, alsoFound } = explain(given);
+        for (const one of [{ code, summary }, ...alsoFound]) {
+          for (const noun of one.summary.match(nouns) ?? []) {
+            named += 1;
+            // Codes of causes look like names of pods.
+            if (all.includes(noun) || rules.some((rule) => rule.code.startsWith(noun))) continue;
+            // What a forecast foresees has a time that nothing shows yet.
+            if (code !== 'reacted' && rules.find((rule) => rule.code === one.code)?.link === 'taint')
+              continue;
+            // The tables say what a version gives: every reason in them that some known version has.
+            const drill = given.drill;
+            const known =
+              drill === undefined
+                ? []
+                : nmaVersions.flatMap((nma) =>
+                    reactionsToOrder(drill.order, { nma, engineVersion: undefined }).map(
+                      ({ reaction }) => reaction.reason,
+                    ),
+                  );
+            // The nearest reason to a mistyped one is of the table as well.
+            const isNearest = one.code === 'reason-not-given' && knownReasons.includes(noun);
+            if (isReason(noun) && (known.includes(noun) || isNearest)) continue;
+            throw new Error(`${one.code}: ${noun} in "${one.summary}"`);
+          }
+        }
+      }),
+      { numRuns: 1000, seed: 20_261_201 },
+    );
+    t.ok(named > 200, `${named} nouns in 1000 sets of facts`);
+  },
+);
 
 t.test('the first cause is the earliest of the chain among the proven ones', async (t) => {
   fc.assert(
