@@ -2,8 +2,6 @@ import t from 'tap';
 import { commands } from '../../coordinator/cli/commands.ts';
 import { startServe } from './served.ts';
 
-t.setTimeout(240_000);
-
 /**
  * A command in this process. `interruptAt`: as soon as that was printed, a person presses Ctrl-C, and answers the question with
  * `answer`.
