@@ -8,7 +8,10 @@ function note() {
   globalThis.gc();
   const { heapUsed, external, rss, heapTotal } = process.memoryUsage();
   const liveMiB = (heapUsed + external) / 1024 / 1024;
-  appendFileSync(file, `${JSON.stringify({ ageMs: performance.now(), liveMiB, rss, heapTotal, external })}\n`);
+  appendFileSync(
+    file,
+    `${JSON.stringify({ ageMs: performance.now(), liveMiB, rss, heapTotal, external })}\n`,
+  );
 }
 
 // A child of the program inherits its options, and not the name of the file.
