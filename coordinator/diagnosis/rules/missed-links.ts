@@ -50,7 +50,7 @@ export const missedLinks: Readonly<Record<LinkCause, MissedLinkRow>> = {
     title: 'Pods do not finish terminating',
     verdict: 'fail',
     remedy: (node) =>
-      `See whether the kubelet answers and what the finalizers are for: kubectl describe node ${node}. Karpenter counts a pod as gone 60 s after its grace.`,
+      `See whether the kubelet answers and what the finalizers are for: kubectl describe node ${node}. Karpenter counts a pod as gone 1 min after its grace.`,
   },
   'repair-undone': {
     link: 'termination',
