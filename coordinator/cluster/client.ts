@@ -138,25 +138,6 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
     }
   }
 
-  async function podLog(key: ObjectKey, of: { readonly container?: string; readonly tailLines: number }) {
-    const query = new URLSearchParams({
-      tailLines: String(of.tailLines),
-      limitBytes: String(longestLogBytes),
-      ...(of.container !== undefined && { container: of.container }),
-    });
-    const path = `${pathOf('pods', key, 'log')}?${query}`;
-    try {
-      const call = { method: 'GET', path, asked: `logs of ${shown('pods', key)}` } as const;
-      const answer = await orUndefined(exchange(call));
-      // 204: the pod is on no node yet.
-      return answer?.code === 204 ? undefined : answer?.text;
-    } catch (thrown) {
-      const isBadRequest = thrown instanceof Refusal && thrown.reason === 'object_invalid';
-      if (isBadRequest && noLogYet.test(thrown.message)) return undefined;
-      throw thrown;
-    }
-  }
-
   return {
     list,
     watch: createWatch(transport, timeoutMs),
@@ -187,8 +168,33 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       const body = { type: 'application/json', text: JSON.stringify(options) } as const;
       await orUndefined(send({ method: 'DELETE', path: pathOf(resource, key), body, asked }));
     },
-    podLog,
+    podLog: (key, of) => readPodLog(exchange, key, of),
   };
+}
+
+/** undefined: the pod is not there, or has no log yet. */
+async function readPodLog(
+  exchange: (call: Call) => Promise<Answer>,
+  key: ObjectKey,
+  of: { readonly container?: string; readonly tailLines: number },
+): Promise<string | undefined> {
+  const query = new URLSearchParams({
+    tailLines: String(of.tailLines),
+    limitBytes: String(longestLogBytes),
+    ...(of.container !== undefined && { container: of.container }),
+  });
+  const path = `${pathOf('pods', key, 'log')}?${query}`;
+  try {
+    const answer = await orUndefined(
+      exchange({ method: 'GET', path, asked: `logs of ${shown('pods', key)}` }),
+    );
+    // 204: the pod is on no node yet.
+    return answer?.code === 204 ? undefined : answer?.text;
+  } catch (thrown) {
+    const isBadRequest = thrown instanceof Refusal && thrown.reason === 'object_invalid';
+    if (isBadRequest && noLogYet.test(thrown.message)) return undefined;
+    throw thrown;
+  }
 }
 
 /** undefined: the object is not there. */
