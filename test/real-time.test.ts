@@ -11,8 +11,13 @@ const rows: readonly (readonly [what: string, pattern: RegExp, allowed: readonly
   [
     'a time limit of its own',
     /\bt\.setTimeout\(|\btimeout: \d/,
-    // As many rounds as it is asked for; the registry's answer.
-    ['test/bench/kill-switch.test.ts', 'test/supply-chain/audit.ts'],
+    // As many rounds or requests as are asked for; the registry's answer.
+    [
+      'test/agent/requests-fuzz.test.ts',
+      'test/bench/kill-switch.test.ts',
+      'test/coordinator/routes/requests-fuzz.test.ts',
+      'test/supply-chain/audit.ts',
+    ],
   ],
   ['a wait that is given up within a minute', /AbortSignal\.timeout\(\d{1,2}(_?\d{3})?\)/, []],
   [

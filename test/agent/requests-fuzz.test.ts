@@ -11,7 +11,7 @@ const service = '/xidrill.agent.v1.AgentService';
 /** It streams, for as long as it is asked to: test/agent/kernel-log has its own. */
 const streaming = `POST ${service}/TailKernelLog`;
 
-t.setTimeout(60_000 + requestRuns * 20);
+t.setTimeout(600_000 + requestRuns * 20);
 
 t.test('whatever is asked of an agent, it answers in the documented form', async (t) => {
   const chance = createChance(12, 'agent requests');

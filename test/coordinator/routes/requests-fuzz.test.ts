@@ -14,7 +14,7 @@ const perRelease = 100;
 /** Events are streamed for as long as the experiment goes on: test/coordinator/routes has their own. */
 const isStream = (operation: string) => operation.endsWith('/events');
 
-t.setTimeout(120_000 + requestRuns * 50);
+t.setTimeout(600_000 + requestRuns * 50);
 
 t.test('whatever is asked of a coordinator, it answers in the documented form', async (t) => {
   const chance = createChance(12, 'coordinator requests');
