@@ -5,8 +5,8 @@ import { exampleParameters, findFault } from '../../coordinator/catalogue/parame
 import { serveNodes } from '../../coordinator/rehearsal/accounts.ts';
 import { startRehearsalCluster } from '../../coordinator/rehearsal/cluster.ts';
 import { untilAgentListens } from '../../coordinator/rehearsal/story.ts';
+import { createScaledClock } from '../../shared/clock.ts';
 import { createSilentLog } from '../../shared/log.ts';
-import { afterNextJump, createJumpingClock } from '../jumping-clock.ts';
 
 /** Faults that no drill on a node with an NVIDIA GPU can be expected to pass by itself. */
 const notHere: Readonly<Record<string, string>> = {
@@ -30,7 +30,8 @@ function gpuFor(fault: string) {
 async function start(names: readonly string[], version: string) {
   const started = await startRehearsalCluster({
     rows: names.map((name) => ({ ...serveNodes.gpu, name: nodeOf(name), gpu: gpuFor(name) })),
-    clock: createJumpingClock(Date.now()),
+    // Not one that jumps: forty nodes with timers of their own make jumps of milliseconds, each with a look at all connections.
+    clock: createScaledClock({ factor: 30, startAt: Date.now() }),
     random: Math.random,
     newId: randomUUID,
     coordinatorPort: 0,
@@ -39,7 +40,7 @@ async function start(names: readonly string[], version: string) {
   });
   t.teardown(() => started.close());
   await started.installNma({ version, credentials: 'healthy' });
-  await Promise.all(names.map((name) => untilAgentListens(started.node(nodeOf(name)).url, afterNextJump)));
+  await Promise.all(names.map((name) => untilAgentListens(started.node(nodeOf(name)).url)));
   return started;
 }
 
