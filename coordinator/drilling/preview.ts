@@ -1,9 +1,8 @@
 import type { Clock } from '../../shared/clock.ts';
 import { findFault } from '../catalogue/parameters.ts';
 import type { Cluster } from '../cluster/port.ts';
-import { selectNodes } from '../plan/select.ts';
+import { candidateFrom, selectNodes } from '../plan/select.ts';
 import type { ExperimentSpec, SkippedNode } from '../store/experiment.ts';
-import { hasGpu, isReady } from '../view/node.ts';
 import { canICommand, takeSnapshot } from '../view/snapshot.ts';
 
 /** What a dry run shows beside the Experiment itself. */
@@ -29,14 +28,7 @@ export async function previewDrill(options: {
   const notRead = missing().map(canICommand);
   if (known.unread('nodes') !== undefined) return { skipped: [], notRead };
   const { target = {}, fault } = options.spec;
-  const candidates = known.all('nodes').map((node) => ({
-    name: node.metadata.name,
-    uid: node.metadata.uid ?? '',
-    labels: node.metadata.labels ?? {},
-    ready: isReady(node),
-    hasGpu: hasGpu(node),
-    deleting: node.metadata.deletionTimestamp !== undefined,
-  }));
+  const candidates = known.all('nodes').map((node) => candidateFrom(node));
   const { chosen, skipped } = selectNodes(candidates, target, target.seed ?? 0, findFault(fault.name));
   return { chosen: chosen.map(({ name }) => name), skipped, notRead };
 }

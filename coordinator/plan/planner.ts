@@ -13,7 +13,7 @@ import type { ChainLink, ExperimentSpec, InjectionSpec, SkipCode } from '../stor
 import { type Experiment, markerOf, orderIdOf, type Store, seedFromName } from '../store/store.ts';
 import type { Collector } from '../view/collect.ts';
 import type { Facts } from '../view/facts.ts';
-import { hasGpu, isAutoNode, isReady, optInLabel, optInValue, ownerOf } from '../view/node.ts';
+import { isAutoNode, optInLabel, optInValue, ownerOf } from '../view/node.ts';
 import { restsOnAssumedEngine } from './chain.ts';
 import {
   contextFromFacts,
@@ -24,7 +24,7 @@ import {
   type TargetContext,
   type TargetPlan,
 } from './plan.ts';
-import { type Candidate, type Selection, selectNodes } from './select.ts';
+import { candidateFrom, type Selection, selectNodes } from './select.ts';
 
 /** The target nodes of an experiment, and why the other nodes were left out. */
 export type Choice = {
@@ -322,20 +322,6 @@ function assertTimeFor({ deadline }: Pick<ExperimentSpec, 'deadline'>, neededSec
       remedy: `set deadline to ${needed}s or more, or leave it out; a shorter expectation.within or for needs less`,
     },
   );
-}
-
-function candidateFrom(node: KubeObject, busy: ReadonlyMap<string, string>): Candidate {
-  const { name, uid = '', labels = {}, deletionTimestamp } = node.metadata;
-  const busyWith = busy.get(name);
-  return {
-    name,
-    uid,
-    labels,
-    ready: isReady(node),
-    hasGpu: hasGpu(node),
-    deleting: deletionTimestamp !== undefined,
-    ...(busyWith === undefined ? {} : { busyWith }),
-  };
 }
 
 /** `node_busy` where a node fits and another experiment works on it: waiting helps then. */

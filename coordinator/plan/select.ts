@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Refusal } from '../../shared/errors.ts';
+import type { KubeObject } from '../cluster/port.ts';
 import type { SkipCode, SkippedNode, Target } from '../store/experiment.ts';
-import { optInLabel, optInValue } from '../view/node.ts';
+import { hasGpu, isReady, optInLabel, optInValue } from '../view/node.ts';
 
 /** What selection needs to know of a node. */
 export type Candidate = {
@@ -15,6 +16,21 @@ export type Candidate = {
   /** Another experiment works on it now. */
   readonly busyWith?: string;
 };
+
+/** A node as it stands in the cluster; `busy`: the experiments that work on nodes, by the nodes' names. */
+export function candidateFrom(node: KubeObject, busy: ReadonlyMap<string, string> = new Map()): Candidate {
+  const { name, uid = '', labels = {}, deletionTimestamp } = node.metadata;
+  const busyWith = busy.get(name);
+  return {
+    name,
+    uid,
+    labels,
+    ready: isReady(node),
+    hasGpu: hasGpu(node),
+    deleting: deletionTimestamp !== undefined,
+    ...(busyWith === undefined ? {} : { busyWith }),
+  };
+}
 
 /** Which nodes are drilled and why the others are not. The same seed chooses the same nodes. */
 export type Selection = {
