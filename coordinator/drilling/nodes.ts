@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
 import { createPodDirectory } from '../view/agent-directory.ts';
-import { conditionsOf, hasGpu, isReady, list, optInLabel, optInValue, text } from '../view/node.ts';
+import { hasGpu, list, overviewOf, text } from '../view/node.ts';
 import { canICommand, takeSnapshot } from '../view/snapshot.ts';
 
 /** A node as somebody sees it who looks for one to drill. */
@@ -29,15 +29,14 @@ export async function listNodes(options: {
   const isOpen = known.unread('agentPods') !== undefined;
   const nodes = await Promise.all(
     known.all('nodes').map(async (node): Promise<NodeLine> => {
-      const { name, labels = {} } = node.metadata;
-      const condition = conditionsOf(node).find(({ type }) => type === 'AcceleratedHardwareReady');
+      const { name, drillAllowed, ready, instanceType, acceleratedHardware } = overviewOf(node);
       return {
         name,
-        drillAllowed: labels[optInLabel] === optInValue,
-        ready: isReady(node),
+        drillAllowed,
+        ready,
         hasGpu: hasGpu(node),
-        instanceType: labels['node.kubernetes.io/instance-type'] ?? '',
-        acceleratedHardware: condition?.status ?? '',
+        instanceType: instanceType ?? '',
+        acceleratedHardware: acceleratedHardware?.status ?? '',
         agent: isOpen ? undefined : (await findAgent(name)) !== undefined,
       };
     }),

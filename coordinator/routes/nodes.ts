@@ -5,7 +5,7 @@ import { exampleParameters, type Parameters } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import { previewNode } from '../preview/preview.ts';
 import type { Collector } from '../view/collect.ts';
-import { conditionsOf, isReady, optInLabel, optInValue } from '../view/node.ts';
+import { overviewOf } from '../view/node.ts';
 import type { View } from '../view/view.ts';
 import { exampleOrder, knownFault, ParametersQuery, parametersFrom } from './faults.ts';
 import { ObjectName } from './names.ts';
@@ -45,16 +45,15 @@ export function registerNodeRoutes(
       await deps.ready();
       const items = await Promise.all(
         deps.view.all('nodes').map(async (node) => {
-          const { name, labels = {} } = node.metadata;
-          const condition = conditionsOf(node).find(({ type }) => type === 'AcceleratedHardwareReady');
+          const { name, drillAllowed, ready, instanceType, acceleratedHardware } = overviewOf(node);
           return {
             name,
-            drillAllowed: labels[optInLabel] === optInValue,
-            ready: isReady(node),
-            architecture: labels['kubernetes.io/arch'] ?? null,
-            instanceType: labels['node.kubernetes.io/instance-type'] ?? null,
+            drillAllowed,
+            ready,
+            architecture: node.metadata.labels?.['kubernetes.io/arch'] ?? null,
+            instanceType: instanceType ?? null,
             agent: (await deps.findAgent(name)) ?? null,
-            acceleratedHardware: condition ?? null,
+            acceleratedHardware: acceleratedHardware ?? null,
           };
         }),
       );

@@ -214,3 +214,27 @@ function expectedByLabel(labels: Readonly<Record<string, string>>): ExpectedGpus
   }
   return undefined;
 }
+
+/** What every list of nodes shows of one. */
+export type NodeOverview = {
+  readonly name: string;
+  /** It carries the label that lets it be drilled. */
+  readonly drillAllowed: boolean;
+  readonly ready: boolean;
+  /** Absent: the cloud's controller has not labelled it. */
+  readonly instanceType: string | undefined;
+  /** Absent: NMA has never written it. */
+  readonly acceleratedHardware: NodeCondition | undefined;
+};
+
+/** From its labels and conditions. */
+export function overviewOf(node: KubeObject): NodeOverview {
+  const { name, labels = {} } = node.metadata;
+  return {
+    name,
+    drillAllowed: labels[optInLabel] === optInValue,
+    ready: isReady(node),
+    instanceType: labels['node.kubernetes.io/instance-type'],
+    acceleratedHardware: conditionsOf(node).find(({ type }) => type === 'AcceleratedHardwareReady'),
+  };
+}
