@@ -1,7 +1,8 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -42,6 +43,33 @@ export async function runTap(files: readonly string[], options: readonly string[
     stdio: ['ignore', 'pipe', 'inherit'],
     env: environment({ NO_COLOR: '1' }),
   });
+  return countedRun(child, (line) => {
+    if (/^(not )?ok \d+ - test\//.test(line)) process.stdout.write(`${line.replace(' {', '')}\n`);
+  });
+}
+
+/**
+ * Runs one test file as the program that it is, without tap's runner: beside a run of tap in the same tree, since two of
+ * those share their `.tap` folder. Counts as {@link runTap} does.
+ */
+export async function runAlone(file: string): Promise<Counts> {
+  await buildTap();
+  const began = Date.now();
+  const child = spawn(process.execPath, [file], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: environment({ NO_COLOR: '1' }),
+  });
+  const counts = await countedRun(child, () => undefined);
+  process.stdout.write(`${counts.failed > 0 ? 'not ok' : 'ok'} - ${file} # time=${Date.now() - began}ms\n`);
+  return counts;
+}
+
+/** Reads what a child says in TAP until it ends; `onLine` gets each line as it comes. */
+async function countedRun(
+  child: ChildProcessByStdio<null, Readable, null>,
+  onLine: (line: string) => void,
+): Promise<Counts> {
   const ended = new Promise<number>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => resolve(code ?? 1));
@@ -49,7 +77,7 @@ export async function runTap(files: readonly string[], options: readonly string[
   const lines: string[] = [];
   for await (const line of createInterface(child.stdout)) {
     lines.push(line);
-    if (/^(not )?ok \d+ - test\//.test(line)) process.stdout.write(`${line.replace(' {', '')}\n`);
+    onLine(line);
   }
   const code = await ended;
   const counts = countTap(lines);
@@ -62,7 +90,14 @@ export async function runTap(files: readonly string[], options: readonly string[
  * With a plugin switched off, the first run in a fresh checkout would still use the old set (tap 21). The stamp lies in
  * what is built, so that a new installation is built again, and nothing else: two builds at once break each other.
  */
-async function buildTap(): Promise<void> {
+function buildTap(): Promise<void> {
+  built ??= buildTapNow();
+  return built;
+}
+
+let built: Promise<void> | undefined;
+
+async function buildTapNow(): Promise<void> {
   const stamp = join(root, 'node_modules', '@tapjs', 'test', 'test-built', '.xidrill-built');
   const wanted = readFileSync(join(root, '.taprc'), 'utf8');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
