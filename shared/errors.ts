@@ -250,7 +250,7 @@ export const reasons = {
   dcgmi_busy: { code: 'resource_exhausted', title: 'Too many requests wait for dcgmi', ...passing },
   too_many_streams: {
     code: 'resource_exhausted',
-    title: 'This agent opens no more streams',
+    title: 'No more streams are opened',
     ...passing,
   },
   dcgmi_timeout: {

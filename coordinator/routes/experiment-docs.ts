@@ -161,11 +161,11 @@ export const experimentDocs = {
     tag,
     summary: 'Changes of an experiment as they come, until it ends',
     description:
-      'Server-sent events: `experiment` with an Experiment and `injection` with an Injection on each change, `end` with `{name}` at the last; `refused` with `{code, detail}` where the right to read them has ended.',
+      'Server-sent events: `experiment` with an Experiment and `injection` with an Injection on each change, `end` with `{name}` at the last. Who reads slowly gets the newest of each and misses what lay between. `refused` with `{code, detail}` where the right to read them has ended.',
     answers: {
       200: { description: 'A stream of events', schema: Type.String(), type: 'text/event-stream' },
     },
-    reasons: [...ofReading, ...ofOne],
+    reasons: [...ofReading, ...ofOne, 'too_many_streams'],
   },
   remove: {
     id: 'deleteExperiment',

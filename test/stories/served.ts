@@ -10,8 +10,9 @@ import { root } from '../suite.ts';
 export async function startServe(
   t: Pick<Test, 'teardown'>,
   flags: readonly string[] = [],
-): Promise<ServedAddresses> {
-  const child = spawnServe(['--port', '0', '--json', ...flags]);
+  nodeFlags: readonly string[] = [],
+): Promise<ServedAddresses & { readonly pid: number }> {
+  const child = spawnServe(['--port', '0', '--json', ...flags], nodeFlags);
   const gone = once(child, 'exit');
   t.teardown(async () => {
     child.kill('SIGINT');
@@ -22,7 +23,7 @@ export async function startServe(
     once(lines, 'line'),
     gone.then(([code]) => Promise.reject(new Error(`serve ended with ${code}`))),
   ])) as [string];
-  return JSON.parse(line) as ServedAddresses;
+  return { ...(JSON.parse(line) as ServedAddresses), pid: child.pid ?? 0 };
 }
 
 /** Runs it with flags that make it end by itself. */
@@ -35,9 +36,10 @@ export async function runServe(flags: readonly string[]): Promise<{ code: number
 }
 
 /** Without the options that tap gives to every Node below it: its loader more than doubles the time to start. */
-function spawnServe(flags: readonly string[]) {
+function spawnServe(flags: readonly string[], nodeFlags: readonly string[] = []) {
   const { NODE_OPTIONS: _tap, ...env } = process.env;
-  return spawn(process.execPath, [join(root, 'coordinator/rehearsal/main.ts'), 'serve', ...flags], {
+  const program = join(root, 'coordinator/rehearsal/main.ts');
+  return spawn(process.execPath, [...nodeFlags, program, 'serve', ...flags], {
     cwd: root,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
