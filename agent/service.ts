@@ -79,7 +79,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
       verb: 'get',
       request: Empty,
       response: Inventory,
-      call: async () => {
+      call: async (_body: object, caller) => {
         const [answer, engines, logFiles, noJournal, unreadJournal, consent, lacks, hasDriver] =
           await Promise.all([
             nvml.list(),
@@ -93,7 +93,7 @@ export function createMethods(parts: AgentParts): readonly Method[] {
           ]);
         const pausable = await lookAtEngines(engines, parts.engineProcesses);
         const found = { nvml: answer, engines, logFiles, noJournal, unreadJournal, pausable };
-        const seen = { ...found, consent, lacks, hasDriver };
+        const seen = { ...found, consent, lacks, hasDriver, caller: parts.direct?.describe(caller) };
         return createInventory({ ...parts, ...seen });
       },
     },

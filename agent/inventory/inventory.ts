@@ -25,6 +25,8 @@ export function createInventory(parts: {
   readonly armed: boolean;
   /** undefined: the agent asks for no consent of the node. */
   readonly consent: Inventory['optIn'];
+  /** undefined: nothing is asked of a caller beside its right. */
+  readonly caller: Inventory['caller'];
   readonly bootId: string | null;
   readonly architecture: string;
   readonly kernelLog: KernelLog;
@@ -49,6 +51,7 @@ export function createInventory(parts: {
     agentVersion: parts.agentVersion,
     armed: parts.armed,
     ...(parts.consent === undefined ? {} : { optIn: parts.consent }),
+    ...(parts.caller === undefined ? {} : { caller: parts.caller }),
     bootId: parts.bootId,
     architecture: parts.architecture,
     driverVersion: nvml.available ? nvml.driverVersion : null,

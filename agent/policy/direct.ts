@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import Type, { type Static } from 'typebox';
 import { Errors } from 'typebox/value';
-import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
+import { messageFromUnknown, Refusal, refusalFromUnknown } from '../../shared/errors.ts';
+import type { Inventory } from '../../shared/schemas/inventory.ts';
 import { orderMethods } from '../../shared/schemas/order.ts';
 import { Surface } from '../../shared/schemas/receipt.ts';
 import { renderUntrusted, untrusted } from '../programs/trust.ts';
@@ -43,6 +44,8 @@ export type DirectPolicy = {
   assertMethod(call: DirectCall, body: unknown): void;
   /** Refuses with `policy_refused` where no rule allows the method to this caller on all of these surfaces. */
   assertSurfaces(call: DirectCall, surfaces: readonly Surface[]): void;
+  /** What a caller may do, as an order would find it. */
+  describe(caller: string | undefined): NonNullable<Inventory['caller']>;
 };
 
 /**
@@ -104,6 +107,20 @@ export function createDirectPolicy({
           allowed === undefined || surfaces.every((surface) => allowed.includes(surface)),
       );
       if (!isAllowed) throw refused(call, surfaces);
+    },
+    describe(caller) {
+      const who = { user: caller ?? null, coordinator: coordinator ?? null };
+      const firstMethod = { caller, method: 'WriteKernelMessage' };
+      if (!isDirect(firstMethod)) return { ...who, methods: [...policyMethods] };
+      try {
+        const methods = policyMethods.filter((method) => rulesFor({ caller, method }).length > 0);
+        if (methods.length === 0) throw refused(firstMethod, undefined);
+        return { ...who, methods };
+      } catch (thrown) {
+        const { message, details } = refusalFromUnknown(thrown);
+        const { remedy } = details;
+        return { ...who, methods: [], because: message, ...(remedy === undefined ? {} : { remedy }) };
+      }
     },
   };
 }

@@ -84,7 +84,7 @@ function agentRefusals({ node, target, parts }: RefusalContext): PlannedRefusal[
   }
   if (inventory === undefined) return [];
   const disarmed = refusedBy(() => assertArmed(inventory.armed));
-  const { optIn } = inventory;
+  const { optIn, caller } = inventory;
   const noConsent =
     optIn?.given === false
       ? [
@@ -92,6 +92,16 @@ function agentRefusals({ node, target, parts }: RefusalContext): PlannedRefusal[
             'node_not_opted_in',
             optIn.because ?? 'this node has not opted in to injections',
             optIn.remedy ?? 'have the owner of the node place the file of --opt-in-file',
+          ),
+        ]
+      : [];
+  const unknownCaller =
+    caller?.methods.length === 0
+      ? [
+          byAgent(
+            'policy_refused',
+            caller.because ?? 'the agent does not take this coordinator for its own',
+            caller.remedy ?? 'start the agent with --coordinator-user and the user of the coordinator',
           ),
         ]
       : [];
@@ -111,7 +121,7 @@ function agentRefusals({ node, target, parts }: RefusalContext): PlannedRefusal[
           ),
         ]
       : [];
-  return [...disarmed, ...noConsent, ...wrong, ...blind, ...placeRefusals(parts, inventory)];
+  return [...disarmed, ...noConsent, ...unknownCaller, ...wrong, ...blind, ...placeRefusals(parts, inventory)];
 }
 
 /** Whether any part is written through the kernel log, or through a host engine. */

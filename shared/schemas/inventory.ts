@@ -208,6 +208,26 @@ export const Inventory = Type.Object(
         },
       ),
     ),
+    caller: Type.Optional(
+      Type.Object(
+        {
+          user: Type.Union([Type.String(), Type.Null()], { description: 'null: callers have no names' }),
+          coordinator: Type.Union([Type.String(), Type.Null()], {
+            description: 'the user that may inject without a policy (--coordinator-user); null: nobody',
+          }),
+          methods: Type.Array(Type.String(), {
+            description: 'what the caller may do beside reading and stopping, on some surface at least',
+          }),
+          because: Type.Optional(Type.String({ description: 'why it may do nothing' })),
+          remedy: Type.Optional(Type.String()),
+        },
+        {
+          additionalProperties: false,
+          description:
+            'what the agent lets this very caller do; absent: everything that its right allows, or an older agent',
+        },
+      ),
+    ),
     bootId: Type.Union([Type.String(), Type.Null()]),
     architecture: Type.String(),
     driverVersion: Type.Union([Type.String(), Type.Null()]),

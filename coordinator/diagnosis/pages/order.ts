@@ -47,8 +47,8 @@ export const orderPages: Readonly<Record<string, CausePage>> = {
   'policy-refused': {
     symptom: 'The agent answers 403 to the coordinator.',
     proof:
-      'The order was refused with `policy_refused`: the caller is not the coordinator that the agent was told of, and no rule of its policy allows it.',
-    refuted: 'The agent carried the order out.',
+      'The order was refused with `policy_refused`, or the inventory shows as much before it: the caller is not the coordinator that the agent was told of, and no rule of its policy allows it.',
+    refuted: 'The agent carried the order out, or its inventory shows methods that the coordinator may call.',
     remedy:
       'Give the agent `--coordinator-user` with the coordinator’s user, as the chart does, or a rule in its `--policy-file`.',
   },

@@ -40,23 +40,36 @@ export const policyRefused: Rule = {
   title: 'The agent does not know the coordinator',
   link: 'order',
   verdict: 'error',
+  mayBlock: 'any',
   judge(facts) {
+    const { inventory } = facts.agent;
     const problem = problemsOf(facts).find(({ reason }) => reason === 'policy_refused');
-    if (problem === undefined)
-      return facts.drill?.receipt === undefined
-        ? irrelevant
-        : refuted('the agent let the coordinator inject');
-    const { value, allowed } = problem.details;
+    if (problem === undefined && facts.drill?.receipt !== undefined)
+      return refuted('the agent let the coordinator inject');
+    if (problem === undefined && problemsOf(facts).length > 0) return irrelevant;
+    const caller = isUnread(inventory) ? undefined : inventory.caller;
+    if (problem === undefined && isUnread(inventory)) return withoutInventory(inventory);
+    if (problem === undefined && caller === undefined) return irrelevant;
+    if (problem === undefined && caller !== undefined && caller.methods.length > 0)
+      return refuted('the agent lets the coordinator inject');
+    const because = problem?.message ?? caller?.because ?? 'its policy allows this coordinator nothing';
+    const allowed = problem === undefined ? caller?.coordinator : problem.details.allowed;
+    const value = problem === undefined ? caller?.user : problem.details.value;
     const known =
       typeof allowed === 'string'
         ? `It takes ${allowed} for the coordinator`
         : 'It was given no user as its coordinator';
     const called = typeof value === 'string' && value !== '' ? `, and was called by ${value}` : '';
     return proven({
-      summary: `The agent on node ${facts.node.name} injects nothing for this coordinator: ${problem.message}. ${known}${called}.`,
-      evidence: [seenProblem(problem)],
+      summary: `The agent on node ${facts.node.name} injects nothing for this coordinator: ${because}. ${known}${called}.`,
+      evidence: [
+        problem === undefined
+          ? seen(facts, `agent ${facts.node.name} GetInventory caller`, because)
+          : seenProblem(problem),
+      ],
       remedy:
         'Start the agent with --coordinator-user and the user of the coordinator’s ServiceAccount, system:serviceaccount:NAMESPACE:NAME (the chart does), or install both from one release; then drill again.',
+      blocks: facts.drill !== undefined && problem === undefined,
     });
   },
 };

@@ -70,6 +70,19 @@ t.test('a policy names users, methods and surfaces, and counts from the next cal
   t.match(await rig.call('WriteKernelMessage', text, as('ben')), refused);
 });
 
+t.test('the inventory says what its caller may do', async (t) => {
+  const file = join(temporaryFolder(t), 'policy.json');
+  const rig = await startRig(t, { gate, direct: createDirectPolicy({ file, coordinator }) });
+  const seenBy = async (user: string) =>
+    ((await rig.call('GetInventory', {}, as(user))).body as { caller?: object }).caller;
+  const nothing = { user: 'ann', coordinator, methods: [] };
+  t.match(await seenBy('ann'), { ...nothing, because: /ENOENT/, remedy: /policy\.json/ });
+  writeFileSync(file, '{"direct":[{"users":["ben"],"methods":["InjectXid"]}]}');
+  t.match(await seenBy('ann'), { ...nothing, because: /"ann" may not call/, remedy: /agent\.direct/ });
+  t.same(await seenBy('ben'), { user: 'ben', coordinator, methods: ['InjectXid'] });
+  t.match(await seenBy(coordinator), { user: coordinator, methods: /InjectXid/ });
+});
+
 t.test('a policy that cannot be used allows nothing, and says why', async (t) => {
   const file = join(temporaryFolder(t), 'policy.json');
   const rig = await startRig(t, { gate, direct: createDirectPolicy({ file, coordinator }) });

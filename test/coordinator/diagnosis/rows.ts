@@ -439,7 +439,46 @@ export const ruleRows: readonly RuleRow[] = [
     /may not call InjectXid.*no user as its coordinator/s,
   ],
   ['policy-refused', 'carried out', 'refuted', facts({ drill: silent() })],
-  ['policy-refused', 'nothing ordered', 'irrelevant', facts()],
+  ['policy-refused', 'nothing ordered, no policy, or an older agent', 'irrelevant', facts()],
+  [
+    'policy-refused',
+    'by its inventory',
+    'proven!',
+    facts({
+      agent: {
+        inventory: inventory({
+          caller: { user: 'b', coordinator: 'a', methods: [], because: 'user "b" may not call' },
+        }),
+      },
+      drill: planned(),
+    }),
+    /user "b" may not call.*takes a for the coordinator, and was called by b/s,
+  ],
+  [
+    'policy-refused',
+    'before a drill it blocks nothing',
+    'proven',
+    facts({ agent: { inventory: inventory({ caller: { user: 'b', coordinator: null, methods: [] } }) } }),
+    /no user as its coordinator/,
+  ],
+  [
+    'policy-refused',
+    'its policy allows something',
+    'refuted',
+    facts({
+      agent: { inventory: inventory({ caller: { user: 'a', coordinator: 'a', methods: ['InjectXid'] } }) },
+    }),
+  ],
+  [
+    'policy-refused',
+    'taken away after the order',
+    'refuted',
+    facts({
+      agent: { inventory: inventory({ caller: { user: 'b', coordinator: 'a', methods: [] } }) },
+      drill: silent(),
+    }),
+  ],
+  ['policy-refused', 'no inventory', 'unknown', facts({ agent: { inventory: unread } })],
 
   [
     'field-is-another-quantity',

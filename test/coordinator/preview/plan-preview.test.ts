@@ -39,6 +39,11 @@ t.test('what the preflight would find is a refusal too, and said once', async (t
       { agent: { inventory: inventory({ optIn: { given: false, because: 'ENOENT' } }) } },
       ['node_not_opted_in'],
     ],
+    [
+      'another coordinator',
+      { agent: { inventory: inventory({ caller: { user: 'b', coordinator: 'a', methods: [] } }) } },
+      ['policy_refused'],
+    ],
     ['consent', { agent: { inventory: inventory({ optIn: { given: true } }) } }, []],
     ['nobody listens', { agent: { inventory: inventory({ engines: [deafEngine] }) } }, ['nobody_listens']],
     ['arm64', { node: { architecture: 'arm64' } }, ['arm64-gate']],
