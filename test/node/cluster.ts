@@ -15,6 +15,8 @@ export type ClusterOptions = {
   readonly folder: string;
   /** Where kube-controller-manager, kube-scheduler, kubelet and kube-proxy lie. */
   readonly binaries: string;
+  /** The program that enforces NetworkPolicies. */
+  readonly kubeRouter: string;
   /** A docker archive of every image that its pods name. */
   readonly images: string;
   /** A cgroup of its own, made in every controller. */
@@ -32,7 +34,7 @@ export type Cluster = {
 
 /** A real control plane with real nodes, in the network, mount and process namespaces of this process. */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
-  const { folder, binaries, images, cgroup, nodes, log } = options;
+  const { folder, binaries, kubeRouter, images, cgroup, nodes, log } = options;
   mkdirSync(folder);
   layWire();
   const client = clientCertificate(folder);
@@ -47,10 +49,13 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       ({ name }) => `${tokenOf(`system:node:${name}`)},system:node:${name},${name},"system:nodes"`,
     ),
     `${tokenOf('system:kube-proxy')},system:kube-proxy,kube-proxy`,
+    // It only reads, and what it may read is not what is tested here.
+    `${tokenOf('kube-router')},kube-router,kube-router,"system:masters"`,
   ];
   const plane = await startControlPlane({
     log,
     address: network.gateway,
+    port: network.apiServerPort,
     tokens: rows,
     apiserverArgs: [
       '--enable-admission-plugins=NodeRestriction',
@@ -76,11 +81,13 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     const users = {
       kubelet: (node: string) => `system:node:${node}`,
       'kube-proxy': () => 'system:kube-proxy',
+      'kube-router': () => 'kube-router',
     };
     const started = nodes.map((spec, index) =>
       startNode(spec, index, {
         folder,
         binaries,
+        kubeRouter,
         images,
         cgroup,
         clientCa: readFileSync(client.cert, 'utf8'),

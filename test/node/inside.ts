@@ -11,8 +11,8 @@ import type { NodeSpec } from './node.ts';
  * this process. Its arguments are what run.ts made as JSON, and test files; none: all.
  */
 const [given = '{}', ...asked] = process.argv.slice(2);
-const { folder, id, images, binaries, result } = JSON.parse(given) as Record<
-  'folder' | 'id' | 'images' | 'binaries' | 'result',
+const { folder, id, images, binaries, kubeRouter, result } = JSON.parse(given) as Record<
+  'folder' | 'id' | 'images' | 'binaries' | 'kubeRouter' | 'result',
   string
 >;
 
@@ -32,6 +32,7 @@ execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=0755', 'none', '/run']);
 const cluster = await startCluster({
   folder: join(folder, 'nodes'),
   binaries,
+  kubeRouter,
   images,
   cgroup: id,
   nodes,

@@ -4,6 +4,8 @@ import { execFileSync } from 'node:child_process';
 export const network = {
   /** Of the API server, and the nodes' gateway. */
   gateway: '10.99.0.1',
+  /** One of those that the chart's NetworkPolicies allow by default. */
+  apiServerPort: 6443,
   nodeOf: (index: number) => `10.99.0.${index + 11}`,
   podsOf: (index: number) => `10.88.${index + 1}.0/24`,
   pods: '10.88.0.0/16',

@@ -52,5 +52,8 @@ fi
 keep kubelet "$BIN/kubelet" --config=/node/kubelet.json --kubeconfig=/node/kubelet.kubeconfig --root-dir=/var/lib/kubelet \
   --hostname-override="$NODE" --node-ip="$ADDRESS" --node-labels="$LABELS" &
 keep kube-proxy "$BIN/kube-proxy" --config=/node/kube-proxy.json &
+# Enforces NetworkPolicies and nothing else.
+keep kube-router "$KUBE_ROUTER" --run-firewall=true --run-router=false --run-service-proxy=false --run-loadbalancer=false \
+  --kubeconfig=/node/kube-router.kubeconfig --hostname-override="$NODE" --service-cluster-ip-range="$SERVICES" --health-port=0 -v=1 &
 # Never without a child: waiting also takes the orphans of containers, as process 1 has to.
 while :; do sleep 3600 & wait $!; done

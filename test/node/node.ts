@@ -12,7 +12,7 @@ export type NodeSpec = {
   readonly labels: Readonly<Record<string, string>>;
 };
 
-/** A node that runs: a kubelet, a containerd and a kube-proxy in namespaces of their own. */
+/** A node that runs: a kubelet, a containerd, a kube-proxy and a kube-router in namespaces of their own. */
 export type RealNode = {
   readonly name: string;
   readonly address: string;
@@ -28,11 +28,12 @@ type Around = {
   readonly folder: string;
   /** Of kubelet and kube-proxy. */
   readonly binaries: string;
+  readonly kubeRouter: string;
   /** A docker archive that each node imports before its kubelet starts. */
   readonly images: string;
   /** The cgroup below which everything of a node lives, made in every controller. */
   readonly cgroup: string;
-  readonly kubeconfigFor: (user: 'kubelet' | 'kube-proxy', node: string) => string;
+  readonly kubeconfigFor: (user: 'kubelet' | 'kube-proxy' | 'kube-router', node: string) => string;
   readonly clientCa: string;
   readonly nodes: number;
 };
@@ -63,6 +64,8 @@ export function startNode({ name, labels }: NodeSpec, index: number, around: Aro
       `NODE=${name}`,
       `ADDRESS=${address}`,
       `BIN=${around.binaries}`,
+      `KUBE_ROUTER=${around.kubeRouter}`,
+      `SERVICES=${network.services}`,
       `IMAGES=${around.images}`,
       `LABELS=${labelled.join()}`,
       '',
@@ -73,6 +76,7 @@ export function startNode({ name, labels }: NodeSpec, index: number, around: Aro
   write('resolv.conf', '');
   write('kubelet.kubeconfig', around.kubeconfigFor('kubelet', name));
   write('kube-proxy.kubeconfig', around.kubeconfigFor('kube-proxy', name));
+  write('kube-router.kubeconfig', around.kubeconfigFor('kube-router', name));
   write('kubelet.json', kubeletConfiguration(address, `/${cgroup}`));
   write('client-ca.crt', around.clientCa);
   // By which the simulated monitoring agent knows that a driver is there.

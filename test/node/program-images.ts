@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { commonJsNames } from '../../shared/bundle.ts';
 import { version } from '../../shared/version.ts';
 import { stubSource, writeExecutable } from '../agent/dcgm/stub.ts';
-import { buildImage } from '../cluster/image.ts';
 import { root } from '../suite.ts';
+import { dockerfileImages } from './dockerfile-images.ts';
 import { type ImageSpec, type Layer, layerIn, layerOf, writeArchive } from './images.ts';
 
 const run = promisify(execFile);
@@ -27,12 +27,17 @@ export const imageNames = {
 const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Writes an archive of all images below a folder and tells where it is. */
-export async function programImages(folder: string, baseLayer: string): Promise<string> {
+export async function programImages(
+  folder: string,
+  baseLayer: string,
+  log: (line: string) => void,
+): Promise<string> {
   mkdirSync(folder);
   const base = await layerIn(baseLayer);
+  const { agent, coordinator } = await dockerfileImages(base, join(folder, 'build'), log);
   const images: ImageSpec[] = [
-    await programImage('agent', base, folder),
-    await programImage('coordinator', base, folder),
+    { name: imageNames.agent, ...agent },
+    { name: imageNames.coordinator, ...coordinator },
     await dcgmImage(base, folder),
     await monitorImage(base, folder),
     await pauseImage(folder),
@@ -40,29 +45,6 @@ export async function programImages(folder: string, baseLayer: string): Promise<
   const file = join(folder, 'images.tar');
   await writeArchive(images, join(folder, 'staging'), file);
   return file;
-}
-
-/** What the Dockerfile says: its tree on the base image. */
-async function programImage(
-  program: 'agent' | 'coordinator',
-  base: Layer,
-  folder: string,
-): Promise<ImageSpec> {
-  const top = join(folder, program);
-  const image = await buildImage(program, join(folder, `${program}-tree`));
-  // The tree lies where the Dockerfile copies it.
-  mkdirSync(join(top, dirname(image.mountPath)), { recursive: true });
-  await run('cp', ['-a', image.folder, join(top, image.mountPath)]);
-  return {
-    name: imageNames[program],
-    config: {
-      Entrypoint: image.entrypoint,
-      Env: [path, ...Object.entries(image.environment).map(([key, value]) => `${key}=${value}`)],
-      User: `${image.user}:${image.user}`,
-      WorkingDir: '/',
-    },
-    layers: [base, await layerOf(top, `${top}.tar`)],
-  };
 }
 
 async function dcgmImage(base: Layer, folder: string): Promise<ImageSpec> {

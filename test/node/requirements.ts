@@ -11,8 +11,10 @@ const packages = {
   runc: '/usr/sbin/runc',
   'containernetworking-plugins': '/usr/lib/cni/bridge',
   iptables: '/usr/sbin/iptables',
+  ipset: '/usr/sbin/ipset',
   iproute2: '/sbin/ip',
   debootstrap: '/usr/sbin/debootstrap',
+  buildah: '/usr/bin/buildah',
   openssl: '/usr/bin/openssl',
 } as const;
 

@@ -8,6 +8,7 @@ import { guarded } from '../cluster/controlplane/guard.ts';
 import { add, type Counts, report } from '../suite.ts';
 import { baseLayerFile } from './base.ts';
 import { makeCgroup } from './cgroups.ts';
+import { kubeRouterProgram } from './kube-router/build.ts';
 import { differences, readMachine, runVariable } from './machine.ts';
 import { programImages } from './program-images.ts';
 import { installPackages, whyNot } from './requirements.ts';
@@ -31,6 +32,7 @@ async function test(): Promise<void> {
   await installPackages(log);
   await controlPlaneBinaries({ log });
   const binaries = await nodeBinaries({ log });
+  const kubeRouter = await kubeRouterProgram(log);
   const base = await baseLayerFile(log);
 
   const id = `xidrill-node-${randomBytes(4).toString('hex')}`;
@@ -38,10 +40,10 @@ async function test(): Promise<void> {
   const folder = mkdtempSync(join(realpathSync(tmpdir()), `${id}-`));
   const { guardian, gone } = guard(folder, id);
   makeCgroup(id);
-  const images = await programImages(join(folder, 'images'), base);
+  const images = await programImages(join(folder, 'images'), base, log);
   log('images are made');
   const result = join(folder, 'counts.json');
-  const { code, signal } = await inside(id, { folder, id, images, binaries, result });
+  const { code, signal } = await inside(id, { folder, id, images, binaries, kubeRouter, result });
   let counts: Counts = existsSync(result)
     ? (JSON.parse(readFileSync(result, 'utf8')) as Counts)
     : { passed: 0, failed: 0, skipped: 0 };
@@ -74,7 +76,7 @@ function guard(folder: string, id: string) {
 /** Runs inside.ts as what ends with this process, and everything that it started with it. */
 function inside(
   run: string,
-  given: Readonly<Record<'folder' | 'id' | 'images' | 'binaries' | 'result', string>>,
+  given: Readonly<Record<'folder' | 'id' | 'images' | 'binaries' | 'kubeRouter' | 'result', string>>,
 ): Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }> {
   const namespaces = ['--net', '--mount', '--pid', '--fork', '--kill-child=KILL', '--mount-proc'];
   // A shell as the first process of the namespace: it buries what others leave behind.

@@ -38,6 +38,8 @@ export type StartOptions = {
    * pods get their ServiceAccount's token by admission.
    */
   address?: string;
+  /** The API server's port, on which nothing else is listening; absent: one that is free. */
+  port?: number;
   /** More users: a line of kube-apiserver's static token file each (`token,user,uid,"group,group"`). */
   tokens?: readonly string[];
 };
@@ -79,7 +81,7 @@ export async function startControlPlane(options: StartOptions = {}): Promise<Con
 async function startOnce(
   binaries: ControlPlaneBinaries,
   log: Log,
-  { apiserverArgs: moreArgs = [], tokens = [], address = loopback }: StartOptions,
+  { apiserverArgs: moreArgs = [], tokens = [], address = loopback, port }: StartOptions,
 ): Promise<ControlPlane> {
   const dir = await mkdtemp(join(tmpdir(), 'xidrill-controlplane-'));
   const children = new Set<ChildProcess>();
@@ -99,7 +101,8 @@ async function startOnce(
   let etcd: Server | undefined;
   let apiserver: Server | undefined;
   try {
-    const [clientPort, peerPort, securePort] = await freePorts();
+    const [clientPort, peerPort, free] = await freePorts();
+    const securePort = port ?? free;
     const url = `https://${address}:${securePort}`;
     await writeCredentials(dir, adminToken, tokens);
 
