@@ -121,7 +121,14 @@ function agentRefusals({ node, target, parts }: RefusalContext): PlannedRefusal[
           ),
         ]
       : [];
-  return [...disarmed, ...noConsent, ...unknownCaller, ...wrong, ...blind, ...placeRefusals(parts, inventory)];
+  return [
+    ...disarmed,
+    ...noConsent,
+    ...unknownCaller,
+    ...wrong,
+    ...blind,
+    ...placeRefusals(parts, inventory),
+  ];
 }
 
 /** Whether any part is written through the kernel log, or through a host engine. */
