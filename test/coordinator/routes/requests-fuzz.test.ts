@@ -37,6 +37,8 @@ t.test('whatever is asked of a coordinator, it answers in the documented form', 
         await running;
         await app.close();
       });
+      // Until then it answers 503 to /readyz, as it should.
+      while ((await app.inject('/readyz')).statusCode !== 200) await new Promise(setImmediate);
       const document = (await app.inject('/openapi.json')).json() as ApiDocument;
       const next = createRequests(document, chance, isStream);
       for (let count = 0; count < Math.min(perCluster, requestRuns - done); count += 1) {
