@@ -3,6 +3,7 @@ import type { ExperimentAnswer, InjectionAnswer } from '../../../coordinator/rou
 import { conditionsOf } from '../../../coordinator/view/node.ts';
 import { until } from '../processes.ts';
 import type { KarpenterVersion } from './build.ts';
+import { assertRestored, restoreOnRealServer } from './restored.ts';
 import { type KarpenterRig, startKarpenterRig } from './rig.ts';
 import { fault, type Outcome, others, policies, type Scenario, scenarios, waitSeconds } from './scenarios.ts';
 
@@ -53,6 +54,8 @@ export async function karpenterScenarios(t: Test, version: KarpenterVersion): Pr
     async (scenario) => [scenario, await outcomeOf(rig, version, scenario)] as const,
   );
   const recovered = recoveredOf(rig);
+  // Karpenter has no part in it, so that once is enough.
+  const restoring = version === '1.15.0' ? restoreOnRealServer(t, rig) : undefined;
   for (const [scenario, done] of await Promise.all(running))
     await t.test(`(${scenario.pool.name}) ${scenario.title}`, async (t) =>
       assertOutcome(t, version, scenario, done),
@@ -64,6 +67,16 @@ export async function karpenterScenarios(t: Test, version: KarpenterVersion): Pr
     t.match(linkOf(injection, 'taint'), { state: 'missed', because: /is True again since/ });
     t.match((await recovered).experiment, { verdict: 'fail', explanation: { code: 'condition-recovered' } });
   });
+
+  if (restoring === undefined) return;
+  await t.test(
+    'a restore with the chart’s rights: both pods come back, and the condition stays True',
+    async (t) => {
+      const restored = await restoring;
+      if ('because' in restored) t.pass('', { skip: restored.because });
+      else assertRestored(t, restored);
+    },
+  );
 }
 
 function one(name: string) {

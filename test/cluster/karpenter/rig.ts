@@ -53,7 +53,8 @@ export type KarpenterRig = {
 
 /** Pods of the pools. */
 const workNamespace = 'work';
-const nmaVersion = '1.6.4';
+/** Of the NMA on every node. */
+export const nmaVersion = '1.6.4';
 
 /** Starts all of it, and waits until NMA listens on every node of every pool. Karpenter runs without repair. */
 export async function startKarpenterRig(
@@ -160,7 +161,7 @@ export async function startKarpenterRig(
   };
 }
 
-async function apply(plane: ControlPlane, ...items: readonly object[]): Promise<void> {
+export async function apply(plane: ControlPlane, ...items: readonly object[]): Promise<void> {
   const list = { apiVersion: 'v1', kind: 'List', items };
   const { exitCode, stderr } = await plane.kubectl(['apply', '-f', '-'], JSON.stringify(list));
   if (exitCode !== 0) throw new Error(stderr);
@@ -296,7 +297,8 @@ async function nodesOf(
   return made;
 }
 
-async function podOf(cluster: Cluster, labelSelector: string, node: string): Promise<KubeObject> {
+/** A running pod of the add-on on the node, once there is one. */
+export async function podOf(cluster: Cluster, labelSelector: string, node: string): Promise<KubeObject> {
   let found: KubeObject | undefined;
   await until(`a pod ${labelSelector} runs on ${node}`, async () => {
     const pods = await cluster.list('pods', { namespace: systemNamespace, labelSelector });
@@ -312,7 +314,8 @@ async function podOf(cluster: Cluster, labelSelector: string, node: string): Pro
   return found;
 }
 
-async function isListening(url: string): Promise<boolean> {
+/** Whether NMA is connected to an engine of the node, by the agent at this address. */
+export async function isListening(url: string): Promise<boolean> {
   const response = await fetch(`${url}/xidrill.agent.v1.AgentService/ListHostEngines`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
