@@ -79,6 +79,8 @@ export type LinkRow = {
   readonly usualSeconds?: number;
   /** What it looks at beside the node, its events and its owner: the pods that have to leave the node. Absent: nothing. */
   readonly needs?: 'pods';
+  /** true: what the order sustains is sustained for this link, and ended when the link has come to its end. */
+  readonly endsSustained?: true;
   /** true: when the node is gone, there is nothing to wait for any more. false: `find` decides. */
   readonly endsWithNode: boolean;
   /** The links of this name in the chain of one node; empty: the drill has none. */

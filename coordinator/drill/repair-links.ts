@@ -43,6 +43,7 @@ export const taint: LinkRow = {
   name: 'taint',
   title: 'the repair controller takes the node out of service',
   usualSeconds: longestTaintSeconds,
+  endsSustained: true,
   plan: onRequest('taint', `the node has taint ${disruptedTaint}`),
   find(_link, seen, past) {
     const { node, isGone } = seen;

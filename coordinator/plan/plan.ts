@@ -21,6 +21,7 @@ import { isAutoNode } from '../view/node.ts';
 import { createChain, resolveExpectation } from './chain.ts';
 import { withoutReach } from './inject-only.ts';
 import { controlsFor } from './negative.ts';
+import { sustainedUntilTaken } from './sustained.ts';
 
 /** What is known of a node when it is planned for; whatever is absent is unknown, and proves nothing. */
 export type TargetContext = {
@@ -194,8 +195,13 @@ export function planTarget(input: PlanInput): TargetPlan {
   );
   const order = { orderId, ...(expectation.kind === 'ignored' ? withoutReach(call, parameters) : call) };
   const controls = expectation.kind === 'none' ? controlsFor(order, nma, marker) : [];
-  const chain = createChain(links, { order, expectation, asked, reacting }, controls);
-  return { node, row, parameters: { ...parameters }, order, place, expectation, chain, reacting };
+  const usual = createChain(links, { order, expectation, asked, reacting }, controls);
+  const lasting = sustainedUntilTaken(order, { chain: usual, reacting, nma });
+  if (lasting === undefined)
+    return { node, row, parameters: { ...parameters }, order, place, expectation, chain: usual, reacting };
+  const sustained = { ...lasting, orderId };
+  const chain = createChain(links, { order: sustained, expectation, asked, reacting }, controls);
+  return { node, row, parameters: { ...parameters }, order: sustained, place, expectation, chain, reacting };
 }
 
 /** What a drill looks like to a diagnosis before anything is ordered. */

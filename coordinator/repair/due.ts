@@ -1,3 +1,6 @@
+import { refreshMs } from '../../shared/dcgm-fields/recipe.ts';
+import { reportTickMs } from '../../shared/nma-timing.ts';
+import { lastingSeconds, xidsNamed } from '../../shared/orders/call.ts';
 import type { RepairAction } from '../catalogue/repair/eks.ts';
 import { policiesFor, type RepairPolicy } from '../catalogue/repair/policies.ts';
 import type { Facts } from '../view/facts.ts';
@@ -121,8 +124,11 @@ function secondsUntil(due: Due, { node }: Facts, now: number, sinceCreation: boo
 }
 
 /** Of the condition that decides, over all reasons that it has or will have. */
-function latestOf(all: readonly Due[], first: Due | undefined, { nma }: Facts): number | null {
+function latestOf(all: readonly Due[], first: Due | undefined, facts: Facts): number | null {
+  const { nma } = facts;
   if (first === undefined) return null;
+  // The reason that a health check gives stands until the next injection only.
+  if (keepsReason(facts, first)) return first.inSeconds + keptWithinSeconds;
   const same = all.filter(({ type, status }) => type === first.type && status === first.status);
   if (first.inSeconds === 0 && first.since !== null) return 0;
   const reasons = new Set(same.map(({ reason }) => reason));
@@ -134,6 +140,15 @@ function latestOf(all: readonly Due[], first: Due | undefined, { nma }: Facts): 
         inSeconds + (ruling.longestSeconds ?? ruling.waitSeconds) - ruling.waitSeconds,
     ),
   );
+}
+
+/** Seconds until a reason that was replaced is back: the next injection, and NMA's next report. */
+export const keptWithinSeconds = refreshMs / 1000 + reportTickMs / 1000;
+
+/** Whether the drill injects its Xid again and again, so that the condition keeps the reason of the first injection. */
+export function keepsReason({ drill }: Facts, { reason }: Pick<Due, 'reason'>): boolean {
+  if (drill === undefined || drill.expectation.reason !== reason) return false;
+  return lastingSeconds(drill.order) !== undefined && xidsNamed(drill.order).length > 0;
 }
 
 /** A replacement wins over a reboot (karpenter node/health/policy.go). */

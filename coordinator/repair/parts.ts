@@ -1,8 +1,9 @@
+import { refreshMs } from '../../shared/dcgm-fields/recipe.ts';
 import { renderDuration } from '../../shared/duration.ts';
 import type { RepairAction } from '../catalogue/repair/eks.ts';
 import type { Evidence } from '../store/explanation.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
-import type { Due, Rulings, Schedule } from './due.ts';
+import { type Due, keepsReason, keptWithinSeconds, type Rulings, type Schedule } from './due.ts';
 import type { Block, RepairForecast, RepairTrigger } from './schema.ts';
 
 /** What all controllers have in common; each says what is its own. */
@@ -104,7 +105,8 @@ export function heldPods({ repair }: Facts, consequence: string): string[] {
 }
 
 /** How the due time moves when NMA's reason does (field-cases F11). */
-function reasonNotes({ nma }: Facts, { dues, ignored, latestSeconds }: Schedule): string[] {
+function reasonNotes(facts: Facts, { dues, ignored, latestSeconds }: Schedule): string[] {
+  const { nma } = facts;
   const [first] = dues;
   if (first === undefined || latestSeconds === first.inSeconds) return [];
   const others = [...dues, ...ignored].filter(
@@ -118,6 +120,10 @@ function reasonNotes({ nma }: Facts, { dues, ignored, latestSeconds }: Schedule)
   );
   const named = `the reason of ${first.type} may change from ${first.reason} to ${seen.join(', ')}`;
   if (seen.length === 0) return [];
+  if (keepsReason(facts, first))
+    return [
+      `${named}; the drill injects the Xid again every ${renderDuration(refreshMs / 1000)} until the node is taken, so that ${first.reason} is back within ${renderDuration(keptWithinSeconds)}`,
+    ];
   return [
     moved
       ? `${named}, and NMA ${nma.version?.row.version} begins the wait anew with each change: the repair may never be due`

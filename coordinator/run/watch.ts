@@ -54,7 +54,12 @@ export function createWatchStep(
       if (settled !== undefined) await scriptEnds(injection, signal);
       return conclusions.conclude(after, recent, signal);
     }
-    const written = next.row.by === 'send' ? await beforeNext(after, next, signal) : after;
+    const written =
+      next.row.by === 'send'
+        ? await beforeNext(after, next, signal)
+        : row.endsSustained === true
+          ? await stopping.settle(after, signal)
+          : after;
     if (written === undefined) return conclusions.conclude(after, recent, signal);
     const stored = await store.writeInjectionStatus(injection, {
       ...statusOf(written),

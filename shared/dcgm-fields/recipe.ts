@@ -49,8 +49,8 @@ export type RecipeInput = Reached & {
 export const defaultOffsetSeconds = 1;
 /** Two samples of one whole second are compared as one, and dcgmi stamps whole seconds. */
 const nextSecondMs = 1050;
-/** Well inside the 30 s after which the engine reads a field of the health checks itself. */
-const refreshMs = 20_000;
+/** Between two writings of a sustained value: well inside the 30 s after which the engine reads a field of the health checks itself. */
+export const refreshMs = 20_000;
 /** How often the engine reads the fields of policies and of health checks itself (dcgm.md §2, §3). */
 const policyPollMs = 10_000;
 const healthPollMs = 30_000;

@@ -54,18 +54,22 @@ const driverScripts: {
     })),
 };
 
-type XidParts = XidOrder & Pick<InjectXid, 'surfaces' | 'engine'>;
+type XidParts = XidOrder & Pick<InjectXid, 'surfaces' | 'engine' | 'forSeconds'>;
 
 function refuseWhatIsLeftOut(step: XidStep, order: XidParts, path: string): void {
-  const { surfaces, engine } = order;
+  const { surfaces, engine, forSeconds } = order;
   if (!surfaces.includes('kernel-log')) refuseWithoutKernelLog(step, order, path);
-  if (surfaces.includes('dcgm') || engine === undefined) return;
-  throw new Refusal('parameter_invalid', 'engine: the kernel log has none', {
-    field: 'engine',
-    value: engine,
-    allowed: 'with dcgm among the surfaces',
-    remedy: 'add dcgm to surfaces, or leave engine out',
-  });
+  if (surfaces.includes('dcgm')) return;
+  const why = { engine: 'the kernel log has none', forSeconds: 'a record of the kernel log is written once' };
+  for (const [field, value] of Object.entries({ engine, forSeconds })) {
+    if (value === undefined) continue;
+    throw new Refusal('parameter_invalid', `${field}: ${why[field as keyof typeof why]}`, {
+      field,
+      value,
+      allowed: 'with dcgm among the surfaces',
+      remedy: `add dcgm to surfaces, or leave ${field} out`,
+    });
+  }
 }
 
 function xidParts(
@@ -77,13 +81,10 @@ function xidParts(
   refuseWhatIsLeftOut(step, order, path);
   return order.surfaces.flatMap((surface): readonly Part[] => {
     if (surface === 'dcgm') {
-      const once = {
-        offsetSeconds: undefined,
-        reach: undefined,
-        forMs: undefined,
-        everyMs: undefined,
-      } as const;
-      return [{ surface, afterMs, field: xidField, value: step.xid, ...once }];
+      const { forSeconds } = order;
+      const forMs = forSeconds === undefined ? undefined : forSeconds * 1000;
+      const usual = { offsetSeconds: undefined, reach: undefined, everyMs: undefined } as const;
+      return [{ surface, afterMs, field: xidField, value: step.xid, forMs, ...usual }];
     }
     return xidRecords(step, order, context).map((text) => ({
       surface,

@@ -1,7 +1,14 @@
 import Type, { type Static } from 'typebox';
 import { type SurfaceMethods, surfaceMethods } from '../surfaces/table.ts';
 import { highestXid } from '../xid/number.ts';
-import { EngineSelector, force, GpuSelector, longestSustainSeconds, OrderId } from './order-members.ts';
+import {
+  EngineSelector,
+  force,
+  forSeconds,
+  GpuSelector,
+  longestSustainSeconds,
+  OrderId,
+} from './order-members.ts';
 
 /** The surfaces of an Xid. */
 export const XidSurface = Type.Enum(['kernel-log', 'dcgm']);
@@ -94,6 +101,13 @@ export const InjectXid = Type.Object(
       }),
     ),
     engine: Type.Optional(EngineSelector),
+    forSeconds: Type.Optional(
+      Type.Integer({
+        ...forSeconds,
+        description:
+          'dcgm: injected again every 20 s for so long, so that a health check does not replace its reason; the kernel log gets it once',
+      }),
+    ),
     acceptRisk,
     force,
   },

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap';
 import type { InjectionAnswer } from '../../coordinator/routes/answers.ts';
-import { conditionsOf } from '../../coordinator/view/node.ts';
+import { conditionsOf, list, text } from '../../coordinator/view/node.ts';
 import { gpuNode, only, type Rig, startCoordinator, startRig, until } from '../coordinator/rig.ts';
 
 /** What follows the condition where Karpenter owns the node: karpenter.md §2 to §4, scenarios (a), (b), (h), (j). */
@@ -228,4 +228,43 @@ t.test('a condition that was False already is due from its own transition, as fo
   const orderedAt = Date.parse((injection && linkOf(injection, 'order')?.at) ?? '');
   t.ok(taintedAt >= turnedAt + 600_000, 'not before it is due');
   t.ok(taintedAt < orderedAt + 600_000, 'sooner than ten minutes after its own order');
+});
+
+t.test('1.15: the reason is kept until the taint, because a later one waits 20 min longer', async (t) => {
+  const rows = [gpuNode('g0', pool), gpuNode('h0', { ...pool, 'karpenter.sh/nodepool': 'other' })];
+  const rig = await startRig(t, { rows, karpenter: { version: '1.15.0', nodeRepair: true } });
+  const lasting = { name: 'xid', parameters: { xid: 79 } };
+  for (const { name } of rows) await addWork(rig, name);
+  const then = [{ link: 'taint' }];
+  const body = { name: 'kept', fault: lasting, target: only('g0'), expectation: { then } };
+  const plan = await rig.rest.ask('POST', '/api/v1/experiments?dryRun=All', body);
+  t.match(plan.body, {
+    targets: [
+      {
+        order: { method: 'InjectXid', body: { forSeconds: Number } },
+        repair: [
+          {
+            afterSeconds: 600,
+            latestSeconds: 635,
+            notes: [/DCGMHealthCode120 \(replace after 30 min\).*again every 20 s.*is back within 35 s/],
+          },
+        ],
+      },
+    ],
+  });
+  // The same fault, which nobody sustains.
+  await rig.rest.create({ name: 'moved', fault: lasting, target: only('h0') });
+  await rig.rest.create(body);
+  const [kept, moved] = await Promise.all(['g0', 'h0'].map((name) => transitionOf(t, rig, name)));
+  t.match(await rig.rest.ended('kept'), { verdict: 'pass' });
+  const [injection] = await rig.rest.injections('kept');
+  const waited = (Date.parse((injection && linkOf(injection, 'taint')?.at) ?? '') - (kept ?? 0)) / 1000;
+  t.ok(waited >= 600 && waited <= 650, `the taint came ${waited} s after the condition`);
+  t.match(injection?.status?.timeline?.map((entry) => entry.text).join('; '), /stopped InjectXid/);
+  const isTaken = async () => {
+    const node = await rig.cluster.read('nodes', { name: 'h0' });
+    return list(node, 'spec', 'taints').some((one) => text(one, 'key') === 'karpenter.sh/disrupted');
+  };
+  await until(t, 'the other one is taken too', isTaken);
+  t.ok(rig.clock.now() - (moved ?? 0) >= 1800_000, 'with the reason of the health check after 30 min only');
 });
