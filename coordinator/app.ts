@@ -25,6 +25,7 @@ import { createPlanner, type Planner } from './plan/planner.ts';
 import { previewExperiment } from './preview/experiment.ts';
 import { confidenceIn } from './preview/preview.ts';
 import { assertRepairAsAsked } from './repair/forbidden.ts';
+import { registerReportRoute } from './report/route.ts';
 import type { RestorePods } from './restore/port.ts';
 import { createRestorer } from './restore/restorer.ts';
 import { registerExperimentRoutes } from './routes/experiments.ts';
@@ -181,6 +182,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       ready: readySoon,
       clock,
     });
+    registerReportRoute(routes, { store });
     registerFaultRoutes(routes, { rows, collector, ready: readySoon });
     registerKillSwitchRoutes(routes, { killSwitch, namespace });
     registerWhyRoute(routes);

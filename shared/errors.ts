@@ -80,6 +80,12 @@ export const reasons = {
     status: 415,
     ...unfit,
   },
+  not_acceptable: {
+    code: 'invalid_argument',
+    title: 'The answer has none of the media types that are accepted',
+    status: 406,
+    ...unfit,
+  },
   headers_too_large: {
     code: 'resource_exhausted',
     title: 'The request headers are larger than the limit',

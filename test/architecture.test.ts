@@ -30,8 +30,9 @@ const storeys: readonly (readonly string[])[] = [
   ['coordinator/repair'],
   ['coordinator/diagnosis'],
   ['coordinator/drill'],
-  ['coordinator/plan', 'coordinator/restore'],
+  ['coordinator/plan', 'coordinator/restore', 'coordinator/report'],
   ['coordinator/preview', 'coordinator/run', 'coordinator/why', 'coordinator/doctor', 'coordinator/drilling'],
+  ['coordinator/suite'],
   ['coordinator/routes', 'coordinator/cli'],
   ['coordinator'],
   ['coordinator/rehearsal'],
@@ -41,6 +42,7 @@ const storeys: readonly (readonly string[])[] = [
 const compositions: Readonly<Record<string, string>> = {
   agent: 'app.ts and main.ts make the agent of its capabilities',
   coordinator: 'app.ts and main.ts make the coordinator of its rooms',
+  'coordinator/cli': 'makes the command line of its rooms, one command a file',
   'coordinator/rehearsal': 'runs both programs over fakes, in one process',
 };
 

@@ -27,6 +27,11 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./drill.ts')).runDrill,
   },
   {
+    name: 'run',
+    does: 'runs a suite of drills from a file, and writes reports',
+    load: async () => (await import('./run.ts')).runRun,
+  },
+  {
     name: 'list',
     does: 'the experiments, the newest first',
     load: async () => (await import('./experiments.ts')).runList,
@@ -40,6 +45,11 @@ export const commands: readonly Command[] = [
     name: 'watch',
     does: 'follows an experiment until its verdict',
     load: async () => (await import('./experiments.ts')).runWatch,
+  },
+  {
+    name: 'report',
+    does: 'everything about an experiment as a file: markdown, json, junit, html',
+    load: async () => (await import('./experiments.ts')).runReport,
   },
   {
     name: 'abort',

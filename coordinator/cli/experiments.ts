@@ -1,7 +1,7 @@
 import { createRealClock } from '../../shared/clock.ts';
 import { renderDuration } from '../../shared/duration.ts';
 import { connect } from '../drilling/connect.ts';
-import { abort, isOver, readProgress, restore } from '../drilling/progress.ts';
+import { abort, isOver, type Progress, readProgress, restore } from '../drilling/progress.ts';
 import { createStore, type Experiment } from '../store/store.ts';
 import { usage, withArguments } from './arguments.ts';
 import { clusterHelp, clusterOptions } from './connect.ts';
@@ -66,9 +66,10 @@ function createdAt({ metadata }: Pick<Experiment, 'metadata'>): string {
   return metadata.creationTimestamp ?? '';
 }
 
-const showHelp = `usage: xidrill show NAME [-o text|json|yaml]
+const showHelp = `usage: xidrill show NAME [-o text|json|yaml|junit|markdown|html]
 
-One experiment: the chain of each node with its times, verdict and explanation.
+One experiment: the chain of each node with its times, verdict and explanation. junit, markdown and html are its report; xidrill report
+NAME has that as JSON too.
 
 ${clusterHelp}
 exit code: as of drill where it has a verdict, else 0
@@ -78,7 +79,7 @@ exit code: as of drill where it has a verdict, else 0
 export function runShow(argv: readonly string[], ports: Ports): Promise<number> {
   return withArguments({ name: 'show', help: showHelp, options }, argv, ports, async ({ values, words }) => {
     const name = nameOf('show', words);
-    const output = outputOf(values.output, ['text', 'json', 'yaml']);
+    const output = outputOf(values.output, ['text', 'json', 'yaml', 'junit', 'markdown', 'html']);
     const progress = await readProgress(connect(values), values.namespace, name);
     const { experiment } = progress;
     if (output === 'text') {
@@ -88,10 +89,56 @@ export function runShow(argv: readonly string[], ports: Ports): Promise<number> 
       const height = Number.POSITIVE_INFINITY;
       const chain = renderChain(progress, { ...look, height }, Math.max(0, seconds || 0));
       ports.print(`${chain.join('\n')}\n${renderEnd(progress, look)}`);
-    } else ports.print(await printed(progress as never, output));
+    } else if (output === 'json' || output === 'yaml') ports.print(await printed(progress as never, output));
+    else ports.print(await reportText(progress, output));
     const { verdict } = experiment.status ?? {};
     return verdict === undefined ? 0 : verdictExits[verdict];
   });
+}
+
+/** Rendered only where it is asked for: other forms of output need no part of it. */
+async function reportText({ experiment, injections }: Progress, format: string): Promise<string> {
+  const { renderReport, reportFormats } = await import('../report/formats.ts');
+  const { experimentReport } = await import('../report/build.ts');
+  const found = reportFormats.find((one) => one === format);
+  if (found === undefined) throw usage(`--output: "${format}" is none of ${reportFormats.join(', ')}`);
+  return renderReport(experimentReport(experiment, injections), found);
+}
+
+const reportHelp = `usage: xidrill report NAME [-o markdown|json|junit|html]
+       xidrill report --schema
+
+Everything about an experiment as a file: verdict, explanation, the chain with its times, evidence, receipts. HTML is one file without
+script and network, for a browser or a printer. The same experiment gives the same bytes.
+
+  -o, --output O     markdown (default), json, junit or html
+      --schema       the JSON Schema of the JSON form, of experiments and of suites
+${clusterHelp}`;
+
+/** The report of one experiment. */
+export function runReport(argv: readonly string[], ports: Ports): Promise<number> {
+  const options = {
+    ...clusterOptions,
+    output: { type: 'string', short: 'o', default: 'markdown' },
+    schema: { type: 'boolean', default: false },
+  } as const;
+  return withArguments(
+    { name: 'report', help: reportHelp, options },
+    argv,
+    ports,
+    async ({ values, words }) => {
+      if (values.schema) {
+        const { reportJsonSchema } = await import('../report/json-schema.ts');
+        ports.print(`${JSON.stringify(reportJsonSchema(), null, 2)}\n`);
+        return 0;
+      }
+      const name = nameOf('report', words);
+      ports.print(
+        await reportText(await readProgress(connect(values), values.namespace, name), values.output),
+      );
+      return 0;
+    },
+  );
 }
 
 const watchHelp = `usage: xidrill watch NAME

@@ -7,6 +7,8 @@ import { renderChain, renderEnd, renderNews } from './render-drill.ts';
 
 /** What following a drill needs of its process besides. */
 export type LivePorts = Ports & {
+  /** Replaces the file as a whole. */
+  readonly writeFile: (path: string, text: string) => Promise<void>;
   /** Standard output is a terminal that can be drawn on. */
   readonly isLive: boolean;
   /** Lines of it; undefined: not known. */
@@ -27,7 +29,7 @@ export const verdictExits = {
 } as const satisfies Record<Verdict, number>;
 
 /** That somebody left a drill that goes on: what a shell has for Ctrl-C. */
-const leftExit = 130;
+export const leftExit = 130;
 
 /**
  * Shows a drill until it is over: drawn in place on a terminal, a line for each change in a pipe. Ctrl-C asks once whether to abort

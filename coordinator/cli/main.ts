@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { messageFromUnknown } from '../../shared/errors.ts';
 import { version } from '../../shared/version.ts';
@@ -16,6 +16,7 @@ if (command !== undefined) {
     process.exitCode = await run(args, {
       readInput: () => text(process.stdin),
       readFile: (path) => readFile(path, 'utf8'),
+      writeFile: replaceFile,
       print: (out) => void process.stdout.write(out),
       complain: (out) => void process.stderr.write(out),
       isTerminal: process.stdin.isTTY === true,
@@ -42,6 +43,13 @@ if (command !== undefined) {
 } else {
   process.stderr.write(`xidrill: there is no command "${name}"\n\n${help}`);
   process.exitCode = exits.usage;
+}
+
+/** By another name first: who is killed leaves the old file or the new one. */
+async function replaceFile(path: string, content: string): Promise<void> {
+  const beside = `${path}.${process.pid}.part`;
+  await writeFile(beside, content);
+  await rename(beside, path);
 }
 
 /** Yes only where somebody types it; a pipe cannot. */

@@ -19,7 +19,8 @@ const colours: Readonly<Record<LinkStatus['state'], number>> = {
   skipped: 90,
   unknown: 33,
 };
-const verdictMarks: Readonly<Record<Verdict, string>> = {
+/** What stands before a verdict. */
+export const verdictMarks: Readonly<Record<Verdict, string>> = {
   pass: '✓',
   fail: '✗',
   inconclusive: '?',
@@ -142,13 +143,15 @@ export function renderEnd({ experiment, injections }: Progress, look: Look): str
 }
 
 function explanationLines(
-  { code, evidence, remedy, alsoFound }: Explanation,
+  { code, evidence, remedy, commands = [], alsoFound }: Explanation,
   verdict: Verdict,
   look: Look,
 ): readonly string[] {
   return [
     ...evidence.map(({ source, observed }) => labelled('proof', `${source}: ${observed}`, look)),
     ...(remedy === '' ? [] : [labelled('do', remedy, look)]),
+    // Never wrapped nor cut: they are there to be copied.
+    ...commands.map((command) => `    ${'run'.padEnd(8)}${visible(command)}`),
     ...alsoFound.map((one) => labelled('also', `${one.code}: ${one.summary}`, look)),
     ...(verdict === 'pass' ? [] : [labelled('page', pageOf(code), look)]),
   ];

@@ -180,6 +180,7 @@ function explanationOf({ rule, cause }: Found, judged: readonly Judged[]): Expla
     summary: cause.certainty === 'likely' ? `Likely, not proven: ${cause.summary}` : cause.summary,
     evidence: [...cause.evidence],
     remedy: cause.remedy,
+    ...(cause.commands === undefined || cause.commands.length === 0 ? {} : { commands: [...cause.commands] }),
     refuted: refutedOf(judged),
     alsoFound: causesOf(judged)
       .filter((found) => found.rule !== rule)

@@ -101,10 +101,15 @@ export function withRestored(status: InjectionStatus, restore: Restore, isOfDril
   const after = { ...status, restore };
   if (!isOfDrill || explanation === undefined) return after;
   const { explanation: failure } = restore;
-  if (failure === undefined)
-    return restore.state === 'running'
-      ? after
-      : { ...after, explanation: { ...explanation, remedy: remedyAfter(restore) } };
+  if (failure === undefined) {
+    if (restore.state === 'running') return after;
+    // What the drill left is what the remedy of one that passed is about; of any other it is about the broken link.
+    const remedy = verdict === 'pass' ? [] : [explanation.remedy];
+    return {
+      ...after,
+      explanation: { ...explanation, remedy: [...remedy, remedyAfter(restore)].join(' ') },
+    };
+  }
   const { code, summary, remedy } = failure;
   if (verdict !== 'pass')
     return {

@@ -188,6 +188,7 @@ function explainMany(total: number, ended: readonly Ended[]): Explanation | unde
   const causes = groups.map(({ code, nodes }) => `; ${nodes}: ${code}`).join('');
   const further = groups.length === 0 ? byCause(ended) : groups;
   const explained = further.slice(0, explainedCauses);
+  const commands = [...new Set(explained.flatMap((cause) => cause.commands))];
   return {
     code: first.explanation.code,
     summary: `${passed} of ${total} passed${causes}.`,
@@ -197,6 +198,7 @@ function explainMany(total: number, ended: readonly Ended[]): Explanation | unde
       at: status.endedAt ?? '',
     })),
     remedy: explained.map(({ nodes, remedy }) => `${nodes}: ${remedy}`).join(' '),
+    ...(commands.length === 0 ? {} : { commands }),
     refuted: [],
     alsoFound: explained
       .filter(({ code }) => code !== first.explanation?.code)
@@ -216,6 +218,7 @@ function byCause(ended: readonly Ended[]) {
     nodes: namesOf(rows),
     summary: rows[0]?.explanation?.summary ?? '',
     remedy: rows[0]?.explanation?.remedy ?? '',
+    commands: rows[0]?.explanation?.commands ?? [],
   }));
 }
 

@@ -1,6 +1,7 @@
-import { Check, Errors } from 'typebox/value';
+import { Check } from 'typebox/value';
 import { canonicalJson } from '../../shared/canonical-json.ts';
 import { Refusal } from '../../shared/errors.ts';
+import { schemaFaults } from '../../shared/schemas/faults.ts';
 import { findFault, resolveParameters } from '../catalogue/parameters.ts';
 import type { FaultRow, ParameterRow } from '../catalogue/row.ts';
 import { ExperimentSpec, type Target } from '../store/experiment.ts';
@@ -53,19 +54,12 @@ export function specFrom(words: DrillWords): ExperimentSpec {
 }
 
 function invalid(spec: unknown): Refusal {
-  const faults = [...Errors(ExperimentSpec, spec)].map(({ instancePath, message }) => ({
-    field: instancePath.slice(1).replaceAll('/', '.'),
+  const faults = schemaFaults(ExperimentSpec, spec).map(({ path, message }) => ({
+    field: path.join('.'),
     message,
   }));
-  const [first] = faults;
-  return new Refusal(
-    'malformed_request',
-    `${first?.field ?? 'the drill'}: ${first?.message ?? 'is invalid'}`,
-    {
-      field: first?.field ?? '',
-      faults,
-    },
-  );
+  const text = faults.map(({ field, message }) => `${field} ${message}`).join('; ');
+  return new Refusal('malformed_request', text, { field: faults[0]?.field ?? '', faults });
 }
 
 function parameterFrom(pair: string, row: FaultRow): readonly [string, unknown] {

@@ -3,6 +3,7 @@ import { Refusal } from '../../shared/errors.ts';
 import { engineNamed } from '../../shared/orders/call.ts';
 import { inParallel, inSlices } from '../../shared/parallel.ts';
 import { findFault } from '../catalogue/parameters.ts';
+import { poolText } from '../catalogue/repair/owners.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import { chainSeconds, outlivesNode } from '../drill/chain.ts';
@@ -202,12 +203,14 @@ function specOf(
   object: KubeObject | undefined,
 ): InjectionSpec {
   const owner = object !== undefined && outlivesNode(links, chain) ? ownerOf(object) : undefined;
+  const pool = poolText(object?.metadata.labels ?? {});
   return {
     experiment: metadata.name,
     node,
     // A node that vanished since it was selected has no uid: the next step sees that it is gone.
     nodeUid: object?.metadata.uid ?? '',
     ...(owner === undefined ? {} : { owner }),
+    ...(pool === undefined ? {} : { pool }),
     fault: spec.fault.name,
     parameters,
     chain,

@@ -123,7 +123,8 @@ export const ExpectationInput = Type.Object(
 );
 export type ExpectationInput = Static<typeof ExpectationInput>;
 
-const specFields = {
+/** What a drill is, wherever it is asked for: by REST, as an object, in a suite. */
+export const experimentFields = {
   fault: Type.Object(
     {
       name: Type.String({ minLength: 1, maxLength: 64, description: 'a row of GET /api/v1/faults' }),
@@ -144,7 +145,7 @@ const specFields = {
 
 /** Body of `POST /api/v1/experiments`. */
 export const ExperimentRequest = Type.Object(
-  { name: Type.Optional(ExperimentName), ...specFields },
+  { name: Type.Optional(ExperimentName), ...experimentFields },
   { $id: 'ExperimentRequest', additionalProperties: false },
 );
 export type ExperimentRequest = Static<typeof ExperimentRequest>;
@@ -152,7 +153,7 @@ export type ExperimentRequest = Static<typeof ExperimentRequest>;
 /** `spec` of the custom resource. */
 export const ExperimentSpec = Type.Object(
   {
-    ...specFields,
+    ...experimentFields,
     abort: Type.Optional(Type.Boolean({ description: 'true ends the experiment; what was injected stays' })),
     restoreRequest: Type.Optional(
       Type.Integer({
@@ -296,6 +297,12 @@ export const InjectionSpec = Type.Object(
     node: Type.String(),
     nodeUid: Type.String(),
     owner: Type.Optional(NodeOwner),
+    pool: Type.Optional(
+      Type.String({
+        description:
+          'what the node belonged to when it was selected, in words: `managed node group g1`; absent: nothing that is known',
+      }),
+    ),
     fault: Type.String(),
     parameters: Type.Record(Type.String(), Type.Unknown()),
     chain: Type.Array(ChainLink, {

@@ -27,6 +27,12 @@ export const Explanation = Type.Object(
     summary: Type.String({ description: 'one or two sentences' }),
     evidence: Type.Array(Evidence),
     remedy: Type.String({ description: 'the next step' }),
+    // Absent in what earlier versions stored.
+    commands: Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'the commands of the remedy, to copy; words in capitals are to be filled in',
+      }),
+    ),
     refuted: Type.Array(
       Type.Object(
         { code: Type.String(), because: Type.String() },

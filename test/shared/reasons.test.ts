@@ -20,6 +20,7 @@ const rows: Readonly<Record<Reason, Row>> = {
   method_unknown: [404, 'stays', 'no', 'error', 'method-unknown'],
   method_not_allowed: [405, 'stays', 'no', 'error', 'method-not-allowed'],
   media_type_unsupported: [415, 'stays', 'no', 'error', 'media-type-unsupported'],
+  not_acceptable: [406, 'stays', 'no', 'error', 'not-acceptable'],
   headers_too_large: [431, 'stays', 'no', 'error', 'headers-too-large'],
   request_timeout: [408, 'may pass', 'no', 'error', 'request-timeout'],
   body_too_large: [413, 'stays', 'no', 'error', 'body-too-large'],

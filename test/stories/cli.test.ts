@@ -2,6 +2,9 @@ import t from 'tap';
 import { commands } from '../../coordinator/cli/commands.ts';
 import { startServe } from './served.ts';
 
+/** Files that commands read and write. */
+const files = new Map<string, string>();
+
 /**
  * A command in this process. `interruptAt`: as soon as that was printed, a person presses Ctrl-C, and answers the question with
  * `answer`.
@@ -24,7 +27,10 @@ async function xidrill(
   const run = await command.load();
   const code = await run(words, {
     readInput: async () => '',
-    readFile: async () => '',
+    readFile: async (path) => files.get(path) ?? '',
+    writeFile: async (path, text) => {
+      files.set(path, text);
+    },
     print: (text) => {
       out += text;
       if (isPressed || interruptAt?.test(out) !== true) return;

@@ -77,6 +77,10 @@ const reviews: Readonly<Record<string, Review>> = {
   ),
   'fast-check': row('4.10.2', 'property tests and fuzzing with seeds that can be replayed'),
   knip: row('6.44.2', 'finds code and dependencies that nothing uses'),
+  'libxml2-wasm': row(
+    '0.7.2',
+    'libxml2 itself, to check reports against the schema of JUnit XML; without dependencies',
+  ),
   'openapi-fetch': row('0.17.0', 'a client made from our OpenAPI documents, as a user would make one'),
   'openapi-typescript': row('7.13.0', 'types made from our OpenAPI documents, as a user would make them'),
   tap: row('21.8.0', 'test runner with coverage; by the author of npm'),

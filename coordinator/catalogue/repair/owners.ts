@@ -98,6 +98,12 @@ export function ownersOf(labels: Readonly<Record<string, string>>): readonly Own
   );
 }
 
+/** The pool of a node in words, by its labels: `managed node group g1`; undefined: it belongs to nothing that is known. */
+export function poolText(labels: Readonly<Record<string, string>>): string | undefined {
+  const [owner] = ownersOf(labels);
+  return owner === undefined ? undefined : ownerText(owner);
+}
+
 /** `managed node group g1`. */
 export function ownerText({ shown, value, observed }: Owner): string {
   return value === undefined ? `${shown} ${observed}` : shown;

@@ -162,13 +162,18 @@ function parametersIn(
 const everyAnswer = { 'x-request-id': 'the id of the request, that of its own header where it has one' };
 
 function answerOf(
-  { description, schema, type = 'application/json', headers }: AnswerDoc,
+  { description, schema, type = 'application/json', others = {}, headers }: AnswerDoc,
   book: SchemaBook,
 ): Json {
+  const bodies = Object.entries({ ...(schema === undefined ? {} : { [type]: schema }), ...others });
   return {
     description,
     headers: headersOf({ ...everyAnswer, ...headers }),
-    ...(schema === undefined ? {} : { content: { [type]: { schema: book.shown(schema) } } }),
+    ...(bodies.length === 0
+      ? {}
+      : {
+          content: Object.fromEntries(bodies.map(([media, body]) => [media, { schema: book.shown(body) }])),
+        }),
   };
 }
 

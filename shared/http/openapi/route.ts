@@ -9,6 +9,8 @@ export type AnswerDoc = {
   readonly schema?: TSchema;
   /** Media type of the body; absent: `application/json`. */
   readonly type?: string;
+  /** Further media types of the same answer, which the caller chooses between. */
+  readonly others?: Readonly<Record<string, TSchema>>;
   /** Headers of this answer beside those that every answer has, each with what it holds. */
   readonly headers?: Readonly<Record<string, string>>;
 };

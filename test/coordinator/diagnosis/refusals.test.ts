@@ -88,6 +88,7 @@ const rows: readonly (readonly [reason: Reason, refused: string, tried: string])
 
 /** Reasons of the coordinator itself, of a start that fails, and of the tools that make images: an order never ends with them. */
 const coordinatorSide: readonly Reason[] = [
+  'not_acceptable',
   'tls_unusable',
   'state_dir_busy',
   'too_many_reviews',

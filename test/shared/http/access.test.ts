@@ -54,6 +54,7 @@ const coordinatorRules: Readonly<Record<string, Access | 'open'>> = {
   'get /api/v1/experiments/{name}': { ...experiment, verb: 'get' },
   'delete /api/v1/experiments/{name}': { ...experiment, verb: 'delete' },
   'get /api/v1/experiments/{name}/injections': { ...experiment, verb: 'get' },
+  'get /api/v1/experiments/{name}/report': { ...experiment, verb: 'get' },
   'get /api/v1/experiments/{name}/events': { ...experiment, verb: 'get' },
   'post /api/v1/experiments/{name}/abort': { ...experiment, verb: 'update' },
   'post /api/v1/experiments/{name}/restore': { ...experiment, verb: 'update' },
