@@ -36,7 +36,7 @@ t.test('whatever is asked of an agent, it answers in the documented form', async
         }
         const answer = await pending;
         statuses.set(answer.statusCode, (statuses.get(answer.statusCode) ?? 0) + 1);
-        const fault = faultOf(answer);
+        const fault = faultOf(options.method, answer);
         if (fault !== undefined)
           t.fail(`${operation}: ${fault}`, {
             asked: JSON.stringify(options).slice(0, 2000),
@@ -61,10 +61,11 @@ type Answer = {
   readonly headers: Record<string, unknown>;
 };
 
-/** undefined: it is as documented. 501 and 505 are Node's own for what is no HTTP/1.1 that it knows. */
-function faultOf({ statusCode, body, headers }: Answer): string | undefined {
+/** undefined: it is as documented; the answer to a HEAD has no body. 501 and 505 are Node's own for what is no HTTP/1.1 that it knows. */
+function faultOf(method: unknown, { statusCode, body, headers }: Answer): string | undefined {
   if (statusCode < 400) return undefined;
-  if (body === '' && [404, 405].includes(statusCode)) return undefined;
+  if (body === '' && (method === 'HEAD' || [404, 405].includes(statusCode))) return undefined;
+  if (body === '') return `${statusCode} without a body`;
   if (!String(headers['content-type']).startsWith('application/json'))
     return `${statusCode} in ${headers['content-type']}`;
   const { code, message, details } = JSON.parse(body) as {
