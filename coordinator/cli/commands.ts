@@ -18,7 +18,7 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'why',
-    does: 'explains what somebody did by hand; needs no cluster',
+    does: 'explains what somebody did by hand; --live joins it with the cluster',
     load: async () => (await import('./why.ts')).runWhy,
   },
   {

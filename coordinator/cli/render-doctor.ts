@@ -35,7 +35,8 @@ export function renderDoctor(report: DoctorReport, look: WideLook): string {
   return `${parts.join('\n\n')}\n`;
 }
 
-function renderGroup(group: DoctorGroup, look: WideLook): string {
+/** One line of equal nodes, with causes, proof and commands. */
+export function renderGroup(group: DoctorGroup, look: WideLook): string {
   const { state, causes, open, owner, nodes, example } = group;
   const [first, ...others] = causes;
   const what =
@@ -109,7 +110,8 @@ export function renderColumns(rows: readonly (readonly string[])[]): string {
     .join('\n');
 }
 
-function renderNotRead({ notRead }: DoctorReport, look: Look): string {
+/** What the caller may not read, with the commands that show it. */
+export function renderNotRead({ notRead }: Pick<DoctorReport, 'notRead'>, look: Look): string {
   return [
     'What you may not read:',
     ...notRead.flatMap(({ what, because, command }) => [

@@ -1,23 +1,28 @@
 import { parseArgs } from 'node:util';
-import { messageFromUnknown } from '../../shared/errors.ts';
+import { createRealClock } from '../../shared/clock.ts';
+import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { WhyAnswer } from '../why/finding.ts';
 import { explainTexts, type Input, longestText } from '../why/why.ts';
+import { clusterHelp, clusterOptions } from './connect.ts';
 import { exits, lookOf, type Ports } from './ports.ts';
 import { renderWhy } from './render.ts';
 
 /** Usage, as --help prints it. */
-export const whyHelp = `usage: xidrill why [-o text|json] [-f FILE]... [TEXT]...
+export const whyHelp = `usage: xidrill why [-o text|json] [-f FILE]... [--live [--node NAME]...] [TEXT]...
 
 Explains what somebody did by hand and what they saw: commands (dcgmi, kubectl, docker,
 tee /dev/kmsg, logger, aws eks, eksctl, helm), kernel log lines, the monitoring agent's log,
 nodes as YAML, JSON or describe, events, dcgmi's answers, helm values, sentences about these.
-Nothing of it is executed, and no cluster is asked. Without TEXT and FILE it reads standard input.
+Nothing of it is executed, and without --live no cluster is asked. Without TEXT and FILE it reads standard input.
 
   -f, --file FILE   a file to read; may be given several times
   -o, --output O    text (default) or json
-  -h, --help        this text
+      --live        also examine the nodes that the text names, as doctor does: what of it is still so, and what is broken now.
+                    Only reads, by your own rights; where the text names no node, every GPU node
+      --node NAME   with --live, this node instead; may be given several times
+${clusterHelp}  -h, --help        this text
 
-exit code: 0 nothing is wrong, 1 a broken link was found, 2 usage, 3 the text does not decide it, 4 error
+exit code: 0 nothing is wrong, 1 a broken link was found, 2 usage, 3 neither text nor cluster decide it, 4 error
 `;
 
 /** Exit code by result: like a verdict's (README). */
@@ -55,6 +60,7 @@ export async function runWhy(argv: readonly string[], ports: Ports): Promise<num
     );
     return exits.usage;
   }
+  if (asked.live) return runLive(asked, inputs, ports);
   const answer = explainTexts(inputs);
   ports.print(
     asked.output === 'json' ? `${JSON.stringify(answer, null, 2)}\n` : renderWhy(answer, lookOf(ports)),
@@ -62,8 +68,36 @@ export async function runWhy(argv: readonly string[], ports: Ports): Promise<num
   return exitCodes[answer.result];
 }
 
+/** The same joined with the cluster, whose client is loaded for it alone. */
+async function runLive(asked: Asked, inputs: readonly Input[], ports: Ports): Promise<number> {
+  const [{ connect }, { explainLive }, { renderLive }] = await Promise.all([
+    import('../drilling/connect.ts'),
+    import('../live/live.ts'),
+    import('./render-live.ts'),
+  ]);
+  try {
+    const cluster = connect(asked);
+    const { nodes, namespace } = asked;
+    const answer = await explainLive({ cluster, inputs, nodes, namespace, clock: createRealClock() });
+    ports.print(
+      asked.output === 'json' ? `${JSON.stringify(answer, null, 2)}\n` : renderLive(answer, lookOf(ports)),
+    );
+    return exitCodes[answer.result];
+  } catch (thrown) {
+    if (!(thrown instanceof Refusal)) throw thrown;
+    const { remedy } = thrown.details;
+    ports.complain(`why: ${thrown.message}\n${remedy === undefined ? '' : `  remedy: ${remedy}\n`}`);
+    return thrown.reason === 'node_missing' ? exits.usage : exits.failed;
+  }
+}
+
 type Asked = {
   readonly help: boolean;
+  readonly live: boolean;
+  readonly nodes: readonly string[];
+  readonly kubeconfig?: string | undefined;
+  readonly context?: string | undefined;
+  readonly namespace: string;
   readonly output: 'text' | 'json';
   readonly files: readonly string[];
   readonly texts: readonly string[];
@@ -75,6 +109,9 @@ function readArguments(argv: readonly string[]): Asked | string {
       args: [...argv],
       allowPositionals: true,
       options: {
+        ...clusterOptions,
+        live: { type: 'boolean', default: false },
+        node: { type: 'string', multiple: true, default: [] },
         output: { type: 'string', short: 'o', default: 'text' },
         file: { type: 'string', short: 'f', multiple: true, default: [] },
         help: { type: 'boolean', short: 'h', default: false },
@@ -82,7 +119,9 @@ function readArguments(argv: readonly string[]): Asked | string {
     });
     const { output } = values;
     if (output !== 'text' && output !== 'json') return `--output: "${output}" is neither text nor json`;
-    return { help: values.help, output, files: values.file, texts: positionals };
+    const { node, live } = values;
+    if (node.length > 0 && !live) return '--node is read with --live only';
+    return { ...values, output, nodes: node, files: values.file, texts: positionals };
   } catch (thrown) {
     return messageFromUnknown(thrown);
   }

@@ -3,11 +3,12 @@ import { Refusal } from '../../shared/errors.ts';
 import { inParallel } from '../../shared/parallel.ts';
 import { createPodDirectory } from '../view/agent-directory.ts';
 import { createCollector, type ReadCluster } from '../view/collect.ts';
+import type { Facts } from '../view/facts.ts';
 import { hasGpu } from '../view/node.ts';
 import { canICommand, type Snapshot, takeSnapshot } from '../view/snapshot.ts';
 import { examineNode } from './examine.ts';
 import { groupNodes, resultOf } from './group.ts';
-import { type DoctorReport, doctorSchema, type NodeFinding } from './report.ts';
+import { type DoctorReport, doctorSchema, type NodeFinding, type NotRead } from './report.ts';
 
 /** Which nodes are asked about; neither: every GPU node. */
 export type DoctorTarget = {
@@ -31,22 +32,8 @@ export async function examineCluster(options: {
   const { clock, target } = options;
   const snapshot = await takeSnapshot(options);
   const asked = await nodesOf(snapshot, target);
-  const collector = createCollector({
-    cluster: snapshot.cluster,
-    view: snapshot.known,
-    agents: {
-      find: createPodDirectory(snapshot.known),
-      inventory: () => Promise.reject(new Refusal('agent_unknown', 'no agent is asked')),
-    },
-    clock,
-  });
-  const nodes = await inParallel(asked, 50, async (name) => examineNode(await collector.standing(name)));
+  const nodes = (await standingOf(snapshot, asked, clock)).map(examineNode);
   const all = snapshot.known.all('nodes');
-  const notRead = snapshot.missing().map((right) => ({
-    what: `${right.verb} ${right.resource}`,
-    because: right.because,
-    command: canICommand(right),
-  }));
   const unread = snapshot.known.unread('nodes');
   const counts = { nodes: all.length, gpuNodes: all.filter(hasGpu).length, asked: nodes.length };
   return {
@@ -57,12 +44,42 @@ export async function examineCluster(options: {
     counts,
     groups: groupNodes(nodes),
     nodes,
-    notRead,
+    notRead: notReadOf(snapshot),
   };
 }
 
-/** Sorted. Names are taken as they are, GPU or not; a selector chooses among GPU nodes. */
-async function nodesOf({ known, cluster }: Snapshot, target: DoctorTarget): Promise<readonly string[]> {
+/** What is known of each of the named nodes, which there are, in their order. */
+export function standingOf(
+  { cluster, known }: Snapshot,
+  names: readonly string[],
+  clock: Clock,
+): Promise<readonly Facts[]> {
+  const collector = createCollector({
+    cluster,
+    view: known,
+    agents: {
+      find: createPodDirectory(known),
+      inventory: () => Promise.reject(new Refusal('agent_unknown', 'no agent is asked')),
+    },
+    clock,
+  });
+  return inParallel(names, 50, (name) => collector.standing(name));
+}
+
+/** What the caller may not read, as far as it was asked for up to now. */
+export function notReadOf(snapshot: Snapshot): readonly NotRead[] {
+  return snapshot.missing().map((right) => ({
+    what: `${right.verb} ${right.resource}`,
+    because: right.because,
+    command: canICommand(right),
+  }));
+}
+
+/** Names of the nodes that are asked about, sorted. Throws `node_missing`. Names are taken as they are, GPU or not; a selector chooses among GPU nodes. */
+export async function nodesOf(
+  { known, cluster }: Snapshot,
+  target: DoctorTarget,
+): Promise<readonly string[]> {
   if (target.nodes !== undefined && target.nodes.length > 0) {
     const missing = known.isCurrent('nodes') && target.nodes.find((name) => known.node(name) === undefined);
     if (typeof missing === 'string')

@@ -2,14 +2,14 @@ import { parseAllDocuments } from 'yaml';
 import { gpuInstanceOf } from '../catalogue/gpu-instances.ts';
 import { eventSource, gpuConditionType } from '../catalogue/nma/conditions.ts';
 import { conditionsOf, field, list, type NodeCondition, text, textMap } from '../view/node.ts';
-import type { At, Deed, Fact } from './piece.ts';
+import type { At, Deed, TextFact } from './piece.ts';
 import { placeOf } from './seen.ts';
 
 /** A block of JSON or YAML: its objects, and the lines from and up to which it goes. */
 export type Document = { readonly objects: readonly unknown[]; readonly from: number; readonly to: number };
 
 /** What objects say: deeds, and versions and architecture. */
-type Read = { readonly deeds: readonly Deed[]; readonly facts: readonly Fact[] };
+type Read = { readonly deeds: readonly Deed[]; readonly facts: readonly TextFact[] };
 
 const yamlStart =
   /^(?:---|(?:apiVersion|kind|metadata|spec|status|items|conditions|settings|nodeAgent|dcgmAgent|controller|serviceAccount|featureGates):(?:\s|$)|- (?:lastHeartbeatTime|type|apiVersion):)/;
@@ -262,7 +262,7 @@ function safeYaml(source: string): unknown {
   return yaml(source, 0, 0)?.objects[0];
 }
 
-function versionFacts(object: unknown, block: Block): readonly Fact[] {
+function versionFacts(object: unknown, block: Block): readonly TextFact[] {
   const containers = [
     ...list(object, 'spec', 'containers'),
     ...list(object, 'spec', 'template', 'spec', 'containers'),
@@ -277,7 +277,7 @@ function versionFacts(object: unknown, block: Block): readonly Fact[] {
   });
 }
 
-function architectureFacts(object: unknown, block: Block): readonly Fact[] {
+function architectureFacts(object: unknown, block: Block): readonly TextFact[] {
   if (text(object, 'kind') !== 'Node') return [];
   const architecture =
     text(object, 'status', 'nodeInfo', 'architecture') ??

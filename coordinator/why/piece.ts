@@ -112,12 +112,18 @@ export type NodeAbout = {
   readonly labels: Readonly<Record<string, string>>;
 };
 
-/** Something that the text says of the cluster as a whole, used to judge the rest. */
-export type Fact = At &
-  (
-    | { readonly is: 'nma-version'; readonly version: string }
-    | { readonly is: 'architecture'; readonly architecture: string }
-  );
+/** What a statement rests on: a place in the text, or something that was read elsewhere, with its source. */
+export type Ground = At | { readonly source: string; readonly observed: string };
+
+type About =
+  | { readonly is: 'nma-version'; readonly version: string }
+  | { readonly is: 'architecture'; readonly architecture: string };
+
+/** Something about the cluster as a whole, used to judge the rest. */
+export type Fact = Ground & About;
+
+/** One that the text says. */
+export type TextFact = At & About;
 
 /** What was not understood, with the nearest thing that is. */
 export type NotUnderstood = At & { readonly nearest: string };
@@ -125,6 +131,6 @@ export type NotUnderstood = At & { readonly nearest: string };
 /** All that was read out of a text, in its order. */
 export type Reading = {
   readonly deeds: readonly Deed[];
-  readonly facts: readonly Fact[];
+  readonly facts: readonly TextFact[];
   readonly notUnderstood: readonly NotUnderstood[];
 };

@@ -7,11 +7,11 @@ import {
   type At,
   type Deed,
   type DeedOf,
-  type Fact,
   longestQuote,
   type NotUnderstood,
   type Place,
   type Reading,
+  type TextFact,
 } from './piece.ts';
 import { isBackground, placeOf, readFacts, readSeen } from './seen.ts';
 import { isWholeShell, readShell, type Variables } from './shell.ts';
@@ -27,7 +27,7 @@ export const lineEnd = /\r\n|[\r\n]/;
 /** What is read so far, and what carries over from line to line. */
 type State = {
   readonly deeds: Deed[];
-  readonly facts: Fact[];
+  readonly facts: TextFact[];
   readonly notUnderstood: NotUnderstood[];
   /** Where commands run: a shell that was opened in a pod or on a node. */
   shell: Place | undefined;

@@ -1,7 +1,7 @@
 import { parseKmsgRecord } from '../../shared/kmsg-record.ts';
 import { combinedPrefix, monitors } from '../catalogue/nma/conditions.ts';
 import { nmaLogRow } from './nma-log.ts';
-import { type At, type DcgmiAnswer, type Deed, type Fact, longestQuote } from './piece.ts';
+import { type At, type DcgmiAnswer, type Deed, longestQuote, type TextFact } from './piece.ts';
 
 /** A line's place and its head. */
 export function placeOf(line: number, text: string): At {
@@ -120,7 +120,7 @@ function kernelLine(text: string, at: At): readonly Deed[] | undefined {
 }
 
 /** What a line says of the cluster beside what it is. */
-export function readFacts(text: string, at: At): readonly Fact[] {
+export function readFacts(text: string, at: At): readonly TextFact[] {
   const version =
     /eks-node-monitoring-agent:v?(\d+\.\d+\.\d+(?:-eksbuild\.\d+)?)/.exec(text) ??
     /\bNMA\b[^.\d]{0,40}v?(\d+\.\d+\.\d+)/.exec(text) ??

@@ -3,7 +3,7 @@ import { nmaVersionOf } from './explain/conditions.ts';
 import { explainDeed } from './explain/explain.ts';
 import type { World } from './explain/say.ts';
 import type { Finding, WhyAnswer } from './finding.ts';
-import type { Fact, Reading } from './piece.ts';
+import type { Fact, Reading, TextFact } from './piece.ts';
 import { lineEnd, readText } from './read.ts';
 
 /** The longest text that is read, in characters; a longer one is refused by who takes it. */
@@ -12,15 +12,18 @@ export const longestText = 400_000;
 /** A text with the name of its file; undefined: it was pasted or typed. */
 export type Input = { readonly name?: string | undefined; readonly text: string };
 
-/** Explains several texts as one: what one of them says counts for the others. Pure: runs nothing, never throws. */
-export function explainTexts(inputs: readonly Input[]): WhyAnswer {
+/**
+ * Explains several texts as one: what one of them says counts for the others. `fresh` are facts that were read in the cluster now:
+ * they count instead of the text's. Pure: runs nothing, never throws.
+ */
+export function explainTexts(inputs: readonly Input[], fresh: readonly Fact[] = []): WhyAnswer {
   let first = 1;
   const places = inputs.map(({ name, text }) => {
     const from = first;
     first += text.split(lineEnd).length;
     return { name, from };
   });
-  const answer = explainText(inputs.map(({ text }) => text).join('\n'));
+  const answer = explainText(inputs.map(({ text }) => text).join('\n'), fresh);
   if (inputs.length <= 1 && inputs[0]?.name === undefined) return answer;
   const local = <T extends { readonly line?: number }>(one: T): T => {
     const { line } = one;
@@ -36,10 +39,12 @@ export function explainTexts(inputs: readonly Input[]): WhyAnswer {
   };
 }
 
-/** Explains what a pasted text did and shows. Pure: runs nothing, asks nobody, never throws on any text. */
-export function explainText(text: string): WhyAnswer {
+/** Explains what a pasted text did and shows. Pure: runs nothing, asks nobody, never throws on any text. `fresh`: see explainTexts. */
+export function explainText(text: string, fresh: readonly Fact[] = []): WhyAnswer {
   const reading = readText(text);
-  const world: World = { nma: nmaOf(reading.facts), facts: reading.facts, deeds: reading.deeds };
+  const isFresh = new Set(fresh.map(({ is }) => is));
+  const facts = [...reading.facts.filter(({ is }) => !isFresh.has(is)), ...fresh];
+  const world: World = { nma: nmaOf(facts), facts, deeds: reading.deeds };
   const findings = distinct(reading.deeds.flatMap((deed) => explainDeed(deed, world)));
   const result = findings.some((one) => one.result === 'broken')
     ? 'broken'
@@ -57,17 +62,17 @@ export function explainText(text: string): WhyAnswer {
   };
 }
 
-/** The version that the text names, where it names one only. */
+/** The version that is named, where one only is. */
 function nmaOf(facts: readonly Fact[]): World['nma'] {
   const named = facts.filter((fact) => fact.is === 'nma-version');
   const [first] = named;
   if (first === undefined) return undefined;
   const found = nmaVersionOf(first.version);
   if (named.some((fact) => nmaVersionOf(fact.version).row.version !== found.row.version)) return undefined;
-  return { found, at: { line: first.line, quote: first.quote } };
+  return { found, at: first };
 }
 
-function knownOf(facts: readonly Fact[]): WhyAnswer['known'] {
+function knownOf(facts: readonly TextFact[]): WhyAnswer['known'] {
   const rows = facts.map((fact) => ({
     what: fact.is === 'nma-version' ? 'NMA version' : 'architecture',
     value: fact.is === 'nma-version' ? fact.version : fact.architecture,

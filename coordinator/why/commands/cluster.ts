@@ -1,8 +1,8 @@
-import type { At, Deed, Fact } from '../piece.ts';
+import type { At, Deed, TextFact } from '../piece.ts';
 import { optionOf, type Unwrapped } from '../unwrap.ts';
 
 /** What a command to the cluster, to AWS or to Helm did. */
-type Read = { readonly deeds: readonly Deed[]; readonly facts?: readonly Fact[] };
+type Read = { readonly deeds: readonly Deed[]; readonly facts?: readonly TextFact[] };
 
 const nothing: Read = { deeds: [] };
 const addOn = 'eks-node-monitoring-agent';

@@ -1,4 +1,4 @@
-import type { At, Deed, Fact, Place } from '../piece.ts';
+import type { At, Deed, Place, TextFact } from '../piece.ts';
 import type { Unwrapped } from '../unwrap.ts';
 import { readAws, readEksctl, readHelm, readKubectl } from './cluster.ts';
 import { readDcgmi } from './dcgmi.ts';
@@ -8,7 +8,7 @@ import { readLogger, readWrites } from './log-writes.ts';
 type Reader = (
   one: Unwrapped,
   at: At,
-) => { readonly deeds: readonly Deed[]; readonly facts?: readonly Fact[] };
+) => { readonly deeds: readonly Deed[]; readonly facts?: readonly TextFact[] };
 
 const only =
   (read: (one: Unwrapped, at: At) => readonly Deed[]): Reader =>

@@ -1,12 +1,12 @@
 import type { FoundNmaVersion } from '../../catalogue/nma/versions.ts';
 import { type CauseCode, causes } from '../causes.ts';
 import type { Finding, SeenBy, WhyEvidence } from '../finding.ts';
-import type { At, Deed, Fact } from '../piece.ts';
+import type { At, Deed, Fact, Ground } from '../piece.ts';
 
 /** What is known besides the deed that is explained. */
 export type World = {
-  /** The NMA version that the text names; undefined: none, or several. */
-  readonly nma: { readonly found: FoundNmaVersion; readonly at: At } | undefined;
+  /** The NMA version of the cluster, else that which the text names; undefined: none, or several. */
+  readonly nma: { readonly found: FoundNmaVersion; readonly at: Ground } | undefined;
   readonly facts: readonly Fact[];
   /** All that was done and seen, in the text's order. */
   readonly deeds: readonly Deed[];
@@ -20,8 +20,8 @@ export type Said = {
   readonly certainty?: 'likely';
   readonly did: string;
   readonly summary: string;
-  /** Further lines of the text. */
-  readonly lines?: readonly At[];
+  /** Further lines of the text, and what was read elsewhere. */
+  readonly lines?: readonly Ground[];
   /** Each with its page or source file. */
   readonly facts?: readonly { readonly source: string; readonly observed: string }[];
   readonly seenBy?: readonly SeenBy[];
@@ -33,15 +33,19 @@ export type Said = {
 /** A finding about a place in the text; its own line is always evidence. */
 export function say(at: At, said: Said): Finding {
   const { code, result, certainty, did, summary, lines = [], facts = [] } = said;
-  const places = [at, ...lines].filter(
-    (one, index, all) =>
-      all.findIndex(({ line, quote }) => line === one.line && quote === one.quote) === index,
+  const places = [at, ...lines].map(
+    (one): WhyEvidence =>
+      'line' in one
+        ? { line: one.line, source: 'input', observed: one.quote }
+        : { source: one.source, observed: one.observed },
   );
-  const evidence: WhyEvidence[] = places.map(({ line, quote }) => ({
-    line,
-    source: 'input',
-    observed: quote,
-  }));
+  const evidence = places.filter(
+    (one, index, all) =>
+      all.findIndex(
+        ({ line, source, observed }) =>
+          line === one.line && source === one.source && observed === one.observed,
+      ) === index,
+  );
   return {
     code,
     link: causes[code].link,
