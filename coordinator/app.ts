@@ -25,7 +25,8 @@ import { createPlanner, type Planner } from './plan/planner.ts';
 import { previewExperiment } from './preview/experiment.ts';
 import { confidenceIn } from './preview/preview.ts';
 import { assertRepairAsAsked } from './repair/forbidden.ts';
-import { registerReportRoute } from './report/route.ts';
+import { registerCoverageMetrics } from './report/coverage-metrics.ts';
+import { registerReportRoutes } from './report/route.ts';
 import type { RestorePods } from './restore/port.ts';
 import { createRestorer } from './restore/restorer.ts';
 import { registerExperimentRoutes } from './routes/experiments.ts';
@@ -164,6 +165,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     causes: [...rules.map(({ code }) => code), 'unexplained'],
   });
   registerAgentsUp(metrics, { agents, clock, nodes: optedIn });
+  registerCoverageMetrics(metrics, { rows, view });
   registerKillSwitch(metrics, () => killSwitch.last().engaged);
   /** Of an experiment that will run; a dry run is allowed while the switch is engaged. */
   const choose: Planner['choose'] = async (experiment) => {
@@ -182,7 +184,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
       ready: readySoon,
       clock,
     });
-    registerReportRoute(routes, { store });
+    registerReportRoutes(routes, { store, rows, nodes, ready: readySoon });
     registerFaultRoutes(routes, { rows, collector, ready: readySoon });
     registerKillSwitchRoutes(routes, { killSwitch, namespace });
     registerWhyRoute(routes);

@@ -72,6 +72,11 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./nodes.ts')).runNodes,
   },
   {
+    name: 'coverage',
+    does: 'which faults are proven on which pools of nodes, and how fast',
+    load: async () => (await import('./coverage.ts')).runCoverage,
+  },
+  {
     name: 'version',
     does: 'of this command line, and of what runs in the cluster',
     load: async () => (await import('./nodes.ts')).runVersion,

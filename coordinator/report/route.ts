@@ -5,6 +5,7 @@ import type { RouteDoc } from '../../shared/http/openapi/route.ts';
 import { ExperimentName } from '../store/experiment.ts';
 import type { Store } from '../store/store.ts';
 import { experimentReport } from './build.ts';
+import { registerCoverageRoute } from './coverage-route.ts';
 import { type ReportFormat, renderReport, reportFormats, reportTypes } from './formats.ts';
 import { reportPolicy } from './html.ts';
 import { ExperimentReport } from './model.ts';
@@ -63,8 +64,16 @@ const extensions: Readonly<Record<ReportFormat, string>> = {
   html: 'html',
 };
 
-/** Adds `/api/v1/experiments/{name}/report`. */
-export function registerReportRoute(app: FastifyInstance, { store }: { readonly store: Store }): void {
+/** Adds `/api/v1/experiments/{name}/report` and `/api/v1/coverage`. */
+export function registerReportRoutes(
+  app: FastifyInstance,
+  deps: Parameters<typeof registerCoverageRoute>[1],
+): void {
+  registerReportRoute(app, deps);
+  registerCoverageRoute(app, deps);
+}
+
+function registerReportRoute(app: FastifyInstance, { store }: { readonly store: Store }): void {
   app.get<{
     Params: Static<typeof Params>;
     Querystring: Static<typeof Query>;

@@ -1,60 +1,7 @@
 import t from 'tap';
 import { commands } from '../../coordinator/cli/commands.ts';
+import { xidrill } from './command.ts';
 import { startServe } from './served.ts';
-
-/** Files that commands read and write. */
-const files = new Map<string, string>();
-
-/**
- * A command in this process. `interruptAt`: as soon as that was printed, a person presses Ctrl-C, and answers the question with
- * `answer`.
- */
-async function xidrill(
-  argv: readonly string[],
-  {
-    interruptAt,
-    answer = false,
-    isLive = false,
-  }: { readonly interruptAt?: RegExp; readonly answer?: boolean; readonly isLive?: boolean } = {},
-): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-  const [name, ...words] = argv;
-  const command = commands.find((one) => one.name === name);
-  if (command === undefined) throw new Error(`there is no command ${name}`);
-  let out = '';
-  let err = '';
-  let isPressed = false;
-  let interrupt = () => {};
-  const run = await command.load();
-  const code = await run(words, {
-    readInput: async () => '',
-    readFile: async (path) => files.get(path) ?? '',
-    writeFile: async (path, text) => {
-      files.set(path, text);
-    },
-    print: (text) => {
-      out += text;
-      if (isPressed || interruptAt?.test(out) !== true) return;
-      isPressed = true;
-      interrupt();
-    },
-    complain: (text) => {
-      err += text;
-    },
-    isTerminal: isLive,
-    width: isLive ? 100 : undefined,
-    height: isLive ? 30 : undefined,
-    isColoured: false,
-    isLive,
-    onInterrupt: (listener) => {
-      interrupt = listener;
-      return () => {
-        interrupt = () => {};
-      };
-    },
-    confirm: async () => answer,
-  });
-  return { code, out, err };
-}
 
 t.test('a drill by the command line needs a kubeconfig and nothing else', async (t) => {
   const served = await startServe(t, ['--speed', '50']);

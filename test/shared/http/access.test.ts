@@ -58,6 +58,7 @@ const coordinatorRules: Readonly<Record<string, Access | 'open'>> = {
   'get /api/v1/experiments/{name}/events': { ...experiment, verb: 'get' },
   'post /api/v1/experiments/{name}/abort': { ...experiment, verb: 'update' },
   'post /api/v1/experiments/{name}/restore': { ...experiment, verb: 'update' },
+  'get /api/v1/coverage': { ...experiments, verb: 'list' },
   'get /api/v1/faults': { verb: 'list', resource: 'faults' },
   'get /api/v1/faults/{name}': { verb: 'get', resource: 'faults', name: 'x' },
   'get /api/v1/killswitch': { verb: 'get', resource: 'killswitch', namespace: 'drills' },
