@@ -85,6 +85,9 @@ if (!('because' in helm)) {
         { 'agent.nodes.labels': null, 'agent.nodes.instanceTypes': [] },
         /agent\.nodes: with neither labels nor instanceTypes no node matches/,
       ],
+      [{ 'repair.eks.cluster': 'gpu-1' }, /repair\.eks\.region: is needed/],
+      [{ 'repair.eks.roleArn': 'drills' }, /at '\/repair\/eks\/roleArn'/],
+      [{ 'repair.karpenterPolicies': [{ type: 'Ready' }] }, /at '\/repair\/karpenterPolicies\/0'/],
     ] as const;
     for (const [values, says] of rows) {
       const { code, stderr } = await template(helm, values);

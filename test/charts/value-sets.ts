@@ -1,3 +1,4 @@
+import { parsePolicies } from '../../coordinator/catalogue/repair/policies.ts';
 import { at, only, type Rendered } from './render.ts';
 
 /** What somebody may install with, and what must then stand in the objects. */
@@ -26,6 +27,17 @@ const secretsOf = (pod: unknown) =>
   [...JSON.stringify(at(pod, 'volumes')).matchAll(/"secret(?:Name)?":(?:\{"name":)?"([^"]+)"/g)].map(
     ([, name]) => name,
   );
+/** A key with a dot is no path. */
+const policiesIn = (objects: readonly Rendered[]) =>
+  (at(only(objects, 'ConfigMap'), 'data') as Readonly<Record<string, string>>)['policies.json'] ?? '';
+const karpenterPolicy = {
+  type: 'AcceleratedHardwareReady',
+  status: 'False',
+  reason: '.*XID(79|109).*',
+  waitSeconds: 90,
+  action: 'replace',
+  drainSeconds: 60,
+};
 const kindsOf = (objects: readonly Rendered[]) => new Set(objects.map(({ kind }) => kind));
 
 const monitoring = ['PodMonitor', 'ServiceMonitor', 'PrometheusRule'] as const;
@@ -347,6 +359,52 @@ export const valueSets: readonly ValueSet[] = [
     shows: (objects) => [
       [argsOf(coordinatorOf(objects)).includes('--restore'), false],
       [objects.some((object) => deletesPods(object)), false],
+    ],
+  },
+  {
+    name: 'EKS is asked for the settings of node groups, with a role by IRSA',
+    values: {
+      'repair.eks': {
+        cluster: 'gpu-1',
+        region: 'ap-northeast-2',
+        roleArn: 'arn:aws:iam::111122223333:role/drills',
+      },
+      'coordinator.serviceAccount.annotations': { team: 'gpu' },
+    },
+    shows: (objects) => [
+      [
+        argsOf(coordinatorOf(objects)).filter((arg) => arg.startsWith('--eks')),
+        ['--eks-cluster=gpu-1', '--eks-region=ap-northeast-2'],
+      ],
+      [
+        at(only(objects, 'ServiceAccount', 'drills-xidrill-coordinator'), 'metadata.annotations'),
+        { team: 'gpu', 'eks.amazonaws.com/role-arn': 'arn:aws:iam::111122223333:role/drills' },
+      ],
+      [at(only(objects, 'ServiceAccount', 'drills-xidrill-agent'), 'metadata.annotations'), undefined],
+      [
+        JSON.stringify(only(objects, 'NetworkPolicy', 'drills-xidrill-coordinator')).includes(
+          '169.254.170.23',
+        ),
+        true,
+      ],
+      [
+        JSON.stringify(only(objects, 'NetworkPolicy', 'drills-xidrill-agent')).includes('169.254.170.23'),
+        false,
+      ],
+    ],
+  },
+  {
+    name: 'the policies of another Karpenter are mounted as the file that the coordinator reads',
+    values: { 'repair.karpenterPolicies': [karpenterPolicy] },
+    shows: (objects) => [
+      [
+        argsOf(coordinatorOf(objects)).includes(
+          '--karpenter-policies-file=/etc/xidrill/repair/policies.json',
+        ),
+        true,
+      ],
+      [mountsOf(coordinatorOf(objects), 'repair'), [['coordinator', true]]],
+      [parsePolicies(policiesIn(objects)), [karpenterPolicy]],
     ],
   },
   {
