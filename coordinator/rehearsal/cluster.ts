@@ -193,6 +193,9 @@ export async function startRehearsal(
       // One coordinator, and a clock that may run a thousand times too fast for a lease of seconds.
       leaseSeconds: 86_400,
       restore: true,
+      ...(options.karpenter?.policies === undefined
+        ? {}
+        : { repairSettings: { karpenterPolicies: options.karpenter.policies } }),
       clock,
       random: options.random,
       newName: () => `drill-${options.newId().slice(0, 8)}`,

@@ -3,7 +3,7 @@ import type { InjectionAnswer } from '../../coordinator/routes/answers.ts';
 import { conditionsOf, list, text } from '../../coordinator/view/node.ts';
 import { gpuNode, only, type Rig, startCoordinator, startRig, until } from '../coordinator/rig.ts';
 
-/** What follows the condition where Karpenter owns the node: karpenter.md §2 to §4, scenarios (a), (b), (h), (j). */
+/** What follows the condition where Karpenter owns the node: karpenter.md §2 to §4. Each scenario by itself: test/contract/karpenter. */
 
 const versions = ['1.14.3', '1.15.0'] as const;
 /** 10 min in both: Xid 109 is in a list of 1.15, and no later check of NMA gives the condition another reason. */
@@ -106,60 +106,7 @@ for (const version of versions) {
     t.not((await rig.cluster.read('nodes', { name: 'g0' }))?.metadata.uid, before?.metadata.uid);
     t.match(injection.status?.explanation?.summary, /The node is gone since/);
   });
-
-  t.test(`Karpenter ${version}: two of five at once are refused, and forced they are blocked`, async (t) => {
-    const rig = await rigOf(t, 5, { version });
-    const target = { selector: { names: ['g0', 'g1'] }, mode: 'all' };
-    const expectation = { repair: 'expect', within: '5m' };
-    const refused = await rig.rest.ask('POST', '/api/v1/experiments', { fault, target, expectation });
-    t.match(refused, {
-      status: 400,
-      body: {
-        code: 'repair_blocked',
-        blocks: [
-          { node: 'g0', code: 'repair-threshold', because: /2 of 5 .* allows 1/ },
-          { node: 'g1', code: 'repair-threshold' },
-        ],
-      },
-    });
-    const forced = { within: '5m', then: [{ link: 'taint', within: '11m' }], force: true };
-    const shown = await rig.rest.ask('POST', '/api/v1/experiments?dryRun=All', {
-      fault,
-      target,
-      expectation: forced,
-    });
-    t.match(shown.body, {
-      targets: [
-        { repair: [{ willAct: 'no', blockedBy: [{ code: 'repair-threshold' }] }] },
-        { repair: [{ willAct: 'no', blockedBy: [{ code: 'repair-threshold' }] }] },
-      ],
-    });
-    await rig.rest.create({ name: 'forced', fault, target, expectation: forced });
-    const ended = await rig.rest.ended('forced');
-    t.strictSame(ended.causes?.map(({ node, code }) => `${node} ${code}`).toSorted(), [
-      'g0 repair-threshold',
-      'g1 repair-threshold',
-    ]);
-    t.match(ended, {
-      verdict: 'fail',
-      links: [{ id: 'order' }, { id: 'detection' }, { id: 'taint', nodes: { missed: 2 } }],
-    });
-  });
 }
-
-t.test('the gate is off: refused by name', async (t) => {
-  const rig = await rigOf(t, 1, { version: '1.14.3', nodeRepair: false });
-  const expectation = { repair: 'expect', within: '5m' };
-  t.match(await rig.rest.ask('POST', '/api/v1/experiments', { fault, target: only('g0'), expectation }), {
-    status: 400,
-    body: {
-      code: 'repair_blocked',
-      blocks: [{ node: 'g0', code: 'karpenter-gate-off', because: /NodeRepair/ }],
-    },
-  });
-  const [pods] = (await rig.cluster.list('pods', { namespace: 'xidrill' })).items;
-  await rig.cluster.remove('pods', { namespace: 'xidrill', name: pods?.metadata.name ?? '' });
-});
 
 t.test('an idle node is not replaced: refused, and without that link it passes', async (t) => {
   const rows = [gpuNode('idle', pool), gpuNode('other', pool)];

@@ -7,7 +7,7 @@ import { poolOf } from '../../view/node.ts';
 import { secondsFromMillis } from '../nma/events.ts';
 import type { KarpenterRow } from './objects.ts';
 import { createReplace, isOwned, type Report } from './replace.ts';
-import { budgetOf, dueMs, isBreakerOpen, isDisrupted } from './rules.ts';
+import { boundSeconds, budgetOf, dueMs, isBreakerOpen, isDisrupted } from './rules.ts';
 
 /** A Karpenter that repairs nodes by the rules of its version (karpenter.md §2 to §4): a model, not its code. */
 export type Karpenter = { stop(): Promise<void> };
@@ -18,8 +18,6 @@ const pollMs = 10_000;
 const breakerRetryMs = 300_000;
 /** 1.15 repeats the breaker's event no sooner (karpenter.md §3). */
 const repeatMs = 900_000;
-/** The bound of a drain where a policy has none: that of the fallback of AWS. */
-const usualBoundSeconds = 600;
 
 /** Starts it; with the gate off it does nothing, as the real one. */
 export function startKarpenter(deps: {
@@ -34,7 +32,7 @@ export function startKarpenter(deps: {
   const { cluster, clock, row, log } = deps;
   const stopping = new AbortController();
   const { signal } = stopping;
-  const { engine = 'none', policies = [] } = findKarpenterVersion(`karpenter:${row.version}`).row ?? {};
+  const { engine, policies } = behaviourOf(row);
   if (!row.nodeRepair || engine === 'none') return { stop: async () => undefined };
   const acting = engine;
   const busy = new Set<string>();
@@ -49,7 +47,8 @@ export function startKarpenter(deps: {
   function begin(node: KubeObject): void {
     const { name } = node.metadata;
     busy.add(name);
-    const done = (acting === 'forced' ? replace.forced(node) : replace.voluntary(node, usualBoundSeconds))
+    const bound = boundSeconds(node, policies);
+    const done = (acting === 'forced' ? replace.forced(node) : replace.voluntary(node, bound))
       .catch((thrown) => {
         if (!signal.aborted) log.error({ err: thrown, node: name }, 'the simulated Karpenter failed');
       })
@@ -140,6 +139,11 @@ export function startKarpenter(deps: {
       await Promise.all(work);
     },
   };
+}
+
+function behaviourOf({ version, policies }: KarpenterRow) {
+  const found = findKarpenterVersion(`karpenter:${version}`).row;
+  return { engine: found?.engine ?? 'none', policies: policies ?? found?.policies ?? [] };
 }
 
 /** Events of Karpenter, each text once. */

@@ -1,3 +1,4 @@
+import type { RepairPolicy } from '../../catalogue/repair/policies.ts';
 import type { JsonObject, KubeObject } from '../../cluster/port.ts';
 
 /** What a rehearsal's Karpenter is installed with. */
@@ -6,6 +7,8 @@ export type KarpenterRow = {
   readonly version: string;
   /** Feature gate NodeRepair; off by default, as in the chart. */
   readonly nodeRepair: boolean;
+  /** What it repairs and after which wait; the coordinator knows the same. Absent: the policies of the AWS provider. */
+  readonly policies?: readonly RepairPolicy[];
   /** `spec.disruption.budgets` of every NodePool; absent: the default of the definition, 10 %. */
   readonly budgets?: readonly JsonObject[];
   /** From the NodeClaim to the Ready Node, seconds. Default 40. */

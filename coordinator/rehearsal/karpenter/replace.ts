@@ -1,8 +1,9 @@
 import type { Clock } from '../../../shared/clock.ts';
 import type { Cluster, JsonObject, KubeObject } from '../../cluster/port.ts';
-import { list, poolOf } from '../../view/node.ts';
+import { field, list, poolOf } from '../../view/node.ts';
 import { secondsFromMillis } from '../nma/events.ts';
 import { type KarpenterRow, madeFrom, nodeClaimObject, terminationFinalizer } from './objects.ts';
+import { isHeld, isSilent } from './rules.ts';
 import { createWorkloads } from './workloads.ts';
 
 /** What a replacement is carried out with. */
@@ -27,11 +28,15 @@ const defaultSeconds = { launch: 40, terminate: 20 };
 const shortestDrainMs = 5_000;
 /** Up to 1.14 pods are deleted with this grace, and then waited for by nobody (karpenter.md §4). */
 const forcedGraceMs = 1_000;
+/** A pod that does not end counts as gone so long after its grace (karpenter.md §4). */
+const stuckMs = 60_000;
 
 /** Replaces a node as 1.14 does (`forced`) or as 1.15 (`voluntary`), in the steps of karpenter.md §4. */
 export function createReplace(deps: ReplaceDeps, report: Report) {
   const { cluster, clock, newId, row, signal } = deps;
-  const { displacedOn, displace, bindWaiting } = createWorkloads(deps);
+  const workloads = createWorkloads(deps);
+  const { displacedOn, displace, bindWaiting } = workloads;
+  const drain = createDrain(deps, workloads);
   const sleep = (seconds: number) => clock.sleep(seconds * 1000, signal);
 
   async function taint(node: KubeObject): Promise<void> {
@@ -107,9 +112,11 @@ export function createReplace(deps: ReplaceDeps, report: Report) {
       await beginDeletion(node, claim, clock.now());
       const pods = await displacedOn(node);
       await clock.sleep(forcedGraceMs, signal);
-      await displace(pods);
+      const isEndless = isSilent(node);
+      await displace(pods, { isEvicted: false, isEndless });
       const isAwaited = pods.some(({ metadata }) => metadata.ownerReferences !== undefined);
       const launching = isAwaited ? launch(node).then(bindWaiting) : undefined;
+      if (isEndless && pods.length > 0) await clock.sleep(stuckMs, signal);
       await clock.sleep(shortestDrainMs - forcedGraceMs, signal);
       await terminated(node, claim);
       await launching;
@@ -126,13 +133,47 @@ export function createReplace(deps: ReplaceDeps, report: Report) {
       const prepared = pods.length > 0 ? await launch(node) : undefined;
       const message = 'Disrupting Node: Unhealthy';
       await report(node, { type: 'Normal', reason: 'DisruptionTerminating', message });
-      await beginDeletion(node, claim, clock.now() + boundSeconds * 1000);
-      await displace(pods);
-      if (prepared !== undefined) await bindWaiting(prepared);
+      const deadline = clock.now() + boundSeconds * 1000;
+      await beginDeletion(node, claim, deadline);
+      await drain(node, pods, { deadline, prepared });
       await clock.sleep(shortestDrainMs, signal);
       await terminated(node, claim);
     },
   };
+}
+
+/** Evicts what may be evicted; what is held is deleted so that its grace ends with the bound (karpenter.md §4). */
+function createDrain(
+  { cluster, clock, signal }: Pick<ReplaceDeps, 'cluster' | 'clock' | 'signal'>,
+  { displace, bindWaiting }: Pick<ReturnType<typeof createWorkloads>, 'displace' | 'bindWaiting'>,
+) {
+  return async (
+    node: KubeObject,
+    pods: readonly KubeObject[],
+    { deadline, prepared }: { readonly deadline: number; readonly prepared: string | undefined },
+  ): Promise<void> => {
+    const budgets = (await cluster.list('poddisruptionbudgets')).items;
+    const isEndless = isSilent(node);
+    const bind = async () => {
+      if (prepared !== undefined) await bindWaiting(prepared);
+    };
+    const held = pods.filter((pod) => isHeld(pod, budgets));
+    const free = pods.filter((pod) => !held.includes(pod));
+    await displace(free, { isEvicted: true, isEndless });
+    await bind();
+    if (held.length > 0) {
+      const longest = Math.max(...held.map(graceMs));
+      await clock.sleep(Math.max(0, deadline - longest - clock.now()), signal);
+      await displace(held, { isEvicted: false, isEndless });
+      await bind();
+    }
+    if (isEndless && pods.length > 0) await clock.sleep(Math.max(...pods.map(graceMs)) + stuckMs, signal);
+  };
+}
+
+function graceMs(pod: KubeObject): number {
+  const seconds = field(pod, 'spec', 'terminationGracePeriodSeconds');
+  return (typeof seconds === 'number' ? seconds : 30) * 1000;
 }
 
 function claimOf({ metadata }: KubeObject): string {

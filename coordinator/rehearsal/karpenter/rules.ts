@@ -1,6 +1,6 @@
 import type { RepairPolicy } from '../../catalogue/repair/policies.ts';
 import type { KubeObject } from '../../cluster/port.ts';
-import { conditionsOf, field, list, text } from '../../view/node.ts';
+import { conditionsOf, field, list, text, textMap } from '../../view/node.ts';
 
 /** Karpenter's decisions as karpenter.md §2 and §3 describe them, apart from our forecast of them. */
 
@@ -14,18 +14,57 @@ export function dueMs(
   engine: 'forced' | 'voluntary',
 ): number | undefined {
   const made = Date.parse(node.metadata.creationTimestamp ?? '');
-  const dues = conditionsOf(node).flatMap(({ type, status, reason, lastTransitionTime }) => {
+  const dues = conditionsOf(node).flatMap((condition) => {
+    const { type, status, lastTransitionTime } = condition;
     const pair = policies.filter((policy) => policy.type === type && policy.status === status);
-    const named = pair.filter(
-      (policy) => policy.reason !== undefined && new RegExp(policy.reason).test(reason),
-    );
-    const fallback = pair.filter((policy) => policy.reason === undefined);
-    const fitting = engine === 'forced' ? pair : named.length > 0 ? named : fallback;
+    const fitting = engine === 'forced' ? pair : fittingReason(pair, condition.reason);
     const since = Date.parse(lastTransitionTime ?? '');
     const from = engine === 'voluntary' ? Math.max(since, made) : since;
     return fitting.map(({ waitSeconds }) => from + waitSeconds * 1000);
   });
   return dues.length === 0 ? undefined : Math.min(...dues);
+}
+
+/** Those that name the reason, or where none does those that name none. */
+function fittingReason(pair: readonly RepairPolicy[], reason: string): readonly RepairPolicy[] {
+  const named = pair.filter(
+    (policy) => policy.reason !== undefined && new RegExp(policy.reason).test(reason),
+  );
+  return named.length > 0 ? named : pair.filter((policy) => policy.reason === undefined);
+}
+
+/** The bound of a drain where a policy has none: that of the fallback of AWS. */
+const usualBoundSeconds = 600;
+
+/** How long pods may hold the drain: the shortest bound of the policies that fit (karpenter.md §2). */
+export function boundSeconds(node: KubeObject, policies: readonly RepairPolicy[]): number {
+  const bounds = conditionsOf(node).flatMap(({ type, status, reason }) =>
+    fittingReason(
+      policies.filter((policy) => policy.type === type && policy.status === status),
+      reason,
+    ).flatMap(({ drainSeconds }) => drainSeconds ?? []),
+  );
+  return bounds.length === 0 ? usualBoundSeconds : Math.min(...bounds);
+}
+
+/** Whether an eviction of the pod is refused: its own annotation, or a budget of its namespace that allows none now. */
+export function isHeld(pod: KubeObject, budgets: readonly KubeObject[]): boolean {
+  const { namespace, labels = {}, annotations = {} } = pod.metadata;
+  if (annotations['karpenter.sh/do-not-disrupt'] === 'true') return true;
+  return budgets.some((budget) => {
+    const wanted = Object.entries(textMap(budget, 'spec', 'selector', 'matchLabels'));
+    const isSelected = wanted.every(([key, value]) => labels[key] === value);
+    return (
+      budget.metadata.namespace === namespace &&
+      isSelected &&
+      (field(budget, 'status', 'disruptionsAllowed') ?? 0) === 0
+    );
+  });
+}
+
+/** The kubelet reports no more: what is deleted on the node never ends (pkg/controller/nodelifecycle writes Unknown). */
+export function isSilent(node: KubeObject): boolean {
+  return conditionsOf(node).some(({ type, status }) => type === 'Ready' && status === 'Unknown');
 }
 
 /** Too many nodes of the pool are unhealthy by any policy, whatever their reason and whether due. */

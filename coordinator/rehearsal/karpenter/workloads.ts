@@ -1,7 +1,15 @@
 import type { Clock } from '../../../shared/clock.ts';
 import type { Cluster, JsonObject, KubeObject } from '../../cluster/port.ts';
-import { text } from '../../view/node.ts';
+import { text, textMap } from '../../view/node.ts';
 import { podStatus } from '../objects.ts';
+
+/** As the Eviction API marks a pod (pkg/registry/core/pod/storage/eviction.go). */
+const evicted = {
+  type: 'DisruptionTarget',
+  status: 'True',
+  reason: 'EvictionByEvictionAPI',
+  message: 'Eviction API: evicting',
+};
 
 /** The part of controllers and scheduler that a replacement needs: pods are made again, and bound to a node. */
 export function createWorkloads({
@@ -21,11 +29,19 @@ export function createWorkloads({
     );
   }
 
-  /** Deletes pods; their controllers make new ones, which wait for a node. */
-  async function displace(pods: readonly KubeObject[]): Promise<void> {
+  /**
+   * Pods leave, by the Eviction API or deleted; their controllers make new ones, which wait for a node. `isEndless`: no kubelet ends
+   * them, so that they stay until their Node is gone.
+   */
+  async function displace(
+    pods: readonly KubeObject[],
+    how: { readonly isEvicted: boolean; readonly isEndless: boolean },
+  ): Promise<void> {
     for (const { metadata, apiVersion, kind, spec } of pods) {
       const { name, namespace = '', labels = {}, ownerReferences = [] } = metadata;
-      await cluster.remove('pods', { name, namespace });
+      if (how.isEvicted)
+        await cluster.patch('pods', { name, namespace }, { status: { conditions: [evicted] } }, 'status');
+      if (!how.isEndless) await cluster.remove('pods', { name, namespace });
       if (ownerReferences.length === 0) continue;
       const { nodeName: _gone, ...rest } = spec as JsonObject;
       const again = {
@@ -38,10 +54,13 @@ export function createWorkloads({
     }
   }
 
-  /** As the scheduler does, which the stand-in lacks. */
+  /** As the scheduler does, which the stand-in lacks: pods whose selector the node has, whatever room there is. */
   async function bindWaiting(nodeName: string): Promise<void> {
+    const { labels = {} } = (await cluster.read('nodes', { name: nodeName }))?.metadata ?? {};
+    const fits = (pod: KubeObject) =>
+      Object.entries(textMap(pod, 'spec', 'nodeSelector')).every(([key, value]) => labels[key] === value);
     const waiting = (await cluster.list('pods')).items.filter(
-      (pod) => text(pod, 'spec', 'nodeName') === undefined,
+      (pod) => text(pod, 'spec', 'nodeName') === undefined && fits(pod),
     );
     for (const { metadata } of waiting) {
       const key = { name: metadata.name, namespace: metadata.namespace ?? '' };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import type { RepairPolicy } from '../../../coordinator/catalogue/repair/policies.ts';
 import { createClusterClient } from '../../../coordinator/cluster/client.ts';
-import type { Cluster, JsonObject, KubeObject } from '../../../coordinator/cluster/port.ts';
+import type { Cluster, KubeObject } from '../../../coordinator/cluster/port.ts';
 import { karpenterDeployment } from '../../../coordinator/rehearsal/karpenter/objects.ts';
 import { type RehearsalNode, startNode } from '../../../coordinator/rehearsal/node.ts';
 import {
@@ -17,6 +17,7 @@ import {
 import { customResourceDefinitions } from '../../../coordinator/store/crds.ts';
 import { isReady, poolOf, text } from '../../../coordinator/view/node.ts';
 import { createRealClock } from '../../../shared/clock.ts';
+import type { PoolRow } from '../../contract/karpenter/scenarios.ts';
 import { createRest, gpuNode, log, type Rest } from '../../coordinator/rig.ts';
 import type { ControlPlane } from '../controlplane/start.ts';
 import { startControlPlane } from '../controlplane/start.ts';
@@ -24,17 +25,6 @@ import { freePort, isServing, start, until } from '../processes.ts';
 import { namespace } from '../rig.ts';
 import type { KarpenterVersion } from './build.ts';
 import { type Controllers, startControllers } from './start.ts';
-
-/** A pool of nodes that Karpenter makes for the pods of one Deployment, one each. */
-export type PoolRow = {
-  readonly name: string;
-  readonly nodes: number;
-  /** Of the NodePool; absent: Karpenter's default. */
-  readonly budgets?: readonly JsonObject[];
-  readonly podAnnotations?: Readonly<Record<string, string>>;
-  /** Of its PodDisruptionBudget; absent: it has none. */
-  readonly minAvailable?: number;
-};
 
 /** A real Karpenter of one version beside a real control plane, and our coordinator as a process. */
 export type KarpenterRig = {

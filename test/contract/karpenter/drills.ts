@@ -1,11 +1,45 @@
 import type { Test } from 'tap';
+import type { Cluster } from '../../../coordinator/cluster/port.ts';
 import type { ExperimentAnswer, InjectionAnswer } from '../../../coordinator/routes/answers.ts';
-import { conditionsOf } from '../../../coordinator/view/node.ts';
-import { until } from '../processes.ts';
-import type { KarpenterVersion } from './build.ts';
-import { assertRestored, restoreOnRealServer } from './restored.ts';
-import { type KarpenterRig, startKarpenterRig } from './rig.ts';
-import { fault, type Outcome, others, policies, type Scenario, scenarios, waitSeconds } from './scenarios.ts';
+import { conditionsOf, field } from '../../../coordinator/view/node.ts';
+import type { KarpenterVersion } from '../../cluster/karpenter/build.ts';
+import type { Rest } from '../../coordinator/rig.ts';
+import {
+  fault,
+  type Outcome,
+  others,
+  type PoolRow,
+  type Scenario,
+  scenarios,
+  waitSeconds,
+} from './scenarios.ts';
+
+/** A Karpenter in a cluster of pools, with a coordinator beside it that knows its policies; its NodeRepair is off at first. */
+export type KarpenterSubject = {
+  readonly version: KarpenterVersion;
+  readonly cluster: Cluster;
+  readonly rest: Rest;
+  /** Names of the nodes of each pool as they were at the start. */
+  readonly pools: ReadonlyMap<string, readonly string[]>;
+  /** Milliseconds of the clock that Karpenter goes by. */
+  now(): number;
+  /** Looks again and again until it is so. */
+  until(what: string, isSo: () => Promise<boolean>): Promise<void>;
+  /** What Karpenter's Deployment says of it, and the Karpenter that runs. */
+  installKarpenter(options: { readonly nodeRepair: boolean }): Promise<void>;
+  /** Ends NMA on the node, and leaves it so. */
+  stopNma(node: string): Promise<void>;
+  /** The Deployment of the pool wants no pods any more, and they are gone. */
+  idle(pool: string): Promise<void>;
+  /** The kubelet of the node writes nothing from now on, and ends no pod. */
+  silence(node: string): Promise<void>;
+};
+
+/** Every pool that the scenarios need. */
+export const pools: readonly PoolRow[] = [
+  ...scenarios.map(({ pool }) => pool),
+  ...Object.values(others).map((name) => ({ name, nodes: 1 })),
+];
 
 /** Longer than the wait, a poll of 10 s and a nomination of 20 s (karpenter.md §2): what has not begun by then is blocked. */
 const blockedAfter = `${waitSeconds + 35}s`;
@@ -21,12 +55,9 @@ type Preview = {
   readonly targets: readonly { readonly node: string; readonly repair: readonly Forecast[] }[];
 };
 
-/** All scenarios on a real Karpenter of this version: what was forecast is what happens, link by link. */
-export async function karpenterScenarios(t: Test, version: KarpenterVersion): Promise<void> {
-  t.setTimeout(530_000);
-  const pools = [...scenarios.map(({ pool }) => pool), ...Object.values(others).map(one)];
-  const rig = await startKarpenterRig(t, { version, policies, pools });
-
+/** All scenarios, one after the other where they change Karpenter and else at once: what was forecast is what happens, link by link. */
+export async function karpenterContract(t: Test, rig: KarpenterSubject): Promise<void> {
+  const { version } = rig;
   const already = nodeOf(rig, others.already);
   await t.test('(h) the gate is off: predicted, refused, forced and found', async (t) => {
     const beforehand = await start(rig, 'already', [already], [], 'force');
@@ -44,18 +75,17 @@ export async function karpenterScenarios(t: Test, version: KarpenterVersion): Pr
   await rig.installKarpenter({ nodeRepair: true });
 
   await t.test('(j) False already when Karpenter starts: due at once, by its own transition', async (t) => {
-    await until('its wait is over', async () => Date.now() > since + waitSeconds * 1000);
-    await until('it is gone', async () => (await rig.cluster.read('nodes', { name: already })) === undefined);
+    await rig.until('its wait is over', async () => rig.now() > since + waitSeconds * 1000);
+    await rig.until(
+      'it is gone',
+      async () => (await rig.cluster.read('nodes', { name: already })) === undefined,
+    );
     t.pass('the latched condition was enough');
   });
 
   // One cluster, a pool each: they take as long as the slowest.
-  const running = scenarios.map(
-    async (scenario) => [scenario, await outcomeOf(rig, version, scenario)] as const,
-  );
+  const running = scenarios.map(async (scenario) => [scenario, await outcomeOf(rig, scenario)] as const);
   const recovered = recoveredOf(rig);
-  // Karpenter has no part in it, so that once is enough.
-  const restoring = version === '1.15.0' ? restoreOnRealServer(t, rig) : undefined;
   for (const [scenario, done] of await Promise.all(running))
     await t.test(`(${scenario.pool.name}) ${scenario.title}`, async (t) =>
       assertOutcome(t, version, scenario, done),
@@ -67,41 +97,51 @@ export async function karpenterScenarios(t: Test, version: KarpenterVersion): Pr
     t.match(linkOf(injection, 'taint'), { state: 'missed', because: /is True again since/ });
     t.match((await recovered).experiment, { verdict: 'fail', explanation: { code: 'condition-recovered' } });
   });
-
-  if (restoring === undefined) return;
-  await t.test(
-    'a restore with the chart’s rights: both pods come back, and the condition stays True',
-    async (t) => {
-      const restored = await restoring;
-      if ('because' in restored) t.pass('', { skip: restored.because });
-      else assertRestored(t, restored);
-    },
-  );
 }
 
-function one(name: string) {
-  return { name, nodes: 1 };
-}
-
-function nodeOf({ pools }: KarpenterRig, pool: string, index = 0): string {
+function nodeOf({ pools }: KarpenterSubject, pool: string, index = 0): string {
   const name = pools.get(pool)?.[index];
   if (name === undefined) throw new RangeError(`pool ${pool} has no node ${index}`);
   return name;
 }
 
 /** What a scenario asks of the cluster before its drill. */
-async function prepare({ cluster, plane, pools }: KarpenterRig): Promise<void> {
-  for (const { pool, targets, nodeAnnotations, isIdle } of scenarios) {
-    for (const name of (pools.get(pool.name) ?? []).slice(0, targets))
+async function prepare(rig: KarpenterSubject): Promise<void> {
+  for (const { pool, targets, nodeAnnotations, isIdle, isSilent } of scenarios) {
+    for (const name of (rig.pools.get(pool.name) ?? []).slice(0, targets)) {
       if (nodeAnnotations !== undefined)
-        await cluster.patch('nodes', { name }, { metadata: { annotations: nodeAnnotations } });
-    if (isIdle === undefined) continue;
-    await plane.kubectl(['-n', 'work', 'scale', 'deployment', pool.name, '--replicas=0']);
-    await until('its pods are gone', async () => {
-      const left = await cluster.list('pods', { namespace: 'work', labelSelector: `pool=${pool.name}` });
-      return left.items.length === 0;
-    });
+        await rig.cluster.patch('nodes', { name }, { metadata: { annotations: nodeAnnotations } });
+      if (isSilent !== undefined) await silenceNode(rig, name);
+    }
+    if (isIdle !== undefined) await rig.idle(pool.name);
   }
+}
+
+/** What the node lifecycle controller writes of a kubelet that reports no more (pkg/controller/nodelifecycle). */
+async function silenceNode(rig: KarpenterSubject, node: string): Promise<void> {
+  await rig.silence(node);
+  const message = 'Kubelet stopped posting node status.';
+  await turn(rig, node, { type: 'Ready', status: 'Unknown', reason: 'NodeStatusUnknown', message });
+}
+
+/** Somebody writes a condition of the node, with a transition of now. */
+async function turn(
+  { cluster, now }: KarpenterSubject,
+  name: string,
+  condition: {
+    readonly type: string;
+    readonly status: string;
+    readonly reason: string;
+    readonly message: string;
+  },
+): Promise<void> {
+  const node = await cluster.read('nodes', { name });
+  const conditions = (field(node, 'status', 'conditions') ?? []) as readonly { readonly type: string }[];
+  const lastTransitionTime = `${new Date(now()).toISOString().slice(0, 19)}Z`;
+  const written = conditions.map((one) =>
+    one.type === condition.type ? { ...one, ...condition, lastTransitionTime } : one,
+  );
+  await cluster.patch('nodes', { name }, { status: { conditions: written } }, 'status');
 }
 
 function bodyOf(name: string, nodes: readonly string[], links: readonly object[], force?: 'force') {
@@ -118,14 +158,14 @@ function bodyOf(name: string, nodes: readonly string[], links: readonly object[]
   };
 }
 
-async function preview(rig: KarpenterRig, body: object): Promise<Preview> {
+async function preview(rig: KarpenterSubject, body: object): Promise<Preview> {
   const { status, body: plan } = await rig.rest.ask<Preview>('POST', '/api/v1/experiments?dryRun=All', body);
   if (status !== 200) throw new Error(`HTTP ${status}: ${JSON.stringify(plan)}`);
   return plan;
 }
 
 async function start(
-  rig: KarpenterRig,
+  rig: KarpenterSubject,
   name: string,
   nodes: readonly string[],
   links: readonly object[],
@@ -140,21 +180,17 @@ type Done = {
   readonly injections: readonly InjectionAnswer[];
 };
 
-async function ended(rig: KarpenterRig, name: string): Promise<ExperimentAnswer> {
+async function ended(rig: KarpenterSubject, name: string): Promise<ExperimentAnswer> {
   let last: ExperimentAnswer | undefined;
-  await until(
-    `${name} has ended`,
-    async () => {
-      last = await rig.rest.ended(name);
-      return last.endedAt !== null;
-    },
-    240,
-  );
+  await rig.until(`${name} has ended`, async () => {
+    last = await rig.rest.ended(name);
+    return last.endedAt !== null;
+  });
   if (last === undefined) throw new Error(`no answer for ${name}`);
   return last;
 }
 
-async function doneOf(rig: KarpenterRig, name: string): Promise<Done> {
+async function doneOf(rig: KarpenterSubject, name: string): Promise<Done> {
   const experiment = await ended(rig, name);
   return { experiment, injections: await rig.rest.injections(name) };
 }
@@ -174,7 +210,8 @@ type Run = Done & {
 };
 
 /** Forecast, then drill: not forced where a repair is expected, forced where it is blocked. */
-async function outcomeOf(rig: KarpenterRig, version: KarpenterVersion, scenario: Scenario): Promise<Run> {
+async function outcomeOf(rig: KarpenterSubject, scenario: Scenario): Promise<Run> {
+  const { version } = rig;
   const { pool, targets, ends } = scenario;
   const nodes = (rig.pools.get(pool.name) ?? []).slice(0, targets);
   const outcome = ends[version];
@@ -236,7 +273,7 @@ function assertTimes(t: Test, injection: InjectionAnswer): void {
 
 async function drillBlocked(
   t: Test,
-  rig: KarpenterRig,
+  rig: KarpenterSubject,
   { name, nodes, code }: { readonly name: string; readonly nodes: readonly string[]; readonly code: string },
 ): Promise<void> {
   const plan = await preview(rig, bodyOf(name, nodes, whileOff, 'force'));
@@ -251,28 +288,17 @@ async function drillBlocked(
 }
 
 /** Somebody resets the condition as soon as it is False, and NMA does not write it again. */
-async function recoveredOf(rig: KarpenterRig): Promise<Done> {
+async function recoveredOf(rig: KarpenterSubject): Promise<Done> {
   const node = nodeOf(rig, others.recovered);
   await start(rig, 'recovered', [node], taintOnly);
   await transitionOf(rig, node);
-  await rig.node(node).stopNma();
-  const lastTransitionTime = `${new Date().toISOString().slice(0, 19)}Z`;
-  const recovered = { type: 'AcceleratedHardwareReady', status: 'True', reason: 'Reset', lastTransitionTime };
-  const patch = JSON.stringify({ status: { conditions: [recovered] } });
-  const { exitCode, stderr } = await rig.plane.kubectl([
-    'patch',
-    'node',
-    node,
-    '--subresource=status',
-    '-p',
-    patch,
-  ]);
-  if (exitCode !== 0) throw new Error(stderr);
+  await rig.stopNma(node);
+  await turn(rig, node, { type: 'AcceleratedHardwareReady', status: 'True', reason: 'Reset', message: '' });
   return doneOf(rig, 'recovered');
 }
 
 /** When the condition turned False, milliseconds. */
-async function transitionOf({ cluster }: KarpenterRig, name: string): Promise<number> {
+async function transitionOf({ cluster, until }: KarpenterSubject, name: string): Promise<number> {
   let since: string | null | undefined;
   await until('the condition is False', async () => {
     const node = await cluster.read('nodes', { name });

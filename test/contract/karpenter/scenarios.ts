@@ -1,9 +1,20 @@
 import type { RepairPolicy } from '../../../coordinator/catalogue/repair/policies.ts';
+import type { JsonObject } from '../../../coordinator/cluster/port.ts';
 import type { BlockCode } from '../../../coordinator/repair/schema.ts';
-import type { KarpenterVersion } from './build.ts';
-import type { PoolRow } from './rig.ts';
+import type { KarpenterVersion } from '../../cluster/karpenter/build.ts';
 
 /** The scenarios of karpenter.md §8, each in a pool of its own, and what each version does there. */
+
+/** A pool of nodes that Karpenter makes for the pods of one Deployment, one each. */
+export type PoolRow = {
+  readonly name: string;
+  readonly nodes: number;
+  /** Of the NodePool; absent: Karpenter's default. */
+  readonly budgets?: readonly JsonObject[];
+  readonly podAnnotations?: Readonly<Record<string, string>>;
+  /** Of its PodDisruptionBudget; absent: it has none. */
+  readonly minAvailable?: number;
+};
 
 /** Seconds from the condition to the repair; time enough for NMA to start again and write True. */
 export const waitSeconds = 25;
@@ -38,6 +49,8 @@ export type Scenario = {
   readonly nodeAnnotations?: Readonly<Record<string, string>>;
   /** The Deployment has no pods any more when the drill begins. */
   readonly isIdle?: true;
+  /** The kubelet of the drilled node is silent: Ready is Unknown, and no pod there ends. */
+  readonly isSilent?: true;
   readonly ends: Readonly<Record<KarpenterVersion, Outcome>>;
   /** How its pod leaves, as the drain link shows it; absent: not looked at. */
   readonly pods?: Readonly<Record<KarpenterVersion, RegExp>>;
@@ -49,7 +62,7 @@ const replaced = { '1.14.3': 'replaced', '1.15.0': 'replaced' } as const;
  * No eviction is let through, so Karpenter deletes the pod when its time is over. An eviction of a pod that is being deleted already does
  * not ask the budget, and marks it as evicted all the same (canIgnorePDB in kube-apiserver's pkg/registry/core/pod/storage/eviction.go).
  */
-const deletedInTheEnd = /work\/c-\S+ (deleted|evicted)/;
+const deletedInTheEnd = /work\/c-\S+ (deleted|evicted|removed at once)/;
 
 /** With the gate on, all at the same time: a pool's nodes are judged by themselves. */
 export const scenarios: readonly Scenario[] = [
@@ -58,7 +71,10 @@ export const scenarios: readonly Scenario[] = [
     title: 'one of three with pods',
     targets: 1,
     ends: replaced,
-    pods: { '1.14.3': /1 pod left the node: work\/a-\S+ (evicted|deleted)/, '1.15.0': /work\/a-\S+ evicted/ },
+    pods: {
+      '1.14.3': /1 pod left the node: work\/a-\S+ (evicted|deleted|removed at once)/,
+      '1.15.0': /work\/a-\S+ evicted/,
+    },
   },
   {
     pool: { name: 'b', nodes: 5 },
@@ -102,6 +118,13 @@ export const scenarios: readonly Scenario[] = [
     isIdle: true,
     pods: { '1.14.3': /no pod on the node/, '1.15.0': /no pod on the node/ },
     ends: { '1.14.3': 'removed', '1.15.0': 'removed' },
+  },
+  {
+    pool: { name: 'k', nodes: 1 },
+    title: 'Ready=Unknown besides',
+    targets: 1,
+    isSilent: true,
+    ends: replaced,
   },
 ];
 
