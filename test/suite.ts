@@ -45,6 +45,7 @@ export async function runTap(files: readonly string[], options: readonly string[
   });
   return countedRun(child, (line) => {
     if (/^(not )?ok \d+ - test\//.test(line)) process.stdout.write(`${line.replace(' {', '')}\n`);
+    if (/^\s*# measured: /.test(line)) process.stdout.write(`${line.trim()}\n`);
   });
 }
 

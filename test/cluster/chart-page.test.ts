@@ -35,7 +35,7 @@ async function pages(t: Test, helm: Helm): Promise<void> {
     const words = values.map((value) => `'${value}'`).join(' ');
     program('helm', [
       `if [ "$1" = install ]; then set -- "$@" ${words}; fi`,
-      // No kubelet runs its pod; chart-install.test.ts is one.
+      // No kubelet runs its pod here; test/node has some.
       'if [ "$1" = test ]; then exit 0; fi',
       `exec '${helm.path}' "$@"`,
     ]);

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { at, type Rendered } from '../charts/render.ts';
-import { type Mounted, mountFiles } from '../shared/http/mounted.ts';
+import { mountFiles } from '../shared/http/mounted.ts';
 import { guarded } from './controlplane/guard.ts';
 import type { ControlPlane } from './controlplane/start.ts';
 import type { Image } from './image.ts';
@@ -64,9 +64,7 @@ type PodSpec = {
   readonly securityContext?: Context;
 };
 
-export type RunningPod = Running & {
-  /** Mounts what the Secrets hold now, as the kubelet does within a minute of a change. */
-  sync(): Promise<void>;
+type RunningPod = Running & {
   /** Resolves with the exit code when it has ended by itself. */
   readonly ended: Promise<number | null>;
 };
@@ -74,8 +72,6 @@ export type RunningPod = Running & {
 export type Kubelet = {
   /** Creates the pod and starts its first container; resolves when `isReady` says so. */
   run(pod: Rendered, image: Image, isReady: () => Promise<boolean>): Promise<RunningPod>;
-  /** Starts a pod that somebody else has created. */
-  start(pod: Rendered, image: Image): Promise<RunningPod>;
   /** Of all pods so far: what they wrote, and the tokens that they were given. */
   logs(): string;
   readonly tokens: readonly string[];
@@ -189,7 +185,6 @@ export function createKubelet(options: {
     const own = join(folder, `${started}-${name}`);
     mkdirSync(join(own, 'root'), { recursive: true });
 
-    const written = new Map<Volume, Mounted>();
     const binds = [`${hosts}:/etc/hosts`, `${dirname(process.execPath)}:/usr/local/bin`];
     for (const volume of spec.volumes) {
       const files = await filesOf(volume, pod);
@@ -197,7 +192,6 @@ export function createKubelet(options: {
       if (files !== undefined) {
         const mounted = mountFiles(from, Object.keys(files), { mode: 0o400, group: context.fsGroup });
         mounted.place(files);
-        written.set(volume, mounted);
       }
       for (const { name: of, mountPath, readOnly } of container.volumeMounts)
         if (of === volume.name) binds.push(`${from}:${readOnly === true ? '' : '+'}${mountPath}`);
@@ -243,9 +237,6 @@ export function createKubelet(options: {
       pid: child.pid ?? 0,
       errors: () => said,
       ended,
-      async sync() {
-        for (const [volume, mounted] of written) mounted.place((await filesOf(volume, pod)) ?? {});
-      },
       async kill(signal = 'SIGTERM') {
         if (child.exitCode === null && child.signalCode === null) child.kill(signal);
         await ended;
@@ -259,7 +250,6 @@ export function createKubelet(options: {
 
   return {
     tokens,
-    start,
     logs: () => pods.map((said) => said()).join('\n'),
     async run(pod, image, isReady) {
       const { name, namespace } = metadataOf(pod);
@@ -289,7 +279,7 @@ export function createKubelet(options: {
 
 const gone = ['--ignore-not-found', '--force', '--grace-period=0'];
 
-export async function patchStatus(kubectl: Kubectl, pod: Rendered, status: object): Promise<void> {
+async function patchStatus(kubectl: Kubectl, pod: Rendered, status: object): Promise<void> {
   const { name, namespace } = metadataOf(pod);
   const patch = ['--subresource=status', '--type=merge', '-p', JSON.stringify({ status })];
   await kubectl(['-n', namespace, 'patch', 'pod', name, ...patch]);

@@ -19,6 +19,8 @@ export type Attached = {
   apply(...objects: readonly object[]): Promise<string>;
   /** `kubectl create`. */
   create(object: object): Promise<string>;
+  /** POST to a path of the API server. */
+  post(path: string, object: object): Promise<string>;
   /** `kubectl get`. */
   read(...args: readonly string[]): Promise<Rendered>;
   helm(...args: readonly string[]): Promise<string>;
@@ -44,6 +46,7 @@ export function attach(): Attached | { readonly because: string } {
     apply: (...objects) =>
       kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects })),
     create: (object) => kubectl(['create', '-f', '-'], JSON.stringify(object)),
+    post: (path, object) => kubectl(['create', '--raw', path, '-f', '-'], JSON.stringify(object)),
     read: async (...args) => JSON.parse(await kubectl(['get', '-o', 'json', ...args])) as Rendered,
     async helm(...args) {
       const { code, stdout, stderr } = await helm(args, { KUBECONFIG: kubeconfig });

@@ -6,6 +6,7 @@ import { guarded } from '../cluster/controlplane/guard.ts';
 import { type ControlPlane, kubeconfig, startControlPlane } from '../cluster/controlplane/start.ts';
 import { kubectlOf } from '../cluster/kubectl.ts';
 import { until } from '../cluster/processes.ts';
+import { dnsObjects } from './dns-objects.ts';
 import { layWire, network } from './network.ts';
 import { type NodeSpec, type RealNode, startNode } from './node.ts';
 
@@ -106,6 +107,10 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
         return names !== '' && names.split('\n').length === nodes.length;
       },
       180,
+    );
+    await kubectl(
+      ['apply', '-f', '-'],
+      JSON.stringify({ apiVersion: 'v1', kind: 'List', items: dnsObjects }),
     );
     await kubectl(['wait', 'node', '--all', '--for=condition=Ready', '--timeout=120s']);
     return { plane, nodes: started, stop };

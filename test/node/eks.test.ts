@@ -1,7 +1,12 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t from 'tap';
+import { chart } from '../charts/helm.ts';
 import { at, type Rendered } from '../charts/render.ts';
 import { until } from '../cluster/processes.ts';
-import { type Attached, attach } from './attached.ts';
+import { recordsWith } from '../cluster/rig.ts';
+import { type Attached, attach, imageValues } from './attached.ts';
 import { installOn } from './installed.ts';
 import { processesOf } from './node-processes.ts';
 
@@ -9,6 +14,24 @@ t.setTimeout(900_000);
 const found = attach();
 if ('because' in found) t.pass('', { skip: found.because });
 else await stories(found);
+
+/** This chart as it was before it had the coordinator's Lease, which a coordinator made itself then. */
+function olderChart(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'xidrill-older-'));
+  cpSync(chart, folder, { recursive: true });
+  rmSync(join(folder, 'templates/coordinator-lease.yaml'));
+  const rights = join(folder, 'files/rights.yaml');
+  const create = {
+    who: 'coordinator',
+    scope: 'release',
+    apiGroups: ['coordination.k8s.io'],
+    resources: ['leases'],
+    verbs: ['create'],
+    why: 'then',
+  };
+  writeFileSync(rights, `${readFileSync(rights, 'utf8')}- ${JSON.stringify(create)}\n`);
+  return folder;
+}
 
 /** README's "Install on EKS", where something is not as it should be: each has its own right explanation. */
 async function stories(attached: Attached): Promise<void> {
@@ -27,7 +50,9 @@ async function stories(attached: Attached): Promise<void> {
   for (const node of ['gpu-1', 'gpu-2'])
     await kubectl('label', 'node', node, 'xidrill.dev/drill=allowed', '--overwrite');
   await kubectl('label', 'node', 'gpu-1', 'role=drilled', '--overwrite');
-  await release.install('--set=agent.armed=true', '--set=agent.nodeSelector.role=drilled');
+  // Then nothing asked for client certificates.
+  const older = ['--set=agent.armed=true', '--set=agent.nodeSelector.role=drilled', '--set=tls.mutual=false'];
+  await release.installFrom(olderChart(), ...older);
 
   t.test('an agent that is missing on one node is named there; the other node is drilled', async (t) => {
     const [one, other] = [
@@ -42,30 +67,50 @@ async function stories(attached: Attached): Promise<void> {
     });
   });
 
-  t.test('a drill goes on through a rolling upgrade of both programs', async (t) => {
+  t.test('a drill goes on through rolling upgrades from an older chart', async (t) => {
     const [monitor] = processesOf('/opt/nma.mjs', 'gpu-1');
     if (monitor === undefined) throw new Error('no monitoring agent on gpu-1');
     // It sees the record only when the upgrade is over.
     process.kill(monitor, 'SIGSTOP');
-    const ended = release.drill('upgraded', 'gpu-1', blocked, { expectation: { within: '4m' } });
-    const carriedOut = async () => {
-      const injection = ['injections', '-l', 'xidrill.dev/experiment=upgraded'];
-      return at(await read('-n', release.namespace, ...injection), 'items.0.status.phase') === 'Verifying';
-    };
-    await until('the order is carried out', carriedOut);
-    const before = (await release.pods()).map(({ metadata }) => metadata.name);
-    await release.upgrade(
-      '--set=agent.podAnnotations.revision=two',
-      '--set=coordinator.podAnnotations.revision=two',
-    );
-    const after = (await release.pods()).map(({ metadata }) => metadata.name);
+    const ended = release.drill('upgraded', 'gpu-1', blocked, { expectation: { within: '3m' } });
+    await release.reaches('upgraded', 'Verifying');
+    const inRelease = (...args: readonly string[]) => read('-n', release.namespace, ...args);
     t.notOk(
-      after.some((name) => before.includes(name)),
-      'every pod is another one',
+      at(await inRelease('lease', 'xidrill-coordinator'), 'metadata.annotations'),
+      'made by a coordinator',
     );
+    const kept = async () => {
+      const secrets = await inRelease('secret', '-l', 'app.kubernetes.io/instance=eks');
+      const { metadata } = await inRelease('experiment', 'upgraded');
+      return [metadata.uid, ...(secrets.items as readonly Rendered[]).map(({ data }) => data)];
+    };
+    const first = await kept();
+    t.equal(first.length, 3, 'a pair of keys for each program');
+    const names = async () => (await release.pods()).map(({ metadata }) => metadata.name);
+    for (const [revision, words] of [
+      ['reused', ['--reuse-values']],
+      ['plain', [...imageValues, ...older, '--set=tls.mutual=true']],
+    ] as const) {
+      const before = await names();
+      const annotations = ['agent', 'coordinator'].map(
+        (program) => `--set=${program}.podAnnotations.values=${revision}`,
+      );
+      await release.upgradeWith(...words, ...annotations);
+      const after = await names();
+      t.notOk(
+        after.some((name) => before.includes(name)),
+        `${revision} values: every pod is another one`,
+      );
+      t.strictSame(await kept(), first, `${revision} values keep the keys and the experiment`);
+      await release.reaches('upgraded', 'Verifying');
+    }
     process.kill(monitor, 'SIGCONT');
     const experiment = await ended;
     t.equal(at(experiment, 'status.verdict'), 'pass', JSON.stringify(why(experiment)));
+    const injections = (await inRelease('injections', '-l', 'xidrill.dev/experiment=upgraded')).items;
+    t.equal((injections as readonly object[]).length, 1, 'one injection');
+    const order = at(injections, '0.spec.chain.0.order.body.text');
+    t.equal(recordsWith(String(order)), 1, 'one record in the kernel log');
   });
 
   t.test(

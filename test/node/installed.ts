@@ -1,8 +1,13 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { chart } from '../charts/helm.ts';
 import { at, type Rendered } from '../charts/render.ts';
 import { until } from '../cluster/processes.ts';
 import { type Attached, imageValues } from './attached.ts';
 import { engineObjects, monitorNamespace, monitorObjects } from './monitor-objects.ts';
+import { processesOf } from './node-processes.ts';
+
+/** What a test does with a release. */
+export type Release = ReturnType<typeof installOn>;
 
 /** A release of the chart on the cluster, as its tests handle it. Makes nothing yet: `install` does. */
 export function installOn({ kubectl, apply, create, read, helm }: Attached, name: string) {
@@ -25,26 +30,66 @@ export function installOn({ kubectl, apply, create, read, helm }: Attached, name
     }
   }
 
+  async function installFrom(from: string, ...values: readonly string[]): Promise<void> {
+    await helm('install', name, from, '-n', namespace, '--create-namespace', ...imageValues, ...values);
+    await rolledOut();
+  }
+
+  async function upgradeWith(...words: readonly string[]): Promise<void> {
+    await helm('upgrade', name, chart, '-n', namespace, ...words);
+    await rolledOut();
+  }
+
+  /** Its pods are gone then. */
+  async function leave(): Promise<void> {
+    await helm('uninstall', name, '-n', namespace, '--wait', '--timeout=120s');
+    // helm waits for workloads, not for what they leave: an agent ends its orders first.
+    await inRelease('wait', 'pod', '-l', ours, '--for=delete', '--timeout=60s');
+  }
+
   return {
     namespace,
     fullname,
     rolledOut,
     /** kubectl in the release's namespace. */
     kubectl: inRelease,
-    async install(...values: readonly string[]): Promise<void> {
-      await helm('install', name, chart, '-n', namespace, '--create-namespace', ...imageValues, ...values);
-      await rolledOut();
-    },
-    async upgrade(...values: readonly string[]): Promise<void> {
-      await helm('upgrade', name, chart, '-n', namespace, '--reset-then-reuse-values', ...values);
-      await rolledOut();
-    },
-    /** Also its pods and its namespace are gone then. */
+    install: (...values: readonly string[]) => installFrom(chart, ...values),
+    installFrom,
+    /** As the page says it. */
+    upgrade: (...values: readonly string[]) => upgradeWith('--reset-then-reuse-values', ...values),
+    upgradeWith,
+    leave,
+    /** Also its namespace is gone then. */
     async uninstall(): Promise<void> {
-      await helm('uninstall', name, '-n', namespace, '--wait', '--timeout=120s');
-      // helm waits for workloads, not for what they leave: an agent ends its orders first.
-      await inRelease('wait', 'pod', '-l', ours, '--for=delete', '--timeout=60s');
+      await leave();
       await kubectl('delete', 'namespace', namespace, '--timeout=60s');
+    },
+    /** What each container of its pods wrote so far. */
+    async logs(): Promise<readonly string[]> {
+      const { items } = await read('-n', namespace, 'pods', '-l', ours);
+      const ends = ['--all-containers', '--tail=-1'];
+      return Promise.all(
+        (items as readonly Rendered[]).map(({ metadata }) => inRelease('logs', metadata.name, ...ends)),
+      );
+    },
+    /** Every token that kubelets gave to its pods now. */
+    tokens: (): readonly string[] =>
+      ['agent', 'coordinator'].flatMap((program) =>
+        processesOf(`/opt/xidrill/${program}.mjs`).flatMap((pid) => {
+          const files = ['var/run/secrets/kubernetes.io/serviceaccount/token', 'etc/xidrill/agent/token'];
+          return files
+            .map((file) => `/proc/${pid}/root/${file}`)
+            .filter((file) => existsSync(file))
+            .map((file) => readFileSync(file, 'utf8').trim());
+        }),
+      ),
+    /** The injection of that experiment has come to that phase. */
+    async reaches(experiment: string, phase: string): Promise<void> {
+      const injection = ['injections', '-l', `xidrill.dev/experiment=${experiment}`];
+      await until(
+        `${experiment} is ${phase}`,
+        async () => at(await read('-n', namespace, ...injection), 'items.0.status.phase') === phase,
+      );
     },
     /** Those of one program, or of both; those that are being deleted are left out. */
     async pods(component?: 'agent' | 'coordinator'): Promise<readonly Rendered[]> {

@@ -1,18 +1,18 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 /**
- * The processes on a node whose command line has these words, by their numbers in this process namespace, the oldest first.
- * They have the node's name as $NODE, or in a container as $MY_NODE_NAME or $NODE_NAME.
+ * The processes whose command line has these words, by their numbers in this process namespace, the oldest first. Those on
+ * one node have its name as $NODE, or in a container as $MY_NODE_NAME or $NODE_NAME.
  */
-export function processesOf(words: string, node: string): readonly number[] {
+export function processesOf(words: string, node?: string): readonly number[] {
   return readdirSync('/proc').flatMap((pid) => {
     if (!/^\d+$/.test(pid)) return [];
     try {
       const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
       const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
-      const isOnIt = environment.some(
-        (entry) => /^(MY_)?NODE(_NAME)?=/.test(entry) && entry.endsWith(`=${node}`),
-      );
+      const isOnIt =
+        node === undefined ||
+        environment.some((entry) => /^(MY_)?NODE(_NAME)?=/.test(entry) && entry.endsWith(`=${node}`));
       return line.includes(words) && isOnIt ? [Number(pid)] : [];
     } catch {
       // It has ended meanwhile.

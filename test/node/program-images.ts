@@ -20,16 +20,18 @@ export const imageNames = {
   dcgm: 'xidrill.test/dcgm:4.6.0',
   /** The simulated monitoring agent under the name of the real one, by which its version is known. */
   monitor: '602401143452.dkr.ecr.us-west-2.amazonaws.com/eks/eks-node-monitoring-agent:v1.6.4-eksbuild.1',
+  /** The cluster's DNS. */
+  dns: 'xidrill.test/coredns:1',
   /** containerd's own default. */
   pause: 'registry.k8s.io/pause:3.6',
 } as const;
 
 const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** Writes an archive of all images below a folder and tells where it is. */
+/** Writes an archive of all images below a folder and tells where it is; `coredns` is that program. */
 export async function programImages(
   folder: string,
-  baseLayer: string,
+  { baseLayer, coredns }: { readonly baseLayer: string; readonly coredns: string },
   log: (line: string) => void,
 ): Promise<string> {
   mkdirSync(folder);
@@ -41,6 +43,7 @@ export async function programImages(
     await dcgmImage(base, folder),
     await monitorImage(base, folder),
     await pauseImage(folder),
+    await dnsImage(coredns, folder),
   ];
   const file = join(folder, 'images.tar');
   await writeArchive(images, join(folder, 'staging'), file);
@@ -74,6 +77,17 @@ async function monitorImage(base: Layer, folder: string): Promise<ImageSpec> {
     name: imageNames.monitor,
     config: { Env: [path], Entrypoint: ['node', '/opt/nma.mjs'] },
     layers: [base, await layerOf(top, `${top}.tar`)],
+  };
+}
+
+async function dnsImage(coredns: string, folder: string): Promise<ImageSpec> {
+  const top = join(folder, 'dns');
+  mkdirSync(top);
+  await run('cp', [coredns, join(top, 'coredns')]);
+  return {
+    name: imageNames.dns,
+    config: { Env: [path], Entrypoint: ['/coredns'] },
+    layers: [await layerOf(top, `${top}.tar`)],
   };
 }
 

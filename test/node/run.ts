@@ -8,6 +8,7 @@ import { guarded } from '../cluster/controlplane/guard.ts';
 import { add, type Counts, report } from '../suite.ts';
 import { baseLayerFile } from './base.ts';
 import { makeCgroup } from './cgroups.ts';
+import { corednsProgram } from './coredns/build.ts';
 import { kubeRouterProgram } from './kube-router/build.ts';
 import { differences, readMachine, runVariable } from './machine.ts';
 import { programImages } from './program-images.ts';
@@ -33,14 +34,15 @@ async function test(): Promise<void> {
   await controlPlaneBinaries({ log });
   const binaries = await nodeBinaries({ log });
   const kubeRouter = await kubeRouterProgram(log);
-  const base = await baseLayerFile(log);
+  const coredns = await corednsProgram(log);
+  const baseLayer = await baseLayerFile(log);
 
   const id = `xidrill-node-${randomBytes(4).toString('hex')}`;
   const before = readMachine(id);
   const folder = mkdtempSync(join(realpathSync(tmpdir()), `${id}-`));
   const { guardian, gone } = guard(folder, id);
   makeCgroup(id);
-  const images = await programImages(join(folder, 'images'), base, log);
+  const images = await programImages(join(folder, 'images'), { baseLayer, coredns }, log);
   log('images are made');
   const result = join(folder, 'counts.json');
   const { code, signal } = await inside(id, { folder, id, images, binaries, kubeRouter, result });
