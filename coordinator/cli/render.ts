@@ -20,6 +20,7 @@ export function renderWhy(answer: WhyAnswer, look: Look): string {
           ),
         ]),
     ...findings.map((finding) => renderFinding(finding, look)),
+    ...(answer.files === undefined ? [] : [renderFiles(answer.files, look)]),
     ...(notUnderstood.length === 0 ? [] : [renderNotUnderstood(answer, look)]),
   ];
   return `${parts.join('\n\n')}\n`;
@@ -44,6 +45,21 @@ function renderFinding(finding: Finding, look: Look): string {
     ...(result === 'broken' ? [labelled('page', pageOf(code), look)] : []),
   ];
   return lines.join('\n');
+}
+
+function renderFiles(files: NonNullable<WhyAnswer['files']>, look: Look): string {
+  const [read, others] = [files.filter((one) => one.read), files.filter((one) => !one.read)];
+  const shown = others.slice(0, 20);
+  const line = ({ file, because }: (typeof files)[number]) =>
+    wrap(visible(`${file}: ${because}`), '  ', '    ', look.width);
+  return [
+    'Files that were read:',
+    ...(read.length === 0 ? ['  none'] : read.map(line)),
+    ...(others.length === 0 ? [] : ['Not read:', ...shown.map(line)]),
+    ...(others.length > shown.length
+      ? [`  and ${others.length - shown.length} more (-o json shows all)`]
+      : []),
+  ].join('\n');
 }
 
 function renderNotUnderstood({ notUnderstood }: WhyAnswer, look: Look): string {

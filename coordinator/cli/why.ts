@@ -4,6 +4,7 @@ import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { WhyAnswer } from '../why/finding.ts';
 import { explainTexts, type Input, longestText } from '../why/why.ts';
 import { clusterHelp, clusterOptions } from './connect.ts';
+import { isFolder, readFolder } from './folder.ts';
 import { exits, lookOf, type Ports } from './ports.ts';
 import { renderWhy } from './render.ts';
 
@@ -15,7 +16,8 @@ tee /dev/kmsg, logger, aws eks, eksctl, helm), kernel log lines, the monitoring 
 nodes as YAML, JSON or describe, events, dcgmi's answers, helm values, sentences about these.
 Nothing of it is executed, and without --live no cluster is asked. Without TEXT and FILE it reads standard input.
 
-  -f, --file FILE   a file to read; may be given several times
+  -f, --file FILE   a file to read; may be given several times. A folder, here or as TEXT, is read as a bundle of kubectl ekslogs,
+                    NodeDiagnostic or eks-log-collector.sh: the known files, the others are listed
   -o, --output O    text (default) or json
       --live        also examine the nodes that the text names, as doctor does: what of it is still so, and what is broken now.
                     Only reads, by your own rights; where the text names no node, every GPU node
@@ -43,14 +45,15 @@ export async function runWhy(argv: readonly string[], ports: Ports): Promise<num
     return 0;
   }
   let inputs: readonly Input[];
+  let files: WhyAnswer['files'];
   try {
-    inputs = await inputsOf(asked, ports);
+    ({ inputs, files } = await inputsOf(asked, ports));
   } catch (thrown) {
     ports.complain(`why: ${messageFromUnknown(thrown)}\n`);
     return exits.failed;
   }
   const length = inputs.reduce((sum, { text }) => sum + text.length, 0);
-  if (inputs.every(({ text }) => text.trim() === '')) {
+  if (files === undefined && inputs.every(({ text }) => text.trim() === '')) {
     ports.complain(`why: there is no text to explain\n\n${whyHelp}`);
     return exits.usage;
   }
@@ -60,8 +63,8 @@ export async function runWhy(argv: readonly string[], ports: Ports): Promise<num
     );
     return exits.usage;
   }
-  if (asked.live) return runLive(asked, inputs, ports);
-  const answer = explainTexts(inputs);
+  if (asked.live) return runLive(asked, inputs, files, ports);
+  const answer = withFiles(explainTexts(inputs), files);
   ports.print(
     asked.output === 'json' ? `${JSON.stringify(answer, null, 2)}\n` : renderWhy(answer, lookOf(ports)),
   );
@@ -69,7 +72,12 @@ export async function runWhy(argv: readonly string[], ports: Ports): Promise<num
 }
 
 /** The same joined with the cluster, whose client is loaded for it alone. */
-async function runLive(asked: Asked, inputs: readonly Input[], ports: Ports): Promise<number> {
+async function runLive(
+  asked: Asked,
+  inputs: readonly Input[],
+  files: WhyAnswer['files'],
+  ports: Ports,
+): Promise<number> {
   const [{ connect }, { explainLive }, { renderLive }] = await Promise.all([
     import('../drilling/connect.ts'),
     import('../live/live.ts'),
@@ -78,7 +86,8 @@ async function runLive(asked: Asked, inputs: readonly Input[], ports: Ports): Pr
   try {
     const cluster = connect(asked);
     const { nodes, namespace } = asked;
-    const answer = await explainLive({ cluster, inputs, nodes, namespace, clock: createRealClock() });
+    const found = await explainLive({ cluster, inputs, nodes, namespace, clock: createRealClock() });
+    const answer = { ...found, pasted: withFiles(found.pasted, files) };
     ports.print(
       asked.output === 'json' ? `${JSON.stringify(answer, null, 2)}\n` : renderLive(answer, lookOf(ports)),
     );
@@ -127,7 +136,31 @@ function readArguments(argv: readonly string[]): Asked | string {
   }
 }
 
-async function inputsOf({ files, texts }: Asked, ports: Ports): Promise<readonly Input[]> {
+function withFiles(answer: WhyAnswer, files: WhyAnswer['files']): WhyAnswer {
+  return files === undefined ? answer : { ...answer, files };
+}
+
+/** The texts, and where folders were given their files. */
+async function inputsOf(
+  asked: Asked,
+  ports: Ports,
+): Promise<{ readonly inputs: readonly Input[]; readonly files: WhyAnswer['files'] }> {
+  const given = [...asked.texts, ...asked.files];
+  const isOne = await Promise.all(given.map(isFolder));
+  const folders = given.filter((_, index) => isOne[index]);
+  if (folders.length === 0) return { inputs: await textsOf(asked, ports), files: undefined };
+  const read = await Promise.all(folders.map(readFolder));
+  const rest = (words: readonly string[]) => words.filter((word) => !folders.includes(word));
+  const [texts, files] = [rest(asked.texts), rest(asked.files)];
+  const others =
+    texts.length === 0 && files.length === 0 ? [] : await textsOf({ ...asked, texts, files }, ports);
+  return {
+    inputs: [...others, ...read.flatMap(({ inputs }) => inputs)],
+    files: read.flatMap((one) => one.files),
+  };
+}
+
+async function textsOf({ files, texts }: Asked, ports: Ports): Promise<readonly Input[]> {
   if (files.length === 0 && texts.length === 0) {
     if (ports.isTerminal) ports.complain('why: paste the text, then Ctrl-D\n');
     return [{ text: await ports.readInput() }];

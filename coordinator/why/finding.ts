@@ -79,6 +79,15 @@ export const WhyAnswer = Type.Object(
       { description: 'what the text says of the cluster: versions, architecture' },
     ),
     findings: Type.Array(Finding, { description: 'in the order of the text' }),
+    files: Type.Optional(
+      Type.Array(
+        Type.Object(
+          { file: Type.String(), read: Type.Boolean(), because: Type.String() },
+          { additionalProperties: false },
+        ),
+        { description: 'of a folder: each file, and how it was read, or why not' },
+      ),
+    ),
     notUnderstood: Type.Array(
       Type.Object(
         {

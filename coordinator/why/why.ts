@@ -10,7 +10,12 @@ import { lineEnd, readText } from './read.ts';
 export const longestText = 400_000;
 
 /** A text with the name of its file; undefined: it was pasted or typed. */
-export type Input = { readonly name?: string | undefined; readonly text: string };
+export type Input = {
+  readonly name?: string | undefined;
+  readonly text: string;
+  /** Of each line of the text the number that it has in the file; absent: all lines are there. */
+  readonly lines?: readonly number[] | undefined;
+};
 
 /**
  * Explains several texts as one: what one of them says counts for the others. `fresh` are facts that were read in the cluster now:
@@ -18,10 +23,10 @@ export type Input = { readonly name?: string | undefined; readonly text: string 
  */
 export function explainTexts(inputs: readonly Input[], fresh: readonly Fact[] = []): WhyAnswer {
   let first = 1;
-  const places = inputs.map(({ name, text }) => {
+  const places = inputs.map(({ name, text, lines }) => {
     const from = first;
     first += text.split(lineEnd).length;
-    return { name, from };
+    return { name, from, lines };
   });
   const answer = explainText(inputs.map(({ text }) => text).join('\n'), fresh);
   if (inputs.length <= 1 && inputs[0]?.name === undefined) return answer;
@@ -29,7 +34,12 @@ export function explainTexts(inputs: readonly Input[], fresh: readonly Fact[] = 
     const { line } = one;
     const place = line === undefined ? undefined : places.findLast(({ from }) => from <= line);
     if (line === undefined || place === undefined) return one;
-    return { ...one, line: line - place.from + 1, ...(place.name === undefined ? {} : { file: place.name }) };
+    const within = line - place.from;
+    return {
+      ...one,
+      line: place.lines?.[within] ?? within + 1,
+      ...(place.name === undefined ? {} : { file: place.name }),
+    };
   };
   return {
     ...answer,
