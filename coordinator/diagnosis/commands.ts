@@ -1,13 +1,9 @@
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
+import { type Advice, advice, run, together } from '../store/advice.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
 import { engineOfNma, nmaDaemonSet, nmaNamespace, present } from './evidence.ts';
 
 /** What a remedy tells people to run: on objects that were found, and on nothing else. */
-
-/** What can be copied into a shell; undefined: it is an instruction in words, such as how to replace a node of Auto Mode. */
-export function commandOf(step: string | undefined): string | undefined {
-  return step?.startsWith('kubectl ') ? step : undefined;
-}
 
 /** Starts all NMA pods again; where no DaemonSet was found, the one of this node, which may be no pod at all. */
 export function restartAllNma(facts: Facts): string {
@@ -73,15 +69,17 @@ export function dcgmiCommand(facts: Facts, command: string): string {
 }
 
 /** A lost GPU stays lost for every process of the node (NVML_ERROR_GPU_IS_LOST, nvml.h); others the engine may find again. */
-export function unreadRemedy(facts: Facts, { unreadableGpus = [] }: HostEngineFacts): string {
+export function unreadAdvice(facts: Facts, { unreadableGpus = [] }: HostEngineFacts): Advice {
   const lost = unreadableGpus.filter((gpu) => gpu.lost);
   const others = unreadableGpus.filter((gpu) => !gpu.lost);
-  return present(
-    lost.length === 0
-      ? undefined
-      : `A lost GPU does not come back with the engine: read the kernel log (TailKernelLog, match NVRM), then reboot or replace ${facts.node.name}.`,
-    others.length === 0
-      ? undefined
-      : `Restart the engine, which then reads its GPUs anew: ${restartEngine(facts) ?? noEngineToRestart}.`,
-  ).join(' ');
+  return together(
+    present(
+      lost.length === 0
+        ? undefined
+        : advice`A lost GPU does not come back with the engine: read the kernel log (TailKernelLog, match NVRM), then reboot or replace ${facts.node.name}.`,
+      others.length === 0
+        ? undefined
+        : advice`Restart the engine, which then reads its GPUs anew: ${run(restartEngine(facts) ?? noEngineToRestart)}.`,
+    ),
+  );
 }

@@ -1,5 +1,6 @@
 import { renderDuration } from '../../shared/duration.ts';
 import type { ReasonVerdict } from '../../shared/errors.ts';
+import { advice, explained, run } from '../store/advice.ts';
 import type { ChainLink } from '../store/experiment.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
@@ -26,6 +27,8 @@ export type PreflightCheck = {
   readonly text: string;
   /** What to do about a cause; absent otherwise. */
   readonly remedy?: string;
+  /** The commands of the remedy, to copy; absent: it has none. */
+  readonly commands?: readonly string[];
   readonly blocks: boolean;
 };
 
@@ -179,8 +182,7 @@ function explanationOf({ rule, cause }: Found, judged: readonly Judged[]): Expla
     link: rule.link,
     summary: cause.certainty === 'likely' ? `Likely, not proven: ${cause.summary}` : cause.summary,
     evidence: [...cause.evidence],
-    remedy: cause.remedy,
-    ...(cause.commands === undefined || cause.commands.length === 0 ? {} : { commands: [...cause.commands] }),
+    ...explained({ remedy: cause.remedy, commands: cause.commands ?? [] }),
     refuted: refutedOf(judged),
     alsoFound: causesOf(judged)
       .filter((found) => found.rule !== rule)
@@ -228,10 +230,11 @@ function explainNothing(
     code: 'unexplained',
     summary: `There was ${missing}, and no known cause fits: ${judged.length} were checked, ${refuted.length} are ruled out. ${notRead}`,
     evidence: standing(facts),
-    remedy:
+    ...explained(
       unread.length === 0
-        ? `Drill again, with NMA’s log at hand: ${readNmaLog(facts, ' -f')}; a line "sending condition to exporter" means that it detected the fault.`
-        : 'Grant access to what could not be read, then drill again.',
+        ? advice`Drill again, with NMA’s log at hand: ${run(readNmaLog(facts, ' -f'))}; a line "sending condition to exporter" means that it detected the fault.`
+        : advice`Grant access to what could not be read, then drill again.`,
+    ),
     refuted,
     alsoFound: causesOf(judged).map(furtherOf),
   };
@@ -279,7 +282,7 @@ function checkOf(rule: Rule, judgement: Judgement): PreflightCheck[] {
           title,
           result: 'cause',
           text: judgement.summary,
-          remedy: judgement.remedy,
+          ...explained({ remedy: judgement.remedy, commands: judgement.commands ?? [] }),
           blocks: judgement.blocks,
         },
       ];

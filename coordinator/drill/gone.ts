@@ -2,6 +2,7 @@ import { renderDuration } from '../../shared/duration.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import { renderReason, type Shown } from '../diagnosis/explain.ts';
 import { missedLinks } from '../diagnosis/rules/missed-links.ts';
+import { advice, explained, run } from '../store/advice.ts';
 import type { LinkStatus } from '../store/experiment.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import type { Injection } from '../store/store.ts';
@@ -27,9 +28,11 @@ export function nodeGone(injection: Injection, at: string): Explanation {
       },
       ...nodeEntries.map(({ source, text, at }) => ({ source, observed: text, at })),
     ],
-    remedy: isInjected
-      ? `See who removed it: kubectl get events -A --field-selector involvedObject.name=${spec.node}; then run the experiment again.`
-      : 'Run the experiment again: it selects among the nodes of now.',
+    ...explained(
+      isInjected
+        ? advice`See who removed it: ${run(`kubectl get events -A --field-selector involvedObject.name=${spec.node}`)}; then run the experiment again.`
+        : advice`Run the experiment again: it selects among the nodes of now.`,
+    ),
     refuted: [],
     alsoFound: [],
   };
@@ -68,9 +71,10 @@ export function unreachedOnGoneNode(injection: Injection, link: LinkStatus, at: 
       ...before.flatMap(({ evidence }) => evidence),
       { source: `injections/${injection.metadata.name} status.links[${link.id}]`, observed: because, at },
     ],
-    remedy:
-      row?.remedy(spec.node, pool) ??
-      `See what Karpenter has made: kubectl get nodeclaims -l karpenter.sh/nodepool=${pool}; pods that wait for a node: kubectl get pods -A --field-selector status.phase=Pending.`,
+    ...explained(
+      row?.advice(spec.node, pool) ??
+        advice`See what Karpenter has made: ${run(`kubectl get nodeclaims -l karpenter.sh/nodepool=${pool}`)}; pods that wait for a node: ${run('kubectl get pods -A --field-selector status.phase=Pending')}.`,
+    ),
     refuted: [],
     alsoFound: [],
   };

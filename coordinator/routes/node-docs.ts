@@ -43,6 +43,11 @@ const Check = Type.Object(
     result: Type.Enum(['ok', 'cause', 'unknown']),
     text: Type.String({ description: 'why it is so' }),
     remedy: Type.Optional(Type.String()),
+    commands: Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'of the remedy, to copy; words in capitals are to be filled in',
+      }),
+    ),
     blocks: Type.Boolean(),
   },
   { $id: 'Check' },

@@ -1,8 +1,10 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import type { SuiteReport } from '../../coordinator/report/model.ts';
 import { bundleCli } from '../../shared/cli-bundle.ts';
 import { findHelm, type Helm } from '../charts/helm.ts';
 import { release } from '../charts/render.ts';
@@ -13,6 +15,12 @@ t.setTimeout(600_000);
 const found = findHelm();
 if ('because' in found) t.pass('', { skip: found.because });
 else await stories(found);
+
+/** Without the options that tap gives to every Node below it. */
+function environment(): NodeJS.ProcessEnv {
+  const { NODE_OPTIONS: _tap, ...env } = process.env;
+  return env;
+}
 
 async function stories(helm: Helm): Promise<void> {
   const { plane, kubectl, node, runAgent, runCoordinator, startNma } = await install(t, helm, {
@@ -31,9 +39,7 @@ async function stories(helm: Helm): Promise<void> {
     return (...argv: readonly string[]) =>
       new Promise<{ readonly code: number; readonly out: string; readonly err: string }>((resolve) => {
         const words = [program, ...argv, '--kubeconfig', file, '-n', namespace];
-        // Without the options that tap gives to every Node below it.
-        const { NODE_OPTIONS: _tap, ...env } = process.env;
-        execFile(process.execPath, words, { env }, (thrown, out, err) =>
+        execFile(process.execPath, words, { env: environment() }, (thrown, out, err) =>
           resolve({ code: Number(thrown?.code ?? 0), out, err }),
         );
       });
@@ -63,6 +69,51 @@ async function stories(helm: Helm): Promise<void> {
     t.match(await operator('abort', 'long'), { code: 0, out: /long is being aborted/ });
     t.match(await operator('watch', 'long'), { code: 4, out: /– aborted: / });
   });
+
+  t.test(
+    'a suite that is killed while it waits goes on, with the same rights, and injects nothing twice',
+    async (t) => {
+      const operator = await as('operator');
+      const suite = join(folder, 'suite.yaml');
+      const report = join(folder, 'report.json');
+      writeFileSync(
+        suite,
+        `name: nightly\ndrills:\n  - {name: path, fault: {name: task-blocked}, target: {selector: {names: [${node}]}}}\n`,
+      );
+      const words = ['run', suite, '--run', 'build-7', '--report', `json=${report}`];
+      const killed = spawn(
+        process.execPath,
+        [program, ...words, '--kubeconfig', join(folder, 'operator.kubeconfig'), '-n', namespace],
+        { env: environment(), stdio: ['ignore', 'ignore', 'pipe'] },
+      );
+      let seen = '';
+      killed.stderr.on('data', (chunk) => {
+        seen += String(chunk);
+        // Its first state was read, so that it has been created.
+        if (seen.includes('path: nightly-path-')) killed.kill('SIGKILL');
+      });
+      const [, signal] = (await once(killed, 'close')) as [number | null, string | null];
+      t.equal(signal, 'SIGKILL', seen);
+
+      const again = await operator(...words);
+      t.equal(again.code, 0, again.out + again.err);
+      t.match(again.out, /✓ path +pass[\s\S]*1 of 1 drills passed\./);
+      const written = JSON.parse(readFileSync(report, 'utf8')) as SuiteReport;
+      const [drill] = written.drills;
+      t.equal(drill?.report?.nodes[0]?.receipts.length, 1, 'one order');
+      const { out } = await operator('list', '-o', 'name');
+      t.equal(out.split('\n').filter((line) => line.includes('/nightly-path-')).length, 1, 'one experiment');
+      t.match(await operator('show', drill?.experiment ?? '', '-o', 'junit'), {
+        code: 0,
+        out: /failures="0" errors="0"/,
+      });
+      t.match(await operator('coverage'), {
+        code: 0,
+        out: /✓ proven +task-blocked +no pool/,
+        err: /kubectl auth can-i list nodes/,
+      });
+    },
+  );
 
   t.test('who may not is told which right is missing', async (t) => {
     const guest = await as('guest');

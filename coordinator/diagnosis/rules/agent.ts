@@ -1,3 +1,4 @@
+import { advice, run } from '../../store/advice.ts';
 import { type Facts, isUnread, type Unread } from '../../view/facts.ts';
 import { problemsOf, seenProblem } from '../drill.ts';
 import { capital, seen, withoutInventory } from '../evidence.ts';
@@ -28,7 +29,7 @@ export const agentUnknown: Rule = {
             )
           : seenProblem(problem),
       ],
-      remedy: `Give the coordinator --agent ${facts.node.name}=URL, or see why the agent’s DaemonSet has no ready pod there: kubectl get pods -A -o wide --field-selector spec.nodeName=${facts.node.name}; compare its nodeSelector and tolerations with kubectl describe node ${facts.node.name}.`,
+      ...advice`Give the coordinator --agent ${facts.node.name}=URL, or see why the agent’s DaemonSet has no ready pod there: ${run(`kubectl get pods -A -o wide --field-selector spec.nodeName=${facts.node.name}`)}; compare its nodeSelector and tolerations with ${run(`kubectl describe node ${facts.node.name}`)}.`,
       blocks: facts.drill !== undefined,
     });
   },
@@ -94,7 +95,7 @@ export const agentAnswerInvalid: Rule = {
     return proven({
       summary: `${capital(what)}.${outcome}`,
       evidence: [evidence],
-      remedy: `${typeof remedy === 'string' ? capital(remedy) : 'Install agent and coordinator of the same version'}: kubectl get pods -A -o wide --field-selector spec.nodeName=${facts.node.name}.`,
+      ...advice`${typeof remedy === 'string' ? capital(remedy) : 'Install agent and coordinator of the same version'}: ${run(`kubectl get pods -A -o wide --field-selector spec.nodeName=${facts.node.name}`)}.`,
       blocks: facts.drill !== undefined,
     });
   },

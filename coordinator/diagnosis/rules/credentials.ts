@@ -1,7 +1,8 @@
 import { renderDuration } from '../../../shared/duration.ts';
+import { commandOf } from '../../store/advice.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import type { Facts } from '../../view/facts.ts';
-import { commandOf, restartAllNma } from '../commands.ts';
+import { restartAllNma } from '../commands.ts';
 import {
   isOlder,
   nmaNamespace,

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { whyUnseen } from '../../../shared/engines/choose.ts';
+import { advice, run } from '../../store/advice.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import { incidentalToEngine, isForEngine } from '../drill.ts';
 import { podSource, seen } from '../evidence.ts';
@@ -54,6 +55,7 @@ function judgeElsewhere(facts: Facts): Judgement {
     return irrelevant;
   const service = serviceOf(address);
   const where = service === undefined ? address : `Service ${service.namespace}/${service.name}`;
+  const shared = `An engine behind ${where} that several nodes share reports the GPUs of its own node only.`;
   const cause = {
     summary: `There is nothing on node ${node.name} to inject into: NMA’s host engine is at ${address}, and no host engine of this node has NMA as its client.`,
     evidence: [
@@ -66,11 +68,9 @@ function judgeElsewhere(facts: Facts): Judgement {
           : engines.map(({ pid, nma }) => `pid ${pid}: ${nma.evidence}`).join('; '),
       ),
     ],
-    remedy:
-      (service === undefined
-        ? `See which node has ${address}, and drill that one. `
-        : `See where its engine runs, and drill that node: kubectl -n ${service.namespace} get endpointslices -l kubernetes.io/service-name=${service.name} -o wide. `) +
-      `An engine behind ${where} that several nodes share reports the GPUs of its own node only.`,
+    ...(service === undefined
+      ? advice`See which node has ${address}, and drill that one. ${shared}`
+      : advice`See where its engine runs, and drill that node: ${run(`kubectl -n ${service.namespace} get endpointslices -l kubernetes.io/service-name=${service.name} -o wide`)}. ${shared}`),
   };
   // One that was not asked, or has another name for this node, may be NMA's all the same.
   const isOpen = engines.some(({ nma, problems }) => nma.answered !== true && problems.length > 0);

@@ -1,17 +1,17 @@
 import { policiesListenMaxMs } from '../../../shared/nma-timing.ts';
 import { gpuConditionType } from '../../catalogue/nma/conditions.ts';
 import { engineLossReaction } from '../../catalogue/nma/reactions.ts';
+import { advice, commandOf, run } from '../../store/advice.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import type { NodeCondition } from '../../view/node.ts';
 import {
-  commandOf,
   dcgmiCommand,
   noEngineToRestart,
   replaceNode,
   restartEngine,
   restartNma,
-  unreadRemedy,
+  unreadAdvice,
 } from '../commands.ts';
 import { incidentalToEngine, injectedAt, isAboutGpus, problemsOf, seenProblem } from '../drill.ts';
 import {
@@ -163,7 +163,7 @@ export const engineWithoutGpus: Rule = {
           ),
           listed,
         ],
-        remedy: unreadRemedy(facts, engine),
+        ...unreadAdvice(facts, engine),
       });
     if (engine.inactiveGpus !== undefined)
       return proven({
@@ -172,14 +172,14 @@ export const engineWithoutGpus: Rule = {
           seen(facts, `${source} engines[pid ${engine.pid}].inactiveGpus`, engine.inactiveGpus),
           listed,
         ],
-        remedy: `See which GPUs are not active, and in what state they are: ${dcgmiCommand(facts, 'discovery -l -a')}.`,
+        ...advice`See which GPUs are not active, and in what state they are: ${run(dcgmiCommand(facts, 'discovery -l -a'))}.`,
       });
     if (engine.problems.length > 0)
       return unknown(`the engine’s GPUs could not be listed: ${engine.problems.join('; ')}`);
     return likely({
       summary: `The host engine with pid ${engine.pid} sees no GPU, while NVML sees ${inventory.gpus.length}: its container was started without the NVIDIA runtime.`,
       evidence: [seen(facts, `${source} engines[pid ${engine.pid}].gpus`, '0'), listed],
-      remedy: `Give the host engine’s container the NVIDIA runtime class, then check: ${dcgmiCommand(facts, 'discovery -l')}.`,
+      ...advice`Give the host engine’s container the NVIDIA runtime class, then check: ${run(dcgmiCommand(facts, 'discovery -l'))}.`,
     });
   },
 };

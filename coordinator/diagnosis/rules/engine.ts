@@ -1,6 +1,7 @@
 import { reconcileTickMs } from '../../../shared/nma-timing.ts';
 import { engineNamed } from '../../../shared/orders/call.ts';
 import type { HostEngineFacts } from '../../../shared/schemas/inventory.ts';
+import { advice, run } from '../../store/advice.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import {
@@ -65,9 +66,9 @@ export const nobodyListens: Rule = {
     return proven({
       summary: `NMA listens on no host engine of this node, so that no injected value can reach it. Engines: ${names}. Of NMA: ${nma}.`,
       evidence: [...target.evidence, ...target.engines.map((engine) => seenEngine(facts, engine))],
-      remedy: running
-        ? `Read whether NMA has connected: kubectl -n ${running.namespace} logs ${running.name} | grep -i dcgm; it tries every ${reconcileTickMs / 1000} s.`
-        : `Get NMA running first: kubectl -n ${nmaNamespace(facts)} get pods -o wide --field-selector spec.nodeName=${facts.node.name}.`,
+      ...(running
+        ? advice`Read whether NMA has connected: ${run(`kubectl -n ${running.namespace} logs ${running.name} | grep -i dcgm`)}; it tries every ${String(reconcileTickMs / 1000)} s.`
+        : advice`Get NMA running first: ${run(`kubectl -n ${nmaNamespace(facts)} get pods -o wide --field-selector spec.nodeName=${facts.node.name}`)}.`),
     });
   },
 };

@@ -1,7 +1,8 @@
 import type { GpuIdentities, HostEngineFacts, Inventory } from '../../../shared/schemas/inventory.ts';
+import { type Advice, advice, run, together } from '../../store/advice.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
-import { dcgmiCommand, restartEngine, unreadRemedy } from '../commands.ts';
+import { dcgmiCommand, restartEngine, unreadAdvice } from '../commands.ts';
 import { isAboutGpus } from '../drill.ts';
 import { engineOfNma, present, seen, unreadText, withoutInventory } from '../evidence.ts';
 import { irrelevant, proven, type Rule, refuted, unknown } from '../rule.ts';
@@ -59,7 +60,7 @@ export const gpuMissing: Rule = {
         ...missing.map((gpu) => seen(facts, `${source} identities`, describe(gpu))),
         short?.evidence,
       ),
-      remedy: remedyFor(facts, engine, missing, short !== undefined),
+      ...remedyFor(facts, engine, missing, short !== undefined),
       incidental: !isRefusedForIt(facts.drill?.refusal?.reason),
     });
   },
@@ -93,22 +94,23 @@ function remedyFor(
   engine: HostEngineFacts,
   missing: readonly GpuIdentities[],
   isShort: boolean,
-): string {
+): Advice {
   const { unreadableGpus: unread = [], inactiveGpus: inactive } = engine;
   const lacked = missing.some(({ nvmlIndex }) => nvmlIndex === null);
   const lacking = missing.some(({ nvmlIndex }) => nvmlIndex !== null);
-  return present(
-    unread.length === 0 ? undefined : unreadRemedy(facts, engine),
+  const parts = present(
+    unread.length === 0 ? undefined : unreadAdvice(facts, engine),
     inactive === undefined
       ? undefined
-      : `See which GPUs are not active, and in what state they are: ${dcgmiCommand(facts, 'discovery -l -a')}.`,
+      : advice`See which GPUs are not active, and in what state they are: ${run(dcgmiCommand(facts, 'discovery -l -a'))}.`,
     lacked || isShort
-      ? 'A GPU that NVML lacks has fallen off the bus or is bound to another driver: read the kernel log (TailKernelLog, match NVRM), then replace the node.'
+      ? advice`A GPU that NVML lacks has fallen off the bus or is bound to another driver: read the kernel log (TailKernelLog, match NVRM), then replace the node.`
       : undefined,
     lacking && unread.length === 0 && inactive === undefined
-      ? `A GPU that the engine lacks comes back when the engine starts again: ${restartEngine(facts) ?? 'restart it'}.`
+      ? advice`A GPU that the engine lacks comes back when the engine starts again: ${run(restartEngine(facts) ?? 'restart it')}.`
       : undefined,
-  ).join(' ');
+  );
+  return together(parts);
 }
 
 function describe({ uuid, pci, problem }: GpuIdentities): string {

@@ -1,4 +1,5 @@
 import type { SurfaceResult } from '../../../shared/schemas/receipt.ts';
+import { advice, run } from '../../store/advice.ts';
 import type { Facts } from '../../view/facts.ts';
 import { injectedOn, type Problem, problemsOf, seenInjection, seenProblem } from '../drill.ts';
 import { seen } from '../evidence.ts';
@@ -38,9 +39,9 @@ export const injectionInterrupted: Rule = {
         ...broken.map((result) => lastingEvidence(facts, result)),
         ...injected.map((result) => seenInjection(facts, result)),
       ],
-      remedy: isRestart
-        ? 'See why the agent’s pod was started again (kubectl describe pod), then drill again.'
-        : 'See what the last beat failed with (message of the surface in the receipt), mend that, then drill again.',
+      ...(isRestart
+        ? advice`See why the agent’s pod was started again: ${run(`kubectl get pods -A -o wide -l app.kubernetes.io/component=agent --field-selector spec.nodeName=${facts.node.name}`)}, then kubectl describe; then drill again.`
+        : advice`See what the last refresh failed with (message of the surface in the receipt), mend that, then drill again.`),
     });
   },
 };

@@ -1,3 +1,4 @@
+import { advice, run } from '../../store/advice.ts';
 import { injectedOn, problemsOf, seenProblem } from '../drill.ts';
 import { irrelevant, proven, type Rule, refuted } from '../rule.ts';
 
@@ -15,8 +16,7 @@ export const killSwitchEngaged: Rule = {
     return proven({
       summary: `The agent on node ${facts.node.name} injects nothing: ${problem.message}.`,
       evidence: [seenProblem(problem)],
-      remedy:
-        'Ask whoever engaged it (kubectl get configmap xidrill-killswitch -o yaml); when it is released, drill again.',
+      ...advice`Ask whoever engaged it (${run('kubectl get configmap xidrill-killswitch -o yaml')}); when it is released, drill again.`,
     });
   },
 };

@@ -1,8 +1,9 @@
 import { xidHealthIncident } from '../../../shared/dcgm-fields/health-codes.ts';
 import { engineLossReaction } from '../../catalogue/nma/reactions.ts';
+import { commandOf } from '../../store/advice.ts';
 import type { Facts } from '../../view/facts.ts';
 import type { NodeCondition } from '../../view/node.ts';
-import { commandOf, replaceNode, restartEngine, restartNma } from '../commands.ts';
+import { replaceNode, restartEngine, restartNma } from '../commands.ts';
 import {
   expectedType,
   injectedOn,

@@ -1,3 +1,4 @@
+import { type Advice, advice, run } from '../../store/advice.ts';
 import type { LinkCause } from '../../store/experiment.ts';
 import type { Facts } from '../../view/facts.ts';
 import { seen } from '../evidence.ts';
@@ -9,7 +10,7 @@ export type MissedLinkRow = {
   readonly title: string;
   readonly verdict: Rule['verdict'];
   /** What to do; `node` and `pool` are names. */
-  readonly remedy: (node: string, pool: string) => string;
+  readonly advice: (node: string, pool: string) => Advice;
 };
 
 const claims = (pool: string) => `kubectl get nodeclaims -l karpenter.sh/nodepool=${pool} -o wide`;
@@ -21,92 +22,92 @@ export const missedLinks: Readonly<Record<LinkCause, MissedLinkRow>> = {
     link: 'taint',
     title: 'The condition was True again before the repair was due',
     verdict: 'fail',
-    remedy: (node) =>
-      `See what restarted NMA or its engine: kubectl get pods -A --field-selector spec.nodeName=${node}. A repair needs the condition False for the whole wait.`,
+    advice: (node) =>
+      advice`See what restarted NMA or its engine: ${run(`kubectl get pods -A --field-selector spec.nodeName=${node}`)}. A repair needs the condition False for the whole wait.`,
   },
   'rebooted-instead': {
     link: 'taint',
     title: 'Karpenter reboots the node and does not replace it',
     verdict: 'fail',
-    remedy: () =>
-      'Drill a reason that leads to a replacement (Xid 79), or switch the gate RebootForRepair of the AWS provider off.',
+    advice: () =>
+      advice`Drill a reason that leads to a replacement (Xid 79), or switch the gate RebootForRepair of the AWS provider off.`,
   },
   'removed-by-other': {
     link: 'taint',
     title: 'The node went away and nothing shows that Karpenter repaired it',
     verdict: 'inconclusive',
-    remedy: (node) =>
-      `See who removed it: kubectl get events -A --field-selector involvedObject.name=${node}, and ${logs} | grep ${node}.`,
+    advice: (node) =>
+      advice`See who removed it: ${run(`kubectl get events -A --field-selector involvedObject.name=${node}`)}, and ${run(`${logs} | grep ${node}`)}.`,
   },
   'pods-held': {
     link: 'drain',
     title: 'Pods are held on the node',
     verdict: 'fail',
-    remedy: (node) =>
-      `Give the budget room or remove the annotation: kubectl get pdb -A; kubectl get pods -A --field-selector spec.nodeName=${node}. From 1.15 on Karpenter removes them at the bound of its policy.`,
+    advice: (node) =>
+      advice`Give the budget room or remove the annotation: ${run('kubectl get pdb -A')}; ${run(`kubectl get pods -A --field-selector spec.nodeName=${node}`)}. From 1.15 on Karpenter removes them at the bound of its policy.`,
   },
   'pods-terminating': {
     link: 'drain',
     title: 'Pods do not finish terminating',
     verdict: 'fail',
-    remedy: (node) =>
-      `See whether the kubelet answers and what the finalizers are for: kubectl describe node ${node}. Karpenter counts a pod as gone 1 min after its grace.`,
+    advice: (node) =>
+      advice`See whether the kubelet answers and what the finalizers are for: ${run(`kubectl describe node ${node}`)}. Karpenter counts a pod as gone 1 min after its grace.`,
   },
   'repair-undone': {
     link: 'termination',
     title: 'The node was taken and is not deleted',
     verdict: 'fail',
-    remedy: () =>
-      `Karpenter restarted, or its replacement did not come up: ${logs} | grep -E "command reached timeout|failed". It starts again by itself.`,
+    advice: () =>
+      advice`Karpenter restarted, or its replacement did not come up: ${run(`${logs} | grep -E "command reached timeout|failed"`)}. It starts again by itself.`,
   },
   'termination-held': {
     link: 'termination',
     title: 'The termination waits for a step or a finalizer',
     verdict: 'fail',
-    remedy: (node, pool) =>
-      `See which controller owns what it waits for: kubectl get node ${node} -o jsonpath='{.metadata.finalizers}'; ${claims(pool)}; kubectl get volumeattachments.`,
+    advice: (node, pool) =>
+      advice`See which controller owns what it waits for: ${run(`kubectl get node ${node} -o jsonpath='{.metadata.finalizers}'`)}; ${run(claims(pool))}; ${run('kubectl get volumeattachments')}.`,
   },
   'instance-not-terminated': {
     link: 'termination',
     title: 'The instance is not terminated yet',
     verdict: 'inconclusive',
-    remedy: (_node, pool) =>
-      `It stays until the cloud has terminated the instance: ${claims(pool)}; allow more time with then: [{link: termination, within: 30m}].`,
+    advice: (_node, pool) =>
+      advice`It stays until the cloud has terminated the instance: ${run(claims(pool))}; allow more time with then: [{link: termination, within: 30m}].`,
   },
   'no-nodeclaim': {
     link: 'replacement',
     title: 'Karpenter has made no new NodeClaim',
     verdict: 'fail',
-    remedy: () =>
-      'A node is replaced only for pods that wait for one: kubectl get pods -A --field-selector status.phase=Pending, and the limits of the NodePool.',
+    advice: () =>
+      advice`A node is replaced only for pods that wait for one: ${run('kubectl get pods -A --field-selector status.phase=Pending')}, and the limits of the NodePool.`,
   },
   'no-capacity': {
     link: 'replacement',
     title: 'No instance was launched for the new NodeClaim',
     verdict: 'fail',
-    remedy: (_node, pool) =>
-      `See the reason on its condition Launched: ${claims(pool)}; let the NodePool use more instance types or zones.`,
+    advice: (_node, pool) =>
+      advice`See the reason on its condition Launched: ${run(claims(pool))}; let the NodePool use more instance types or zones.`,
   },
   'not-registered': {
     link: 'replacement',
     title: 'The new instance did not register as a node',
     verdict: 'fail',
-    remedy: (_node, pool) =>
-      `See its console output and its bootstrap: ${claims(pool)}. Karpenter gives it up after 15 min.`,
+    advice: (_node, pool) =>
+      advice`See its console output and its bootstrap: ${run(claims(pool))}. Karpenter gives it up after 15 min.`,
   },
   'not-initialized': {
     link: 'replacement',
     title: 'The new node is not initialized',
     verdict: 'fail',
-    remedy: (_node, pool) =>
-      `It waits for its resources or start-up taints, such as those of the device plugin: ${claims(pool)}.`,
+    advice: (_node, pool) =>
+      advice`It waits for its resources or start-up taints, such as those of the device plugin: ${run(claims(pool))}.`,
   },
   'new-node-not-ready': {
     link: 'replacement',
     title: 'The new node is not Ready',
     verdict: 'inconclusive',
-    remedy: (_node, pool) =>
-      `See why: kubectl describe nodes -l karpenter.sh/nodepool=${pool}; allow more time with then: [{link: replacement, within: 30m}].`,
+    advice: (_node, pool) =>
+      advice`See why: ${run(`kubectl describe nodes -l karpenter.sh/nodepool=${pool}`)}; allow more time with then: [{link: replacement, within: 30m}].`,
   },
 };
 
@@ -124,7 +125,7 @@ const rules: readonly Rule[] = Object.entries(missedLinks).map(([code, row]) => 
     return proven({
       summary: `${row.title}: ${missed.because}.`,
       evidence: [seen(facts, `link ${missed.link} of node ${node.name}`, missed.because)],
-      remedy: row.remedy(node.name, node.labels['karpenter.sh/nodepool'] ?? 'POOL'),
+      ...row.advice(node.name, node.labels['karpenter.sh/nodepool'] ?? 'POOL'),
     });
   },
 }));

@@ -6,10 +6,11 @@ import {
   onlyPluginOf,
 } from '../../catalogue/nma/conditions.ts';
 import { detectionOf } from '../../catalogue/nma/known-reasons.ts';
+import { type Advice, advice, commandOf, run } from '../../store/advice.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import { type Facts, isUnread } from '../../view/facts.ts';
 import type { NodeCondition } from '../../view/node.ts';
-import { commandOf, restartAllNma, restartNma } from '../commands.ts';
+import { restartAllNma, restartNma } from '../commands.ts';
 import { expectedType, isForEngine } from '../drill.ts';
 import { nmaNamespace, present, seen, seenCondition, seenHeartbeat, seenInLog } from '../evidence.ts';
 import { conditionOf, isFresh, runningPod, writingOf } from '../liveness.ts';
@@ -74,7 +75,7 @@ type Hardware = {
   readonly plugin: 'nvidia' | 'neuron';
   readonly name: string;
   readonly skipped: RegExp;
-  readonly where: string;
+  readonly where: Advice;
 };
 
 const hardware: readonly Hardware[] = [
@@ -82,15 +83,13 @@ const hardware: readonly Hardware[] = [
     plugin: 'nvidia',
     name: 'NVIDIA',
     skipped: /skipping monitor registration: no nvidia hardware detected/,
-    where:
-      'Choose a node that has an NVIDIA GPU and a loaded driver (kubectl get nodes -o custom-columns=N:.metadata.name,GPU:.status.allocatable.nvidia\\.com/gpu).',
+    where: advice`Choose a node that has an NVIDIA GPU and a loaded driver (${run('kubectl get nodes -o custom-columns=N:.metadata.name,GPU:.status.allocatable.nvidia\\.com/gpu')}).`,
   },
   {
     plugin: 'neuron',
     name: 'Neuron',
     skipped: /skipping monitor registration: no neuron hardware detected/,
-    where:
-      'Choose a node of an instance type with AWS Neuron, inf* or trn* (kubectl get nodes -L node.kubernetes.io/instance-type).',
+    where: advice`Choose a node of an instance type with AWS Neuron, inf* or trn* (${run('kubectl get nodes -L node.kubernetes.io/instance-type')}).`,
   },
 ];
 
@@ -137,8 +136,7 @@ function registrationCause(facts: Facts, wanted: Hardware, isOther: boolean, lin
       ...hardwareEvidence(facts, wanted),
       ...lines,
     ],
-    remedy: has ? `Restart NMA now that the driver is loaded: ${restartNma(facts)}.` : wanted.where,
-    commands: has ? present(commandOf(restartNma(facts))) : [],
+    ...(has ? advice`Restart NMA now that the driver is loaded: ${run(restartNma(facts))}.` : wanted.where),
   };
 }
 

@@ -1,8 +1,9 @@
 import { renderDuration } from '../../../shared/duration.ts';
 import { heartbeatStaleMs, policiesListenMaxMs } from '../../../shared/nma-timing.ts';
+import { commandOf } from '../../store/advice.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import type { Facts, PodFacts } from '../../view/facts.ts';
-import { commandOf, readNmaLog, restartNma } from '../commands.ts';
+import { readNmaLog, restartNma } from '../commands.ts';
 import {
   gapsOf,
   hasWaitedLongEnough,

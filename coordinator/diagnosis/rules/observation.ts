@@ -1,4 +1,5 @@
 import { renderDuration } from '../../../shared/duration.ts';
+import { advice, run } from '../../store/advice.ts';
 import {
   gapsOf,
   injectedAt,
@@ -26,7 +27,7 @@ export const observationGap: Rule = {
     return likely({
       summary: `The cluster was not watched for part of the wait (${gaps.length === 1 ? 'one gap' : `${gaps.length} gaps`}): the reaction may have come and gone unseen. The drill is inconclusive.`,
       evidence: gaps.map(seenEntry),
-      remedy: `Look at what is left of it, events stay for an hour: kubectl -n default get events --field-selector involvedObject.name=${node.name}; then drill again.`,
+      ...advice`Look at what is left of it, events stay for an hour: ${run(`kubectl -n default get events --field-selector involvedObject.name=${node.name}`)}; then drill again.`,
     });
   },
 };
@@ -98,7 +99,7 @@ export const nodeReplaced: Rule = {
         ),
         ...entries,
       ],
-      remedy: `Who replaced it is in its events: kubectl get events -A --field-selector involvedObject.name=${node.name}; then drill the new node.`,
+      ...advice`Who replaced it is in its events: ${run(`kubectl get events -A --field-selector involvedObject.name=${node.name}`)}; then drill the new node.`,
       blocks: false,
     });
   },

@@ -3,6 +3,7 @@ import { karpenterVersions } from '../../catalogue/repair/karpenter.ts';
 import { ownersOf, ownerText } from '../../catalogue/repair/owners.ts';
 import { forecastRepair } from '../../repair/forecast.ts';
 import type { BlockCode, RepairForecast } from '../../repair/schema.ts';
+import { advice, run } from '../../store/advice.ts';
 import type { Facts } from '../../view/facts.ts';
 import { reactionEntry } from '../drill.ts';
 import { ageSeconds, seen } from '../evidence.ts';
@@ -114,13 +115,17 @@ export const repairNoAction = repairRule({
     'Drill a reason that leads to an action (Xid 79: replace), or set it in nodeRepairConfigOverrides of the node group.',
 });
 
+const unhealthyNodes =
+  'kubectl get nodes -o custom-columns=N:.metadata.name,C:.status.conditions[*].type,S:.status.conditions[*].status';
+
 /** The share or number of unhealthy nodes above which a controller waits. */
 export const repairThreshold = repairRule({
   code: 'repair-threshold',
   title: 'Too many nodes are unhealthy for a repair',
   fine: 'few enough nodes are unhealthy',
+  commands: () => [unhealthyNodes],
   remedy: () =>
-    'Clear or replace the other unhealthy nodes first: kubectl get nodes -o custom-columns=N:.metadata.name,C:.status.conditions[*].type,S:.status.conditions[*].status. ' +
+    `Clear or replace the other unhealthy nodes first: ${unhealthyNodes}. ` +
     'Karpenter rounds 20 % up and has no setting for it; EKS has maxUnhealthyNodeThresholdPercentage.',
 });
 
@@ -257,7 +262,7 @@ export const repairNotDue: Rule = {
     return proven({
       summary: `${controller} ${acts} ${renderDuration(afterSeconds)}${at}: it waits on purpose, and ${trigger?.type ?? 'the condition'} is ${age}.`,
       evidence: acting.evidence,
-      remedy: `Wait ${renderDuration(afterSeconds + 60)} more: kubectl get node ${facts.node.name} -w.`,
+      ...advice`Wait ${renderDuration(afterSeconds + 60)} more: ${run(`kubectl get node ${facts.node.name} -w`)}.`,
     });
   },
 };

@@ -1,5 +1,6 @@
 import { eventAggregateLimit, eventBurst } from '../../../shared/nma-timing.ts';
 import { combinedPrefix } from '../../catalogue/nma/conditions.ts';
+import { advice, run } from '../../store/advice.ts';
 import type { Evidence } from '../../store/explanation.ts';
 import type { Facts } from '../../view/facts.ts';
 import { injectedAt, injectedOn, isSilent, judgedEngine, seenInjection, xidOf } from '../drill.ts';
@@ -72,7 +73,7 @@ function judgeKind(facts: Facts, expected: 'event' | 'condition', actual: 'event
         : undefined,
       ...injectedOn(drill).map((result) => seenInjection(facts, result)),
     ),
-    remedy: `Expect {"kind": "${actual}", "reason": "${reason}"}, or leave the expectation out: the version then decides.${whereToLook(facts, actual)}`,
+    ...advice`Expect {"kind": "${actual}", "reason": "${reason}"}, or leave the expectation out: the version then decides. ${run(whereToLook(facts, actual))}`,
   };
   const isProven = entry !== undefined || nma.version?.exact === true;
   // The engine decides as well, for everything but an Xid.
@@ -82,8 +83,8 @@ function judgeKind(facts: Facts, expected: 'event' | 'condition', actual: 'event
 
 function whereToLook(facts: Facts, actual: 'event' | 'condition'): string {
   return actual === 'event'
-    ? ` kubectl -n default get events --field-selector involvedObject.kind=Node,involvedObject.name=${facts.node.name}`
-    : ` kubectl get node ${facts.node.name} -o jsonpath='{.status.conditions}'`;
+    ? `kubectl -n default get events --field-selector involvedObject.kind=Node,involvedObject.name=${facts.node.name}`
+    : `kubectl get node ${facts.node.name} -o jsonpath='{.status.conditions}'`;
 }
 
 /** Ten different messages in ten minutes become one, and 25 Warnings empty the node's bucket (nma.md §1.0). */
@@ -111,7 +112,7 @@ export const eventCombined: Rule = {
           : `An event stands for several: after ${eventAggregateLimit} different messages in 10 min client-go writes one with the prefix "${combinedPrefix.trim()}".`
       } The reaction was there, its event was merged or dropped.`,
       evidence: present<Evidence>(entry && seenEntry(entry), sent),
-      remedy: `Wait 10 min without Warnings on the node and drill again, or expect a fault that ends in the condition (Xid 79). kubectl -n default get events --field-selector involvedObject.name=${facts.node.name}`,
+      ...advice`Wait 10 min without Warnings on the node and drill again, or expect a fault that ends in the condition (Xid 79). ${run(`kubectl -n default get events --field-selector involvedObject.name=${facts.node.name}`)}`,
     };
     return isOurs || sent !== undefined ? proven(cause) : likely(cause);
   },

@@ -32,6 +32,16 @@ t.test('what each rule says', async (t) => {
       `${code}, ${name}: evidence says something`,
     );
     t.ok(judgement.remedy.length > 10, `${code}, ${name}: has a remedy`);
+    const { commands = [] } = judgement;
+    t.equal(
+      /\b(kubectl [a-z-]+|aws eks|helm upgrade) /.test(judgement.remedy) && commands.length === 0,
+      false,
+      `${code}, ${name}: what its remedy tells to run can be copied`,
+    );
+    t.ok(
+      commands.every((command) => /^(kubectl|aws|helm) [^\n]+[^.\s]$/.test(command)),
+      `${code}, ${name}: ${commands.join(' | ')}`,
+    );
     t.ok(
       !judgement.blocks || (judgement.certainty === 'proven' && !judgement.incidental),
       `${code}, ${name}: only a proven cause blocks`,
