@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createRealClock } from '../../shared/clock.ts';
-import { renderDuration } from '../../shared/duration.ts';
+import { parseDuration, renderDuration } from '../../shared/duration.ts';
 import { connect } from '../drilling/connect.ts';
 import type { Progress } from '../drilling/progress.ts';
 import { verdictOf } from '../report/build.ts';
@@ -23,6 +23,7 @@ const options = {
   resume: { type: 'boolean', default: false },
   tag: { type: 'string', multiple: true, default: [] as string[] },
   report: { type: 'string', multiple: true, default: [] as string[] },
+  timeout: { type: 'string' },
   'dry-run': { type: 'boolean', default: false },
 } as const;
 
@@ -48,6 +49,7 @@ again with the same --run goes on where it was killed, and injects nothing twice
       --resume           goes on with the newest run of this suite
       --tag TAG          only drills with this tag; may be given several times
       --report FMT=FILE  ${reportFormats.join(', ')}; may be given several times; - is standard output
+      --timeout TIME     ends the wait then, such as 2h: what runs goes on, its drill counts as an error (default: no end)
       --dry-run          creates nothing: prints the Experiments as they would be
 ${clusterHelp}  -h, --help             this text
 
@@ -63,6 +65,7 @@ export function runRun(argv: readonly string[], ports: LivePorts): Promise<numbe
     if (values.run !== undefined && !runPattern.test(values.run))
       throw usage(`--run: "${values.run}" is no id: letters, digits, dots, dashes, underscores, at most 63`);
     const reports = values.report.map(reportFrom);
+    const patienceMs = values.timeout === undefined ? undefined : parseDuration(values.timeout, '--timeout');
     const suite = withTags(parseSuite(await textOf(file, ports), file), values.tag);
     const cluster = connect(values);
     const { namespace } = values;
@@ -74,6 +77,17 @@ export function runRun(argv: readonly string[], ports: LivePorts): Promise<numbe
     ports.complain(`run ${run} of ${suite.name}; it goes on by: xidrill run ${visible(file)} --run ${run}\n`);
     const leaving = new AbortController();
     const clock = createRealClock();
+    const ending = new AbortController();
+    const late =
+      patienceMs === undefined
+        ? Promise.resolve()
+        : clock.sleep(patienceMs, ending.signal).then(
+            () => {
+              ports.complain(`--timeout ${values.timeout}: what runs goes on\n`);
+              leaving.abort();
+            },
+            () => undefined,
+          );
     const news = createNews(ports);
     const running = runSuite({
       cluster,
@@ -85,12 +99,15 @@ export function runRun(argv: readonly string[], ports: LivePorts): Promise<numbe
       onProgress: news,
       onTrouble: (message) => ports.complain(`${message}; trying again\n`),
     });
-    const release = ports.onInterrupt(onInterrupt(suite.name, running.abort, leaving, ports));
+    const { interrupt, isLeft } = createInterrupt(suite.name, running.abort, leaving, ports);
+    const release = ports.onInterrupt(interrupt);
     let report: SuiteReport;
     try {
       report = await running.ended;
     } finally {
       release();
+      ending.abort();
+      await late;
     }
     for (const { format, path } of reports) {
       const text = renderReport(report, format);
@@ -98,7 +115,7 @@ export function runRun(argv: readonly string[], ports: LivePorts): Promise<numbe
       else await ports.writeFile(path, text);
     }
     if (!reports.some(({ path }) => path === '-')) ports.print(renderSuite(report, ports));
-    return leaving.signal.aborted ? leftExit : verdictExits[report.verdict];
+    return isLeft() ? leftExit : verdictExits[report.verdict];
   });
 }
 
@@ -161,28 +178,36 @@ function createNews(ports: LivePorts): (drill: string, progress: Progress) => vo
 }
 
 /** Ctrl-C asks once whether to abort what runs; no, or the next one, leaves it alone. */
-function onInterrupt(
+function createInterrupt(
   name: string,
   abort: () => Promise<void>,
   leaving: AbortController,
   ports: LivePorts,
-): () => void {
+): { readonly interrupt: () => void; readonly isLeft: () => boolean } {
   let interrupts = 0;
+  let isLeft = false;
+  const leave = () => {
+    isLeft = true;
+    leaving.abort();
+  };
   const ask = async () => {
     try {
       if (!(await ports.confirm(`Abort the drills of ${name} that run? What was injected stays. [y/N] `)))
-        return leaving.abort();
+        return leave();
       await abort();
       ports.complain(`${name} is being aborted\n`);
     } catch (thrown) {
-      leaving.abort();
+      leave();
       ports.complain(`${name} could not be aborted: ${thrown instanceof Error ? thrown.message : thrown}\n`);
     }
   };
-  return () => {
-    interrupts += 1;
-    if (interrupts > 1) leaving.abort();
-    else void ask();
+  return {
+    interrupt: () => {
+      interrupts += 1;
+      if (interrupts > 1) leave();
+      else void ask();
+    },
+    isLeft: () => isLeft,
   };
 }
 

@@ -26,6 +26,7 @@ table{border-collapse:collapse;width:100%;font-size:.87rem}
 th,td{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;border-bottom:1px solid var(--rule)}
 th{color:var(--soft);font-weight:600;white-space:nowrap}
 td.short{white-space:nowrap;overflow-wrap:normal}
+td:last-child{width:100%}
 a{color:var(--link)}
 svg{display:block;width:100%;height:auto;max-width:760px;margin:.5rem 0;font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
 svg .label{fill:var(--ink)}

@@ -150,6 +150,7 @@ t.test('tags, a stop, drills at the same time, what is refused', async (t) => {
   });
   t.match(await xidrill('run', 'nothere.yaml'), { code: 2, err: /nothere\.yaml cannot be read/ });
   t.match(await xidrill('run', nightly, '--tag', 'none'), { code: 2, err: /allowed: gpu, smoke/ });
+  t.match(await xidrill('run', nightly, '--timeout', 'soon'), { code: 2, err: /--timeout: "soon" is no/ });
   t.match(await xidrill('run', nightly, '--report', 'pdf=x'), { code: 2, err: /with one of json, junit/ });
   t.match(
     await xidrill(
@@ -259,6 +260,9 @@ t.test('Ctrl-C asks once whether to abort what runs', async (t) => {
       '  - name: quiet\n    expectation: {none: true, for: 1h}\n  - name: second\n',
   );
   const words = ['run', long, '--run', 'stopped', ...at];
+  const late = await command([...words, '--timeout', '1s']);
+  t.match(late, { code: 4, err: /--timeout 1s: what runs goes on/ });
+  t.match(late.out, /✗ quiet +error: it was left while it ran/);
   const left = await command(words, { interruptAt: /quiet: .*Running/, answer: false });
   t.equal(left.code, 130, left.err);
   t.match(left.out, /✗ quiet +error: it was left while it ran[\s\S]*– second +not run: the run was left/);
