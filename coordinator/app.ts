@@ -21,7 +21,9 @@ import type { Rule } from './diagnosis/rule.ts';
 import { rules as allRules } from './diagnosis/rules.ts';
 import { links as allLinks, type LinkRow } from './drill/links.ts';
 import { restoresAtEnd } from './drill/restoring.ts';
-import { createPlanner, type Planner } from './plan/planner.ts';
+import { pageOrElse } from './page/refusal.ts';
+import { registerOwnPage } from './page-source.ts';
+import { type Asked, createPlanner, type Planner } from './plan/planner.ts';
 import { previewExperiment } from './preview/experiment.ts';
 import { confidenceIn } from './preview/preview.ts';
 import { assertRepairAsAsked } from './repair/forbidden.ts';
@@ -113,6 +115,7 @@ const api: Omit<ApiInfo, 'hasGate'> = {
     why: 'Explains a pasted text, without the cluster.',
     program: 'Health, metrics and this document; open to everybody.',
   },
+  hasPage: true,
   error: { type: 'application/problem+json', schema: Problem },
 };
 
@@ -151,7 +154,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
 
   const { app, metrics } = createServer({
     log,
-    formatError: formatProblem,
+    formatError: pageOrElse('', formatProblem),
     bodyLimitBytes: longestBody,
     api,
     ...(options.gate === undefined ? {} : { gate: options.gate }),
@@ -173,17 +176,14 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     if (restoresAtEnd(experiment.spec)) assertEnabled(options.restore);
     return planner.choose(experiment);
   };
+  const asking = {
+    ...{ store, clock, newName: options.newName, ready: readySoon, check: choose },
+    preview: (experiment: Asked) => previewExperiment({ planner, collector }, experiment),
+  };
+  registerOwnPage(app, { ...asking, view, collector, killSwitch, rows });
   await app.register(async (routes) => {
-    registerExperimentRoutes(routes, {
-      store,
-      check: choose,
-      preview: (experiment) => previewExperiment({ planner, collector }, experiment),
-      feed,
-      newName: options.newName,
-      assertRestores: () => assertEnabled(options.restore),
-      ready: readySoon,
-      clock,
-    });
+    const assertRestores = () => assertEnabled(options.restore);
+    registerExperimentRoutes(routes, { ...asking, feed, assertRestores });
     registerReportRoutes(routes, { store, rows, nodes, ready: readySoon });
     registerFaultRoutes(routes, { rows, collector, ready: readySoon });
     registerKillSwitchRoutes(routes, { killSwitch, namespace });

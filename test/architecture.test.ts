@@ -32,7 +32,7 @@ const storeys: readonly (readonly string[])[] = [
   ['coordinator/drill'],
   ['coordinator/plan', 'coordinator/restore', 'coordinator/report'],
   ['coordinator/preview', 'coordinator/run', 'coordinator/why', 'coordinator/doctor', 'coordinator/drilling'],
-  ['coordinator/suite', 'coordinator/live'],
+  ['coordinator/suite', 'coordinator/live', 'coordinator/page'],
   ['coordinator/routes', 'coordinator/cli'],
   ['coordinator'],
   ['coordinator/rehearsal'],

@@ -177,8 +177,7 @@ export function unreachable(server: string, thrown: unknown): Refusal {
   );
 }
 
-/** The credentials of a source. Throws `cluster_unreachable` where they cannot be used. */
-export function configFromSource(source: ClusterSource): KubeConfig {
+function configFromSource(source: ClusterSource): KubeConfig {
   const config = new KubeConfig();
   try {
     load(config, source);

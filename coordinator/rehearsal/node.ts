@@ -37,7 +37,6 @@ export type RehearsalNode = {
   /** Starts the monitoring agent again, as another version or with other credentials. */
   startNma: AddonProcesses['start'];
   stopNma: AddonProcesses['stop'];
-  reboot: AddonProcesses['reboot'];
   endPod: AddonProcesses['endPod'];
   beginPod: AddonProcesses['beginPod'];
   close(): Promise<void>;
@@ -135,7 +134,6 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
     addEngine,
     startNma: addon.start,
     stopNma: addon.stop,
-    reboot: addon.reboot,
     endPod: addon.endPod,
     beginPod: addon.beginPod,
     async close() {

@@ -275,13 +275,10 @@ export const ChainLink = Type.Object(
 );
 export type ChainLink = Static<typeof ChainLink>;
 
-/** What the node belongs to; a link that outlives the node is judged by it. */
+/** What Karpenter made the node from; a link that outlives the node is judged by it. */
 export const NodeOwner = Type.Object(
   {
-    nodePool: Type.Optional(Type.String({ description: 'label karpenter.sh/nodepool of the node' })),
-    nodeGroup: Type.Optional(
-      Type.String({ description: 'label eks.amazonaws.com/nodegroup of a node that is in no NodePool' }),
-    ),
+    nodePool: Type.String({ description: 'label karpenter.sh/nodepool of the node' }),
     nodeClaim: Type.Optional(
       Type.Object(
         { name: Type.String(), uid: Type.String() },
@@ -345,9 +342,6 @@ export const Baseline = Type.Object(
     events: Type.Record(Type.String(), Type.Integer(), {
       description: 'count of each event of the expected type, by uid: a repeated text only raises the count',
     }),
-    bootId: Type.Optional(
-      Type.String({ description: 'status.nodeInfo.bootID of the node; absent: it has none' }),
-    ),
     pods: Type.Optional(
       Type.Array(
         Type.Object(
@@ -377,9 +371,6 @@ export const StoredRefusal = Type.Object({
 export const linkCauses = [
   'condition-recovered',
   'rebooted-instead',
-  'replaced-instead',
-  'not-rebooted',
-  'not-ready-again',
   'removed-by-other',
   'pods-held',
   'pods-terminating',

@@ -15,6 +15,13 @@ export type BrowserRule = {
   readonly names: readonly string[];
 };
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** True: it takes what a form of our own page sends, though it changes something. Absent: it does not. */
+    form?: boolean;
+  }
+}
+
 /** `Host` as RFC 9110 (7.2) has it: a name or an address, and perhaps a port. */
 const authority = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::(\d{1,5}))?$/i;
 
@@ -33,7 +40,8 @@ export function registerBrowserRules(app: FastifyInstance, rule: BrowserRule): v
   app.addHook('onRequest', async (request) => {
     assertKnownHost(request, rule);
     assertOwnOrigin(request);
-    const { access } = request.routeOptions.config;
+    const { access, form } = request.routeOptions.config;
+    if (form === true && isOwnForm(request)) return;
     if (!rule.hasGate && !request.is404 && changes(request.method, access)) assertNotSimple(request);
   });
 }
@@ -93,6 +101,16 @@ function isSameOrigin(origin: string, host: string): boolean {
 export function changes(method: string, access: RouteAccess | undefined): boolean {
   if (access === undefined || access === 'open') return method !== 'GET' && method !== 'HEAD';
   return !readingVerbs.includes(access.verb);
+}
+
+/**
+ * Whether the browser itself says that a page of ours sends this, which no page can make it say (Fetch Metadata, `Sec-` headers are
+ * forbidden to scripts); an older one says it by `Origin`, which has been compared with `Host` by now.
+ */
+function isOwnForm({ headers }: FastifyRequest): boolean {
+  if (!/^application\/x-www-form-urlencoded\s*(?:;|$)/i.test(headers['content-type'] ?? '')) return false;
+  const site = textOf(headers['sec-fetch-site']);
+  return site === undefined ? headers.origin !== undefined : site === 'same-origin';
 }
 
 /**

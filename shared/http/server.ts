@@ -32,18 +32,19 @@ import { type ServerTls, tlsServerOptions } from './tls.ts';
 /** How an error leaves: Connect's JSON on the agent, RFC 9457 problem documents on the coordinator. */
 export type ErrorFormat = (
   refusal: Refusal,
-  /** `url` is undefined where the request could not even be parsed. */
-  request: { readonly id: string; readonly url: string | undefined },
+  /** `url` is undefined where the request could not even be parsed; `accept` is the header, absent where it has none. */
+  request: { readonly id: string; readonly url: string | undefined; readonly accept?: string | undefined },
 ) => {
   readonly type: string;
-  readonly body: object;
+  /** A text is sent as it is, an object as JSON. */
+  readonly body: object | string;
 };
 
 /** How a server logs, answers errors, and whom it lets in. */
 export type ServerOptions = {
   readonly log: Log;
   readonly formatError: ErrorFormat;
-  /** For `/openapi.json` and `/`; absent: there is neither. */
+  /** For `/openapi.json`, and for `/` where the program has no page of its own there; absent: there is neither. */
   readonly api?: Omit<ApiInfo, 'hasGate'>;
   /** Who is let in, by the rule of the route; absent: everybody. */
   readonly gate?: Gate;
@@ -119,15 +120,17 @@ export function createServer(options: ServerOptions): Server {
   collectDefaultMetrics({ register: metrics });
 
   function send(
-    request: Pick<FastifyRequest, 'id' | 'url'>,
+    request: Pick<FastifyRequest, 'id' | 'url' | 'headers'>,
     reply: Pick<FastifyReply, 'code' | 'header'>,
     refusal: Refusal,
   ): FastifyReply {
     if (refusal.code === 'unauthenticated') void reply.header('www-authenticate', 'Bearer');
     const { retryAfterSeconds } = refusal.details;
     if (typeof retryAfterSeconds === 'number') void reply.header('retry-after', String(retryAfterSeconds));
-    const { type, body } = formatError(refusal, { id: request.id, url: request.url });
-    return reply.code(statusOf(refusal.reason)).type(type).send(JSON.stringify(body));
+    const { accept } = request.headers;
+    const { type, body } = formatError(refusal, { id: request.id, url: request.url, accept });
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    return reply.code(statusOf(refusal.reason)).type(type).send(text);
   }
 
   const requests = new Counter({

@@ -10,7 +10,6 @@ import type { LinkRow } from '../../coordinator/drill/links.ts';
 import {
   namespace,
   type RehearsalCluster,
-  type RehearsalOptions,
   startRehearsalCluster,
 } from '../../coordinator/rehearsal/cluster.ts';
 import type { RestartSeconds } from '../../coordinator/rehearsal/daemonsets.ts';
@@ -114,9 +113,6 @@ export async function startRig(
     readonly factor?: number;
     readonly needsLease?: boolean;
     readonly karpenter?: KarpenterRow;
-    /** Managed node groups that repair, and whom the coordinator asks for their settings. */
-    readonly nodeGroups?: RehearsalOptions['nodeGroups'];
-    readonly eks?: RehearsalOptions['eks'];
     readonly restartSeconds?: RestartSeconds;
   },
 ): Promise<Rig> {
@@ -132,8 +128,6 @@ export async function startRig(
     firstAgentPort: 0,
     needsLease,
     ...(options.karpenter === undefined ? {} : { karpenter: options.karpenter }),
-    ...(options.nodeGroups === undefined ? {} : { nodeGroups: options.nodeGroups }),
-    ...(options.eks === undefined ? {} : { eks: options.eks }),
     ...(options.restartSeconds === undefined ? {} : { restartSeconds: options.restartSeconds }),
     log,
   });
@@ -208,6 +202,8 @@ export async function startCoordinator(
     readonly rows?: readonly FaultRow[];
     readonly links?: readonly LinkRow[];
     readonly rules?: readonly Rule[];
+    /** Of its REST interface; absent: any free one. */
+    readonly port?: number;
   } = {},
 ): Promise<Started> {
   const plug = createPlug(options.cluster ?? rig.cluster);
@@ -231,7 +227,7 @@ export async function startCoordinator(
   });
   const stopping = new AbortController();
   const running = coordinator.run(stopping.signal);
-  const url = await coordinator.app.listen({ host: '127.0.0.1', port: 0 });
+  const url = await coordinator.app.listen({ host: '127.0.0.1', port: options.port ?? 0 });
   let closed: Promise<void> | undefined;
   const stop = () => {
     closed ??= (async () => {

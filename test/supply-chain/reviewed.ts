@@ -70,12 +70,20 @@ const reviews: Readonly<Record<string, Review>> = {
     'a second JSON Schema validator in tests: CycloneDX and OpenAPI schemas; fastify has it in any case',
   ),
   'ajv-formats': row('3.0.1', 'the formats that those schemas name; fastify has it in any case'),
+  'axe-core': row(
+    '4.14.1',
+    'finds what keeps people from using the page by keyboard or screen reader; the engine of most such tools, by Deque',
+  ),
   'dockerfile-utils': row('0.16.3', 'checks both Dockerfiles where no container engine is'),
   esbuild: row(
     '0.28.2',
     'bundles both programs; the only package with an install script, which checks its own binary',
   ),
   'fast-check': row('4.10.2', 'property tests and fuzzing with seeds that can be replayed'),
+  idiomorph: row(
+    '0.8.0',
+    'merges a new version of a page into the one that is shown; by the makers of htmx, without dependencies',
+  ),
   knip: row('6.44.2', 'finds code and dependencies that nothing uses'),
   'libxml2-wasm': row(
     '0.7.2',
@@ -83,6 +91,10 @@ const reviews: Readonly<Record<string, Review>> = {
   ),
   'openapi-fetch': row('0.17.0', 'a client made from our OpenAPI documents, as a user would make one'),
   'openapi-typescript': row('7.13.0', 'types made from our OpenAPI documents, as a user would make them'),
+  'playwright-core': row(
+    '1.65.1',
+    'drives Debian’s Chromium in the tests of the page; by Microsoft, downloads no browser of its own',
+  ),
   tap: row('21.8.0', 'test runner with coverage; by the author of npm'),
   typescript: row('5.9.3', 'checks the types; tap 21 does not work with 7'),
 };
@@ -106,7 +118,8 @@ export const policy: Policy = {
     'PSF-2.0',
     'Unlicense',
   ],
-  development: ['CC-BY-3.0', 'CC0-1.0', 'Python-2.0'],
+  // MPL-2.0: axe-core, unchanged and never passed on.
+  development: ['CC-BY-3.0', 'CC0-1.0', 'MPL-2.0', 'Python-2.0'],
   read: { 'jsonc-simple-parser@3.0.0': 'MIT' },
   overrides: {
     'oxc-parser':

@@ -16,6 +16,8 @@ export type ApiInfo = {
   readonly tags: Readonly<Record<string, string>>;
   /** False: there is no gate, and nobody needs a token. */
   readonly hasGate: boolean;
+  /** True: `/` is the program's own page, and the routes are in the document alone; absent: `/` lists them. */
+  readonly hasPage?: boolean;
   /** How every refusal is answered: media type and named schema. */
   readonly error: { readonly type: string; readonly schema: TSchema };
 };

@@ -16,7 +16,7 @@ const Index = Type.Object(
 );
 
 /**
- * Serves `/openapi.json` and `/`, made of the routes that are registered after this and have a `doc`. Made when it is first asked for:
+ * Serves `/openapi.json`, and `/` where the program has no page there, made of the routes that are registered after this and have a `doc`. Made when it is first asked for:
  * a program that nobody asks pays nothing.
  */
 export function registerDocument(app: FastifyInstance, info: ApiInfo): void {
@@ -38,6 +38,7 @@ export function registerDocument(app: FastifyInstance, info: ApiInfo): void {
     document ??= JSON.stringify(createDocument(info, routes));
     return reply.type('application/json').send(document);
   });
+  if (info.hasPage === true) return;
   const index = {
     id: 'getIndex',
     tag: 'program',

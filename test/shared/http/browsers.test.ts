@@ -29,6 +29,12 @@ async function serve(t: Test, options: Partial<ServerOptions> = {}) {
   app.post('/change', { config: change }, handler);
   app.put('/change', { config: change }, handler);
   app.delete('/change', { config: change }, handler);
+  app.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'string' },
+    (_request, body, done) => done(null, { body }),
+  );
+  app.post('/form', { config: { ...change, form: true } }, handler);
   app.post('/read', { config: read }, handler);
   app.get('/read', { config: read }, handler);
   t.teardown(() => app.close());
@@ -238,6 +244,33 @@ t.test('what a form could send changes nothing', async (t) => {
     'a page has to ask before a DELETE',
   );
   t.equal((await send({ method: 'POST', path: '/read' })).status, 200, 'a read needs none');
+});
+
+t.test('a form changes something where the browser itself says that our own page sends it', async (t) => {
+  const { send, done, port } = await serve(t);
+  const host = `localhost:${port}`;
+  const form = { host, 'content-type': 'application/x-www-form-urlencoded' };
+  const to = (path: string, headers: IncomingHttpHeaders) =>
+    send({ method: 'POST', path, headers: { ...form, ...headers }, body: 'a=b' });
+  for (const [name, more] of foreign(port)) t.equal((await to('/form', more)).status, 403, name);
+  for (const [name, more] of [
+    ['nothing says who sends it', {}],
+    ['no page sends it', { 'sec-fetch-site': 'none' }],
+    ['another content type', { 'sec-fetch-site': 'same-origin', 'content-type': 'text/plain' }],
+    [
+      'a form of several parts',
+      { origin: `http://${host}`, 'content-type': 'multipart/form-data; boundary=x' },
+    ],
+  ] as const)
+    t.equal((await to('/form', more)).status, 415, name);
+  t.equal(
+    (await to('/change', { 'sec-fetch-site': 'same-origin', origin: `http://${host}` })).status,
+    415,
+    'the other routes take no form at all',
+  );
+  t.same(done, []);
+  t.equal((await to('/form', { 'sec-fetch-site': 'same-origin', origin: `http://${host}` })).status, 200);
+  t.equal((await to('/form', { origin: `http://${host}` })).status, 200, 'an older browser');
 });
 
 t.test('both programs: nothing is injected, aborted or deleted for a foreign page', async (t) => {

@@ -1,0 +1,219 @@
+import t from 'tap';
+import { cpuNode, gpuNode, only, type Rig, startCoordinator, startRig, until } from '../coordinator/rig.ts';
+import { openPage, seriousFindings, startBrowser, textOf, whyNoBrowser } from './browser.ts';
+
+const why = whyNoBrowser();
+if (why !== undefined) {
+  t.pass('nothing', { skip: why });
+} else {
+  const browser = await startBrowser(t);
+  const rows = [gpuNode('one'), gpuNode('two', {}), cpuNode('plain')];
+  // Real time goes by in a browser, whatever a clock of ours does.
+  const rig = await startRig(t, { rows, factor: 20 });
+
+  t.test('fleet: nodes and links, filtered', async (t) => {
+    const { page, complaints } = await openPage(t, browser);
+    await page.goto(rig.url);
+    t.match(await textOf(page), /2 GPU nodes: faults are detected on 2/);
+    t.same(await page.locator('tbody tr').count(), 2);
+    t.match(await textOf(page, '#link-detection'), 'Is a GPU fault detected?');
+    await page.getByLabel('Name').fill('two');
+    await page.getByRole('button', { name: 'Filter' }).click();
+    t.match(page.url(), 'name=two');
+    t.same(await page.locator('tbody td:first-child').allInnerTexts(), ['two']);
+    await page.goto(`${rig.url}/?nodes=all`);
+    t.same(await page.locator('tbody td:first-child').allInnerTexts(), ['one', 'plain', 'two']);
+    await page.getByLabel('Cause').selectOption('repair-not-enabled');
+    await page.getByRole('button', { name: 'Filter' }).click();
+    t.match(await page.locator('tbody tr').count(), 3);
+    t.match(page.url(), 'nodes=all', 'the filter keeps what else was chosen');
+    t.same(complaints, []);
+  });
+
+  t.test('one node: what is wrong, facts, engines, events', async (t) => {
+    const { page, complaints } = await openPage(t, browser);
+    await page.goto(rig.url);
+    await page.getByRole('link', { name: 'one', exact: true }).click();
+    const text = await textOf(page);
+    for (const part of [
+      'Nobody is switched on to repair',
+      'AcceleratedHardwareReady',
+      'NVIDIA A10G',
+      'watchers',
+    ])
+      t.match(text, part);
+    t.match(await textOf(page, 'ol.chain'), /✓ ok order .* ✓ ok detection .* [✗?]/);
+    const missing = await page.goto(`${rig.url}/nodes/nowhere`);
+    t.equal(missing?.status(), 404);
+    t.match(await textOf(page), 'there is no node "nowhere"');
+    t.same(complaints, []);
+  });
+
+  t.test('faults: searched, and one with what it writes and what follows', async (t) => {
+    const { page, complaints } = await openPage(t, browser);
+    await page.goto(`${rig.url}/faults`);
+    await page.getByLabel('Search').fill('conntrack');
+    await page.getByLabel('Search').press('Enter');
+    t.match(await textOf(page, '[role=status]'), /^1 of \d+ faults$/);
+    await page.getByRole('link', { name: 'conntrack-full' }).click();
+    for (const part of ['Risk:', 'Undo:', 'What a healthy cluster shows', 'ConntrackExceededKernel'])
+      t.match(await textOf(page), part);
+    t.same(complaints, []);
+  });
+
+  t.test('a drill: dry run, start, the chain as it comes, explanation', async (t) => {
+    const { page, complaints } = await openPage(t, browser);
+    await page.goto(`${rig.url}/nodes/one`);
+    await page.getByRole('link', { name: 'New drill on this node' }).click();
+    await page.getByRole('combobox', { name: 'Fault', exact: true }).selectOption('xid');
+    await page.getByRole('button', { name: 'Choose' }).click();
+    t.equal(await page.getByLabel('Names, separated by spaces').inputValue(), 'one', 'the node is kept');
+    await page.getByLabel('xid (required)').fill('79');
+    await page.getByRole('button', { name: 'Dry run' }).click();
+    for (const part of [
+      'Would drill 1 node: one',
+      'dcgmi test --inject',
+      'NVIDIA device plugin',
+      'NvidiaXID79Error',
+    ])
+      t.match(await textOf(page), part);
+    t.same(await names(rig), [], 'a dry run writes nothing');
+    await page.getByRole('button', { name: 'Start the drill' }).click();
+    await page.locator('#live-state[data-state=ended]').waitFor();
+    const text = await textOf(page);
+    t.match(text, /✓ pass pass: NMA reacted on node one after .*: NvidiaXID79Error/);
+    t.match(await textOf(page, 'ol.chain'), /✓ reached order .* ✓ reached detection/);
+    t.match(text, 'What to do: Restore the node');
+    await page.getByText('Timeline of one').click();
+    t.match(await textOf(page), 'condition (the reaction)');
+    await page.getByRole('link', { name: 'Drills' }).first().click();
+    t.match(await textOf(page, 'tbody'), /drill-\w+ xid Completed 1/);
+    t.same(complaints, []);
+  });
+
+  t.test('a drill that cannot be: the refusal with its remedy, and what was typed is not lost', async (t) => {
+    const { page } = await openPage(t, browser);
+    await page.goto(`${rig.url}/new?fault=xid&node=two`);
+    await page.getByLabel('xid (required)').fill('79');
+    await page.getByRole('button', { name: 'Dry run' }).click();
+    t.match(await textOf(page), /no_target.*xidrill\.dev\/drill=allowed/);
+    t.equal(await page.getByLabel('xid (required)').inputValue(), '79');
+    t.equal(await page.getByLabel('Names, separated by spaces').inputValue(), 'two');
+    t.same((await names(rig)).length, 1, 'the drill before and no other');
+  });
+
+  t.test('why: what was pasted is explained and not executed', async (t) => {
+    const { page, complaints } = await openPage(t, browser);
+    await page.goto(`${rig.url}/why`);
+    const pasted = 'dcgmi test --inject --gpuid 0 -f 150 -v 48\n<script>alert(1)</script>';
+    await page.getByLabel('What you did and saw').fill(pasted);
+    await page.getByRole('button', { name: 'Explain' }).click();
+    const text = await textOf(page);
+    for (const part of [
+      'Field 150 is the GPU temperature',
+      'field-is-another-quantity',
+      '<script>alert(1)</script>',
+    ])
+      t.match(text, part);
+    t.equal(
+      await page.getByLabel('What you did and saw').inputValue(),
+      pasted,
+      'to be changed and asked again',
+    );
+    t.same(complaints, []);
+  });
+
+  t.test('without JavaScript: everything is there to read, a drill can be started', async (t) => {
+    const { page } = await openPage(t, browser, { javaScriptEnabled: false });
+    await page.goto(rig.url);
+    t.same(await page.locator('tbody tr').count(), 2);
+    await page.goto(`${rig.url}/new?fault=conntrack-full&node=plain`);
+    await page.getByRole('button', { name: 'Dry run' }).click();
+    await page.getByRole('button', { name: 'Start the drill' }).click();
+    t.match(page.url(), /\/drills\/drill-/);
+    t.match(await page.content(), 'http-equiv="refresh"', 'and it is followed by asking again');
+    await rig.rest.ended(page.url().split('/').at(-1) ?? '');
+    await page.reload();
+    t.match(await textOf(page), /pass: NMA reacted on node plain/);
+    t.notMatch(await page.content(), 'http-equiv="refresh"');
+  });
+
+  t.test('a coordinator that is restarted while a drill runs', async (t) => {
+    const { page, complaints } = await openPage(t, browser);
+    await rig.cluster.create('namespaces', {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: 'drills' },
+    });
+    const first = await startCoordinator(t, rig, { namespace: 'drills' });
+    await first.rest.create({
+      name: 'long',
+      fault: { name: 'conntrack-full' },
+      target: only('plain'),
+      expectation: { message: 'never', within: '1h' },
+    });
+    await page.goto(`${first.rest.url}/drills/long`);
+    await page.locator('.link.reached').waitFor();
+    t.equal(await page.locator('#live-state').innerText(), 'Live.');
+    await page.getByText('left out').click();
+    await first.kill();
+    await page.locator('#live-state[data-state=lost]').waitFor();
+    t.match(await textOf(page), 'waiting for detection', 'what was known stays');
+    await startCoordinator(t, rig, { namespace: 'drills', port: Number(new URL(first.rest.url).port) });
+    await page.locator('#live-state[data-state=live]').waitFor();
+    t.ok(await page.locator('details[open]').count(), 'what was opened stays open');
+    await page.getByRole('button', { name: 'Abort this drill' }).click();
+    await page.getByText('aborted', { exact: true }).first().waitFor();
+    await until(t, 'the end on the page', async () => (await textOf(page)).includes('aborted: '));
+    t.same(complaints, []);
+  });
+
+  for (const colorScheme of ['light', 'dark'] as const)
+    t.test(`${colorScheme}: axe finds nothing serious, nothing is wider than a phone`, async (t) => {
+      const { page } = await openPage(t, browser, { colorScheme, viewport: { width: 390, height: 800 } });
+      const [drill = ''] = await names(rig);
+      const paths = [
+        '/',
+        '/?nodes=all',
+        '/nodes/one',
+        '/drills',
+        `/drills/${drill}`,
+        '/faults',
+        '/faults/xid',
+        '/why',
+        '/new?fault=xid',
+        '/nowhere',
+      ];
+      for (const path of paths) {
+        await page.goto(`${rig.url}${path}`);
+        t.same(await seriousFindings(page), [], path);
+        const wider = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
+        t.ok(Number(wider) <= 0, `${path}: ${wider} pixels too wide`);
+      }
+      const back = await page.evaluate('getComputedStyle(document.body).backgroundColor');
+      t.equal(back, colorScheme === 'dark' ? 'rgb(20, 24, 29)' : 'rgb(255, 255, 255)');
+    });
+
+  t.test('by keyboard alone', async (t) => {
+    const { page } = await openPage(t, browser);
+    const focused = () => page.locator(':focus');
+    await page.goto(rig.url);
+    await page.keyboard.press('Tab');
+    t.equal(await focused().innerText(), 'Skip to the content');
+    await page.keyboard.press('Enter');
+    t.equal(await focused().getAttribute('id'), 'content');
+    await page.locator('summary').first().focus();
+    await page.keyboard.press('Enter');
+    t.equal(await page.locator('details[open]').count(), 1);
+    await page.getByLabel('Name').focus();
+    await page.keyboard.type('one');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/name=one/);
+    t.same(await page.locator('tbody tr').count(), 1);
+  });
+}
+
+async function names({ rest }: Rig): Promise<readonly string[]> {
+  const { body } = await rest.ask<{ items: { name: string }[] }>('GET', '/api/v1/experiments');
+  return body.items.map(({ name }) => name);
+}
