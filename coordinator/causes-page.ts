@@ -28,6 +28,7 @@ const links = {
   detection: 'Detection: did NMA react, and was it seen?',
   taint: 'Repair: does the controller take the node?',
   drain: 'Drain: have its pods left the node?',
+  reboot: 'Reboot: has the same node started again?',
   termination: 'Termination: are Node and NodeClaim gone?',
   replacement: 'Replacement: did another node come?',
 } as const;

@@ -60,8 +60,10 @@ function createPageSource(deps: PageDeps): PageSource {
       return shared(all ? 'all nodes' : 'GPU nodes', async () => {
         const nodes = view.all('nodes').filter((node) => all || hasGpu(node));
         const names = nodes.map(({ metadata }) => metadata.name).toSorted();
-        const facts = await inParallel(names, nodesAtOnce, collector.standing);
-        return reportOn({ known: view, facts, clock, notRead: notRead(view) });
+        const found = await inParallel(names, nodesAtOnce, async (name) =>
+          examineNode(await collector.standing(name)),
+        );
+        return reportOn({ known: view, nodes: found, clock, notRead: notRead(view) });
       });
     },
     async node(name) {

@@ -1,7 +1,5 @@
 /** Run as a worker: gives every reader of outside text long lines, and sends its name when it has read them all. */
 import { parentPort } from 'node:worker_threads';
-import { parseDiscovery, parseVersions } from '../agent/dcgm/codecs/discovery.ts';
-import { parseFieldGroups, whyGroupsIncomplete } from '../agent/dcgm/codecs/field-groups.ts';
 import { parseInjection, parseIntrospection } from '../agent/dcgm/codecs/injection.ts';
 import { parseCgroup } from '../agent/engines/cgroup.ts';
 import { parseEngineArguments } from '../agent/engines/command-line.ts';
@@ -17,6 +15,8 @@ import { longestText } from '../coordinator/catalogue/parameters.ts';
 import { judgeDriverLine, judgeLine } from '../coordinator/catalogue/readers/xid-lines.ts';
 import { findKarpenterVersion } from '../coordinator/catalogue/repair/karpenter.ts';
 import { rules } from '../coordinator/diagnosis/rules.ts';
+import { parseDiscovery, parseVersions } from '../shared/dcgmi/discovery.ts';
+import { parseFieldGroups, whyGroupsIncomplete } from '../shared/dcgmi/field-groups.ts';
 import { Refusal } from '../shared/errors.ts';
 import { parseKmsgRecord } from '../shared/kmsg-record.ts';
 import { withoutSecrets } from '../shared/log.ts';

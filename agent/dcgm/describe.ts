@@ -1,8 +1,8 @@
+import { type Discovery, parseDiscovery, parseVersions } from '../../shared/dcgmi/discovery.ts';
+import { groupOfNma, parseFieldGroups, whyGroupsIncomplete } from '../../shared/dcgmi/field-groups.ts';
 import { causeOf, messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import type { HostEngineFacts } from '../../shared/schemas/inventory.ts';
 import type { EngineProcess } from '../engines/port.ts';
-import { type Discovery, parseDiscovery, parseVersions } from './codecs/discovery.ts';
-import { parseFieldGroups, whyGroupsIncomplete } from './codecs/field-groups.ts';
 import { parseIntrospection, refusalFromRun, renderExit } from './codecs/injection.ts';
 import type { Dcgmi } from './port.ts';
 
@@ -10,8 +10,6 @@ import type { Dcgmi } from './port.ts';
 const discoveryMs = 8000;
 const questionMs = 5000;
 
-/** The field group of the node monitoring agent; it goes when its connection goes (dcgm.md 1.9). */
-const watchGroup = { name: 'watch', fields: [112, 856, 857] };
 /** The fatal SXid: on a GPU only the monitoring agent watches it, and a client's watch ends with its connection. */
 const observedField = 856;
 
@@ -126,10 +124,7 @@ function questionsTo(engine: EngineProcess, dcgmi: Dcgmi, signal: AbortSignal | 
       const groups = await run(['fieldgroup', '-l'], questionMs);
       if (groups.exitCode !== 0) throw refusalFromRun(groups, 'could not list the field groups');
       const found = parseFieldGroups(groups.output);
-      const group = found.find(
-        ({ name, fields }) =>
-          name === watchGroup.name && watchGroup.fields.every((field) => fields.includes(field)),
-      );
+      const group = groupOfNma(found);
       const unclear = present(whyGroupsIncomplete(groups.output, found));
       let seen: { readonly gpu: number; readonly count: number } | undefined;
       for (const { id } of discovery.gpus) {

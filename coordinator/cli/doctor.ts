@@ -2,21 +2,24 @@ import { parseArgs } from 'node:util';
 import { createRealClock } from '../../shared/clock.ts';
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import { examineCluster } from '../doctor/doctor.ts';
+import { execLimits, readOnlyCalls } from '../doctor/engines.ts';
 import type { DoctorReport } from '../doctor/report.ts';
-import { connect } from '../drilling/connect.ts';
+import { connect, connectExec } from '../drilling/connect.ts';
 import { clusterHelp, clusterOptions } from './connect.ts';
 import { exits, lookOf, type Ports } from './ports.ts';
 import { renderDoctor } from './render-doctor.ts';
 import { renderMarkdown } from './render-doctor-markdown.ts';
 
 /** Usage, as --help prints it. */
-export const doctorHelp = `usage: xidrill doctor [--node NAME]... [--selector LABELS] [-o OUTPUT]
+export const doctorHelp = `usage: xidrill doctor [--node NAME]... [--selector LABELS] [--exec] [-o OUTPUT]
 
 Looks at every GPU node of the cluster: is a fault of its GPU detected, and is the node then repaired? What is broken is
 named with its proof and what to run. Only reads, by your own rights; needs neither an agent nor a coordinator.
 
       --node NAME        only this node; may be given several times
   -l, --selector LABELS  only GPU nodes with these labels, as kubectl -l takes them
+      --exec             also ask the host engines, by kubectl exec into the pods of dcgm-server: dcgmi -v, discovery -l and
+                         fieldgroup -l, and nothing else. Needs the right pods/exec; at most 50 nodes
   -o, --output O         text (default), wide (a line for each node besides), markdown, json or yaml
 ${clusterHelp}  -h, --help             this text
 
@@ -50,6 +53,7 @@ export async function runDoctor(argv: readonly string[], ports: Ports): Promise<
         ...(asked.selector === undefined ? {} : { selector: asked.selector }),
       },
       clock: createRealClock(),
+      exec: asked.exec ? podExec(asked) : undefined,
     });
   } catch (thrown) {
     if (!(thrown instanceof Refusal)) throw thrown;
@@ -82,8 +86,14 @@ async function textOf(report: DoctorReport, output: Output, ports: Ports): Promi
   }
 }
 
+/** Nothing but the calls that only read. */
+function podExec(asked: Asked) {
+  return connectExec(asked, Object.values(readOnlyCalls), execLimits);
+}
+
 type Asked = {
   readonly help: boolean;
+  readonly exec: boolean;
   readonly output: Output;
   readonly node: readonly string[];
   readonly selector?: string | undefined;
@@ -101,6 +111,7 @@ function readArguments(argv: readonly string[]): Asked | string {
         output: { type: 'string', short: 'o', default: 'text' },
         node: { type: 'string', multiple: true, default: [] },
         selector: { type: 'string', short: 'l' },
+        exec: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
     });

@@ -177,7 +177,8 @@ export function unreachable(server: string, thrown: unknown): Refusal {
   );
 }
 
-function configFromSource(source: ClusterSource): KubeConfig {
+/** The credentials of a source. Throws `cluster_unreachable` where they cannot be used. */
+export function configFromSource(source: ClusterSource): KubeConfig {
   const config = new KubeConfig();
   try {
     load(config, source);

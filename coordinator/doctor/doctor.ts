@@ -1,11 +1,13 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { inParallel } from '../../shared/parallel.ts';
+import type { PodExec } from '../cluster/exec.ts';
 import { createPodDirectory } from '../view/agent-directory.ts';
 import { createCollector, type KnownObjects, type ReadCluster } from '../view/collect.ts';
 import type { Facts } from '../view/facts.ts';
 import { hasGpu } from '../view/node.ts';
 import { canICommand, type Snapshot, takeSnapshot } from '../view/snapshot.ts';
+import { askEngines } from './engines.ts';
 import { examineNode } from './examine.ts';
 import { groupNodes, resultOf } from './group.ts';
 import { type DoctorReport, doctorSchema, type NodeFinding, type NotRead } from './report.ts';
@@ -28,24 +30,29 @@ export async function examineCluster(options: {
   readonly namespace: string;
   readonly target: DoctorTarget;
   readonly clock: Clock;
+  /** Asks the host engines as well; absent: no command is run anywhere. */
+  readonly exec?: PodExec | undefined;
 }): Promise<DoctorReport> {
   const { clock, target } = options;
   const snapshot = await takeSnapshot(options);
   const asked = await nodesOf(snapshot, target);
-  const facts = await standingOf(snapshot, asked, clock);
-  return reportOn({ known: snapshot.known, facts, clock, notRead: notReadOf(snapshot) });
+  const examined = (await standingOf(snapshot, asked, clock)).map(examineNode);
+  const { nodes, notRead } =
+    options.exec === undefined
+      ? { nodes: examined, notRead: [] }
+      : await askEngines(examined, snapshot, options.exec, isoFromMillis(clock.now()));
+  return reportOn({ known: snapshot.known, nodes, clock, notRead: [...notReadOf(snapshot), ...notRead] });
 }
 
 /** The report on some nodes, by what is known of the cluster: a snapshot, or a coordinator's view. Pure but for the time. */
 export function reportOn(options: {
   readonly known: Pick<KnownObjects, 'all' | 'unread'>;
-  /** Of each node that is reported on. */
-  readonly facts: readonly Facts[];
+  /** Those that are reported on. */
+  readonly nodes: readonly NodeFinding[];
   readonly clock: Clock;
   readonly notRead: readonly NotRead[];
 }): DoctorReport {
-  const { known, facts, clock, notRead } = options;
-  const nodes = facts.map(examineNode);
+  const { known, nodes, clock, notRead } = options;
   const all = known.all('nodes');
   const unread = known.unread('nodes');
   const counts = { nodes: all.length, gpuNodes: all.filter(hasGpu).length, asked: nodes.length };

@@ -1,4 +1,4 @@
-import type { Evidence } from '../store/explanation.ts';
+import type { Cause } from '../diagnosis/rule.ts';
 
 /** The version of the report's shape; a member that goes or changes its meaning makes it another. */
 export const doctorSchema = 'xidrill.dev/doctor/v1';
@@ -22,7 +22,7 @@ export type DoctorCause = {
   readonly title: string;
   readonly certainty: 'proven' | 'likely';
   readonly summary: string;
-  readonly evidence: readonly Evidence[];
+  readonly evidence: Cause['evidence'];
   readonly remedy: string;
   /** Of the remedy, to copy; words in capitals are to be filled in. */
   readonly commands: readonly string[];

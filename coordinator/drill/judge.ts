@@ -3,7 +3,7 @@ import { combinedPrefix } from '../catalogue/nma/conditions.ts';
 import type { Baseline } from '../store/experiment.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
 import { isUnread } from '../view/facts.ts';
-import type { NodeCondition, NodeEvent, Observation, SeenNode } from '../view/node.ts';
+import { type NodeCondition, type NodeEvent, type Observation, type SeenNode, text } from '../view/node.ts';
 import { conditionEntry, eventEntry } from '../view/watcher.ts';
 
 /** The reaction as it was seen, and what tells it from the baseline. */
@@ -19,8 +19,10 @@ export function baselineOf(
     ? undefined
     : seen.pods?.here.map(({ namespace, name, uid }) => ({ namespace, name, uid }));
   const condition = seen.conditions.find(({ type }) => type === expectation.type);
+  const bootId = text(seen.node, 'status', 'nodeInfo', 'bootID');
   return {
     at,
+    ...(bootId === undefined ? {} : { bootId }),
     ...(condition === undefined ? {} : { condition: { ...condition } }),
     events: Object.fromEntries(eventsOf(expectation, seen).map(({ uid, count }) => [uid, count])),
     ...(pods === undefined ? {} : { pods }),

@@ -15,6 +15,7 @@ import type { Observation, SeenNode } from '../view/node.ts';
 import { drain } from './drain-link.ts';
 import { findReaction, type Match } from './judge.ts';
 import { judgeNone } from './none.ts';
+import { reboot } from './reboot-link.ts';
 import { replacement, taint, termination } from './repair-links.ts';
 
 /** What a link's row may look at when the chain of one node is planned. */
@@ -38,6 +39,8 @@ export type LinkPast = {
   readonly isDue: boolean;
   /** When it is looked for, RFC 3339, coordinator's clock. */
   readonly at: string;
+  /** Names of the drill's links, in the order of the chain. */
+  readonly chain: readonly string[];
   /** What became of the links before it. */
   readonly earlier: readonly LinkStatus[];
   /** uids of new Nodes that stand for other drilled nodes already. */
@@ -136,7 +139,7 @@ export const detection: LinkRow = {
 };
 
 /** Every link, in the order of the chain. */
-export const links: readonly LinkRow[] = [order, detection, taint, drain, termination, replacement];
+export const links: readonly LinkRow[] = [order, detection, taint, drain, reboot, termination, replacement];
 
 /** What stands on another node of the same name is no reaction; the events are still those of the one that went. */
 function withoutForeign(seen: SeenNode): Observation {

@@ -2,9 +2,11 @@ import type { KubeObject } from '../cluster/port.ts';
 import { isUnread } from '../view/facts.ts';
 import {
   conditionsOf,
+  groupOf,
   isReady,
   list,
   type NodeEvent,
+  poolOf,
   type SeenNode,
   type SeenOwner,
   text,
@@ -13,10 +15,13 @@ import { isOlder } from './judge.ts';
 import type { Finding, LinkPast, LinkRow } from './links.ts';
 import { onRequest, reached, watched } from './watched.ts';
 
-/** What follows detection where Karpenter owns the node (karpenter.md §4): it is taken, goes, and another one comes. */
+/** What follows detection where Karpenter or a managed node group owns the node: it is taken, goes, and another one comes. */
 
 /** Karpenter's taint on a node that it takes out of service, in all versions (karpenter.md §4). It never cordons. */
 export const disruptedTaint = 'karpenter.sh/disrupted';
+
+/** A managed node group cordons; the node lifecycle controller makes this taint of it (pkg/controller/nodelifecycle). */
+const cordonTaint = 'node.kubernetes.io/unschedulable';
 
 /** While it reboots a node, from 1.15 on (karpenter.md §4). */
 const rebootingTaint = 'karpenter.sh/rebooting';
@@ -44,14 +49,14 @@ export const taint: LinkRow = {
   title: 'the repair controller takes the node out of service',
   usualSeconds: longestTaintSeconds,
   endsSustained: true,
-  plan: onRequest('taint', `the node has taint ${disruptedTaint}`),
+  plan: onRequest('taint', `the node has the taint of its controller: ${disruptedTaint}, or ${cordonTaint}`),
   find(_link, seen, past) {
     const { node, isGone } = seen;
     const found = isGone
       ? undefined
-      : list(node, 'spec', 'taints').find((one) => text(one, 'key') === disruptedTaint);
+      : list(node, 'spec', 'taints').find((one) => takingTaints(seen, past).includes(text(one, 'key') ?? ''));
     if (found !== undefined) {
-      const shown = `taint ${disruptedTaint}:${text(found, 'effect') ?? ''}`;
+      const shown = `taint ${text(found, 'key') ?? ''}:${text(found, 'effect') ?? ''}`;
       return reached(past, { kind: 'taint', source: 'spec.taints', text: shown }, 'a new taint on the node');
     }
     if (!isGone) return past.isDue ? untainted(seen, past) : undefined;
@@ -59,7 +64,7 @@ export const taint: LinkRow = {
     if (event === undefined)
       return {
         state: 'unknown',
-        because: 'the node is gone, and neither a taint nor an event of Karpenter on it was seen',
+        because: 'the node is gone, and neither a taint nor an event of its controller on it was seen',
         cause: 'removed-by-other',
       };
     return reached(
@@ -74,9 +79,18 @@ export const taint: LinkRow = {
   },
 };
 
+/** Taints by which a controller takes such a node, the first one that which is usual. */
+function takingTaints({ node }: SeenNode, { chain }: Pick<LinkPast, 'chain'>): readonly string[] {
+  if (node !== undefined && poolOf(node) === undefined && groupOf(node) !== undefined) return [cordonTaint];
+  return chain.includes('reboot') ? [disruptedTaint, rebootingTaint] : [disruptedTaint];
+}
+
 /** Why the node was not taken, where the node itself shows it; otherwise the rules on the controller say it. */
-function untainted({ conditions, owner, node }: SeenNode, { earlier, orderedAt }: LinkPast): Finding {
-  const missed = { state: 'missed', because: `the node has no taint ${disruptedTaint}` } as const;
+function untainted(seen: SeenNode, past: LinkPast): Finding {
+  const { conditions, owner, node } = seen;
+  const { earlier, orderedAt } = past;
+  const [usual] = takingTaints(seen, past);
+  const missed = { state: 'missed', because: `the node has no taint ${usual}` } as const;
   const claim = owner?.nodeClaim;
   const rebooting =
     typeof claim === 'object' && !isUnread(claim)

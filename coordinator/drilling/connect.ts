@@ -1,6 +1,7 @@
 import { createSilentLog } from '../../shared/log.ts';
 import { version } from '../../shared/version.ts';
 import { createClusterClient } from '../cluster/client.ts';
+import { createPodExec, type ExecLimits, type PodExec } from '../cluster/exec.ts';
 import type { Cluster } from '../cluster/port.ts';
 
 /** How somebody names the cluster that is meant; neither: as kubectl finds it. */
@@ -11,13 +12,26 @@ export type ClusterName = {
   readonly context?: string | undefined;
 };
 
+/** Commands in containers with the caller's own rights, and of these only `allowed`. Throws as `connect` does. */
+export function connectExec(
+  name: ClusterName,
+  allowed: readonly (readonly string[])[],
+  limits: ExecLimits,
+): PodExec {
+  return createPodExec(sourceOf(name), allowed, limits);
+}
+
+function sourceOf({ kubeconfig, context }: ClusterName) {
+  return {
+    ...(kubeconfig === undefined ? {} : { path: kubeconfig }),
+    ...(context === undefined ? {} : { context }),
+  };
+}
+
 /** The API server with the caller's own rights. Throws `cluster_unreachable` for a kubeconfig that cannot be used. */
-export function connect({ kubeconfig, context }: ClusterName): Cluster {
+export function connect(name: ClusterName): Cluster {
   return createClusterClient({
-    kubeconfig: {
-      ...(kubeconfig === undefined ? {} : { path: kubeconfig }),
-      ...(context === undefined ? {} : { context }),
-    },
+    kubeconfig: sourceOf(name),
     userAgent: `xidrill/${version}`,
     fieldManager: 'xidrill',
     log: createSilentLog(),

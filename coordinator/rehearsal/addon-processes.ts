@@ -19,6 +19,8 @@ export type AddonProcesses = {
     /** Of NMA's own pod, which ends it when it is deleted; absent: none does. */
     readonly podUid?: string;
   }): Promise<void>;
+  /** The machine started again: both are new processes in the same pods. */
+  reboot(): Promise<void>;
   /** Ends NMA, and leaves it so: its pod does not bring it back. */
   stop(): Promise<void>;
   /** A pod was deleted: the process in it ends. Answers which one that was; undefined: none that runs here. */
@@ -90,6 +92,14 @@ export function createAddonProcesses(
     async start({ version: text, credentials, enginePodUid, podUid }) {
       await stop();
       installed = { version: findNmaVersion(text).row, credentials };
+      placeEngine(installed.version, enginePodUid);
+      nmaPodUid = podUid;
+      run(nmaPodName(row));
+    },
+    async reboot() {
+      if (installed === undefined) return;
+      const [podUid, enginePodUid] = [nmaPodUid, engines.find(isOurs)?.process().podUid];
+      await stop();
       placeEngine(installed.version, enginePodUid);
       nmaPodUid = podUid;
       run(nmaPodName(row));

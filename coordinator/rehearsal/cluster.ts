@@ -6,8 +6,10 @@ import type { Log } from '../../shared/log.ts';
 import { createHttpAgents } from '../agents/http.ts';
 import { type Coordinator, createCoordinator } from '../app.ts';
 import { findNmaVersion, type NmaVersion } from '../catalogue/nma/versions.ts';
+import type { NodeRepairConfig } from '../catalogue/repair/eks.ts';
 import { createClusterClient } from '../cluster/client.ts';
 import type { Cluster, OwnerReference } from '../cluster/port.ts';
+import type { NodeGroups } from '../eks/port.ts';
 import { customResourceDefinitions } from '../store/crds.ts';
 import { createStaticDirectory } from '../view/agent-directory.ts';
 import { isAutoNode, poolLabel } from '../view/node.ts';
@@ -25,6 +27,7 @@ import {
 } from './karpenter/objects.ts';
 import type { Credentials } from './nma/credentials.ts';
 import { type RehearsalNode, startNode } from './node.ts';
+import { startNodeGroups } from './node-group/actor.ts';
 import {
   daemonSetObject,
   dcgmServerLabels,
@@ -83,6 +86,10 @@ export type RehearsalOptions = {
   readonly restartSeconds?: RestartSeconds;
   /** Who makes and repairs the nodes with label karpenter.sh/nodepool; absent: nobody, and a Deployment with its gate off. */
   readonly karpenter?: KarpenterRow;
+  /** Managed node groups that repair their nodes (label eks.amazonaws.com/nodegroup), by their names; absent: none does. */
+  readonly nodeGroups?: Readonly<Record<string, NodeRepairConfig>>;
+  /** Whom the coordinator asks for the settings of node groups; absent: nobody, and they are unknown to it. */
+  readonly eks?: NodeGroups;
   /** 0: any free ones. Agents get consecutive ports from theirs on. */
   readonly coordinatorPort: number;
   readonly firstAgentPort: number;
@@ -144,11 +151,13 @@ export async function startRehearsal(
   let running: Promise<void> = Promise.resolve();
 
   let karpenter: Karpenter | undefined;
+  let nodeGroups: ReturnType<typeof startNodeGroups> | undefined;
   let daemonSets: ReturnType<typeof startDaemonSets> | undefined;
 
   async function close(): Promise<void> {
     stop.abort(new Error('the rehearsal ends'));
     await karpenter?.stop();
+    await nodeGroups?.stop();
     await daemonSets?.stop();
     await running;
     await coordinator?.app.close();
@@ -193,9 +202,12 @@ export async function startRehearsal(
       // One coordinator, and a clock that may run a thousand times too fast for a lease of seconds.
       leaseSeconds: 86_400,
       restore: true,
-      ...(options.karpenter?.policies === undefined
-        ? {}
-        : { repairSettings: { karpenterPolicies: options.karpenter.policies } }),
+      repairSettings: {
+        ...(options.karpenter?.policies === undefined
+          ? {}
+          : { karpenterPolicies: options.karpenter.policies }),
+        ...(options.eks === undefined ? {} : { nodeGroups: options.eks }),
+      },
       clock,
       random: options.random,
       newName: () => `drill-${options.newId().slice(0, 8)}`,
@@ -215,6 +227,15 @@ export async function startRehearsal(
         row: options.karpenter,
         // Its agent dies with the machine.
         onGone: async (name) => nodes.get(name)?.close(),
+      });
+    nodeGroups =
+      options.nodeGroups &&
+      startNodeGroups({
+        ...options,
+        cluster,
+        groups: options.nodeGroups,
+        onGone: async (name) => nodes.get(name)?.close(),
+        onReboot: async (name) => nodes.get(name)?.reboot(),
       });
     return {
       url,

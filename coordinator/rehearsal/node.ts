@@ -37,6 +37,7 @@ export type RehearsalNode = {
   /** Starts the monitoring agent again, as another version or with other credentials. */
   startNma: AddonProcesses['start'];
   stopNma: AddonProcesses['stop'];
+  reboot: AddonProcesses['reboot'];
   endPod: AddonProcesses['endPod'];
   beginPod: AddonProcesses['beginPod'];
   close(): Promise<void>;
@@ -134,6 +135,7 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
     addEngine,
     startNma: addon.start,
     stopNma: addon.stop,
+    reboot: addon.reboot,
     endPod: addon.endPod,
     beginPod: addon.beginPod,
     async close() {

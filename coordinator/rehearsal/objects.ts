@@ -47,7 +47,30 @@ export function nodeObject(row: NodeRow, now: number): KubeObject {
       },
     },
     spec: {},
-    status: nodeStatus(row, now),
+    status: withBoot(nodeStatus(row, now), `${row.name}-boot-1`),
+  };
+}
+
+function withBoot(status: JsonObject, bootID: string): JsonObject {
+  return { ...status, nodeInfo: { ...(status.nodeInfo as JsonObject), bootID } };
+}
+
+/** The Node that comes in place of another one of its pool, as its kubelet registers it: Ready, and nothing of NMA there. */
+export function nextNodeObject({ metadata, status }: KubeObject, name: string, now: number): KubeObject {
+  const kubelet = {
+    type: 'Ready',
+    status: 'True',
+    reason: 'KubeletReady',
+    message: 'kubelet is posting ready status',
+    lastHeartbeatTime: seconds(now),
+    lastTransitionTime: seconds(now),
+  };
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name, labels: { ...metadata.labels, 'kubernetes.io/hostname': name } },
+    spec: {},
+    status: withBoot({ ...(status as JsonObject), conditions: [kubelet] }, `${name}-boot-1`),
   };
 }
 

@@ -1,5 +1,6 @@
 import { renderDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
+import type { RepairController } from '../catalogue/repair/owners.ts';
 import type { ChainLink } from '../store/experiment.ts';
 import { type Facts, isUnread } from '../view/facts.ts';
 import { forecastRepair } from './forecast.ts';
@@ -65,23 +66,28 @@ export function repairBlocks(facts: Facts, chain: readonly ChainLink[]): readonl
   const block = (code: string, because: string): RepairBlock => ({ node: node.name, code, because });
   const waitsFor = (name: string) => chain.find(({ link }) => link === name);
   const forecasts = forecastRepair(facts);
-  const [own] = forecasts.filter(({ controller }) => controller === 'Karpenter');
+  const [own] = forecasts.filter(({ controller }) => controller in takingTaint);
   if (own === undefined) {
     const who = forecasts.map(({ controller }) => controller).join(', ');
-    const because = `only repairs by Karpenter can be awaited, and the node is that of ${who || 'no controller'}`;
+    const because = `only repairs by Karpenter and by a managed node group can be awaited, and the node is that of ${who || 'no controller'}`;
     return [block('repair-not-watched', because)];
   }
   if (own.willAct === 'no') return own.blockedBy.map(({ code, because }) => block(code, because));
   const { displacedPods } = repair;
+  const { controller } = own;
+  const taint = takingTaint[controller];
   return [
-    ...(own.action === 'replace'
-      ? []
-      : [block('repair-not-watched', `Karpenter does ${own.action}, and a replacement is expected`)]),
-    ...(node.taints.some(({ key }) => key === 'karpenter.sh/disrupted')
-      ? [block('already-disrupted', 'Karpenter takes the node out of service already')]
+    ...otherAction(own, waitsFor('reboot') !== undefined).map((because) =>
+      block('repair-not-watched', because),
+    ),
+    ...(node.taints.some(({ key }) => key === taint)
+      ? [block('already-disrupted', `the node has taint ${taint} already: it is out of service`)]
       : []),
     ...tooSoon(own, waitsFor('taint')).map((because) => block('repair-not-due', because)),
-    ...(waitsFor('replacement') !== undefined && !isUnread(displacedPods) && displacedPods.length === 0
+    ...(controller === 'Karpenter' &&
+    waitsFor('replacement') !== undefined &&
+    !isUnread(displacedPods) &&
+    displacedPods.length === 0
       ? [
           block(
             'no-displaced-pods',
@@ -92,11 +98,30 @@ export function repairBlocks(facts: Facts, chain: readonly ChainLink[]): readonl
   ];
 }
 
+/** The controllers whose repair is watched, with the taint that it begins with. */
+const takingTaint: Readonly<Partial<Record<RepairController, string>>> = {
+  Karpenter: 'karpenter.sh/disrupted',
+  'EKS managed node group auto repair': 'node.kubernetes.io/unschedulable',
+};
+
+/** The action is another one for sure; where the documentation leaves it open, the drill shows it. */
+function otherAction({ controller, action }: RepairForecast, isRebootAwaited: boolean): readonly string[] {
+  if (action === 'replace or reboot' || action === (isRebootAwaited ? 'reboot' : 'replace')) return [];
+  return [
+    isRebootAwaited
+      ? `${controller} does ${action}, and a reboot is expected`
+      : `${controller} does ${action}, and a replacement is expected; a reboot is awaited by then: [{link: taint}, {link: drain}, {link: reboot}]`,
+  ];
+}
+
 /** The wait for the taint is over before the controller's own. */
-function tooSoon({ afterSeconds }: RepairForecast, taint: ChainLink | undefined): readonly string[] {
+function tooSoon(
+  { controller, afterSeconds }: RepairForecast,
+  taint: ChainLink | undefined,
+): readonly string[] {
   const within = taint?.withinSeconds;
   if (within === undefined || afterSeconds === null || afterSeconds < within) return [];
   return [
-    `Karpenter acts after ${renderDuration(afterSeconds)}, and the taint is awaited for ${renderDuration(within)}`,
+    `${controller} acts after ${renderDuration(afterSeconds)}, and the taint is awaited for ${renderDuration(within)}`,
   ];
 }

@@ -120,7 +120,8 @@ function keyOf(fault: string, pool: string): string {
 function poolOfInjection({ spec }: Injection, now: ReadonlyMap<string, string>): string {
   const { pool, owner, node } = spec;
   if (pool !== undefined) return pool;
-  const byOwner = owner === undefined ? undefined : poolText({ 'karpenter.sh/nodepool': owner.nodePool });
+  const byOwner =
+    owner?.nodePool === undefined ? undefined : poolText({ 'karpenter.sh/nodepool': owner.nodePool });
   return byOwner ?? now.get(node) ?? noPool;
 }
 

@@ -290,6 +290,7 @@ export function expectedOf(injection: Injection, link: ChainLink, row: LinkRow):
     past: {
       baseline,
       orderedAt: known?.receipt?.acceptedAt,
+      chain: chain.filter(({ role }) => role === 'fault').map((one) => one.link),
       others: othersOf(chain, link.id),
       earlier: earlierOf(injection, link),
     },

@@ -275,10 +275,13 @@ export const ChainLink = Type.Object(
 );
 export type ChainLink = Static<typeof ChainLink>;
 
-/** What Karpenter made the node from; a link that outlives the node is judged by it. */
+/** What the node belongs to; a link that outlives the node is judged by it. */
 export const NodeOwner = Type.Object(
   {
-    nodePool: Type.String({ description: 'label karpenter.sh/nodepool of the node' }),
+    nodePool: Type.Optional(Type.String({ description: 'label karpenter.sh/nodepool of the node' })),
+    nodeGroup: Type.Optional(
+      Type.String({ description: 'label eks.amazonaws.com/nodegroup of a node that is in no NodePool' }),
+    ),
     nodeClaim: Type.Optional(
       Type.Object(
         { name: Type.String(), uid: Type.String() },
@@ -342,6 +345,9 @@ export const Baseline = Type.Object(
     events: Type.Record(Type.String(), Type.Integer(), {
       description: 'count of each event of the expected type, by uid: a repeated text only raises the count',
     }),
+    bootId: Type.Optional(
+      Type.String({ description: 'status.nodeInfo.bootID of the node; absent: it has none' }),
+    ),
     pods: Type.Optional(
       Type.Array(
         Type.Object(
@@ -371,6 +377,9 @@ export const StoredRefusal = Type.Object({
 export const linkCauses = [
   'condition-recovered',
   'rebooted-instead',
+  'replaced-instead',
+  'not-rebooted',
+  'not-ready-again',
   'removed-by-other',
   'pods-held',
   'pods-terminating',

@@ -104,11 +104,28 @@ export function poolOf({ metadata }: KubeObject): string | undefined {
   return textMap(metadata, 'labels')[poolLabel];
 }
 
-/** What a link that outlives the node is judged by; undefined: it belongs to no NodePool. */
+/** The label of the nodes of a managed node group, which EKS sets. */
+export const groupLabel = 'eks.amazonaws.com/nodegroup';
+
+/** The managed node group of a Node; undefined: it is in none. */
+export function groupOf({ metadata }: KubeObject): string | undefined {
+  return textMap(metadata, 'labels')[groupLabel];
+}
+
+/** By what the nodes of one owner are found together: its NodePool, or its node group; undefined: it has neither. */
+export function ownerKey({ nodePool, nodeGroup }: NodeOwner): string | undefined {
+  if (nodePool !== undefined) return `nodepools/${nodePool}`;
+  return nodeGroup === undefined ? undefined : `nodegroups/${nodeGroup}`;
+}
+
+/** What a link that outlives the node is judged by; undefined: it belongs to no NodePool and no managed node group. */
 export function ownerOf(node: KubeObject): NodeOwner | undefined {
   const nodePool = poolOf(node);
   const claim = node.metadata.ownerReferences?.find(({ kind }) => kind === 'NodeClaim');
-  if (nodePool === undefined) return undefined;
+  if (nodePool === undefined) {
+    const nodeGroup = groupOf(node);
+    return nodeGroup === undefined ? undefined : { nodeGroup };
+  }
   return { nodePool, ...(claim === undefined ? {} : { nodeClaim: { name: claim.name, uid: claim.uid } }) };
 }
 
@@ -120,6 +137,11 @@ export type SeenOwner = {
   readonly poolNodes: readonly KubeObject[];
   /** All NodeClaims of the pool, that of the drilled node as well. */
   readonly poolClaims: readonly KubeObject[] | Unread;
+};
+
+/** In place of the NodeClaims of a managed node group. */
+export const noClaims: Unread = {
+  unread: 'a managed node group has no NodeClaims; see its Auto Scaling group',
 };
 
 /** A node as a drill that began on it sees it. `isGone`: there is no such node, or another one of its name. */

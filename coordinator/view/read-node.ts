@@ -3,7 +3,15 @@ import { eventNamespace } from '../catalogue/nma/conditions.ts';
 import type { Cluster } from '../cluster/port.ts';
 import type { NodeOwner } from '../store/experiment.ts';
 import { isUnread } from './facts.ts';
-import { conditionsOf, nodeEventFrom, poolLabel, type SeenNode, type SeenOwner } from './node.ts';
+import {
+  conditionsOf,
+  groupLabel,
+  noClaims,
+  nodeEventFrom,
+  poolLabel,
+  type SeenNode,
+  type SeenOwner,
+} from './node.ts';
 import { readPodsOnNode } from './pods-on-node.ts';
 import { projectNode, projectNodeClaim } from './projections.ts';
 
@@ -21,7 +29,11 @@ export type ReadNode = (target: {
 
 /** Requests to the API server, for the moments at which a watch that may lag is not enough. */
 export function createReadNode(cluster: Pick<Cluster, 'read' | 'list'>): ReadNode {
-  async function readOwner({ nodePool, nodeClaim }: NodeOwner): Promise<SeenOwner> {
+  async function readOwner({ nodePool, nodeGroup, nodeClaim }: NodeOwner): Promise<SeenOwner> {
+    if (nodePool === undefined) {
+      const ofGroup = { labelSelector: `${groupLabel}=${nodeGroup ?? ''}`, project: projectNode };
+      return { poolNodes: (await cluster.list('nodes', ofGroup)).items, poolClaims: noClaims };
+    }
     const labelSelector = `${poolLabel}=${nodePool}`;
     const [nodes, poolClaims] = await Promise.all([
       cluster.list('nodes', { labelSelector, project: projectNode }),

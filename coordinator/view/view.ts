@@ -5,11 +5,12 @@ import type { Change } from '../cluster/object-cache.ts';
 import type { Gap } from '../cluster/one-watch.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
 import { createReflector, type Reflector } from '../cluster/reflector.ts';
+import type { NodeOwner } from '../store/experiment.ts';
 import { experimentLabel } from '../store/store.ts';
 import type { Unread } from './facts.ts';
 import { type KindRow, kinds, queryOf, type ViewKind, viewKinds } from './kinds.ts';
 import type { Observation } from './node.ts';
-import { conditionsOf, nodeEventFrom, poolOf, text } from './node.ts';
+import { conditionsOf, nodeEventFrom, ownerKey, ownerOf, text } from './node.ts';
 import { createIndex, createPeerCounts, type Peers } from './peers.ts';
 
 /** How far one kind of the view can be relied on. */
@@ -41,8 +42,8 @@ export type View = {
   node(name: string): KubeObject | undefined;
   /** Conditions and events of a node: what a reaction shows in. Empty for a node that is not there. */
   observe(node: string): Observation;
-  /** The nodes of a NodePool, reduced. */
-  nodesOfPool(pool: string): readonly KubeObject[];
+  /** The nodes of a NodePool or a managed node group, reduced. */
+  nodesOfOwner(owner: NodeOwner): readonly KubeObject[];
   nodeClaim(name: string): KubeObject | undefined;
   /** Pods on a node, of a kind that is pods. */
   podsOf(kind: PodKind, node: string): readonly KubeObject[];
@@ -96,10 +97,10 @@ export function createView(options: {
   };
   const ofExperiment = createIndex(({ metadata }) => metadata.labels?.[experimentLabel], whole);
   const onNode = createIndex((injection) => text(injection, 'spec', 'node'), whole);
-  const ofPool = createIndex(poolOf, whole);
+  const ofOwner = createIndex((node) => ownerKey(ownerOf(node) ?? {}), whole);
   const peers = createPeerCounts();
   const indexes: Partial<Record<ViewKind, readonly { apply(change: Change): void }[]>> = {
-    nodes: [peers, ofPool],
+    nodes: [peers, ofOwner],
     events: [events],
     injections: [ofExperiment, onNode],
     agentPods: [pods.agentPods],
@@ -166,7 +167,7 @@ export function createView(options: {
       if (node === undefined) return { conditions: [], events: events.of(name) };
       return { node, conditions: conditionsOf(node), events: events.of(name) };
     },
-    nodesOfPool: ofPool.of,
+    nodesOfOwner: (owner) => ofOwner.of(ownerKey(owner) ?? ''),
     nodeClaim: (name) => reflectors.nodeClaims.store.get({ name }),
     podsOf: (kind, node) => pods[kind].of(node),
     experiment: (name) => reflectors.experiments.store.get({ name, namespace: options.namespace }),

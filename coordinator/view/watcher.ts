@@ -9,8 +9,11 @@ import {
   list,
   type NodeCondition,
   type NodeEvent,
+  noClaims,
   nodeEventFrom,
   type Observation,
+  ownerKey,
+  ownerOf,
   poolOf,
   type SeenOwner,
   text,
@@ -41,9 +44,10 @@ export function createWatcher(view: View): Watcher {
   view.onChange('nodes', (change) => {
     const { name } = change.object.metadata;
     if (listeners.has(name)) for (const entry of nodeEntries(change)) tell(name, change.at, entry);
-    const pool = poolOf(change.object);
-    if (pool !== undefined && listeners.has(poolKey(pool)))
-      for (const entry of poolEntries(pool, change)) tell(poolKey(pool), change.at, entry);
+    const owner = ownerOf(change.object) ?? {};
+    const key = ownerKey(owner);
+    if (key !== undefined && listeners.has(key))
+      for (const entry of poolEntries(owner, change)) tell(key, change.at, entry);
   });
   view.onChange('nodeClaims', (change) => {
     const key = claimKey(change.object.metadata.name);
@@ -61,8 +65,10 @@ export function createWatcher(view: View): Watcher {
   return {
     node: view.node,
     observe: view.observe,
-    observeOwner({ nodePool, nodeClaim }) {
-      const poolNodes = view.nodesOfPool(nodePool);
+    observeOwner(owner) {
+      const { nodePool, nodeClaim } = owner;
+      const poolNodes = view.nodesOfOwner(owner);
+      if (nodePool === undefined) return { poolNodes, poolClaims: noClaims };
       const unread = view.unread('nodeClaims');
       if (unread !== undefined)
         return { poolNodes, poolClaims: unread, ...(nodeClaim === undefined ? {} : { nodeClaim: unread }) };
@@ -75,7 +81,7 @@ export function createWatcher(view: View): Watcher {
     subscribe(node, listener, owner) {
       const keys = [
         node,
-        ...(owner === undefined ? [] : [poolKey(owner.nodePool)]),
+        ...[ownerKey(owner ?? {})].filter((key) => key !== undefined),
         ...(owner?.nodeClaim === undefined ? [] : [claimKey(owner.nodeClaim.name)]),
       ];
       for (const key of keys) listeners.set(key, (listeners.get(key) ?? new Set()).add(listener));
@@ -142,15 +148,17 @@ export function createWatcher(view: View): Watcher {
 }
 
 /** No node has such a name: `/` is not allowed in it. */
-const poolKey = (pool: string) => `nodepools/${pool}`;
 const claimKey = (name: string) => `nodeclaims/${name}`;
 
 /** Nodes that a pool gains, and when they are Ready. What the pool loses shows on the drilled node itself. */
-function poolEntries(pool: string, { type, object, previous, at }: Change): readonly TimelineEntry[] {
+function poolEntries(
+  { nodePool, nodeGroup }: NodeOwner,
+  { type, object, previous, at }: Change,
+): readonly TimelineEntry[] {
   const isNew = type !== 'deleted' && previous === undefined;
   const isReadyNow = type !== 'deleted' && isReady(object) && (previous === undefined || !isReady(previous));
   if (!isNew && !isReadyNow) return [];
-  const sentence = `a node of pool ${pool} ${isReadyNow ? 'is Ready' : 'is here'} (uid ${object.metadata.uid ?? 'unknown'})`;
+  const sentence = `a node of ${nodePool === undefined ? `node group ${nodeGroup ?? ''}` : `pool ${nodePool}`} ${isReadyNow ? 'is Ready' : 'is here'} (uid ${object.metadata.uid ?? 'unknown'})`;
   return [noteOf('node', `node ${object.metadata.name}`, sentence, at)];
 }
 

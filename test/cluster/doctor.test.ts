@@ -126,6 +126,12 @@ t.test('300 GPU nodes of five kinds, seen with the rights to look', async (t) =>
     result: 'unknown',
     notRead: [{ what: 'list nodes', command: 'kubectl auth can-i list nodes --all-namespaces' }],
   });
+  const asking = await doctor(program, files.viewer, '--exec', '--node', 'healthy-0', '-o', 'json');
+  t.match(
+    (JSON.parse(asking.out) as DoctorReport).notRead,
+    [{ what: 'exec in pods', command: /^kubectl auth can-i create pods\/exec -n kube-system/ }],
+    'who may only look may not look into pods, and is told so',
+  );
   const text = await doctor(program, files.viewer);
   t.match(text.out, /✗ +60 nodes {2}arm64-gate: /);
 });

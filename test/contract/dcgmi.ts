@@ -1,9 +1,9 @@
 import type { Test } from 'tap';
-import { parseDiscovery, parseVersions } from '../../agent/dcgm/codecs/discovery.ts';
-import { parseFieldGroups } from '../../agent/dcgm/codecs/field-groups.ts';
 import { parseInjection, parseIntrospection } from '../../agent/dcgm/codecs/injection.ts';
 import type { Dcgmi } from '../../agent/dcgm/port.ts';
 import type { EngineProcess } from '../../agent/engines/port.ts';
+import { parseDiscovery, parseVersions } from '../../shared/dcgmi/discovery.ts';
+import { parseFieldGroups } from '../../shared/dcgmi/field-groups.ts';
 
 /** An engine that answers, with at least two GPUs whose ids are 0 and 1, and that nobody watches yet. */
 export type DcgmiUnderTest = {

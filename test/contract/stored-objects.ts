@@ -88,7 +88,7 @@ async function writerOf(cluster: Cluster, row: (typeof parts)[number], seed: num
       return answered(cluster.create(plural, object(`spec-${seed}-${count}`, value)), part);
     };
   }
-  const specSchema = (kind === 'Experiment' ? ExperimentSpec : InjectionSpec) as StoredSchema;
+  const specSchema = (kind === 'Experiment' ? ExperimentSpec : InjectionSpec) as unknown as StoredSchema;
   const [spec] = fc.sample(valuesOf(specSchema), { seed, numRuns: 1 });
   let current = await cluster.create(plural, object(`status-${seed}`, spec));
   return async (value) => {

@@ -80,7 +80,7 @@ t.test('a link is one row: planned, awaited across a restart, judged, explained 
         body: {
           code: 'expectation_invalid',
           errors: [{ field: 'expectation.then[0].link' }],
-          allowed: ['taint', 'drain', 'termination', 'replacement', 'cordon'],
+          allowed: ['taint', 'drain', 'reboot', 'termination', 'replacement', 'cordon'],
         },
       },
     );

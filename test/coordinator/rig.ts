@@ -10,6 +10,7 @@ import type { LinkRow } from '../../coordinator/drill/links.ts';
 import {
   namespace,
   type RehearsalCluster,
+  type RehearsalOptions,
   startRehearsalCluster,
 } from '../../coordinator/rehearsal/cluster.ts';
 import type { RestartSeconds } from '../../coordinator/rehearsal/daemonsets.ts';
@@ -113,6 +114,9 @@ export async function startRig(
     readonly factor?: number;
     readonly needsLease?: boolean;
     readonly karpenter?: KarpenterRow;
+    /** Managed node groups that repair, and whom the coordinator asks for their settings. */
+    readonly nodeGroups?: RehearsalOptions['nodeGroups'];
+    readonly eks?: RehearsalOptions['eks'];
     readonly restartSeconds?: RestartSeconds;
   },
 ): Promise<Rig> {
@@ -128,6 +132,8 @@ export async function startRig(
     firstAgentPort: 0,
     needsLease,
     ...(options.karpenter === undefined ? {} : { karpenter: options.karpenter }),
+    ...(options.nodeGroups === undefined ? {} : { nodeGroups: options.nodeGroups }),
+    ...(options.eks === undefined ? {} : { eks: options.eks }),
     ...(options.restartSeconds === undefined ? {} : { restartSeconds: options.restartSeconds }),
     log,
   });

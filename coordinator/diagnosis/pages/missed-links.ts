@@ -39,6 +39,24 @@ export const missedLinkPages: Readonly<Record<LinkCause, CausePage>> = {
     refuted: 'One of them is not being deleted.',
     remedy: 'See whether the kubelet answers, and what the finalizers wait for.',
   },
+  'replaced-instead': {
+    symptom: 'The drill waits for a reboot, and the node is gone.',
+    proof: 'The Node of that uid is gone: a reboot keeps it.',
+    refuted: 'It is there.',
+    remedy: 'Expect `repair: expect` for this reason, or drill one that leads to a reboot.',
+  },
+  'not-rebooted': {
+    symptom: 'The node was taken out of service, and stays as it is.',
+    proof: 'The Node has the boot id that it had before the drill.',
+    refuted: 'It has another one. Where it shows none, that is left open.',
+    remedy: 'See whether the controller may reboot instances, and its events on the node.',
+  },
+  'not-ready-again': {
+    symptom: 'The node started again and is NotReady.',
+    proof: 'The Node has another boot id than before the drill, and its condition Ready is not True.',
+    refuted: 'It is Ready, or did not start again.',
+    remedy: 'See `kubectl describe node NODE` and its console output.',
+  },
   'repair-undone': {
     symptom: 'The node had the taint, and goes on as before.',
     proof: 'The Node, or its NodeClaim, is there and has no deletion time.',

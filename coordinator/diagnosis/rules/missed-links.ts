@@ -6,7 +6,7 @@ import { irrelevant, proven, type Rule, refuted } from '../rule.ts';
 
 /** What the objects that a link looks at showed when its time was over; the link found it, and says so by its code. */
 export type MissedLinkRow = {
-  readonly link: 'taint' | 'drain' | 'termination' | 'replacement';
+  readonly link: 'taint' | 'drain' | 'reboot' | 'termination' | 'replacement';
   readonly title: string;
   readonly verdict: Rule['verdict'];
   /** What to do; `node` and `pool` are names. */
@@ -52,6 +52,26 @@ export const missedLinks: Readonly<Record<LinkCause, MissedLinkRow>> = {
     verdict: 'fail',
     advice: (node) =>
       advice`See whether the kubelet answers and what the finalizers are for: ${run(`kubectl describe node ${node}`)}. Karpenter counts a pod as gone 1 min after its grace.`,
+  },
+  'replaced-instead': {
+    link: 'reboot',
+    title: 'The node was replaced and not rebooted',
+    verdict: 'fail',
+    advice: () =>
+      advice`Drill this reason with repair: expect, or one that leads to a reboot; preflight shows the action of each controller.`,
+  },
+  'not-rebooted': {
+    link: 'reboot',
+    title: 'The node was taken and did not start again',
+    verdict: 'fail',
+    advice: (node) =>
+      advice`See whether its controller may reboot instances (ec2:RebootInstances), and what it reports: ${run(`kubectl get events -A --field-selector involvedObject.name=${node}`)}.`,
+  },
+  'not-ready-again': {
+    link: 'reboot',
+    title: 'The node started again and is not Ready',
+    verdict: 'fail',
+    advice: (node) => advice`See why: ${run(`kubectl describe node ${node}`)}, and its console output.`,
   },
   'repair-undone': {
     link: 'termination',

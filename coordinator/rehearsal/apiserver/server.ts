@@ -1,10 +1,11 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Log } from '../../../shared/log.ts';
 import type { KubeObject, ObjectKey, ResourceName } from '../../cluster/port.ts';
 import { resources } from '../../cluster/resources.ts';
 import { discovered } from './discovery.ts';
+import { type ExecInContainer, serveExec } from './exec.ts';
 import { createFaults, type Faults } from './faults.ts';
 import { collectGarbage } from './garbage.ts';
 import { type Answer, createHandlers } from './handlers.ts';
@@ -34,6 +35,8 @@ export type ApiServerOptions = {
   readonly log: Log;
   /** Absent: everybody may do everything, also without a token. */
   readonly authorize?: (request: AuthorizationRequest) => AuthorizationAnswer;
+  /** Runs commands in containers; absent: a pod has no exec. */
+  readonly exec?: ExecInContainer;
 };
 
 /** A request as it came in, for tests of what a client sends. */
@@ -163,6 +166,14 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   }
 
   const server = createServer((request, response) => void serve(request, response));
+  const { exec } = options;
+  if (exec !== undefined)
+    serveExec(server, exec, (request, place) => {
+      const pods = kinds.find('', 'v1', 'pods');
+      if (pods === undefined) return;
+      note(request, 'get', pods);
+      authorize(request, 'get', pods, place);
+    });
   const listening = Promise.withResolvers<void>();
   server.once('error', listening.reject);
   server.listen(options.port ?? 0, '127.0.0.1', listening.resolve);
@@ -186,13 +197,15 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     openWatches: (resource) =>
       watches.open().filter(({ plural }) => resource === undefined || plural === resources[resource].plural)
         .length,
-    close: async () => {
-      const closed = Promise.withResolvers<void>();
-      server.close(() => closed.resolve());
-      server.closeAllConnections();
-      await closed.promise;
-    },
+    close: () => closeServer(server),
   };
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = Promise.withResolvers<void>();
+  server.close(() => closed.resolve());
+  server.closeAllConnections();
+  await closed.promise;
 }
 
 function respond(response: ServerResponse, code: number, text: string, type: string): void {

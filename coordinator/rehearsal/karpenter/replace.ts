@@ -1,7 +1,8 @@
 import type { Clock } from '../../../shared/clock.ts';
-import type { Cluster, JsonObject, KubeObject } from '../../cluster/port.ts';
+import type { Cluster, KubeObject } from '../../cluster/port.ts';
 import { field, list, poolOf } from '../../view/node.ts';
 import { secondsFromMillis } from '../nma/events.ts';
+import { nextNodeObject } from '../objects.ts';
 import { type KarpenterRow, madeFrom, nodeClaimObject, terminationFinalizer } from './objects.ts';
 import { isHeld, isSilent } from './rules.ts';
 import { createWorkloads } from './workloads.ts';
@@ -51,25 +52,7 @@ export function createReplace(deps: ReplaceDeps, report: Report) {
     const claim = await cluster.create('nodeclaims', nodeClaimObject(`${pool}-${id}`, pool));
     await sleep(row.launchSeconds ?? defaultSeconds.launch);
     const name = `${pool}-node-${id}`;
-    const labels = { ...old.metadata.labels, 'kubernetes.io/hostname': name };
-    const now = secondsFromMillis(clock.now());
-    const kubelet = {
-      type: 'Ready',
-      status: 'True',
-      reason: 'KubeletReady',
-      message: 'kubelet is posting ready status',
-    };
-    const node: KubeObject = {
-      apiVersion: 'v1',
-      kind: 'Node',
-      metadata: { name, labels },
-      spec: {},
-      status: {
-        ...(old.status as JsonObject),
-        conditions: [{ ...kubelet, lastHeartbeatTime: now, lastTransitionTime: now }],
-      },
-    };
-    await cluster.create('nodes', madeFrom(node, claim));
+    await cluster.create('nodes', madeFrom(nextNodeObject(old, name, clock.now()), claim));
     await cluster.patch(
       'nodeclaims',
       { name: claim.metadata.name },

@@ -1,7 +1,7 @@
 import t from 'tap';
-import { parseDiscovery, parseVersions } from '../../../agent/dcgm/codecs/discovery.ts';
-import { parseFieldGroups, whyGroupsIncomplete } from '../../../agent/dcgm/codecs/field-groups.ts';
 import { parseInjection, parseIntrospection } from '../../../agent/dcgm/codecs/injection.ts';
+import { parseDiscovery, parseVersions } from '../../../shared/dcgmi/discovery.ts';
+import { parseFieldGroups, whyGroupsIncomplete } from '../../../shared/dcgmi/field-groups.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import { distorted, fuzzRuns, shortened, tryAll } from '../../mutations.ts';
 import { discoveries, fieldGroups, introspected, versions } from './recorded.ts';

@@ -1,7 +1,5 @@
 import t from 'tap';
 import { createAlertSlots } from '../../../agent/dcgm/alert-slots.ts';
-import { parseDiscovery, parseVersions } from '../../../agent/dcgm/codecs/discovery.ts';
-import { parseFieldGroups } from '../../../agent/dcgm/codecs/field-groups.ts';
 import {
   parseInjection,
   parseIntrospection,
@@ -10,6 +8,8 @@ import {
   returnCodeFromExit,
 } from '../../../agent/dcgm/codecs/injection.ts';
 import type { DcgmiRun } from '../../../agent/dcgm/port.ts';
+import { parseDiscovery, parseVersions } from '../../../shared/dcgmi/discovery.ts';
+import { parseFieldGroups } from '../../../shared/dcgmi/field-groups.ts';
 import { introspected } from './recorded.ts';
 import { refusalOf } from './refused.ts';
 

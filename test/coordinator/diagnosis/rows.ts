@@ -2248,6 +2248,7 @@ export const ruleRows: readonly RuleRow[] = [
   ...missedRows([
     ['taint', ['condition-recovered', 'rebooted-instead', 'removed-by-other']],
     ['drain', ['pods-held', 'pods-terminating']],
+    ['reboot', ['replaced-instead', 'not-rebooted', 'not-ready-again']],
     ['termination', ['repair-undone', 'termination-held', 'instance-not-terminated']],
     [
       'replacement',

@@ -5,6 +5,7 @@ import type { Test } from 'tap';
 import { runDoctor } from '../../../coordinator/cli/doctor.ts';
 import type { Ports } from '../../../coordinator/cli/ports.ts';
 import { createClusterClient } from '../../../coordinator/cluster/client.ts';
+import type { ExecInContainer } from '../../../coordinator/rehearsal/apiserver/exec.ts';
 import type { AuthorizationRequest } from '../../../coordinator/rehearsal/apiserver/requests.ts';
 import { type ApiServer, startApiServer } from '../../../coordinator/rehearsal/apiserver/server.ts';
 import { createRealClock } from '../../../shared/clock.ts';
@@ -29,15 +30,18 @@ export async function fleet(
   {
     mayRead = () => true,
     of = counts,
+    exec,
   }: {
     readonly mayRead?: (request: AuthorizationRequest) => boolean;
     readonly of?: Readonly<Record<Kind, number>>;
+    readonly exec?: ExecInContainer;
   } = {},
 ): Promise<Fleet> {
   const clock = createRealClock();
   const server = await startApiServer({
     clock,
     log,
+    ...(exec === undefined ? {} : { exec }),
     authorize: (request) => {
       if (request.token === undefined) return { allowed: true, user: 'admin' };
       if (request.token !== 'reader') return { allowed: false };

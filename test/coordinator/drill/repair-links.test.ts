@@ -2,6 +2,7 @@ import t from 'tap';
 import type { KubeObject } from '../../../coordinator/cluster/port.ts';
 import { drain } from '../../../coordinator/drill/drain-link.ts';
 import type { LinkPast } from '../../../coordinator/drill/links.ts';
+import { reboot } from '../../../coordinator/drill/reboot-link.ts';
 import { replacement, taint, termination } from '../../../coordinator/drill/repair-links.ts';
 import type { ChainLink, LinkStatus } from '../../../coordinator/store/experiment.ts';
 import type { NodeEvent, SeenNode } from '../../../coordinator/view/node.ts';
@@ -16,6 +17,7 @@ function past(over: Partial<LinkPast> = {}): LinkPast {
     orderedAt,
     baseline: { at: orderedAt, events: {} },
     isDue: false,
+    chain: [],
     earlier: [],
     claimed: new Set(),
     others: [],
@@ -97,6 +99,52 @@ t.test('taint: on the node itself; of a node that is gone by Karpenter’s own e
     { state: 'unknown' },
     'not Karpenter',
   );
+});
+
+t.test(
+  'taint: a cordon counts in a managed node group only, and a reboot has a taint of its own',
+  async (t) => {
+    const tainted = (key: string, labels: Readonly<Record<string, string>>): KubeObject => {
+      const node = nodeOf('g0');
+      const taints = [{ key, effect: 'NoSchedule' }];
+      return { ...node, metadata: { ...node.metadata, labels }, spec: { taints } };
+    };
+    const group = { 'eks.amazonaws.com/nodegroup': 'gpus' };
+    const pool = { 'karpenter.sh/nodepool': 'gpu' };
+    for (const [key, labels, chain, state] of [
+      ['node.kubernetes.io/unschedulable', group, [], 'reached'],
+      ['node.kubernetes.io/unschedulable', pool, [], 'missed'],
+      ['karpenter.sh/disrupted', group, [], 'missed'],
+      ['karpenter.sh/rebooting', pool, ['taint', 'reboot'], 'reached'],
+      ['karpenter.sh/rebooting', pool, ['taint', 'termination'], 'missed'],
+    ] as const) {
+      const node = tainted(key, labels);
+      const found = taint.find(link('taint'), seen({ node }), past({ isDue: true, chain }));
+      t.match(found, { state }, `${key} ${JSON.stringify(labels)} ${chain.join()}`);
+    }
+  },
+);
+
+t.test('reboot: the same Node on another boot, and Ready', async (t) => {
+  const baseline = { at: orderedAt, events: {}, bootId: 'one' };
+  const find = (bootID: string | undefined, ready: boolean, over: Partial<LinkPast> = {}) => {
+    const node = nodeOf('g0', { ready });
+    const status = { ...(node.status as object), nodeInfo: bootID === undefined ? {} : { bootID } };
+    return reboot.find(link('reboot'), seen({ node: { ...node, status } }), past({ baseline, ...over }));
+  };
+  const isDue = true;
+  t.equal(find('one', true), undefined);
+  t.match(find('two', true), { state: 'reached', match: { entry: { text: /boot id two; it was one/ } } });
+  t.equal(find('two', false), undefined, 'it is coming up');
+  t.match(find('two', false, { isDue }), { state: 'missed', cause: 'not-ready-again' });
+  t.match(find('one', true, { isDue }), { state: 'missed', cause: 'not-rebooted' });
+  t.match(find(undefined, true, { isDue }), { state: 'unknown' });
+  const earlier = [known('taint', { state: 'waiting' })];
+  t.equal(find('two', true, { earlier }), undefined, 'a boot before it is taken is no repair');
+  t.match(reboot.find(link('reboot'), seen({ isGone: true }), past({ baseline })), {
+    state: 'missed',
+    cause: 'replaced-instead',
+  });
 });
 
 t.test('termination: Node and NodeClaim, by their uids', async (t) => {

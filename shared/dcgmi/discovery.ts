@@ -1,5 +1,5 @@
-import { parsePci } from '../../../shared/pci.ts';
-import type { DiscoveredGpus } from '../../../shared/schemas/inventory.ts';
+import { parsePci } from '../pci.ts';
+import type { DiscoveredGpus } from '../schemas/inventory.ts';
 import { identityLabels, readGpuTable, type TableGpu } from './gpu-table.ts';
 
 /** A GPU as `dcgmi discovery -l` lists it; `id` is this engine's own number. */

@@ -38,6 +38,17 @@ export function parseFieldGroups(output: string): FieldGroup[] {
   }));
 }
 
+/** The field group of the node monitoring agent; it goes when its connection goes (dcgm.md 1.9). */
+const watchGroup = { name: 'watch', fields: [112, 856, 857] };
+
+/** The node monitoring agent's own group among those of an engine: with it, it is connected to that engine. */
+export function groupOfNma(groups: readonly FieldGroup[]): FieldGroup | undefined {
+  return groups.find(
+    ({ name, fields }) =>
+      name === watchGroup.name && watchGroup.fields.every((field) => fields.includes(field)),
+  );
+}
+
 /** The number in front of a closing `...` may have lost digits, so that it does not count. */
 function numbersIn(list: string): number[] {
   const isCut = list.endsWith('...');
