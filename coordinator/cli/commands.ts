@@ -77,6 +77,11 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./coverage.ts')).runCoverage,
   },
   {
+    name: 'killswitch',
+    does: 'shows, engages or releases the kill switch',
+    load: async () => (await import('./kill-switch.ts')).runKillSwitch,
+  },
+  {
     name: 'version',
     does: 'of this command line, and of what runs in the cluster',
     load: async () => (await import('./nodes.ts')).runVersion,

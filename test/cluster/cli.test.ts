@@ -64,6 +64,37 @@ async function stories(helm: Helm): Promise<void> {
       out: /# which nodes it would take you may not see: kubectl auth can-i list nodes/,
     });
 
+    // The switch is a ConfigMap: who may write it may do without REST, and who may not is told what is missing.
+    t.match(await operator('killswitch', 'engage'), {
+      code: 4,
+      err: /kubectl auth can-i patch configmaps -n [\s\S]*PUT \/api\/v1\/killswitch/,
+    });
+    await kubectl([
+      '-n',
+      namespace,
+      'create',
+      'role',
+      'switch',
+      '--verb=list,patch,create',
+      '--resource=configmaps',
+    ]);
+    await kubectl([
+      '-n',
+      namespace,
+      'create',
+      'rolebinding',
+      'switch',
+      '--role=switch',
+      `--serviceaccount=${namespace}:operator`,
+    ]);
+    t.match(await operator('killswitch', 'engage', '--reason', 'try'), {
+      code: 0,
+      out: /^✗ engaged .*: try/,
+    });
+    t.match(await operator('drill', 'task-blocked', '--node', node, '--wait'), { code: 4, out: /try/ });
+    t.match(await operator('killswitch', 'release'), { code: 0, out: /^✓ released/ });
+    t.match(await operator('killswitch'), { code: 0, out: /^✓ released .*\(by field manager xidrill\)/ });
+
     const created = await operator('drill', 'task-blocked', '--none', '5m', '--node', node, '--name', 'long');
     t.match(created, { code: 0, out: /long was created/ });
     t.match(await operator('abort', 'long'), { code: 0, out: /long is being aborted/ });

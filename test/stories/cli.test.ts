@@ -40,6 +40,31 @@ t.test('a drill by the command line needs a kubeconfig and nothing else', async 
   t.match(await xidrill(['version', ...at]), { code: 0, out: /^xidrill \d/ });
 });
 
+t.test('the kill switch by the command line stops what runs, and is seen by all', async (t) => {
+  const served = await startServe(t, ['--speed', '5']);
+  const at = ['--kubeconfig', served.kubeconfig];
+  const kill = (...argv: readonly string[]) => xidrill(['killswitch', ...argv, ...at]);
+  const state = async () =>
+    (await (await fetch(`${served.rest}/api/v1/killswitch`)).json()) as Record<string, unknown>;
+
+  t.match(await kill(), { code: 0, out: /^✓ released in namespace xidrill\n/ });
+  await xidrill([...'drill xid --set xid=43 --none 20m --node gpu-1 --name goes-on'.split(' '), ...at]);
+  const engaged = await kill('engage', '--reason', 'incident 42');
+  t.match(engaged, {
+    code: 0,
+    out: /^✗ engaged in namespace xidrill: incident 42/,
+  });
+  t.match(await state(), { engaged: true, reason: 'incident 42' });
+  t.equal((await xidrill(['watch', 'goes-on', ...at])).code, 4, 'the running drill is aborted');
+  const refused = await xidrill(['drill', 'task-blocked', '--node', 'cpu-1', '--wait', ...at]);
+  t.match(refused, { code: 4, out: /incident 42/ });
+  t.match(JSON.parse((await kill('-o', 'json')).out), { engaged: true, reason: 'incident 42' });
+  t.match(await kill('release'), { code: 0, out: /^✓ released in namespace xidrill/ });
+  t.match(await state(), { engaged: false, reason: undefined });
+  t.match(await kill('stop'), { code: 2, err: /one of engage, release/ });
+  t.match(await kill('--reason', 'x'), { code: 2, err: /--reason is for engage/ });
+});
+
 t.test('on a terminal the chain is drawn in place, and Ctrl-C asks once', async (t) => {
   const served = await startServe(t, ['--speed', '5']);
   const at = ['--kubeconfig', served.kubeconfig];
