@@ -70,7 +70,7 @@ function renderCoverage({ pools, cells }: Coverage, isWide: boolean, now: number
       lastProven === null ? 'never' : agoText(lastProven.at, now),
       lastProven === null || lastProven.seconds === null ? '–' : renderDuration(lastProven.seconds),
       runs === 0 ? '–' : `${passes}/${runs}`,
-      last === null || last.verdict === 'pass' ? '' : `${last.verdict}: ${last.code ?? ''}`,
+      lastText(last),
     ].map(visible),
   );
   const table =
@@ -88,6 +88,12 @@ function renderCoverage({ pools, cells }: Coverage, isWide: boolean, now: number
     ];
   });
   return `${table}${never.map((line) => `${line}\n`).join('')}`;
+}
+
+function lastText(last: CoverageCell['last']): string {
+  if (last === null) return '';
+  if (last.expected === 'ignored') return `${last.verdict}, the injection alone`;
+  return last.verdict === 'pass' ? '' : `${last.verdict}: ${last.code ?? ''}`;
 }
 
 function agoText(at: string, now: number): string {

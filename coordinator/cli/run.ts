@@ -8,7 +8,7 @@ import { type ReportFormat, renderReport, reportFormats } from '../report/format
 import type { SuiteReport } from '../report/model.ts';
 import { createStore } from '../store/store.ts';
 import { annotationsOf, experimentName, newestRun, runPattern } from '../suite/experiments.ts';
-import { parseSuite, type Suite, withTags } from '../suite/file.ts';
+import { parseSuite, type Suite, SuiteFile, withTags } from '../suite/file.ts';
 import { runSuite } from '../suite/run.ts';
 import { usage, withArguments } from './arguments.ts';
 import { clusterHelp, clusterOptions } from './connect.ts';
@@ -24,6 +24,7 @@ const options = {
   tag: { type: 'string', multiple: true, default: [] as string[] },
   report: { type: 'string', multiple: true, default: [] as string[] },
   timeout: { type: 'string' },
+  schema: { type: 'boolean', default: false },
   'dry-run': { type: 'boolean', default: false },
 } as const;
 
@@ -50,6 +51,7 @@ again with the same --run goes on where it was killed, and injects nothing twice
       --tag TAG          only drills with this tag; may be given several times
       --report FMT=FILE  ${reportFormats.join(', ')}; may be given several times; - is standard output
       --timeout TIME     ends the wait then, such as 2h: what runs goes on, its drill counts as an error (default: no end)
+      --schema           the JSON Schema of the file, for an editor
       --dry-run          creates nothing: prints the Experiments as they would be
 ${clusterHelp}  -h, --help             this text
 
@@ -59,6 +61,11 @@ exit code: the worst verdict: 0 all passed, 1 fail, 3 inconclusive, 4 error or a
 /** The command; resolves with the exit code. */
 export function runRun(argv: readonly string[], ports: LivePorts): Promise<number> {
   return withArguments({ name: 'run', help, options }, argv, ports, async ({ values, words }) => {
+    if (values.schema) {
+      const schema = { $schema: 'https://json-schema.org/draft/2020-12/schema', ...SuiteFile };
+      ports.print(`${JSON.stringify(schema, null, 2)}\n`);
+      return 0;
+    }
     const [file, ...more] = words;
     if (file === undefined || more.length > 0) throw usage(`wanted one file, not ${words.length} words`);
     if (values.run !== undefined && values.resume) throw usage('give either --run or --resume');

@@ -13,8 +13,8 @@ const coverageSchema = 'xidrill.dev/coverage/v1';
 export const noPool = 'no pool';
 
 /**
- * `proven`: the last drill that was decided passed; `broken`: it failed; `undecided`: none was decided (inconclusive, error, aborted);
- * `never`: none has ended.
+ * `proven`: the last drill that was decided passed; `broken`: it failed; `undecided`: none was decided (inconclusive, error, aborted, or
+ * it was about the injection alone); `never`: none has ended.
  */
 export const coverageStates = ['broken', 'undecided', 'never', 'proven'] as const;
 
@@ -24,6 +24,10 @@ const Run = Type.Object(
     experiment: Type.String(),
     node: Type.String(),
     verdict: VerdictSchema,
+    expected: Type.Enum(['reaction', 'none', 'ignored'], {
+      description:
+        'reaction: an event or a condition; none: a negative drill; ignored: about the injection alone, which proves nothing here',
+    }),
     code: Type.Union([Type.String(), Type.Null()], { description: 'of its explanation' }),
     seconds: Type.Union([Type.Number(), Type.Null()], {
       description: 'from the order to the expected reaction; null: it was not seen, or none was expected',
@@ -130,8 +134,9 @@ function cellOf(fault: string, pool: string, injections: readonly Injection[]): 
     .map(runOf)
     // By name where they are of the same time, so that the same objects give the same answer.
     .toSorted((left, right) => (orderOf(left) < orderOf(right) ? 1 : -1));
-  const passed = runs.filter(({ verdict }) => verdict === 'pass');
-  const decided = runs.find(({ verdict }) => verdict === 'pass' || verdict === 'fail');
+  const judged = runs.filter(({ expected }) => expected !== 'ignored');
+  const passed = judged.filter(({ verdict }) => verdict === 'pass');
+  const decided = judged.find(({ verdict }) => verdict === 'pass' || verdict === 'fail');
   const times = passed.flatMap(({ seconds }) => seconds ?? []).toSorted((left, right) => left - right);
   return {
     fault,
@@ -160,10 +165,17 @@ function runOf({ spec, status }: Injection): Run {
     experiment: spec.experiment,
     node: spec.node,
     verdict: status?.verdict ?? 'error',
+    expected: expectedIn(spec),
     code: status?.explanation?.code ?? null,
     seconds: status?.latency?.seconds ?? null,
     parameters: { ...spec.parameters },
   };
+}
+
+function expectedIn({ chain }: Injection['spec']): Run['expected'] {
+  const kind = chain.find(({ role, expectation }) => role === 'fault' && expectation !== undefined)
+    ?.expectation?.kind;
+  return kind === 'none' || kind === 'ignored' ? kind : 'reaction';
 }
 
 function orderOf({ at, experiment, node }: Run): string {

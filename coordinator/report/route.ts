@@ -19,21 +19,12 @@ const Query = Type.Object(
   {
     format: Type.Optional(
       Type.Enum([...reportFormats], {
-        description: 'absent: what the header Accept asks for, json where it takes anything',
+        description: 'absent: what the header Accept asks for (RFC 9110), json where it takes anything',
       }),
     ),
   },
   { additionalProperties: false },
 );
-
-const Headers = Type.Object({
-  accept: Type.Optional(
-    Type.String({
-      maxLength: 1024,
-      description: 'media types, as RFC 9110 has them; the parameter format goes before it',
-    }),
-  ),
-});
 
 /** What the OpenAPI document says of the route. */
 const reportDoc: RouteDoc = {
@@ -77,7 +68,6 @@ function registerReportRoute(app: FastifyInstance, { store }: { readonly store: 
   app.get<{
     Params: Static<typeof Params>;
     Querystring: Static<typeof Query>;
-    Headers: Static<typeof Headers>;
   }>(
     '/api/v1/experiments/:name/report',
     {
@@ -85,7 +75,7 @@ function registerReportRoute(app: FastifyInstance, { store }: { readonly store: 
         access: { resource: 'experiments', namespace: store.namespace, nameFrom: 'name', verb: 'get' },
         doc: reportDoc,
       },
-      schema: { params: Params, querystring: Query, headers: Headers },
+      schema: { params: Params, querystring: Query },
     },
     async ({ params: { name }, query, headers }, reply) => {
       const format = query.format ?? acceptedFormat(headers.accept);

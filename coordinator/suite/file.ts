@@ -89,10 +89,12 @@ export function parseSuite(text: string, file: string): Suite {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const lineAt = (offset: number) => lines.linePos(offset).line;
-  if (document.errors.length > 0)
+  // A tag that is not known is a warning only, and its value would be something else than what was meant.
+  const troubles = [...document.errors, ...document.warnings];
+  if (troubles.length > 0)
     throw refusal(
       file,
-      document.errors.map(({ message, pos }) => ({ line: lineAt(pos[0]), text: message })),
+      troubles.map(({ message, pos }) => ({ line: lineAt(pos[0]), text: message })),
     );
   const lineOf = (path: readonly string[]) => lineAt(offsetOf(document.contents, path));
   const fail = (faults: readonly SchemaFault[], within: readonly string[] = []) =>

@@ -148,6 +148,7 @@ t.test('tags, a stop, drills at the same time, what is refused', async (t) => {
     out: '',
     err: /^run: .*bad\.yaml:2: drills\[0\]\.fault\.name is "xidd"/,
   });
+  t.match(JSON.parse((await xidrill('run', '--schema')).out), { properties: { drills: { type: 'array' } } });
   t.match(await xidrill('run', 'nothere.yaml'), { code: 2, err: /nothere\.yaml cannot be read/ });
   t.match(await xidrill('run', nightly, '--tag', 'none'), { code: 2, err: /allowed: gpu, smoke/ });
   t.match(await xidrill('run', nightly, '--timeout', 'soon'), { code: 2, err: /--timeout: "soon" is no/ });

@@ -98,6 +98,17 @@ t.test('the newest drill that was decided says how it stands', async (t) => {
   t.match(of([1, 'fail'], [2, 'pass']), { state: 'proven' });
   t.match(of([1, 'pass'], [2, 'inconclusive']), { state: 'proven', last: { verdict: 'inconclusive' } });
   t.match(of([1, 'error'], [2, 'aborted']), { state: 'undecided', runs: 2, passes: 0, lastProven: null });
+  const ignored = {
+    id: 'd',
+    link: 'detection',
+    role: 'fault',
+    expected: '',
+    expectation: { kind: 'ignored' },
+  };
+  const alone = injection('xid', 'g1', at(3), 'pass', { chain: [ignored as never] });
+  t.match(cells([alone])[`xid, ${gpu}`], { state: 'undecided', passes: 0, last: { expected: 'ignored' } });
+  const failed = injection('xid', 'g1', at(1), 'fail');
+  t.match(cells([failed, alone])[`xid, ${gpu}`], { state: 'broken' }, 'that it was written is no detection');
   t.match(of([1, undefined]), { state: 'never', runs: 0 }, 'one that runs proves nothing');
   const times = [5, 1, 9].map((seconds, index) => injection('xid', 'g1', at(index + 1), 'pass', {}, seconds));
   t.match(cells(times)[`xid, ${gpu}`], { medianSeconds: 5, lastProven: { seconds: 9 } });

@@ -1,8 +1,10 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import t from 'tap';
+import { parse } from 'yaml';
 import { ExperimentName } from '../../../coordinator/store/experiment.ts';
 import { experimentName } from '../../../coordinator/suite/experiments.ts';
-import { parseSuite, withTags } from '../../../coordinator/suite/file.ts';
+import { parseSuite, SuiteFile, withTags } from '../../../coordinator/suite/file.ts';
 import { Refusal } from '../../../shared/errors.ts';
 
 const whole = `name: nightly
@@ -147,6 +149,7 @@ t.test('what is wrong is said with its line, field, value and what is allowed', 
       /^s\.yaml:5: drills\[1\]\.name "b" is also drill 1$/,
     ],
     ['a key twice', 'name: a\nname: b', /^s\.yaml:2: Map keys must be unique/],
+    ['a tag', 'name: !secret a\ndrills: []', /^s\.yaml:1: Unresolved tag: !secret/],
     ['no YAML', 'name: [a', /^s\.yaml:1: /],
     [
       'several things',
@@ -158,6 +161,12 @@ t.test('what is wrong is said with its line, field, value and what is allowed', 
   t.match(refused('x'.repeat(1024 * 1024 + 1)), /at most 1048576 are read/);
   const bomb = `a: &a [1,2,3,4,5,6,7,8,9]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d]`;
   t.match(refused(bomb), /Excessive alias count/);
+});
+
+t.test('an editor that has the schema finds the same', async (t) => {
+  const isSuite = new Ajv2020({ strict: false }).compile(SuiteFile);
+  t.ok(isSuite(parse(whole)), JSON.stringify(isSuite.errors));
+  t.notOk(isSuite({ name: 'a', drills: [{ name: 'b', falt: {} }] }));
 });
 
 t.test('any text is a suite or is refused in words', async (t) => {
