@@ -61,9 +61,7 @@ if ('because' in found) t.pass('', { skip: found.because });
 else await access(found);
 
 async function access(helm: Helm): Promise<void> {
-  const installed = await install(t, helm, {
-    values: ['--set=agent.armed=true', '--set=restore.enabled=true'],
-  });
+  const installed = await install(t, helm, ['--set=agent.armed=true', '--set=restore.enabled=true']);
   const { plane, kubectl, apply, read, kubelet, node, fullname, tokenOf, tokens, send, drill } = installed;
   const { runAgent, runCoordinator, startNma } = installed;
   /** Every token that somebody showed. */

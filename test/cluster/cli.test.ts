@@ -23,9 +23,9 @@ function environment(): NodeJS.ProcessEnv {
 }
 
 async function stories(helm: Helm): Promise<void> {
-  const { plane, kubectl, node, runAgent, runCoordinator, startNma } = await install(t, helm, {
-    values: ['--set=agent.armed=true'],
-  });
+  const { plane, kubectl, node, runAgent, runCoordinator, startNma } = await install(t, helm, [
+    '--set=agent.armed=true',
+  ]);
   const { namespace } = release;
   const folder = mkdtempSync(join(tmpdir(), 'xidrill-cli-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));

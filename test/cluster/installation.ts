@@ -25,31 +25,17 @@ type Sent = {
   readonly signal?: AbortSignal;
 };
 
-type Values = readonly string[];
-
 const node = 'drilled';
-
-type Options = {
-  /** Words for helm. */
-  readonly values?: Values;
-  /** Another chart. */
-  readonly from?: string;
-  readonly name?: string;
-  readonly namespace?: string;
-  /** Instead of `helm install`; is given what it would be given. */
-  readonly by?: (kubeconfig: string, values: Values) => Promise<void>;
-};
 
 export type Installation = Awaited<ReturnType<typeof install>>;
 
 /**
  * The chart in a real kube-apiserver, as somebody installs it who has read nothing but the README; images are assembled,
- * and this machine plays the kubelet of two nodes.
+ * and this machine plays the kubelet of two nodes. `values` are words for helm.
  */
-export async function install(t: Test, helm: Helm, options: Options = {}) {
-  const { values = [], from = chart, name: releaseName = release.name } = options;
-  const { namespace = release.namespace } = options;
-  const fullname = releaseName === 'xidrill' ? releaseName : `${releaseName}-xidrill`;
+export async function install(t: Test, helm: Helm, values: readonly string[] = []) {
+  const { name: releaseName, namespace } = release;
+  const fullname = `${releaseName}-xidrill`;
   const plane = await startControlPlane();
   t.teardown(() => plane.stop());
   const folder = mkdtempSync(join(realpathSync(tmpdir()), 'xidrill-installed-'));
@@ -59,12 +45,7 @@ export async function install(t: Test, helm: Helm, options: Options = {}) {
   const apply = (object: object) => kubectl(['apply', '-f', '-'], JSON.stringify(object));
   const read = async (...args: string[]) =>
     JSON.parse(await kubectl(['get', '-o', 'json', ...args])) as Rendered;
-  const kubelet = createKubelet({
-    plane,
-    kubectl,
-    folder: join(folder, 'node'),
-    services: [`${fullname}-coordinator.${namespace}.svc`],
-  });
+  const kubelet = createKubelet({ plane, kubectl, folder: join(folder, 'node') });
   t.teardown(() => kubelet.stop());
 
   const images = {
@@ -89,31 +70,9 @@ export async function install(t: Test, helm: Helm, options: Options = {}) {
     ...values,
   ];
 
-  const runHelm = async (...args: string[]) => {
-    const { code, stdout, stderr } = await helm([...args, '-n', namespace], {
-      KUBECONFIG: plane.kubeconfigPath,
-    });
-    if (code !== 0) throw new Error(`helm ${args.join(' ')}: ${stdout}${stderr}`);
-    return stdout;
-  };
-
-  /** All objects that the API server holds but events, as `KIND.GROUP NAMESPACE/NAME`. */
-  const everything = async (): Promise<readonly string[]> => {
-    const kinds = (await kubectl(['api-resources', '--verbs=list', '-o', 'name'])).trim().split('\n');
-    const listed = kinds.filter((kind) => !/^(events|componentstatuses)\b/.test(kind));
-    const names = await Promise.all(
-      listed.map(async (kind) => {
-        const { items } = await read(kind, '-A');
-        return (items as readonly { metadata: { name: string; namespace?: string } }[]).map(
-          ({ metadata: { name, namespace: of } }) => `${kind} ${of === undefined ? '' : `${of}/`}${name}`,
-        );
-      }),
-    );
-    return names.flat().toSorted();
-  };
-  const before = new Set(await everything());
-  const { by = () => runHelm('install', releaseName, from, '--create-namespace', ...given) } = options;
-  await by(plane.kubeconfigPath, given);
+  const words = ['install', releaseName, chart, '-n', namespace, '--create-namespace', ...given];
+  const { code, stdout, stderr } = await helm(words, { KUBECONFIG: plane.kubeconfigPath });
+  if (code !== 0) throw new Error(`helm ${words.join(' ')}: ${stdout}${stderr}`);
   await apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: node } });
   await kubectl(readyPatch(node));
 
@@ -121,11 +80,11 @@ export async function install(t: Test, helm: Helm, options: Options = {}) {
     const secret = await read('-n', namespace, 'secret', `${fullname}-${program}-tls`);
     return (secret as unknown as { data: Record<string, string> }).data;
   };
-  /** Whom people believe; a test may write another authority into it. */
-  const caFile = (program: Program) => join(folder, `${program}-ca.crt`);
+  /** Believes that authority alone. */
   const caller = async (program: Program, serverName: string) => {
-    writeFileSync(caFile(program), Buffer.from((await secretOf(program))['ca.crt'] ?? '', 'base64'));
-    return createAgentTransport({ caFile: caFile(program), serverName });
+    const caFile = join(folder, `${program}-ca.crt`);
+    writeFileSync(caFile, Buffer.from((await secretOf(program))['ca.crt'] ?? '', 'base64'));
+    return createAgentTransport({ caFile, serverName });
   };
   const request = {
     agent: await caller('agent', 'xidrill-agent'),
@@ -178,20 +137,12 @@ export async function install(t: Test, helm: Helm, options: Options = {}) {
   return {
     plane,
     folder,
-    ports,
     kubectl,
     apply,
     read,
     kubelet,
-    images,
-    runHelm,
-    values: given,
-    everything,
-    before,
     node,
     fullname,
-    secretOf,
-    caFile,
     tokenOf,
     tokens,
     send,

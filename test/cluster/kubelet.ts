@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { at, type Rendered } from '../charts/render.ts';
@@ -91,18 +91,14 @@ export function createKubelet(options: {
   readonly plane: ControlPlane;
   readonly kubectl: Kubectl;
   readonly folder: string;
-  /** Names that every container finds at 127.0.0.1, as a cluster's DNS would serve them. */
-  readonly services: readonly string[];
 }): Kubelet {
-  const { plane, kubectl, folder, services } = options;
+  const { plane, kubectl, folder } = options;
   const tokens: string[] = [];
   const pods: (() => string)[] = [];
   let started = 0;
   /** By their names. */
   const running = new Map<RunningPod, string>();
   mkdirSync(folder, { recursive: true });
-  const hosts = join(folder, 'hosts');
-  writeFileSync(hosts, `127.0.0.1 localhost ${services.join(' ')}\n`);
 
   async function contentOf(source: Source, pod: Rendered): Promise<Record<string, Buffer>> {
     const { serviceAccountToken: own, secret, configMap, downwardAPI } = source;
@@ -185,7 +181,7 @@ export function createKubelet(options: {
     const own = join(folder, `${started}-${name}`);
     mkdirSync(join(own, 'root'), { recursive: true });
 
-    const binds = [`${hosts}:/etc/hosts`, `${dirname(process.execPath)}:/usr/local/bin`];
+    const binds = [`${dirname(process.execPath)}:/usr/local/bin`];
     for (const volume of spec.volumes) {
       const files = await filesOf(volume, pod);
       const from = files === undefined ? placeOf(volume, own) : join(own, volume.name);

@@ -27,13 +27,11 @@ else await thefts(found);
 
 async function thefts(helm: Helm): Promise<void> {
   // No process here is in the node's own root; the one folder of the node that the container mounts stands for it.
-  const installed = await install(t, helm, {
-    values: [
-      '--set=agent.armed=true',
-      '--set=agent.optIn=/var/lib/xidrill/armed',
-      '--set-json=agent.extraEnv=[{"name":"XIDRILL_HOST_ROOT","value":"/"}]',
-    ],
-  });
+  const installed = await install(t, helm, [
+    '--set=agent.armed=true',
+    '--set=agent.optIn=/var/lib/xidrill/armed',
+    '--set-json=agent.extraEnv=[{"name":"XIDRILL_HOST_ROOT","value":"/"}]',
+  ]);
   const armed = join(installed.folder, 'node/host/var/lib/xidrill/armed');
   const { plane, kubectl, kubelet, node, fullname, tokenOf, tokens, send, drill } = installed;
   await kubectl(['label', 'node', node, 'xidrill.dev/drill=allowed']);

@@ -13,6 +13,8 @@ const run = promisify(execFile);
 export type Attached = {
   readonly nodes: readonly RealNode[];
   readonly kubeconfig: string;
+  /** Path of kubectl. */
+  readonly program: string;
   /** Standard output of a kubectl that has succeeded; throws with its standard error otherwise. */
   kubectl(...args: readonly string[]): Promise<string>;
   /** `kubectl apply`, of all of them at once. */
@@ -42,6 +44,7 @@ export function attach(): Attached | { readonly because: string } {
   return {
     nodes,
     kubeconfig,
+    program,
     kubectl: (...args) => kubectl(args),
     apply: (...objects) =>
       kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects })),

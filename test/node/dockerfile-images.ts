@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { ProgramName } from '../../shared/bundle.ts';
 import { ownPlatform } from '../../shared/image/tree.ts';
+import { guarded } from '../cluster/controlplane/guard.ts';
 import { instructionsOf, stagesOf, textsOf } from '../shared/image/dockerfile.ts';
 import { root } from '../suite.ts';
 import { baseName, nodeCache } from './base.ts';
@@ -96,12 +97,15 @@ async function createBuilder(base: Layer, folder: string) {
   const store = join(folder, 'store');
   const buildah = async (command: string, ...args: readonly string[]) => {
     const where = ['--root', store, '--runroot', join(folder, 'run'), '--storage-driver', 'overlay'];
-    const words = ['--mount', 'buildah', ...where, command, ...args];
+    const words = ['buildah', ...where, command, ...args];
+    // What a RUN instruction has started ends with this process too.
+    const namespaces = ['--mount', '--pid', '--fork', '--kill-child=KILL', '--mount-proc'];
+    const [program, all] = guarded('unshare', [...namespaces, 'sh', '-c', '"$@"; exit $?', 'sh', ...words]);
     try {
-      return (await run('unshare', words, { cwd: root, maxBuffer: 2 ** 26 })).stdout;
+      return (await run(program, all, { cwd: root, maxBuffer: 2 ** 26 })).stdout;
     } catch (thrown) {
       const { stdout = '', stderr = '' } = thrown as Partial<Record<'stdout' | 'stderr', string>>;
-      throw new Error(`unshare ${words.join(' ')}: ${(stdout + stderr).slice(-4000)}`);
+      throw new Error(`${words.join(' ')}: ${(stdout + stderr).slice(-4000)}`);
     }
   };
   const archive = join(folder, 'base.tar');

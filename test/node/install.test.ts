@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { injectionName } from '../../coordinator/store/store.ts';
 import { at, type Rendered } from '../charts/render.ts';
 import { until } from '../cluster/processes.ts';
 import { recordsWith } from '../cluster/rig.ts';
+import { commandsIn, type PageCommand, page, partOf } from '../pages.ts';
 import { type Attached, attach } from './attached.ts';
 import { callerOf, callerValues } from './caller.ts';
 import { cgroupsFolder } from './cgroups.ts';
@@ -12,6 +13,7 @@ import { installOn } from './installed.ts';
 import { runVariable } from './machine.ts';
 import { processesOf } from './node-processes.ts';
 import { rotate } from './rotation.ts';
+import { createShell } from './typed.ts';
 
 t.setTimeout(900_000);
 const found = attach();
@@ -34,13 +36,34 @@ async function stories(attached: Attached): Promise<void> {
   };
   const why = (experiment: Rendered) => at(experiment, 'status.explanation');
 
-  await t.test('helm install: every container of both programs starts and is ready', async (t) => {
-    await release.install(
-      '--set=agent.dcgm.sidecar.engine.enabled=true',
-      callerValues,
-      // Everything that can be in a log shall be there, as no token may be.
-      ...['agent', 'coordinator'].map((program) => `--set=${program}.logLevel=debug`),
-    );
+  const shell = createShell(attached, [
+    '--set=agent.dcgm.sidecar.engine.enabled=true',
+    callerValues,
+    // Everything that can be in a log shall be there, as no token may be.
+    ...['agent', 'coordinator'].map((program) => `--set=${program}.logLevel=debug`),
+  ]);
+  t.teardown(() => shell.close());
+  /** What stands in a page, as it stands there, and what its output has to contain. */
+  const type = async (t: Test, { command, expected = '' }: PageCommand): Promise<string> => {
+    const agent = (await release.pods('agent')).find(({ spec }) => at(spec, 'nodeName') === node);
+    const said = await shell.type(command, { NODE: node, AGENT: agent?.metadata.name ?? '' });
+    if (command.startsWith('helm upgrade')) await release.rolledOut();
+    t.ok(said.includes(expected), `${command} → ${expected}`, { said });
+    return said;
+  };
+  const [install, label, arm, ...leave] = commandsIn(partOf(page('README.md'), 'Install on EKS')) as [
+    PageCommand,
+    PageCommand,
+    PageCommand,
+    ...PageCommand[],
+  ];
+
+  const notes = await shell.type(install.command, { NODE: node, AGENT: '' });
+  await release.rolledOut();
+  const caller = await callerOf(attached, release, process.env.TMPDIR ?? '/tmp');
+
+  t.test('helm install: every container of both programs starts and is ready', async (t) => {
+    t.match(notes, /The agents are DISARMED/);
     const agents = await release.pods('agent');
     const states = agents.map(({ spec, status }) => {
       const containers = at(status, 'containerStatuses') as readonly { name: string; ready: boolean }[];
@@ -59,7 +82,6 @@ async function stories(attached: Attached): Promise<void> {
     for (const { status } of [...agents, ...coordinators])
       t.equal(at(status, 'containerStatuses.0.restartCount'), 0, 'nothing had to start twice');
   });
-  const caller = await callerOf(attached, release, process.env.TMPDIR ?? '/tmp');
 
   t.test('as installed, a drill is refused, and each refusal says the next step', async (t) => {
     const [coordinator] = await release.pods('coordinator');
@@ -72,7 +94,7 @@ async function stories(attached: Attached): Promise<void> {
     t.match(why(await release.drill('unlabelled', node, blocked)), {
       remedy: /kubectl label node \S+ xidrill\.dev\/drill=allowed/,
     });
-    await kubectl('label', 'node', node, 'xidrill.dev/drill=allowed');
+    await type(t, label);
     const refused = await release.drill('disarmed', node, blocked);
     t.match(why(refused), { code: 'agent-disarmed', remedy: /agent\.armed=true/ });
     const { spec } = await read('-n', release.namespace, 'injection', injectionName('disarmed', node));
@@ -95,14 +117,26 @@ async function stories(attached: Attached): Promise<void> {
     const secrets = async () => [await caller.secretOf('agent'), await caller.secretOf('coordinator')];
     const kept = await secrets();
     await keepLogs();
-    await release.upgrade('--set=agent.armed=true');
+    await type(t, arm);
     t.strictSame(await secrets(), kept);
-    const passed = await release.drill('first-drill', node, blocked);
+    for (const command of [
+      ...commandsIn(partOf(page('charts/xidrill/README.md'), 'Who may do what')),
+      ...commandsIn(partOf(page('README.md'), 'A first drill on a cluster')),
+    ])
+      await type(t, command);
+    const passed = await read('-n', release.namespace, 'experiment', 'first-drill');
     t.equal(at(passed, 'status.verdict'), 'pass', JSON.stringify(why(passed)));
     t.notMatch((await release.logs()).join(), /forbidden/i, 'no right is missing');
+    for (const command of commandsIn(partOf(page('charts/xidrill/README.md'), 'Upgrade')))
+      await type(t, command);
+    t.strictSame(await secrets(), kept);
   });
 
   t.test('helm test passes, and fails where the coordinator is away', async (t) => {
+    const chartPage = page('charts/xidrill/README.md').split('\n## ')[0] ?? '';
+    const [same, testing] = commandsIn(chartPage);
+    t.equal(same?.command.replaceAll('--namespace', '-n'), install.command, 'both pages install alike');
+    t.equal(testing?.command, `helm test xidrill --namespace ${release.namespace}`);
     const test = () => helm('test', 'xidrill', '-n', release.namespace, '--logs', '--timeout=120s');
     const said = await test();
     t.match(said, /Phase:\s+Succeeded/);
@@ -193,7 +227,10 @@ async function stories(attached: Attached): Promise<void> {
   t.test('helm uninstall leaves the definitions and what they hold, nothing else', async (t) => {
     await keepLogs();
     await caller.remove();
-    await release.leave();
+    const [uninstall, ...forget] = leave;
+    if (uninstall === undefined) throw new Error('the page does not say how to uninstall');
+    await type(t, uninstall);
+    await release.isGone();
     const left = (await everything(attached)).filter((name) => !before.has(name));
     const ours = ['injection', 'experiment'].map((kind) => `${kind}s.xidrill.dev ${release.namespace}/`);
     const records = left.filter((name) => ours.some((prefix) => name.startsWith(prefix)));
@@ -206,16 +243,23 @@ async function stories(attached: Attached): Promise<void> {
         ),
         // By which the API server serves them.
         'apiservices.apiregistration.k8s.io v1alpha1.xidrill.dev',
-        // What helm, this test and controllers made.
+        // What helm, the pages, this test and controllers made.
+        'clusterrolebindings.rbac.authorization.k8s.io driller',
         `configmaps ${release.namespace}/kube-root-ca.crt`,
         `namespaces ${release.namespace}`,
         `serviceaccounts ${release.namespace}/default`,
+        `serviceaccounts ${release.namespace}/driller`,
         `serviceaccounts ${release.namespace}/operator`,
       ]
         // The definitions may be those of a release before.
         .filter((name) => !before.has(name))
         .toSorted(),
     );
+    const end = commandsIn(page('charts/xidrill/README.md').split('\n## Uninstall\n')[1] ?? '');
+    t.strictSame(end, forget, 'both pages end alike');
+    for (const command of forget) await type(t, command);
+    t.notMatch(await kubectl('get', 'crd', '-o', 'name'), /xidrill/);
+    await kubectl('delete', 'clusterrolebinding', 'driller');
     await kubectl('delete', 'namespace', release.namespace, '--timeout=60s');
     await kubectl('label', 'node', node, 'xidrill.dev/drill-');
   });

@@ -22,8 +22,8 @@ export function installOn({ kubectl, apply, create, read, helm }: Attached, name
   }
 
   /** The monitoring agent and its host engines, Ready on every node that they are for. */
-  async function startMonitor(): Promise<void> {
-    await apply(...monitorObjects, ...engineObjects);
+  async function startMonitor(engines: readonly object[] = engineObjects): Promise<void> {
+    await apply(...monitorObjects, ...engines);
     for (const name of ['eks-node-monitoring-agent', 'dcgm-server']) {
       const status = ['rollout', 'status', `daemonset/${name}`, '--timeout=120s'];
       await kubectl('-n', monitorNamespace, ...status);
@@ -40,11 +40,9 @@ export function installOn({ kubectl, apply, create, read, helm }: Attached, name
     await rolledOut();
   }
 
-  /** Its pods are gone then. */
-  async function leave(): Promise<void> {
-    await helm('uninstall', name, '-n', namespace, '--wait', '--timeout=120s');
-    // helm waits for workloads, not for what they leave: an agent ends its orders first.
-    await inRelease('wait', 'pod', '-l', ours, '--for=delete', '--timeout=60s');
+  /** helm waits for workloads, not for what they leave: an agent ends its orders first. */
+  async function isGone(): Promise<void> {
+    await inRelease('wait', 'pod', '-l', ours, '--for=delete', '--timeout=120s');
   }
 
   return {
@@ -58,10 +56,11 @@ export function installOn({ kubectl, apply, create, read, helm }: Attached, name
     /** As the page says it. */
     upgrade: (...values: readonly string[]) => upgradeWith('--reset-then-reuse-values', ...values),
     upgradeWith,
-    leave,
+    isGone,
     /** Also its namespace is gone then. */
     async uninstall(): Promise<void> {
-      await leave();
+      await helm('uninstall', name, '-n', namespace, '--wait', '--timeout=120s');
+      await isGone();
       await kubectl('delete', 'namespace', namespace, '--timeout=60s');
     },
     /** What each container of its pods wrote so far. */
@@ -114,10 +113,10 @@ export function installOn({ kubectl, apply, create, read, helm }: Attached, name
     },
     startMonitor,
     /** With monitoring agents that have reported nothing yet: a node's Warnings share one bucket of 25 (client-go's spam filter). */
-    async restartMonitor(): Promise<void> {
-      await startMonitor();
+    async restartMonitor(engines: readonly object[] = engineObjects): Promise<void> {
+      await startMonitor(engines);
       await kubectl('-n', monitorNamespace, 'rollout', 'restart', 'daemonset/eks-node-monitoring-agent');
-      await startMonitor();
+      await startMonitor(engines);
     },
     /** The monitoring agent of that node has connected to its host engine: up to 30 s after both have started. */
     async listens(node: string): Promise<void> {

@@ -1,3 +1,4 @@
+import { at } from '../charts/render.ts';
 import { imageNames } from './program-images.ts';
 
 /** Where the monitoring agent's add-on is installed. */
@@ -51,30 +52,47 @@ export const monitorObjects: readonly object[] = [
 const engineLabels = { 'k8s-app': 'dcgm-server', version: 'v1' };
 
 /** The monitoring agent's host engine (nma.md section 8.3), played by the stand-in, on the nodes with GPUs. */
-export const engineObjects: readonly object[] = [
-  {
-    apiVersion: 'apps/v1',
-    kind: 'DaemonSet',
-    metadata: { name: 'dcgm-server', namespace: monitorNamespace, labels: engineLabels },
-    spec: {
-      selector: { matchLabels: engineLabels },
-      template: {
-        metadata: { labels: engineLabels },
-        spec: {
-          terminationGracePeriodSeconds: 1,
-          nodeSelector: { 'nvidia.com/gpu.present': 'true' },
-          containers: [
-            {
-              name: 'eks-node-monitoring-agent-dcgm',
-              image: imageNames.dcgm,
-              command: ['nv-hostengine', '-n', '-b', 'ALL'],
-              env: [{ name: 'STUB_SECONDS', value: '3600' }],
-              ports: [{ containerPort: 5555, hostPort: 5555 }],
-              securityContext: { privileged: true },
-            },
-          ],
-        },
+const enginesOf = (command: readonly string[]): object => ({
+  apiVersion: 'apps/v1',
+  kind: 'DaemonSet',
+  metadata: { name: 'dcgm-server', namespace: monitorNamespace, labels: engineLabels },
+  spec: {
+    updateStrategy: { type: 'RollingUpdate' },
+    selector: { matchLabels: engineLabels },
+    template: {
+      metadata: { labels: engineLabels },
+      spec: {
+        terminationGracePeriodSeconds: 1,
+        nodeSelector: { 'nvidia.com/gpu.present': 'true' },
+        containers: [
+          {
+            name: 'eks-node-monitoring-agent-dcgm',
+            image: imageNames.dcgm,
+            command,
+            env: [{ name: 'STUB_SECONDS', value: '3600' }],
+            ports: [{ containerPort: 5555, hostPort: 5555 }],
+            securityContext: { privileged: true },
+          },
+        ],
       },
     },
   },
+});
+
+/** A merge patch to such objects of their DaemonSet, whose pods become so only when somebody deletes them. */
+export const whenDeleted = ([object]: readonly object[]): object => ({
+  spec: {
+    updateStrategy: { type: 'OnDelete', rollingUpdate: null },
+    template: at(object, 'spec.template'),
+  },
+});
+
+const engine = ['nv-hostengine', '-n', '-b', 'ALL'];
+
+/** As the add-on has them: with a dcgmi of their own. */
+export const engineObjects: readonly object[] = [enginesOf(engine)];
+
+/** Without it, as an engine that is a process of the host is for an agent in a pod. */
+export const enginesWithoutDcgmi: readonly object[] = [
+  enginesOf(['sh', '-c', `rm /usr/bin/dcgmi && exec ${engine.join(' ')}`]),
 ];
