@@ -89,6 +89,8 @@ const longestForm = longestText * 9;
 /** Adds the page. Who may see a part of it is who may read the same by REST. */
 export function registerPage(app: FastifyInstance, options: PageOptions): void {
   app.addHook('onSend', async (_request, reply) => {
+    // A report is a file of its own with its style inside, and brings the policy for that.
+    if (reply.hasHeader('content-security-policy')) return;
     if (String(reply.getHeader('content-type')).startsWith('text/html'))
       void reply.headers(pageHeaders).header('cache-control', 'no-store');
   });

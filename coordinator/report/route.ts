@@ -85,7 +85,8 @@ function registerReportRoute(app: FastifyInstance, { store }: { readonly store: 
         .type(reportTypes[format])
         .header('cache-control', 'no-cache')
         .header('x-content-type-options', 'nosniff')
-        .header('content-security-policy', reportPolicy)
+        .header('content-security-policy', `${reportPolicy}; frame-ancestors 'none'`)
+        .header('referrer-policy', 'no-referrer')
         .header('content-disposition', `inline; filename="${name}.${extensions[format]}"`)
         .send(renderReport(report, format));
     },
