@@ -68,7 +68,14 @@ export function summarizeRestores(
     .toSorted()
     .at(-1);
   const state = severity.find((one) => nodes[one] !== undefined) ?? 'nothing';
-  return { request, state, nodes, ...(endedAt === undefined ? {} : { endedAt }) };
+  const [warning] = all.flatMap((restore) => restore.warning ?? []);
+  return {
+    request,
+    state,
+    nodes,
+    ...(endedAt === undefined ? {} : { endedAt }),
+    ...(warning === undefined ? {} : { warning }),
+  };
 }
 
 /** A restore as a link of the chain, behind all others. */

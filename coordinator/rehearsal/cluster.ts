@@ -60,6 +60,8 @@ export type Rehearsal = {
     readonly credentials: Credentials;
     readonly lastReportMsAgo?: number;
   }): Promise<void>;
+  /** Ends what repairs nodes, as when its Deployment is gone without a trace; the coordinator does not know. */
+  stopRepairs(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -154,10 +156,14 @@ export async function startRehearsal(
   let nodeGroups: ReturnType<typeof startNodeGroups> | undefined;
   let daemonSets: ReturnType<typeof startDaemonSets> | undefined;
 
-  async function close(): Promise<void> {
-    stop.abort(new Error('the rehearsal ends'));
+  async function stopRepairs(): Promise<void> {
     await karpenter?.stop();
     await nodeGroups?.stop();
+  }
+
+  async function close(): Promise<void> {
+    stop.abort(new Error('the rehearsal ends'));
+    await stopRepairs();
     await daemonSets?.stop();
     await running;
     await coordinator?.app.close();
@@ -247,6 +253,7 @@ export async function startRehearsal(
         return found;
       },
       installNma,
+      stopRepairs,
       close,
     };
   } catch (thrown) {

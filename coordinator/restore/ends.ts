@@ -1,5 +1,6 @@
 import { type Clock, isoFromMillis } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
 import type { Restore, RestoreStep } from '../store/restore.ts';
 import type { Injection, Store } from '../store/store.ts';
 import { explainRestore } from './explain.ts';
@@ -26,6 +27,7 @@ export type Going = {
 export function createEnds(deps: {
   readonly store: Pick<Store, 'writeInjectionStatus'>;
   readonly clock: Clock;
+  readonly log: Log;
   /** Called when a restore has ended, with its state, and the code of a failed one. */
   readonly onEnd: (state: Restore['state'], code: string | undefined) => void;
 }) {
@@ -49,6 +51,12 @@ export function createEnds(deps: {
 
   return {
     end,
+    /** Shown where people look: in the log, the timeline, and every answer about the restore, which goes on. */
+    async warn(going: Going, warning: string): Promise<void> {
+      const { spec, metadata } = going.injection;
+      deps.log.warn({ node: spec.node, injection: metadata.name }, warning);
+      await writeRestore(deps, going, { ...going.restore, warning });
+    },
     /** The step, and with it the restore, failed. */
     failStep,
     /** The step has come to its end; a failed one ends the restore. */

@@ -12,15 +12,20 @@ export async function writeRestore(
   restore: Restore,
 ): Promise<void> {
   const { spec, status } = injection;
-  const before = status?.restore?.request === restore.request ? status.restore.steps : [];
+  const known = status?.restore?.request === restore.request ? status.restore : undefined;
+  const before = known?.steps ?? [];
   const entries = restore.steps
     .filter((step) => step.at !== undefined && before.find((old) => old.step === step.step)?.at === undefined)
     .map(({ step, state, because = '' }) =>
       timelineEntry(clock.now(), 'note', `restore of ${spec.node}`, `${step} ${state}: ${because}`),
     );
+  const warned = restore.warning === undefined || known?.warning !== undefined ? [] : [restore.warning];
+  const warnings = warned.map((text) =>
+    timelineEntry(clock.now(), 'note', `restore of ${spec.node}`, `warning: ${text}`),
+  );
   const base = { ...status, phase: status?.phase ?? ('Completed' as const) };
   const after = withRestored(base, restore, ask.isOfDrill);
-  const timeline = shortened([...(status?.timeline ?? []), ...entries]);
+  const timeline = shortened([...(status?.timeline ?? []), ...entries, ...warnings]);
   await store.writeInjectionStatus(injection, { ...after, timeline });
 }
 

@@ -36,7 +36,7 @@ export function createRestorer(deps: RestorerDeps) {
   const { store, clock, log } = deps;
   const looks = createLooks(deps);
   const { look } = looks;
-  const { settle, failStep, end } = createEnds(deps);
+  const { settle, failStep, end, warn } = createEnds(deps);
   const act = createActs(deps, looks);
 
   async function restore(name: string, ask: Going['ask'], signal: AbortSignal): Promise<void> {
@@ -88,6 +88,8 @@ export function createRestorer(deps: RestorerDeps) {
     if (taken !== undefined) return failStep(going, stepOf(going.restore, row), repairFirst(taken));
     const late = tooLate(going.restore, row, seen.now);
     if (late !== undefined) return failStep(going, stepOf(going.restore, row), late);
+    const warning = overdue(going, row, seen.now);
+    if (warning !== undefined) return warn(going, warning);
     const begun = row.begin(going.restore, seen);
     const since = isoFromMillis(clock.now());
     if (begun.state !== undefined) return settle(going, { ...stepOf(going.restore, row), since }, begun);
@@ -124,6 +126,8 @@ export function createRestorer(deps: RestorerDeps) {
               tooLate(going.restore, row, seen.now) ??
               (engaged === undefined ? undefined : switchedOff(engaged)));
         if (finding !== undefined) return settle(going, step, finding);
+        const warning = overdue(going, row, seen.now);
+        if (warning !== undefined) return warn(going, warning);
         await news.wait(Math.min(left, lookMs), clock, signal);
       }
     } finally {
@@ -199,6 +203,19 @@ function tooLate(
   if (now + leastLeftMs < Date.parse(repairDueAt)) return undefined;
   const because = `the repair is due at ${repairDueAt}, and what is left takes ${leastLeftMs / 1000} s at least`;
   return { state: 'failed', code: 'restore-not-in-time', because, evidence: [] };
+}
+
+/** The repair is due, and the condition that leads to it is not True so far; undefined: it is not, or that was said before. */
+function overdue(
+  { restore, injection }: Going,
+  { leastLeftMs }: RestoreStepRow,
+  now: number,
+): string | undefined {
+  const { repairDueAt, warning } = restore;
+  if (repairDueAt === undefined || warning !== undefined || leastLeftMs === undefined) return undefined;
+  if (now < Date.parse(repairDueAt)) return undefined;
+  const { node } = injection.spec;
+  return `the repair of node ${node} was due at ${repairDueAt}, and its restore is not done: its controller may take it at any moment. To keep the node: kubectl annotate node ${node} karpenter.sh/do-not-repair=true (Karpenter 1.15 and later), gate NodeRepair off (before), or auto repair of its node group off`;
 }
 
 function repairFirst(because: string): StepFinding {

@@ -101,6 +101,11 @@ export const Restore = Type.Object(
     forbidsRepair: Type.Optional(
       Type.Boolean({ description: 'true: it fails as soon as it cannot be done before `repairDueAt`' }),
     ),
+    warning: Type.Optional(
+      Type.String({
+        description: 'set once the repair is due and a condition of the drill is still not True',
+      }),
+    ),
     steps: Type.Array(RestoreStep),
     left: Type.Array(
       Type.Object({ what: Type.String(), until: Type.String() }, { additionalProperties: false }),
@@ -119,6 +124,9 @@ export const RestoreSummary = Type.Object(
     state: Type.Enum([...restoreStates], { description: 'that of the node that stands worst' }),
     nodes: Type.Record(Type.String(), Type.Integer(), { description: 'number of nodes by state' }),
     endedAt: Type.Optional(Type.String()),
+    warning: Type.Optional(
+      Type.String({ description: 'of the first node whose repair was due before its condition was True' }),
+    ),
   },
   { additionalProperties: false },
 );

@@ -167,3 +167,28 @@ t.test('a coordinator that restores nothing refuses it before the drill', async 
     body: { code: 'restore_disabled', remedy: /restore\.enabled=true/ },
   });
 });
+
+t.test(
+  'a repair that is due before the node is restored is warned of, and the restore goes on',
+  async (t) => {
+    const labels = { 'xidrill.dev/drill': 'allowed', 'karpenter.sh/nodepool': 'gpu' };
+    const policy = {
+      type: 'AcceleratedHardwareReady',
+      status: 'False',
+      waitSeconds: 60,
+      action: 'replace',
+    } as const;
+    // The coordinator knows that Karpenter, which is not there: so the node stays.
+    const karpenter = { version: '1.14.3', nodeRepair: true, policies: [policy] };
+    const rows = ['g0', 'g1', 'g2'].map((name) => gpuNode(name, labels));
+    const rig = await startRig(t, { rows, karpenter, restartSeconds: { engine: 120 } });
+    await rig.stopRepairs();
+    const ended = await rig.rest.drill({ ...drill, restore: 'auto' });
+    const warning = /node g0 was due at .*kubectl annotate node g0 karpenter\.sh\/do-not-repair=true/;
+    t.match(ended, { verdict: 'pass', restore: { state: 'restored', warning } });
+    const [injection] = await rig.rest.injections('drill');
+    t.match(injection?.status?.restore, { state: 'restored', warning });
+    const said = injection?.status?.timeline?.filter(({ text }) => text.startsWith('warning: ')) ?? [];
+    t.equal(said.length, 1, 'once');
+  },
+);
