@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
+import type { Metafile } from 'esbuild';
 import {
   bundledPackages,
   bytesOf,
@@ -10,6 +11,7 @@ import {
   programNames,
   root,
 } from '../bundle.ts';
+import { bundleCli, cliFlags } from '../cli-bundle.ts';
 import { Refusal } from '../errors.ts';
 import { nodeRange, version } from '../version.ts';
 import type { BaseImage } from './base-image.ts';
@@ -58,7 +60,7 @@ export async function assembleTree(asked: {
   const platform = knownPlatform(asked.platform);
   const folder = resolve(asked.folder);
   assertEmpty(folder);
-  const metafile = await compile([program], folder);
+  const metafile = await compiledWithTools(program, folder);
   const arch = architectures[platform];
   const compiled = nativePackages(metafile, arch);
   const native = compiled.map(({ name }) => name);
@@ -72,6 +74,25 @@ export async function assembleTree(asked: {
   const bill = billOfMaterials({ program, platform, metafile, native: compiled, base: asked.base });
   write('sbom.cdx.json', `${JSON.stringify(bill, null, 2)}\n`);
   return { program, platform, folder, files: filesBelow(folder), bytes: bytesOf(folder) };
+}
+
+/** On PATH. The bundle keeps its ending, by which every Node takes it for a module. */
+const launcher = `#!/bin/sh\nexec node ${cliFlags.join(' ')} "$(dirname "$0")/../xidrill.mjs" "$@"\n`;
+
+/** The program, and in the coordinator's image the command line beside it: a pipeline takes the image for a step. */
+async function compiledWithTools(
+  program: ProgramName,
+  folder: string,
+): Promise<Pick<Metafile, 'inputs' | 'outputs'>> {
+  const own = await compile([program], folder);
+  if (program !== 'coordinator') return own;
+  const { metafile } = await bundleCli(join(folder, 'xidrill.mjs'));
+  mkdirSync(join(folder, 'bin'));
+  writeFileSync(join(folder, 'bin', 'xidrill'), launcher, { mode: 0o755 });
+  return {
+    inputs: { ...own.inputs, ...metafile.inputs },
+    outputs: { ...own.outputs, ...metafile.outputs },
+  };
 }
 
 function knownProgram(name: string): ProgramName {

@@ -45,7 +45,9 @@ for (const { program, user, port } of programs) {
     const [node, ...args] = JSON.parse(textsOf(final, 'ENTRYPOINT')[0] ?? '[]') as string[];
     t.equal(node, 'node');
     t.strictSame(args, [...nodeFlags[program], `/opt/xidrill/${program}.mjs`]);
-    t.strictSame(environmentOf(final), { NODE_ENV: 'production', ...nodeEnvironment });
+    const { PATH = '', ...environment } = environmentOf(final);
+    t.strictSame(environment, { NODE_ENV: 'production', ...nodeEnvironment });
+    t.equal(PATH.startsWith('/opt/xidrill/bin:'), program === 'coordinator', 'xidrill is on PATH there');
   });
 
   t.test(`${file}: what the build stage copies is enough to assemble the tree`, async (t) => {

@@ -1,7 +1,16 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { nodeEnvironment, nodeFlags } from '../../../shared/bundle.ts';
@@ -32,7 +41,14 @@ rmSync(join(folder, 'made'), { recursive: true });
 
 t.test('a tree holds what its program needs and nothing else', async (t) => {
   const texts = ['LICENSE', 'THIRD-PARTY-NOTICES.txt'];
-  t.strictSame(made.coordinator.files, [...texts, 'coordinator.mjs', 'package.json', 'sbom.cdx.json']);
+  t.strictSame(made.coordinator.files, [
+    ...texts,
+    'bin/xidrill',
+    'coordinator.mjs',
+    'package.json',
+    'sbom.cdx.json',
+    'xidrill.mjs',
+  ]);
   t.strictSame(made.agent.files, [
     ...texts,
     'agent.mjs',
@@ -89,6 +105,19 @@ t.test('the coordinator runs from its tree alone, until it says what it lacks', 
     stderr: /KUBERNETES_SERVICE_HOST is not set[\s\S]*give --kubeconfig FILE/,
   });
   await t.rejects(start('--listen', '0.0.0.0:0'), { code: 2, stderr: /give --token-file/ });
+});
+
+t.test('the image of the coordinator has the command line, for a step of a pipeline', async (t) => {
+  // As in the image: by its name on PATH, with the node that is there.
+  const path = [join(copied, 'coordinator', 'bin'), dirname(process.execPath), '/usr/bin:/bin'].join(':');
+  const xidrill = (...args: string[]) => run('xidrill', args, { cwd: '/', env: { PATH: path } });
+  t.equal((await xidrill('--version')).stdout, `xidrill ${version}\n`);
+  t.match((await xidrill('faults', '-o', 'name')).stdout, /^xid\n/);
+  await t.rejects(xidrill('why', 'dcgmi test --inject --gpuid 0 -f 150 -v 48'), {
+    code: 1,
+    stdout: /field-is-another-quantity/,
+  });
+  t.ok(statSync(join(copied, 'coordinator', 'xidrill.mjs')).size < 3e6, 'the bundle is below 3 MB');
 });
 
 t.test('a tree for another machine has its compiled code', async (t) => {
