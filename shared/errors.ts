@@ -414,6 +414,12 @@ export const reasons = {
   experiment_unknown: { code: 'not_found', title: 'No such experiment', ...unfit },
   experiment_running: { code: 'aborted', title: 'The experiment has not ended', ...unfit },
   experiment_ended: { code: 'failed_precondition', title: 'The experiment has ended', status: 409, ...unfit },
+  experiment_not_passed: {
+    code: 'failed_precondition',
+    title: 'The experiment has not passed',
+    status: 409,
+    ...unfit,
+  },
   idempotency_key_reused: { code: 'aborted', title: 'The key was used for another experiment', ...unfit },
   agent_unknown: {
     code: 'not_found',

@@ -144,6 +144,13 @@ export const experimentDocs = {
     },
     reasons: [...ofReading, ...ofOne],
   },
+  passed: {
+    id: 'getPassed',
+    tag,
+    summary: '200 only where the drill has passed, for tools that judge by the status alone',
+    answers: { 200: { description: 'It has passed', schema: ExperimentAnswer } },
+    reasons: [...ofReading, ...ofOne, 'experiment_running', 'experiment_not_passed'],
+  },
   injections: {
     id: 'listInjections',
     tag,

@@ -17,13 +17,14 @@ import type { ExperimentFeed } from './feed.ts';
 import {
   CreationHeaders,
   CreationQuery,
-  longestWaitSeconds,
   ReadHeaders,
   TagHeaders,
   WaitHeaders,
+  waitPreference,
 } from './headers.ts';
 import { type ExperimentList, type Listed, ListQuery, pageOf } from './listing.ts';
 import { ObjectName } from './names.ts';
+import { awaitEnd, registerPassedRoute } from './passed.ts';
 
 /** What the routes of experiments read and write through. */
 export type ExperimentRouteDeps = {
@@ -52,6 +53,7 @@ export function registerExperimentRoutes(app: FastifyInstance, deps: ExperimentR
   const respond = createResponder(deps);
   registerCreation(app, deps, respond);
   registerReads(app, deps, respond);
+  registerPassedRoute(app, deps);
   registerEnding(app, deps, respond);
   registerRestore(app, deps, respond);
 }
@@ -81,16 +83,7 @@ function createResponder({ store, feed }: ExperimentRouteDeps): Respond {
   ) {
     const { name } = experiment.metadata;
     let latest = experiment;
-    if (waitSeconds !== undefined) {
-      void reply.header('preference-applied', `wait=${waitSeconds}`);
-      const gone = new AbortController();
-      reply.raw.on('close', () => gone.abort());
-      const limits = AbortSignal.any([AbortSignal.timeout(waitSeconds * 1000), gone.signal]);
-      await feed.waitForEnd({ name, uid: experiment.metadata.uid }, limits);
-      // An hour may have gone by.
-      await reply.request.admit();
-      latest = await store.requireExperiment(name);
-    }
+    if (waitSeconds !== undefined) latest = await awaitEnd({ store, feed }, reply, experiment, waitSeconds);
     void reply.header('location', `/api/v1/experiments/${name}`);
     const status = created && !isSettled(latest.spec, latest.status) ? 202 : 200;
     return sendTagged(reply.code(status), await answer(latest));
@@ -338,25 +331,6 @@ async function explained<T>(clock: Clock, work: () => Promise<T>): Promise<T> {
     const explanation = explainRequest(thrown, { source: 'request body', at: isoFromMillis(clock.now()) });
     throw new Refusal(thrown.reason, thrown.message, { ...thrown.details, explanation }, thrown);
   }
-}
-
-/** RFC 7240; other preferences are ignored, as it asks for, but a wait that cannot be read is a mistake. */
-function waitPreference(header: string | string[] | undefined): number | undefined {
-  const text = [header ?? []].flat().join(',');
-  const match = /(?:^|[,;\s])wait\s*=\s*"?([^",;\s]*)"?/i.exec(text);
-  if (match === null) return undefined;
-  const seconds = Number(match[1]);
-  if (Number.isInteger(seconds) && seconds >= 0 && seconds <= longestWaitSeconds && match[1] !== '')
-    return seconds;
-  throw new Refusal(
-    'malformed_request',
-    `header prefer: wait=${match[1] ?? ''} is no number of seconds up to ${longestWaitSeconds}`,
-    {
-      field: 'prefer',
-      value: match[1],
-      allowed: `wait=0 to wait=${longestWaitSeconds}`,
-    },
-  );
 }
 
 function isOfKey({ metadata }: Experiment, key: string): boolean {

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { renderDuration } from '../../shared/duration.ts';
+import { Refusal } from '../../shared/errors.ts';
 
 /** A proxy in between rarely keeps a silent request for longer. */
 export const longestWaitSeconds = 3600;
@@ -47,3 +48,22 @@ export const CreationQuery = Type.Object(
   { additionalProperties: false },
 );
 export type CreationQuery = Static<typeof CreationQuery>;
+
+/** RFC 7240; other preferences are ignored, as it asks for, but a wait that cannot be read is a mistake. */
+export function waitPreference(header: string | string[] | undefined): number | undefined {
+  const text = [header ?? []].flat().join(',');
+  const match = /(?:^|[,;\s])wait\s*=\s*"?([^",;\s]*)"?/i.exec(text);
+  if (match === null) return undefined;
+  const seconds = Number(match[1]);
+  if (Number.isInteger(seconds) && seconds >= 0 && seconds <= longestWaitSeconds && match[1] !== '')
+    return seconds;
+  throw new Refusal(
+    'malformed_request',
+    `header prefer: wait=${match[1] ?? ''} is no number of seconds up to ${longestWaitSeconds}`,
+    {
+      field: 'prefer',
+      value: match[1],
+      allowed: `wait=0 to wait=${longestWaitSeconds}`,
+    },
+  );
+}

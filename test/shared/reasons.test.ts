@@ -115,6 +115,7 @@ const rows: Readonly<Record<Reason, Row>> = {
   experiment_unknown: [404, 'stays', 'no', 'error', 'experiment-unknown'],
   experiment_running: [409, 'stays', 'no', 'error', 'experiment-running'],
   experiment_ended: [409, 'stays', 'no', 'error', 'experiment-ended'],
+  experiment_not_passed: [409, 'stays', 'no', 'error', 'experiment-not-passed'],
   idempotency_key_reused: [409, 'stays', 'no', 'error', 'idempotency-key-reused'],
   agent_unknown: [404, 'stays', 'no', 'error', 'agent-unknown'],
   wrong_node: [400, 'stays', 'no', 'error', 'agent-unknown'],

@@ -120,6 +120,7 @@ const coordinatorSide: readonly Reason[] = [
   'experiment_unknown',
   'experiment_running',
   'experiment_ended',
+  'experiment_not_passed',
   'idempotency_key_reused',
   'host_unknown',
   'origin_refused',
