@@ -42,9 +42,10 @@ function badge(verdict: Verdict | null | undefined, otherwise = 'running'): stri
   return `<span class="verdict ${verdict ?? 'skipped'}">${mark} ${markup(word)}</span>`;
 }
 
-function table(heads: readonly string[], rows: readonly string[]): string {
+/** One that is wider than its page is scrolled, also by keyboard; `label` says what it is. */
+function table(label: string, heads: readonly string[], rows: readonly string[]): string {
   const head = heads.map((one) => `<th scope="col">${one}</th>`).join('');
-  return `<div class="table"><table><thead><tr>${head}</tr></thead><tbody>\n${rows.join('\n')}\n</tbody></table></div>`;
+  return `<div class="table" tabindex="0" role="region" aria-label="${markup(label)}"><table><thead><tr>${head}</tr></thead><tbody>\n${rows.join('\n')}\n</tbody></table></div>`;
 }
 
 function row(cells: readonly string[]): string {
@@ -72,7 +73,7 @@ function suiteLines(report: SuiteReport): readonly string[] {
     `<h1>${badge(verdict)} Suite ${markup(name)}</h1>`,
     `<p class="lead">${markup(summary)}</p>`,
     `<p class="facts">Run ${markup(run)}${startedAt === null ? '' : `, ${markup(startedAt)} to ${markup(endedAt ?? 'now')}`}</p>`,
-    table(['Verdict', 'Drill', 'Fault', 'Why'], rows),
+    table('Drills', ['Verdict', 'Drill', 'Fault', 'Why'], rows),
     ...(latencies.length === 0 ? [] : ['<h2>How long each link took</h2>']),
     ...latencies.flatMap((one) => [`<h3>${markup(one.link)}</h3>`, drawLatencies(one)]),
     ...drills.flatMap(({ report: one }, index) =>
@@ -166,7 +167,7 @@ function chainLines(node: ReportNode, hasOwn: boolean, level: number): readonly 
   const rows = links.map((link) =>
     row([
       short(`<span class="${link.state}">${linkMarks[link.state]} ${link.state}</span>`),
-      short(`<code>${markup(link.id)}</code>`),
+      cell(`<code>${markup(link.id)}</code>`),
       short(secondsText(link.seconds)),
       cell(
         `${markup(linkText(link))}${link.at === undefined ? '' : `<br/><span class="at">${markup(link.at)} (${markup(link.clock ?? 'coordinator')})</span>`}`,
@@ -179,7 +180,7 @@ function chainLines(node: ReportNode, hasOwn: boolean, level: number): readonly 
       ? [`<p><code>${markup(explanation.code)}</code>: ${markup(explanation.summary)}</p>`]
       : []),
     drawChain(node),
-    table(['State', 'Link', 'After', 'Why'], rows),
+    table(`Links of ${node.node}`, ['State', 'Link', 'After', 'Why'], rows),
   ];
 }
 
@@ -212,10 +213,13 @@ function detailLines({ node, receipts, timeline }: ReportNode, level: number): r
       ? []
       : [
           `<h${level}>Receipts of ${markup(node)}</h${level}>`,
-          table(['Surface', 'What was written'], writes),
+          table(`Receipts of ${node}`, ['Surface', 'What was written'], writes),
         ]),
     ...(entries.length === 0
       ? []
-      : [`<h${level}>Timeline of ${markup(node)}</h${level}>`, table(['At', 'What', 'Text'], entries)]),
+      : [
+          `<h${level}>Timeline of ${markup(node)}</h${level}>`,
+          table(`Timeline of ${node}`, ['At', 'What', 'Text'], entries),
+        ]),
   ];
 }
