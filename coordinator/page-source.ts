@@ -9,6 +9,7 @@ import type { PageSource, PlannedNode } from './page/port.ts';
 import { registerPage } from './page/routes.ts';
 import type { ExperimentPreview } from './preview/experiment.ts';
 import { previewNode, type TargetPreview } from './preview/preview.ts';
+import { coverageOf } from './report/coverage.ts';
 import type { KillSwitch } from './store/kill-switch.ts';
 import type { Experiment, Store } from './store/store.ts';
 import type { Collector } from './view/collect.ts';
@@ -46,6 +47,7 @@ export function registerOwnPage(app: FastifyInstance, deps: PageDeps): void {
     rows: deps.rows,
     namespace: deps.store.namespace,
     base: '',
+    reportOf: (name) => `/api/v1/experiments/${encodeURIComponent(name)}/report?format=html`,
     eventsOf: (name) => `/api/v1/experiments/${encodeURIComponent(name)}/events`,
   });
 }
@@ -76,6 +78,11 @@ function createPageSource(deps: PageDeps): PageSource {
     async drill(name) {
       const experiment = await store.requireExperiment(name);
       return { experiment, injections: await store.listInjections(name) };
+    },
+    async coverage() {
+      await ready();
+      const injections = await store.listInjections();
+      return coverageOf({ rows: deps.rows, nodes: view.all('nodes'), injections });
     },
     killSwitch: () => deps.killSwitch.read(),
     async plan(form) {

@@ -82,6 +82,11 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./kill-switch.ts')).runKillSwitch,
   },
   {
+    name: 'page',
+    does: 'the page in a browser, on loopback, with your own rights',
+    load: async () => (await import('./page.ts')).runPage,
+  },
+  {
     name: 'version',
     does: 'of this command line, and of what runs in the cluster',
     load: async () => (await import('./nodes.ts')).runVersion,

@@ -50,7 +50,7 @@ export function isLive({ experiment, injections }: DrillView): boolean {
 }
 
 /** One drill: how it stands in a sentence, the chain of each node, why, and what was seen when. */
-export function renderDrill(base: string, view: DrillView): Html {
+export function renderDrill(base: string, view: DrillView, report?: string): Html {
   const { experiment, injections } = view;
   const { metadata, spec, status } = experiment;
   const { verdict, explanation, phase = 'Pending' } = status ?? {};
@@ -84,6 +84,7 @@ ${
     (status?.skipped ?? []).map(({ node, because }) => [node, because]),
   )}</details>`
 }
+${report !== undefined && html`<p><a href="${report}">Report</a>: one file, to keep or to print</p>`}
 <p class="muted"><code>kubectl get experiment ${metadata.name} -o yaml</code></p>`;
 }
 

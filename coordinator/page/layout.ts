@@ -16,6 +16,7 @@ export type Site = {
 const entries = [
   ['/', 'Fleet'],
   ['/drills', 'Drills'],
+  ['/coverage', 'Coverage'],
   ['/faults', 'Faults'],
   ['/why', 'Why'],
   ['/new', 'New drill'],
@@ -123,6 +124,9 @@ const marks: Readonly<Record<string, string>> = {
   reached: '✓',
   pass: '✓',
   done: '✓',
+  proven: '✓',
+  undecided: '?',
+  never: '–',
   broken: '✗',
   cause: '✗',
   missed: '✗',

@@ -5,6 +5,7 @@ export const pagePaths = {
   drills: '/drills',
   drill: '/drills/:name',
   abort: '/drills/:name/abort',
+  coverage: '/coverage',
   faults: '/faults',
   fault: '/faults/:name',
   why: '/why',

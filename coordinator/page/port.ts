@@ -64,6 +64,21 @@ export type DrillPlan = {
   readonly skipped: readonly SkippedNode[];
 };
 
+/** Each fault with each pool: when a drill last proved there that it is detected. */
+export type CoverageView = {
+  readonly pools: readonly { readonly pool: string; readonly nodes: number }[];
+  readonly cells: readonly {
+    readonly fault: string;
+    readonly pool: string;
+    readonly state: 'proven' | 'broken' | 'undecided' | 'never';
+    readonly lastProven: LastRun | null;
+    readonly last: LastRun | null;
+  }[];
+};
+
+/** A drill that has ended; `seconds` from the order to the reaction, null: none was seen. */
+type LastRun = { readonly at: string; readonly experiment: string; readonly seconds: number | null };
+
 /**
  * Where the page gets what it shows and where it passes on what somebody wants: the coordinator's own view, or a kubeconfig. Every
  * function refuses as the cluster does (`cluster_refused`, `cluster_unreachable`).
@@ -76,6 +91,7 @@ export type PageSource = {
   readonly drills: () => Promise<readonly Experiment[]>;
   /** Refuses with `experiment_unknown`. */
   readonly drill: (name: string) => Promise<DrillView>;
+  readonly coverage: () => Promise<CoverageView>;
   readonly killSwitch: () => Promise<KillSwitchState>;
   /** Refuses as a drill would. */
   readonly plan: (form: DrillForm) => Promise<DrillPlan>;

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { messageFromUnknown, Refusal, statusOf } from '../../shared/errors.ts';
@@ -7,6 +8,7 @@ import { whyNoFault } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import { explainTexts, longestText } from '../why/why.ts';
 import assets from './assets.json' with { type: 'json' };
+import { renderCoverage } from './coverage.ts';
 import { isLive, renderDrill, renderDrills } from './drills.ts';
 import { renderFault, renderFaults } from './faults.ts';
 import { renderFleet } from './fleet.ts';
@@ -29,7 +31,14 @@ export type PageOptions = {
   readonly base: string;
   /** The stream of server-sent events of an experiment. */
   readonly eventsOf: (name: string) => string;
+  /** Address of the report on an experiment; absent: nobody serves it. */
+  readonly reportOf?: (name: string) => string;
+  /** Where nobody else serves that stream: an item for each change, until the drill has ended or the signal is aborted. */
+  readonly follow?: (name: string, signal: AbortSignal) => AsyncIterable<unknown>;
 };
+
+/** Path of the page's own stream, without the base. */
+export const streamPath = (name: string) => `/drills/${encodeURIComponent(name)}/events`;
 
 /**
  * Everything comes from here, nothing runs that stands in the page itself, nobody may frame it. `same-origin`: with no referrer at all
@@ -105,6 +114,7 @@ export function registerPage(app: FastifyInstance, options: PageOptions): void {
       registerAssets(routes);
       registerNodes(routes, options, show);
       registerDrills(routes, options, show);
+      registerStream(routes, options);
       registerForm(routes, options, show);
       registerCatalogue(routes, options, show);
     },
@@ -167,13 +177,20 @@ function registerDrills(app: FastifyInstance, options: PageOptions, show: Show):
         body: renderDrills(base, await source.drills(), query.page),
       }),
   );
+  app.get(pagePaths.coverage, { config: { access: { ...rule, verb: 'list' } } }, async (_request, reply) =>
+    show(reply, {
+      title: 'Coverage',
+      current: '/coverage',
+      body: renderCoverage(base, await source.coverage()),
+    }),
+  );
   app.get<{ Params: Static<typeof Name> }>(
     pagePaths.drill,
     { config: { access: { ...rule, verb: 'get', nameFrom: 'name' } }, schema: { params: Name } },
     async ({ params: { name } }, reply) => {
       const view = await source.drill(name);
       const live = isLive(view) ? { live: { events: options.eventsOf(name) } } : {};
-      return show(reply, { title: name, body: renderDrill(base, view), ...live });
+      return show(reply, { title: name, body: renderDrill(base, view, options.reportOf?.(name)), ...live });
     },
   );
   app.post<{ Params: Static<typeof Name> }>(
@@ -185,6 +202,29 @@ function registerDrills(app: FastifyInstance, options: PageOptions, show: Show):
     async ({ params: { name } }, reply) => {
       await source.abort(name);
       return reply.redirect(`${base}/drills/${encodeURIComponent(name)}`, 303);
+    },
+  );
+}
+
+/** As `…/events` of the REST interface has it, but that the data is only the name: the page itself is asked for what is new. */
+function registerStream(app: FastifyInstance, { follow, namespace }: PageOptions): void {
+  if (follow === undefined) return;
+  const access = { resource: 'experiments', namespace, verb: 'get', nameFrom: 'name' } as const;
+  app.get<{ Params: Static<typeof Name> }>(
+    '/drills/:name/events',
+    { config: { access }, schema: { params: Name } },
+    async ({ params: { name } }, reply) => {
+      const gone = new AbortController();
+      reply.raw.on('close', () => gone.abort());
+      const event = (kind: string) => `event: ${kind}\ndata: ${JSON.stringify({ name })}\n\n`;
+      async function* events() {
+        for await (const _change of follow?.(name, gone.signal) ?? []) yield event('experiment');
+        if (!gone.signal.aborted) yield event('end');
+      }
+      return reply
+        .type('text/event-stream')
+        .header('cache-control', 'no-cache')
+        .send(Readable.from(events()));
     },
   );
 }

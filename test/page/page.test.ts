@@ -131,11 +131,19 @@ if (why !== undefined) {
     await page.getByRole('button', { name: 'Dry run' }).click();
     await page.getByRole('button', { name: 'Start the drill' }).click();
     t.match(page.url(), /\/drills\/drill-/);
-    t.match(await page.content(), 'http-equiv="refresh"', 'and it is followed by asking again');
     await rig.rest.ended(page.url().split('/').at(-1) ?? '');
     await page.reload();
     t.match(await textOf(page), /pass: NMA reacted on node plain/);
     t.notMatch(await page.content(), 'http-equiv="refresh"');
+    const fault = { name: 'conntrack-full' };
+    const expectation = { message: 'never', within: '1h' };
+    await rig.rest.create({ name: 'long', fault, target: only('plain'), expectation });
+    await page.goto(`${rig.url}/drills/long`);
+    t.match(await page.content(), 'http-equiv="refresh"', 'it is followed by asking again');
+    await page.getByRole('button', { name: 'Abort this drill' }).click();
+    await rig.rest.ended('long');
+    await page.reload();
+    t.match(await textOf(page), 'aborted: ');
   });
 
   t.test('a coordinator that is restarted while a drill runs', async (t) => {

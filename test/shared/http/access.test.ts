@@ -54,6 +54,7 @@ const coordinatorRules: Readonly<Record<string, Access | 'open'>> = {
   'get /drills': { ...experiments, verb: 'list' },
   'get /drills/{name}': { ...experiment, verb: 'get' },
   'post /drills/{name}/abort': { ...experiment, verb: 'update' },
+  'get /coverage': { ...experiments, verb: 'list' },
   'get /faults': { verb: 'list', resource: 'faults' },
   'get /faults/{name}': { verb: 'get', resource: 'faults', name: 'x' },
   'get /why': { verb: 'list', resource: 'faults' },
@@ -314,3 +315,29 @@ t.test('an answer that lasts ends with the right to it, and not with the API ser
   untilRefused({ admit: count }, gone.signal, () => undefined, 1);
   t.equal(late, until, 'nobody asks once the caller has gone');
 });
+
+t.test(
+  'coordinator: a browser without a token gets a page that says how to see it, and no session',
+  async (t) => {
+    const gate: Gate = {
+      admit: () =>
+        Promise.reject(new Refusal('unauthenticated', 'no bearer token', { field: 'authorization' })),
+    };
+    const app = await coordinatorWith(t, gate, recordingLog().log);
+    const headers = { accept: 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8' };
+    for (const url of ['/', '/nodes/x', '/drills', '/why']) {
+      const answer = await app.inject({ url, headers });
+      t.match([answer.statusCode, answer.headers['content-type']], [401, 'text/html; charset=utf-8'], url);
+      t.match(answer.body, '<pre class="commands" tabindex="0">xidrill page</pre>');
+      t.match(answer.headers, {
+        'content-security-policy': /^default-src 'none'; .*frame-ancestors 'none'$/,
+        'x-content-type-options': 'nosniff',
+        'referrer-policy': 'same-origin',
+        'cache-control': 'no-store',
+      });
+      t.equal(answer.headers['set-cookie'], undefined);
+    }
+    const ofScript = await app.inject({ url: '/api/v1/nodes', headers });
+    t.match(ofScript.headers['content-type'], /^application\/problem\+json/, 'the API answers as ever');
+  },
+);
