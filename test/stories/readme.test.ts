@@ -14,7 +14,7 @@ const run = promisify(execFile);
 const readme = page('README.md');
 /**
  * The commands that a reader runs on `npm run serve`, and those of kubectl for a first drill. Those of an installation and with a
- * token run on a real API server: test/cluster/chart-page.test.ts.
+ * token run on a real API server: test/node/install.test.ts.
  */
 const examples = [
   ...commandsIn(readme).filter(
