@@ -24,6 +24,7 @@ import { type Clock, createScaledClock } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { createSilentLog } from '../../shared/log.ts';
 import { afterNextJump, createJumpingClock } from '../jumping-clock.ts';
+import { rememberNodes } from './untouched.ts';
 
 export const log = createSilentLog();
 
@@ -137,7 +138,13 @@ export async function startRig(
     ...(options.restartSeconds === undefined ? {} : { restartSeconds: options.restartSeconds }),
     log,
   });
-  t.teardown(() => cluster.close());
+  let leftOnNodes: () => Promise<string | undefined> = async () => undefined;
+  t.teardown(async () => {
+    // A test may have taken the API server away: then nothing can be seen.
+    const left = await leftOnNodes().catch(() => undefined);
+    await cluster.close();
+    if (left !== undefined) throw new Error(`something was left on a node: ${left}`);
+  });
   await cluster.installNma({ version: nma, credentials: 'healthy' });
   for (const row of rows) {
     await until(t, `conditions on ${row.name}`, async () => {
@@ -158,6 +165,7 @@ export async function startRig(
         return engines.some((engine) => engine.nma.listening);
       });
   }
+  leftOnNodes = await rememberNodes(cluster.cluster);
   return { ...cluster, clock, rest: createRest(cluster.url) };
 }
 
