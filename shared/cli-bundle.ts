@@ -30,12 +30,34 @@ export async function bundleCli(file: string): Promise<CliBundle> {
     banner: { js: `#!/usr/bin/env -S node ${cliFlags.join(' ')}\n${commonJsNames}` },
     legalComments: 'none',
     metafile: true,
-    plugins: [lazyBuiltins],
+    plugins: [leaveOut, lazyBuiltins],
     logLevel: 'warning',
   });
   chmodSync(target, 0o755);
   return { file: target, bytes: bytesOf(target), metafile };
 }
+
+/** What the command line never gets to, a quarter of a megabyte; whoever did would get the reason. */
+const neverUsed: readonly (readonly [path: RegExp, because: string])[] = [
+  // Undici takes them where WebAssembly has no SIMD: not on x64 and arm64, for which Node 24 is made.
+  [/(?:^|\/)llhttp\/llhttp-wasm\.js$/, 'this processor needs undici without SIMD'],
+  [/(?:^|\/)milo\/no-simd\.js$/, 'this processor needs undici without SIMD'],
+  // Fastify takes them for `inject`, which is for tests, and for schemas of answers, which we have for documents only.
+  [/^light-my-request$/, 'inject is for tests'],
+  [/^fast-json-stringify$/, 'answers have no serializer'],
+];
+
+/** They are in the bundle as a function that throws; each is required when it is used. */
+const leaveOut: Plugin = {
+  name: 'leave-out',
+  setup({ onResolve, onLoad }) {
+    for (const [filter, because] of neverUsed)
+      onResolve({ filter }, ({ path }) => ({ path, namespace: 'left-out', pluginData: because }));
+    onLoad({ filter: /.*/, namespace: 'left-out' }, ({ path, pluginData }) => ({
+      contents: `module.exports = () => { throw new Error(${JSON.stringify(`${path} is left out of this file: ${pluginData}`)}) }`,
+    }));
+  },
+};
 
 /**
  * Modules of Node are loaded by the code that needs them. Left as they are, the imports of all commands would be hoisted to the
