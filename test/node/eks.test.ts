@@ -51,7 +51,12 @@ async function stories(attached: Attached): Promise<void> {
     await kubectl('label', 'node', node, 'xidrill.dev/drill=allowed', '--overwrite');
   await kubectl('label', 'node', 'gpu-1', 'role=drilled', '--overwrite');
   // Then nothing asked for client certificates.
-  const older = ['--set=agent.armed=true', '--set=agent.nodeSelector.role=drilled', '--set=tls.mutual=false'];
+  const older = [
+    '--set=agent.armed=true',
+    '--set=agent.nodeSelector.role=drilled',
+    '--set=tls.mutual=false',
+    '--set=coordinator.replicas=1',
+  ];
   await release.installFrom(olderChart(), ...older);
 
   t.test('an agent that is missing on one node is named there; the other node is drilled', async (t) => {

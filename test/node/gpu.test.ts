@@ -16,9 +16,12 @@ async function stories(attached: Attached): Promise<void> {
   const release = installOn(attached, 'gpus');
   const { kubectl, read } = attached;
   await release.restartMonitor(enginesWithoutDcgmi);
-  await release.install('--set=agent.armed=true', '--set=agent.dcgm.sidecar.enabled=false');
+  await release.install(
+    '--set=agent.armed=true',
+    '--set=agent.dcgm.sidecar.enabled=false',
+    '--set=coordinator.replicas=1',
+  );
   await kubectl('label', 'node', node, 'xidrill.dev/drill=allowed', '--overwrite');
-  await release.listens(node);
 
   const acceleratedHardware = async () => {
     const { status } = await read('node', node);
@@ -46,6 +49,7 @@ async function stories(attached: Attached): Promise<void> {
       remedy: /agent\.dcgm\.sidecar\.enabled=true/,
     });
     await release.upgrade('--set=agent.dcgm.sidecar.enabled=true');
+    await release.listens(node);
   });
 
   t.test('an agent that sees no NVML says so, and takes the GPUs from the host engine', async (t) => {
@@ -73,7 +77,6 @@ async function stories(attached: Attached): Promise<void> {
   t.test('restored by hand, in the order that the product says, the condition is True again', async (t) => {
     await until('the condition is False', async () => (await acceleratedHardware())?.status === 'False');
     // From here on as the monitoring agent's containers are: with a dcgmi of their own.
-    await release.upgrade('--set=agent.dcgm.sidecar.enabled=false');
     const patch = ['-n', monitorNamespace, 'patch', 'daemonset', 'dcgm-server', '--type=merge', '-p'];
     await kubectl(...patch, JSON.stringify(whenDeleted(engineObjects)));
     const engine = await monitorPod('k8s-app=dcgm-server');
@@ -82,6 +85,7 @@ async function stories(attached: Attached): Promise<void> {
     const agent = await monitorPod('app.kubernetes.io/name=eks-node-monitoring-agent');
     await kubectl('-n', monitorNamespace, 'delete', 'pod', agent, '--wait=true');
     await release.startMonitor();
+    await release.upgrade('--set=agent.dcgm.sidecar.enabled=false');
     await until('the condition is True', async () => (await acceleratedHardware())?.status === 'True', 120);
     await release.listens(node);
     t.match(await acceleratedHardware(), { reason: 'NvidiaGPUIsReady' });
