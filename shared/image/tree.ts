@@ -89,8 +89,12 @@ async function compiledWithTools(
   const { metafile } = await bundleCli(join(folder, 'xidrill.mjs'));
   mkdirSync(join(folder, 'bin'));
   writeFileSync(join(folder, 'bin', 'xidrill'), launcher, { mode: 0o755 });
+  const inputs = { ...own.inputs };
+  // A file of both is asked for more by one of them: the command line leaves things out.
+  for (const [path, input] of Object.entries(metafile.inputs))
+    inputs[path] = { ...input, imports: [...(inputs[path]?.imports ?? []), ...input.imports] };
   return {
-    inputs: { ...own.inputs, ...metafile.inputs },
+    inputs,
     outputs: { ...own.outputs, ...metafile.outputs },
   };
 }
