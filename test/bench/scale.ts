@@ -9,6 +9,7 @@ import { outcomeOf, type Row, renderTable } from './rows.ts';
 import { createNodes, type PlacedNode, startScaleCluster } from './scale/cluster.ts';
 import { createCertificates, startCoordinator } from './scale/coordinator.ts';
 import { type DrillAsked, type DrillMeasured, measureDrill } from './scale/drill.ts';
+import { measureLinks } from './scale/links.ts';
 import { rowOf } from './scale/objects.ts';
 import { startObserver } from './scale/observer.ts';
 import { type AgentsFile, type Helper, type NmaFile, startHelper } from './scale/processes.ts';
@@ -201,6 +202,12 @@ async function measured(): Promise<readonly Row[]> {
     const paced = await measureDrill(deps, 'bench-paced', { xid: 109, targets: config.paced });
     rows.push(...detectionRows(paced, everyMs, nodes.length));
     nma.tell({ do: 'pace', everyMs: 0 });
+    const part = drilled.slice(0, config.paced);
+    await resetNodes(nma, part);
+    say(`a taint every ${everyMs} ms on ${config.paced} nodes`);
+    const targets = part.map(({ row }) => row.name);
+    const { url, waitSeconds } = deps;
+    rows.push(...(await measureLinks({ url, waitSeconds, cluster, targets, everyMs, nodes: nodes.length })));
   }
   if (done.length > 0) {
     await sleep(settleMs);
