@@ -1,8 +1,11 @@
 /** Both null: a process of the host. */
 export type ContainerIdentity = { readonly container: string | null; readonly podUid: string | null };
 
-/** A colon stands before it where containerd writes its own notation, `slice:cri-containerd:id`. */
-const containerId = /(?:^|[-/:])([0-9a-f]{64})(?:\.scope)?$/;
+/**
+ * The innermost one. A colon stands before it where containerd writes its own notation, `slice:cri-containerd:id`; cgroups
+ * that the container made itself stand behind it (`/container` of crun, `/init.scope` of a systemd inside).
+ */
+const containerId = /^(?:.*[-/:])?([0-9a-f]{64})(?:\.scope)?(?:\/|$)/;
 /**
  * systemd's names cannot hold a dash in one component, so the kubelet writes the uid with underscores there; the uid
  * of a static pod is a hash without either.

@@ -38,9 +38,12 @@ export type GpuInstance = {
   readonly count: number | undefined;
 };
 
-/** undefined: it has none, or the type is not known. */
+/**
+ * undefined: it has none, or the type is not known. SageMaker writes `ml.` before the type of its own nodes
+ * (`ml.p5.48xlarge`, HyperPod); the machine is the same.
+ */
 export function gpuInstanceOf(instanceType: string | undefined): GpuInstance | undefined {
-  const [family = '', size = ''] = (instanceType ?? '').split('.');
+  const [family = '', size = ''] = (instanceType ?? '').replace(/^ml\./, '').split('.');
   if (!Object.hasOwn(families, family)) return undefined;
   const { usual, sizes = {} } = families[family] ?? {};
   return { count: (Object.hasOwn(sizes, size) ? sizes[size] : undefined) ?? usual };

@@ -176,6 +176,11 @@ t.test('F8: how many GPUs a node should have', async (t) => {
     [{ [type]: 'g5.12xlarge' }, 4],
     [{ [type]: 'g5.2xlarge' }, 1],
     [{ [type]: 'p6e-gb200.36xlarge' }, 4],
+    // F10: HyperPod's names of the same machines.
+    [{ [type]: 'ml.p5.48xlarge' }, 8],
+    [{ [type]: 'ml.g5.12xlarge' }, 4],
+    [{ [type]: 'ml.m7i.large' }, undefined],
+    [{ [type]: 'ml.ml.p5.48xlarge' }, undefined],
     // Fractions of a GPU, and sizes that the table lacks.
     [{ [type]: 'g6f.large' }, undefined],
     [{ [type]: 'p5.99xlarge' }, undefined],
