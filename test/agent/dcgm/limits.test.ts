@@ -52,7 +52,7 @@ function setUp(options: { readonly engines: number; readonly keepMs?: number; re
   return { dcgm, clock, counted, letGo: gate.resolve };
 }
 
-t.test('200 who ask at once share one look, and its answer serves for a second', async (t) => {
+t.test('H3 200 who ask at once share one look, and its answer serves for a second', async (t) => {
   const { dcgm, clock, counted } = setUp({ engines: 1 });
   const [first, ...others] = await Promise.all(Array.from({ length: 200 }, () => dcgm.list()));
   t.equal(first?.length, 1);
@@ -84,14 +84,14 @@ t.test('one caller who leaves does not end the look of the others', async (t) =>
   t.ok(counted.runs > 0);
 });
 
-t.test('many engines are asked a few at a time', async (t) => {
+t.test('H3 many engines are asked a few at a time', async (t) => {
   const { dcgm, counted } = setUp({ engines: 40 });
   const found = await dcgm.list();
   t.equal(found.length, 40);
   t.equal(counted.most, 8);
 });
 
-t.test('reads of fields queue up, and beyond the queue they are refused', async (t) => {
+t.test('H3 reads of fields queue up, and beyond the queue they are refused', async (t) => {
   const { dcgm, counted, letGo } = setUp({ engines: 1, hold: true });
   const look = dcgm.list();
   letGo();
@@ -119,7 +119,7 @@ t.test('reads of fields queue up, and beyond the queue they are refused', async 
 });
 
 t.test(
-  'a hundred processes of somebody else with the name of an engine hide none of root',
+  'H3 a hundred processes of somebody else with the name of an engine hide none of root',
   { skip: userInfo().uid !== 0 && 'starting processes of another user takes root' },
   async (t) => {
     const folder = temporaryFolder(t);

@@ -56,7 +56,7 @@ t.test('a closed port is DCGM’s own answer', async (t) => {
   t.match(done.output, 'Error: unable to establish a connection to the specified host: 127.0.0.1:1\n');
 });
 
-t.test('a dcgmi that hangs is killed with all it started, and what it said is kept', async (t) => {
+t.test('L8 a dcgmi that hangs is killed with all it started, and what it said is kept', async (t) => {
   const source = `
     const { spawn, spawnSync } = require('node:child_process');
     const child = spawn('sleep', ['600'], { stdio: 'ignore' });

@@ -207,7 +207,7 @@ t.test(
   },
 );
 
-t.test('the journal keeps the newest, at its start and while it runs', async (t) => {
+t.test('H2 the journal keeps the newest, at its start and while it runs', async (t) => {
   const stateDir = temporaryFolder(t);
   const write = (journal: Journal, number: number) => {
     const orderId = `o${number}`;
@@ -238,7 +238,7 @@ t.test('the journal keeps the newest, at its start and while it runs', async (t)
   t.same(kept(small, 20), [11, 12, 13, 14, 15, 16, 17, 18, 19], 'and every few orders');
 });
 
-t.test('an order that has not ended is not pruned, however many come after it', async (t) => {
+t.test('H2 an order that has not ended is not pruned, however many come after it', async (t) => {
   const rig = await startRig(t, { keep: 4, pruneEvery: 2 });
   await rig.call('PauseHostEngine', { orderId: 'long', forSeconds: 900 });
   await rig.call('WriteKernelMessage', { orderId: 'old', text: 'old' });
@@ -310,7 +310,7 @@ t.test('damaged receipts are set aside and named, and nothing of them is carried
     );
 });
 
-t.test('a line that was cut in the middle costs that line and nothing else', async (t) => {
+t.test('M10 a line that was cut in the middle costs that line and nothing else', async (t) => {
   const rig = await startRig(t);
   const { body } = await rig.call('WriteKernelMessage', order);
   const file = join(rig.stateDir, 'orders', 'o1.json');
@@ -340,7 +340,7 @@ t.test('orders at once are counted: beyond the most they are refused, and may co
   t.match(await send(256), { status: 200, body: { replayed: false } });
 });
 
-t.test('two journals on one folder, without the lock: an order is begun by one of them', async (t) => {
+t.test('M6 two journals on one folder, without the lock: an order is begun by one of them', async (t) => {
   const stateDir = temporaryFolder(t);
   const [one, other] = [1, 2].map(() => openJournal({ stateDir, interrupted, log: createSilentLog() }));
   one?.begin(running);

@@ -482,7 +482,7 @@ t.test(
   },
 );
 
-t.test('a clock that is set back or forward neither stops nor prolongs anything', async (t) => {
+t.test('M12 a clock that is set back or forward neither stops nor prolongs anything', async (t) => {
   for (const by of [-3_600_000, 3_600_000]) {
     const rig = await startRig(t);
     await rig.call('InjectDcgmField', { ...sustain, orderId: 'value' });

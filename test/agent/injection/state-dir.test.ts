@@ -46,29 +46,33 @@ const readiness = async (agent: AgentProcess) => {
 
 const kernelLog = { flags: ['--arm'], seesAll: true };
 
-t.test('a read-only disk: the engine is continued first, then its trouble is reported', asRoot, async (t) => {
-  const { folder, remount } = mountSmall(t);
-  const engine = await pausedAndKilled(t, folder);
-  remount('ro');
-  const agent = await startAgent(t, { ...kernelLog, stateDir: folder });
-  t.not(stateOf(engine.pid), 'T', 'by the time it listens');
-  t.match(await readiness(agent), [503, /not ready: the journal in .*read-only/i]);
-  t.match(await agent.call('WriteKernelMessage', { orderId: 'o1', text: 'xidrill test: read-only' }), {
-    status: 503,
-    body: { details: { reason: 'journal_unwritable', remedy: /--state-dir/ } },
-  });
-  t.match(await agent.call('GetReceipt', { orderId: 'pause' }), {
-    status: 200,
-    body: { state: 'interrupted', surfaces: [{ sustained: { ended: 'agent-restarted' } }] },
-  });
-  t.equal((await agent.call('GetInventory')).status, 200, 'what only reads goes on');
-  remount('rw');
-  t.match(await readiness(agent), [200, 'ok\n'], 'and it recovers by itself');
-  const order = { orderId: 'o1', text: 'xidrill test: writable again' };
-  t.match(await agent.call('WriteKernelMessage', order), { status: 200, body: { replayed: false } });
-});
+t.test(
+  'H1 a read-only disk: the engine is continued first, then its trouble is reported',
+  asRoot,
+  async (t) => {
+    const { folder, remount } = mountSmall(t);
+    const engine = await pausedAndKilled(t, folder);
+    remount('ro');
+    const agent = await startAgent(t, { ...kernelLog, stateDir: folder });
+    t.not(stateOf(engine.pid), 'T', 'by the time it listens');
+    t.match(await readiness(agent), [503, /not ready: the journal in .*read-only/i]);
+    t.match(await agent.call('WriteKernelMessage', { orderId: 'o1', text: 'xidrill test: read-only' }), {
+      status: 503,
+      body: { details: { reason: 'journal_unwritable', remedy: /--state-dir/ } },
+    });
+    t.match(await agent.call('GetReceipt', { orderId: 'pause' }), {
+      status: 200,
+      body: { state: 'interrupted', surfaces: [{ sustained: { ended: 'agent-restarted' } }] },
+    });
+    t.equal((await agent.call('GetInventory')).status, 200, 'what only reads goes on');
+    remount('rw');
+    t.match(await readiness(agent), [200, 'ok\n'], 'and it recovers by itself');
+    const order = { orderId: 'o1', text: 'xidrill test: writable again' };
+    t.match(await agent.call('WriteKernelMessage', order), { status: 200, body: { replayed: false } });
+  },
+);
 
-t.test('a journal full of rubbish keeps no engine stopped', asRoot, async (t) => {
+t.test('H1 a journal full of rubbish keeps no engine stopped', asRoot, async (t) => {
   const stateDir = temporaryFolder(t);
   const engine = await pausedAndKilled(t, stateDir);
   for (const [name, text] of [
@@ -87,7 +91,7 @@ t.test('a journal full of rubbish keeps no engine stopped', asRoot, async (t) =>
   t.same(readdirSync(join(stateDir, 'held')), [], 'nothing is held any more');
 });
 
-t.test('a start that fails for another reason leaves no engine stopped', asRoot, async (t) => {
+t.test('H1 a start that fails for another reason leaves no engine stopped', asRoot, async (t) => {
   const stateDir = temporaryFolder(t);
   const engine = await pausedAndKilled(t, stateDir);
   const missing = join(stateDir, 'missing.pem');
@@ -97,7 +101,7 @@ t.test('a start that fails for another reason leaves no engine stopped', asRoot,
   t.not(stateOf(engine.pid), 'T');
 });
 
-t.test('a full disk refuses an order, and the same order is carried out later', asRoot, async (t) => {
+t.test('M10 a full disk refuses an order, and the same order is carried out later', asRoot, async (t) => {
   const { folder } = mountSmall(t);
   const agent = await startAgent(t, { ...kernelLog, stateDir: folder });
   const order = { orderId: 'o1', text: 'xidrill test: full disk' };
@@ -115,7 +119,7 @@ t.test('a full disk refuses an order, and the same order is carried out later', 
   t.match(await agent.call('WriteKernelMessage', order), { status: 200, body: { replayed: false } });
 });
 
-t.test('a second agent on the same state directory does not start, and takes nothing back', async (t) => {
+t.test('M6 a second agent on the same state directory does not start, and takes nothing back', async (t) => {
   const engine = await startEngine(t, installStub(t));
   await engine.nma(true);
   const agent = await startAgent(t, { seesAll: true, flags });

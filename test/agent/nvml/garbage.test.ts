@@ -87,7 +87,7 @@ const garbage: readonly (readonly [string, string, RegExp])[] = [
 ];
 
 for (const [what, program, expected] of garbage) {
-  t.test(`${what}: the child is named and killed, and not started again at once`, async (t) => {
+  t.test(`M7 ${what}: the child is named and killed, and not started again at once`, async (t) => {
     const { nvml } = startWriting(t, program);
     const first = because(await nvml.list());
     t.match(first, /^the NVML child was killed, because it sent /);
@@ -125,17 +125,20 @@ t.test('a second answer to a request that has been answered is dropped', async (
     t.match(await nvml.list(), { available: true, gpus: [{ name: 'H100', notes: [id] }] });
 });
 
-t.test('garbage between two requests ends the child, and the next one is not started at once', async (t) => {
-  const warned = Promise.withResolvers<object>();
-  const log = { ...createSilentLog(), warn: (fields: object) => warned.resolve(fields) };
-  const { nvml, clock } = startWriting(
-    t,
-    "line({ id, answer: facts(gpu()) }); setTimeout(() => line('}{'), 50);",
-    log,
-  );
-  t.equal((await nvml.list()).available, true);
-  t.match(await warned.promise, { how: { kind: 'garbled', because: /no JSON/ } });
-  t.match(because(await nvml.list()), /it sent no JSON.*; not asked again for 1 s$/);
-  clock.jump(1_000);
-  t.equal((await nvml.list()).available, true);
-});
+t.test(
+  'M7 garbage between two requests ends the child, and the next one is not started at once',
+  async (t) => {
+    const warned = Promise.withResolvers<object>();
+    const log = { ...createSilentLog(), warn: (fields: object) => warned.resolve(fields) };
+    const { nvml, clock } = startWriting(
+      t,
+      "line({ id, answer: facts(gpu()) }); setTimeout(() => line('}{'), 50);",
+      log,
+    );
+    t.equal((await nvml.list()).available, true);
+    t.match(await warned.promise, { how: { kind: 'garbled', because: /no JSON/ } });
+    t.match(because(await nvml.list()), /it sent no JSON.*; not asked again for 1 s$/);
+    clock.jump(1_000);
+    t.equal((await nvml.list()).available, true);
+  },
+);

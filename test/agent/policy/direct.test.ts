@@ -18,36 +18,39 @@ const refused = {
   body: { code: 'permission_denied', details: { reason: 'policy_refused', remedy: /agent\.direct/ } },
 };
 
-t.test('without a policy file only the coordinator injects; others read, and end what goes on', async (t) => {
-  const rig = await startRig(t, { gate, direct: createDirectPolicy({ file: undefined, coordinator }) });
-  const pause = { forSeconds: 900, orderId: 'o1' };
-  t.match(await rig.call('PauseHostEngine', pause, as(coordinator)), { body: { state: 'running' } });
-  const writing = createMethods({} as never)
-    .filter(({ verb, name }) => verb === 'inject' && name !== 'StopInjection' && name !== 'SetKillSwitch')
-    .map(({ name }) => name);
-  t.ok(writing.length >= 8, writing.join(', '));
-  const bodies: Readonly<Record<string, object>> = {
-    WriteKernelMessage: text,
-    InjectXid: xid,
-    InjectCascade: { gpu: { index: 0 }, surfaces: ['kernel-log'], steps: [{ xid: 48, afterSeconds: 0 }] },
-    InjectSxid: { sxid: 12028, switch: { index: 0, pci: '0000:05:00.0' } },
-    InjectDcgmField: { gpu: { index: 0 }, field: 150, value: 101 },
-    WriteJournalMessage: { identifier: 'kubelet', text: 'a text' },
-    AppendLogLine: { file: 'ipamd', text: 'a text' },
-    PauseHostEngine: { forSeconds: 1 },
-  };
-  const before = rig.kernelLog.records().length;
-  for (const method of writing) t.match(await rig.call(method, bodies[method], as('ann')), refused, method);
-  t.equal(rig.kernelLog.records().length, before, 'nothing was written');
-  t.match(await rig.call('SetKillSwitch', { engaged: false }, as('ann')), refused, 'nor a lease renewed');
-  t.equal((await rig.call('GetReceipt', { orderId: 'o1' }, as('ann'))).status, 200);
-  t.match(await rig.call('StopInjection', { orderId: 'o1' }, as('ann')), { status: 200 });
-  t.equal((await rig.call('GetInventory', {}, as('ann'))).status, 200);
-  t.match(await rig.call('SetKillSwitch', { engaged: true }, as('ann')), { status: 200 });
-  t.match(await rig.call('SetKillSwitch', { engaged: false }, as('ann')), refused);
-  t.match(await rig.call('SetKillSwitch', { engaged: false }, as(coordinator)), { status: 200 });
-  t.match(await rig.call('WriteKernelMessage', text, as(coordinator)), { status: 200 });
-});
+t.test(
+  'L7 without a policy file only the coordinator injects; others read, and end what goes on',
+  async (t) => {
+    const rig = await startRig(t, { gate, direct: createDirectPolicy({ file: undefined, coordinator }) });
+    const pause = { forSeconds: 900, orderId: 'o1' };
+    t.match(await rig.call('PauseHostEngine', pause, as(coordinator)), { body: { state: 'running' } });
+    const writing = createMethods({} as never)
+      .filter(({ verb, name }) => verb === 'inject' && name !== 'StopInjection' && name !== 'SetKillSwitch')
+      .map(({ name }) => name);
+    t.ok(writing.length >= 8, writing.join(', '));
+    const bodies: Readonly<Record<string, object>> = {
+      WriteKernelMessage: text,
+      InjectXid: xid,
+      InjectCascade: { gpu: { index: 0 }, surfaces: ['kernel-log'], steps: [{ xid: 48, afterSeconds: 0 }] },
+      InjectSxid: { sxid: 12028, switch: { index: 0, pci: '0000:05:00.0' } },
+      InjectDcgmField: { gpu: { index: 0 }, field: 150, value: 101 },
+      WriteJournalMessage: { identifier: 'kubelet', text: 'a text' },
+      AppendLogLine: { file: 'ipamd', text: 'a text' },
+      PauseHostEngine: { forSeconds: 1 },
+    };
+    const before = rig.kernelLog.records().length;
+    for (const method of writing) t.match(await rig.call(method, bodies[method], as('ann')), refused, method);
+    t.equal(rig.kernelLog.records().length, before, 'nothing was written');
+    t.match(await rig.call('SetKillSwitch', { engaged: false }, as('ann')), refused, 'nor a lease renewed');
+    t.equal((await rig.call('GetReceipt', { orderId: 'o1' }, as('ann'))).status, 200);
+    t.match(await rig.call('StopInjection', { orderId: 'o1' }, as('ann')), { status: 200 });
+    t.equal((await rig.call('GetInventory', {}, as('ann'))).status, 200);
+    t.match(await rig.call('SetKillSwitch', { engaged: true }, as('ann')), { status: 200 });
+    t.match(await rig.call('SetKillSwitch', { engaged: false }, as('ann')), refused);
+    t.match(await rig.call('SetKillSwitch', { engaged: false }, as(coordinator)), { status: 200 });
+    t.match(await rig.call('WriteKernelMessage', text, as(coordinator)), { status: 200 });
+  },
+);
 
 t.test('a policy names users, methods and surfaces, and counts from the next call on', async (t) => {
   const file = join(temporaryFolder(t), 'policy.json');

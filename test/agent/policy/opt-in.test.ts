@@ -15,7 +15,7 @@ const refusedFor = (because: RegExp) => ({
   },
 });
 
-t.test('without the file of the node nothing is injected, whoever asks', async (t) => {
+t.test('L7 without the file of the node nothing is injected, whoever asks', async (t) => {
   const root = temporaryFolder(t);
   chmodSync(root, 0o755);
   const rig = await startRig(t, { optIn: createOptInFile({ root, path }) });

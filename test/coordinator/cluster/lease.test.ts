@@ -185,7 +185,7 @@ t.test('an API server that is away at first', async (t) => {
   t.equal(patient.state.begun, 1);
 });
 
-t.test('a clock that is wrong takes no live lease, and keeps none of the dead', async (t) => {
+t.test('M11 a clock that is wrong takes no live lease, and keeps none of the dead', async (t) => {
   for (const skewMs of [40_000, -40_000, 3_600_000, -3_600_000]) {
     const { candidate, holder, pass, server } = await serve(t);
     const first = candidate('first', { skewMs });
@@ -208,7 +208,7 @@ t.test('a clock that is wrong takes no live lease, and keeps none of the dead', 
   }
 });
 
-t.test('whatever stands in the record, its time counts since we last saw it change', async (t) => {
+t.test('M11 whatever stands in the record, its time counts since we last saw it change', async (t) => {
   const rows: readonly (readonly [string, Record<string, unknown>])[] = [
     ['no renewTime', { renewTime: undefined }],
     ['a renewTime of the far future', { renewTime: '2999-01-01T00:00:00.000000Z' }],

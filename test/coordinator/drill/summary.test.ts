@@ -29,7 +29,7 @@ t.test('one node speaks for itself', async (t) => {
   t.equal(injected, 'yes');
 });
 
-t.test('several nodes have a sentence of their own, and a cause each', async (t) => {
+t.test('N4: several nodes have a sentence of their own, and a cause each', async (t) => {
   const summary = summarize([
     ended('gpu-1', 'pass', 'reacted'),
     ended('gpu-broken', 'fail', 'arm64-gate', 'none'),
@@ -62,7 +62,7 @@ t.test('several nodes have a sentence of their own, and a cause each', async (t)
   });
 });
 
-t.test('nodes with the same cause are named together, other causes are found besides', async (t) => {
+t.test('N4: nodes with the same cause are named together, other causes are found besides', async (t) => {
   const many = ['a', 'b', 'c', 'd', 'e'].map((node) => ended(node, 'fail', 'nobody-listens', 'none'));
   const { explanation } = summarize([
     ...many,

@@ -157,7 +157,7 @@ t.test('a drill of a health check is planned by the engine that the node has', a
   }
 });
 
-t.test('the engine that the request names judges, not that of the chart', async (t) => {
+t.test('R3: the engine that the request names judges, not that of the chart', async (t) => {
   // The check of field 393 is new in 4.6.0; the chart of 1.6.4 installs 4.5.2.
   const engines = [
     engine({ version: '4.5.2' }),

@@ -108,7 +108,7 @@ t.test('lists, tags and deletion over REST', async (t) => {
   t.match((await list('')).body.items, [{ name: 'one' }]);
 });
 
-t.test('a dry run and its drill pick the same node', async (t) => {
+t.test('N15: a dry run and its drill pick the same node', async (t) => {
   const rig = await startRig(t, { rows: ['a', 'b', 'c', 'd', 'e'].map((name) => cpuNode(name)) });
   const { rest } = rig;
   for (const fault of [{ name: 'conntrack-full' }, { name: 'task-blocked' }]) {
@@ -125,7 +125,7 @@ t.test('a dry run and its drill pick the same node', async (t) => {
   }
 });
 
-t.test('a preflight for one fault says what blocks it', async (t) => {
+t.test('N2: a preflight for one fault says what blocks it', async (t) => {
   const rig = await startRig(t, { rows: [{ ...cpuNode('arm'), arch: 'arm64' }] });
   type Preflight = { ok: boolean; blocking: Json | null; checks: Json[]; refusals: Json[] };
   const ask = (query: string) => rig.rest.ask<Preflight>('GET', `/api/v1/nodes/arm/preflight${query}`);

@@ -65,7 +65,7 @@ t.test('one cluster, every kind of request', async (t) => {
       ['bad deadline', { fault, deadline: 'soon' }, 'malformed_request', 'deadline'],
       ['no deadline at all', { fault, deadline: '0s' }, 'deadline_invalid', 'deadline'],
       [
-        'deadline under the window',
+        'N8: deadline under the window',
         { fault, target: only('cpu'), deadline: '60s', expectation: { within: '420s' } },
         'deadline_invalid',
         'deadline',
@@ -159,7 +159,7 @@ t.test('one cluster, every kind of request', async (t) => {
     t.strictSame(
       Object.keys((await post({ fault, target: only('nobody') })).body).slice(0, 5),
       ['type', 'title', 'status', 'detail', 'code'],
-      'RFC 9457 first, ours after them',
+      'N10: RFC 9457 first, ours after them',
     );
     const patterned: readonly (readonly [unknown, RegExp])[] = [
       [

@@ -48,7 +48,7 @@ const drill = {
   deadline: '100s',
 };
 
-t.test('a reaction is not awaited for an hour longer', async (t) => {
+t.test('M12 a reaction is not awaited for an hour longer', async (t) => {
   const { rest } = await startSetBack('answers');
   t.match(await rest.drill({ ...drill, target: only('answers') }), {
     verdict: 'fail',
@@ -56,7 +56,7 @@ t.test('a reaction is not awaited for an hour longer', async (t) => {
   });
 });
 
-t.test('the deadline passes when its time has elapsed, not an hour later', async (t) => {
+t.test('M12 the deadline passes when its time has elapsed, not an hour later', async (t) => {
   const { rest } = await startSetBack('silent');
   t.match(await rest.drill({ ...drill, target: only('silent') }), {
     verdict: 'error',

@@ -7,7 +7,7 @@ const answered = (...results: readonly { outcome: 'refused' | 'failed'; code: st
   receipt: receipt(results.map((result) => dcgmResult({ ...result, message: 'it was so' }))),
 });
 
-t.test('what one order says about whether anything was injected', async (t) => {
+t.test('N3: what one order says about whether anything was injected', async (t) => {
   const rows: readonly (readonly [name: string, order: SentOrder, injected: 'none' | 'perhaps' | 'yes'])[] = [
     ['read back', { receipt: receipt([kernelResult('a line')]) }, 'yes'],
     [
@@ -54,7 +54,7 @@ t.test('what one order says about whether anything was injected', async (t) => {
   for (const [name, order, injected] of rows) t.equal(injectedByOrder(order), injected, name);
 });
 
-t.test('over several orders or nodes the strongest counts', async (t) => {
+t.test('N3: over several orders or nodes the strongest counts', async (t) => {
   t.equal(injectedByAny([]), 'none');
   t.equal(injectedByAny(['none', 'perhaps', 'none']), 'perhaps');
   t.equal(injectedByAny(['perhaps', 'yes', 'none']), 'yes');

@@ -81,7 +81,7 @@ async function send(
   return { status: answer.status, reason: parsed.details?.reason ?? parsed.code, headers: answer.headers };
 }
 
-t.test('without a token only loopback names are served', async (t) => {
+t.test('H5 without a token only loopback names are served', async (t) => {
   const { send, done, port } = await serve(t, { hosts: ['xidrill.example.com'] });
   for (const host of [
     'localhost',
@@ -162,7 +162,7 @@ t.test('the address that a connection came to is a name of the server, as probes
   }
 });
 
-t.test('a page of another origin neither changes nor reads anything', async (t) => {
+t.test('H5 a page of another origin neither changes nor reads anything', async (t) => {
   for (const options of [{}, { gate }]) {
     const { send, done, port } = await serve(t, options);
     const host = `localhost:${port}`;
@@ -216,7 +216,7 @@ t.test('a page of another origin neither changes nor reads anything', async (t) 
   }
 });
 
-t.test('what a form could send changes nothing', async (t) => {
+t.test('H5 what a form could send changes nothing', async (t) => {
   const { send, done } = await serve(t);
   for (const headers of [
     {},
@@ -273,7 +273,7 @@ t.test('a form changes something where the browser itself says that our own page
   t.equal((await to('/form', { origin: `http://${host}` })).status, 200, 'an older browser');
 });
 
-t.test('both programs: nothing is injected, aborted or deleted for a foreign page', async (t) => {
+t.test('H5 both programs: nothing is injected, aborted or deleted for a foreign page', async (t) => {
   const rig = await startRig(t, { rows: [cpuNode('one')] });
   const created = await rig.rest.ask('POST', '/api/v1/experiments', {
     name: 'runs',

@@ -155,7 +155,7 @@ t.test('an authorizer that could not tell is told as such', async (t) => {
   });
 });
 
-t.test('forged tokens cost the API server a few reviews, and the caller a wait', async (t) => {
+t.test('M13 forged tokens cost the API server a few reviews, and the caller a wait', async (t) => {
   const { create, asked } = reviewer();
   const clock = createManualClock();
   const gate = createClusterGate({ create, audience, clock });
@@ -192,7 +192,7 @@ t.test('forged tokens cost the API server a few reviews, and the caller a wait',
   t.equal(asked.length, before + 1, 'one review after the wait, and then a longer one');
 });
 
-t.test('a burst of forged tokens is counted while it is under way', async (t) => {
+t.test('M13 a burst of forged tokens is counted while it is under way', async (t) => {
   const { create, asked } = reviewer();
   const clock = createManualClock();
   let going = 0;
@@ -218,7 +218,7 @@ t.test('a burst of forged tokens is counted while it is under way', async (t) =>
   t.ok(most <= 17, `${most} at once`);
 });
 
-t.test('a caller without rights who asks for one name after the other waits as well', async (t) => {
+t.test('M13 a caller without rights who asks for one name after the other waits as well', async (t) => {
   const { create, asked } = reviewer();
   const clock = createManualClock();
   const gate = createClusterGate({ create, audience, clock });

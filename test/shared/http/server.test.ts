@@ -303,7 +303,7 @@ t.test('health, readiness, metrics and request ids', async (t) => {
   t.not(first.headers['x-request-id'], second.headers['x-request-id']);
 });
 
-t.test('what is not HTTP is answered in the format of the server', async (t) => {
+t.test('L1 what is not HTTP is answered in the format of the server', async (t) => {
   const formats = [
     [formatConnectError, 'application/json', 'details'],
     [formatProblem, 'application/problem+json', 'title'],
