@@ -22,7 +22,7 @@ import { rules as allRules } from './diagnosis/rules.ts';
 import { links as allLinks, type LinkRow } from './drill/links.ts';
 import { restoresAtEnd } from './drill/restoring.ts';
 import { pageOrElse } from './page/refusal.ts';
-import { registerOwnPage } from './page-source.ts';
+import { pageBase, registerOwnPage } from './page-source.ts';
 import { type Asked, createPlanner, type Planner } from './plan/planner.ts';
 import { previewExperiment } from './preview/experiment.ts';
 import { confidenceIn } from './preview/preview.ts';
@@ -115,7 +115,7 @@ const api: Omit<ApiInfo, 'hasGate'> = {
     why: 'Explains a pasted text, without the cluster.',
     program: 'Health, metrics and this document; open to everybody.',
   },
-  hasPage: true,
+  page: `${pageBase}/`,
   error: { type: 'application/problem+json', schema: Problem },
 };
 
@@ -154,7 +154,7 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
 
   const { app, metrics } = createServer({
     log,
-    formatError: pageOrElse('', formatProblem),
+    formatError: pageOrElse(pageBase, formatProblem),
     bodyLimitBytes: longestBody,
     api,
     ...(options.gate === undefined ? {} : { gate: options.gate }),

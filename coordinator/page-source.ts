@@ -40,13 +40,16 @@ type PageDeps = {
   readonly preview: (experiment: Asked) => Promise<ExperimentPreview>;
 };
 
+/** Where it is on a coordinator; `/` sends browsers there. */
+export const pageBase = '/page';
+
 /** Adds the page of a coordinator: its live view, and what its REST interface would answer. */
 export function registerOwnPage(app: FastifyInstance, deps: PageDeps): void {
   registerPage(app, {
     source: createPageSource(deps),
     rows: deps.rows,
     namespace: deps.store.namespace,
-    base: '',
+    base: pageBase,
     reportOf: (name) => `/api/v1/experiments/${encodeURIComponent(name)}/report?format=html`,
     eventsOf: (name) => `/api/v1/experiments/${encodeURIComponent(name)}/events`,
   });

@@ -44,7 +44,7 @@ export type ErrorFormat = (
 export type ServerOptions = {
   readonly log: Log;
   readonly formatError: ErrorFormat;
-  /** For `/openapi.json`, and for `/` where the program has no page of its own there; absent: there is neither. */
+  /** For `/openapi.json` and `/`; absent: there is neither. */
   readonly api?: Omit<ApiInfo, 'hasGate'>;
   /** Who is let in, by the rule of the route; absent: everybody. */
   readonly gate?: Gate;

@@ -21,7 +21,7 @@ if (why !== undefined) {
     await page.getByRole('button', { name: 'Filter' }).click();
     t.match(page.url(), 'name=two');
     t.same(await page.locator('tbody td:first-child').allInnerTexts(), ['two']);
-    await page.goto(`${rig.url}/?nodes=all`);
+    await page.goto(`${rig.url}/page/?nodes=all`);
     t.same(await page.locator('tbody td:first-child').allInnerTexts(), ['one', 'plain', 'two']);
     await page.getByLabel('Cause').selectOption('repair-not-enabled');
     await page.getByRole('button', { name: 'Filter' }).click();
@@ -43,7 +43,7 @@ if (why !== undefined) {
     ])
       t.match(text, part);
     t.match(await textOf(page, 'ol.chain'), /✓ ok order .* ✓ ok detection .* [✗?]/);
-    const missing = await page.goto(`${rig.url}/nodes/nowhere`);
+    const missing = await page.goto(`${rig.url}/page/nodes/nowhere`);
     t.equal(missing?.status(), 404);
     t.match(await textOf(page), 'there is no node "nowhere"');
     t.same(complaints, []);
@@ -51,7 +51,7 @@ if (why !== undefined) {
 
   t.test('faults: searched, and one with what it writes and what follows', async (t) => {
     const { page, complaints } = await openPage(t, browser);
-    await page.goto(`${rig.url}/faults`);
+    await page.goto(`${rig.url}/page/faults`);
     await page.getByLabel('Search').fill('conntrack');
     await page.getByLabel('Search').press('Enter');
     t.match(await textOf(page, '[role=status]'), /^1 of \d+ faults$/);
@@ -63,7 +63,7 @@ if (why !== undefined) {
 
   t.test('a drill: dry run, start, the chain as it comes, explanation', async (t) => {
     const { page, complaints } = await openPage(t, browser);
-    await page.goto(`${rig.url}/nodes/one`);
+    await page.goto(`${rig.url}/page/nodes/one`);
     await page.getByRole('link', { name: 'New drill on this node' }).click();
     await page.getByRole('combobox', { name: 'Fault', exact: true }).selectOption('xid');
     await page.getByRole('button', { name: 'Choose' }).click();
@@ -93,7 +93,7 @@ if (why !== undefined) {
 
   t.test('a drill that cannot be: the refusal with its remedy, and what was typed is not lost', async (t) => {
     const { page } = await openPage(t, browser);
-    await page.goto(`${rig.url}/new?fault=xid&node=two`);
+    await page.goto(`${rig.url}/page/new?fault=xid&node=two`);
     await page.getByLabel('xid (required)').fill('79');
     await page.getByRole('button', { name: 'Dry run' }).click();
     t.match(await textOf(page), /no_target.*xidrill\.dev\/drill=allowed/);
@@ -104,7 +104,7 @@ if (why !== undefined) {
 
   t.test('why: what was pasted is explained and not executed', async (t) => {
     const { page, complaints } = await openPage(t, browser);
-    await page.goto(`${rig.url}/why`);
+    await page.goto(`${rig.url}/page/why`);
     const pasted = 'dcgmi test --inject --gpuid 0 -f 150 -v 48\n<script>alert(1)</script>';
     await page.getByLabel('What you did and saw').fill(pasted);
     await page.getByRole('button', { name: 'Explain' }).click();
@@ -127,7 +127,7 @@ if (why !== undefined) {
     const { page } = await openPage(t, browser, { javaScriptEnabled: false });
     await page.goto(rig.url);
     t.same(await page.locator('tbody tr').count(), 2);
-    await page.goto(`${rig.url}/new?fault=conntrack-full&node=plain`);
+    await page.goto(`${rig.url}/page/new?fault=conntrack-full&node=plain`);
     await page.getByRole('button', { name: 'Dry run' }).click();
     await page.getByRole('button', { name: 'Start the drill' }).click();
     t.match(page.url(), /\/drills\/drill-/);
@@ -138,7 +138,7 @@ if (why !== undefined) {
     const fault = { name: 'conntrack-full' };
     const expectation = { message: 'never', within: '1h' };
     await rig.rest.create({ name: 'long', fault, target: only('plain'), expectation });
-    await page.goto(`${rig.url}/drills/long`);
+    await page.goto(`${rig.url}/page/drills/long`);
     t.match(await page.content(), 'http-equiv="refresh"', 'it is followed by asking again');
     await page.getByRole('button', { name: 'Abort this drill' }).click();
     await rig.rest.ended('long');
@@ -160,7 +160,7 @@ if (why !== undefined) {
       target: only('plain'),
       expectation: { message: 'never', within: '1h' },
     });
-    await page.goto(`${first.rest.url}/drills/long`);
+    await page.goto(`${first.rest.url}/page/drills/long`);
     await page.locator('.link.reached').waitFor();
     t.equal(await page.locator('#live-state').innerText(), 'Live.');
     await page.getByText('left out').click();
@@ -193,7 +193,7 @@ if (why !== undefined) {
         '/nowhere',
       ];
       for (const path of paths) {
-        await page.goto(`${rig.url}${path}`);
+        await page.goto(`${rig.url}/page${path}`);
         t.same(await seriousFindings(page), [], path);
         const wider = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
         t.ok(Number(wider) <= 0, `${path}: ${wider} pixels too wide`);

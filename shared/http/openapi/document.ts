@@ -16,8 +16,8 @@ export type ApiInfo = {
   readonly tags: Readonly<Record<string, string>>;
   /** False: there is no gate, and nobody needs a token. */
   readonly hasGate: boolean;
-  /** True: `/` is the program's own page, and the routes are in the document alone; absent: `/` lists them. */
-  readonly hasPage?: boolean;
+  /** Path of the program’s own page, where `/` sends a browser; absent: there is none. */
+  readonly page?: string;
   /** How every refusal is answered: media type and named schema. */
   readonly error: { readonly type: string; readonly schema: TSchema };
 };

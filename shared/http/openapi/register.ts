@@ -16,8 +16,8 @@ const Index = Type.Object(
 );
 
 /**
- * Serves `/openapi.json`, and `/` where the program has no page there, made of the routes that are registered after this and have a `doc`. Made when it is first asked for:
- * a program that nobody asks pays nothing.
+ * Serves `/openapi.json` and `/`, made of the routes that are registered after this and have a `doc`. Made when it is first asked for:
+ * a program that nobody asks pays nothing. Who accepts HTML, as browsers do, is sent from `/` to the program’s page, where it has one.
  */
 export function registerDocument(app: FastifyInstance, info: ApiInfo): void {
   const routes: DocumentedRoute[] = [];
@@ -38,14 +38,16 @@ export function registerDocument(app: FastifyInstance, info: ApiInfo): void {
     document ??= JSON.stringify(createDocument(info, routes));
     return reply.type('application/json').send(document);
   });
-  if (info.hasPage === true) return;
   const index = {
     id: 'getIndex',
     tag: 'program',
     summary: 'What this is, and every route with a sentence',
     answers: { 200: { description: 'The program and its routes', schema: Index } },
   };
-  app.get('/', { config: { ...open, doc: index } }, async (_request, reply) => {
+  app.get('/', { config: { ...open, doc: index } }, async ({ headers }, reply) => {
+    void reply.header('vary', 'accept');
+    if (info.page !== undefined && headers.accept?.includes('text/html') === true)
+      return reply.redirect(info.page, 303);
     const summaries = routes.map(({ method, url, doc: { summary } }) => [`${method} ${url}`, summary]);
     const answer = { program: info.title, version: info.version, routes: Object.fromEntries(summaries) };
     return reply.type('application/json').send(`${JSON.stringify(answer, null, 2)}\n`);

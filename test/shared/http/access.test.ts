@@ -48,22 +48,24 @@ const coordinatorRules: Readonly<Record<string, Access | 'open'>> = {
   'get /readyz': 'open',
   'get /metrics': 'open',
   'get /openapi.json': 'open',
+  'get /': 'open',
   // The page: each part as the same by REST; a form may be looked at by who may see the catalogue.
-  'get /': { verb: 'list', resource: 'nodes' },
-  'get /nodes/{name}': { verb: 'get', resource: 'nodes', name: 'x' },
-  'get /drills': { ...experiments, verb: 'list' },
-  'get /drills/{name}': { ...experiment, verb: 'get' },
-  'post /drills/{name}/abort': { ...experiment, verb: 'update' },
-  'get /coverage': { ...experiments, verb: 'list' },
-  'get /faults': { verb: 'list', resource: 'faults' },
-  'get /faults/{name}': { verb: 'get', resource: 'faults', name: 'x' },
-  'get /why': { verb: 'list', resource: 'faults' },
-  'post /why': { verb: 'list', resource: 'faults' },
-  'get /new': { verb: 'list', resource: 'faults' },
-  'post /new': { ...experiments, verb: 'create' },
-  'get /assets/style.css': 'open',
-  'get /assets/client.js': 'open',
-  'get /assets/icon.svg': 'open',
+  'get /page': { verb: 'list', resource: 'nodes' },
+  'get /page/': { verb: 'list', resource: 'nodes' },
+  'get /page/nodes/{name}': { verb: 'get', resource: 'nodes', name: 'x' },
+  'get /page/drills': { ...experiments, verb: 'list' },
+  'get /page/drills/{name}': { ...experiment, verb: 'get' },
+  'post /page/drills/{name}/abort': { ...experiment, verb: 'update' },
+  'get /page/coverage': { ...experiments, verb: 'list' },
+  'get /page/faults': { verb: 'list', resource: 'faults' },
+  'get /page/faults/{name}': { verb: 'get', resource: 'faults', name: 'x' },
+  'get /page/why': { verb: 'list', resource: 'faults' },
+  'post /page/why': { verb: 'list', resource: 'faults' },
+  'get /page/new': { verb: 'list', resource: 'faults' },
+  'post /page/new': { ...experiments, verb: 'create' },
+  'get /page/assets/style.css': 'open',
+  'get /page/assets/client.js': 'open',
+  'get /page/assets/icon.svg': 'open',
   'post /api/v1/experiments': { ...experiments, verb: 'create' },
   'get /api/v1/experiments': { ...experiments, verb: 'list' },
   'get /api/v1/experiments/{name}': { ...experiment, verb: 'get' },
@@ -71,6 +73,7 @@ const coordinatorRules: Readonly<Record<string, Access | 'open'>> = {
   'get /api/v1/experiments/{name}/injections': { ...experiment, verb: 'get' },
   'get /api/v1/experiments/{name}/report': { ...experiment, verb: 'get' },
   'get /api/v1/experiments/{name}/events': { ...experiment, verb: 'get' },
+  'get /api/v1/experiments/{name}/passed': { ...experiment, verb: 'get' },
   'post /api/v1/experiments/{name}/abort': { ...experiment, verb: 'update' },
   'post /api/v1/experiments/{name}/restore': { ...experiment, verb: 'update' },
   'get /api/v1/coverage': { ...experiments, verb: 'list' },
@@ -325,7 +328,10 @@ t.test(
     };
     const app = await coordinatorWith(t, gate, recordingLog().log);
     const headers = { accept: 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8' };
-    for (const url of ['/', '/nodes/x', '/drills', '/why']) {
+    const sent = await app.inject({ url: '/', headers });
+    t.match(sent, { statusCode: 303, headers: { location: '/page/', vary: 'accept' } });
+    t.match((await app.inject('/')).json(), { routes: Object }, 'a script gets the list of routes');
+    for (const url of ['/page/', '/page/nodes/x', '/page/drills', '/page/why']) {
       const answer = await app.inject({ url, headers });
       t.match([answer.statusCode, answer.headers['content-type']], [401, 'text/html; charset=utf-8'], url);
       t.match(answer.body, '<pre class="commands" tabindex="0">xidrill page</pre>');
