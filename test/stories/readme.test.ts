@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { serveNodes } from '../../coordinator/rehearsal/accounts.ts';
+import { cliFlags } from '../../shared/cli-bundle.ts';
 import { commandsIn, page, partOf } from '../pages.ts';
 import { root } from '../suite.ts';
 import { startServe } from './served.ts';
@@ -19,7 +20,8 @@ const readme = page('README.md');
 const examples = [
   ...commandsIn(readme).filter(
     ({ command }) =>
-      /127\.0\.0\.1|serve\.kubeconfig|cli -- why/.test(command) && !command.includes('create token'),
+      /127\.0\.0\.1|serve\.kubeconfig|cli -- why|^xidrill /.test(command) &&
+      !command.includes('create token'),
   ),
   ...commandsIn(partOf(readme, 'A first drill on a cluster')).filter(({ command }) =>
     /^kubectl (apply|-n xidrill (get|wait))/.test(command),
@@ -47,7 +49,13 @@ for (const program of ['curl', 'jq', 'kubectl']) {
   missing.set(program, found);
 }
 
-const env = { ...process.env, KUBECONFIG: served.kubeconfig };
+// The command line by its name, as the bundle has it once it is on PATH.
+writeFileSync(
+  join(folder, 'xidrill'),
+  `#!/bin/sh\nexec "${process.execPath}" ${cliFlags.join(' ')} "${join(root, 'coordinator/cli/main.ts')}" "$@"\n`,
+  { mode: 0o755 },
+);
+const env = { ...process.env, KUBECONFIG: served.kubeconfig, PATH: `${folder}:${process.env.PATH}` };
 /** The addresses of the page, and those of this process. */
 const places = [
   ['127.0.0.1:8475', served.rest],
@@ -69,7 +77,7 @@ for (const round of ['first', 'second'] as const) {
       );
       // Exit codes: a broken link was found, or the text does not decide it.
       const { stdout } = await run('sh', ['-c', here], { cwd: folder, env }).catch((thrown) => {
-        if (/cli -- (why|doctor)/.test(command) && [1, 3].includes(thrown.code))
+        if (/(?:cli --|^xidrill) (why|doctor)/.test(command) && [1, 3].includes(thrown.code))
           return thrown as { stdout: string };
         throw thrown;
       });
