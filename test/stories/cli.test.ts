@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { commands } from '../../coordinator/cli/commands.ts';
 import { xidrill } from './command.ts';
@@ -49,13 +50,20 @@ t.test('the kill switch by the command line stops what runs, and is seen by all'
 
   t.match(await kill(), { code: 0, out: /^✓ released in namespace xidrill\n/ });
   await xidrill([...'drill xid --set xid=43 --none 20m --node gpu-1 --name goes-on'.split(' '), ...at]);
+  // A switch that is engaged before the first order keeps it from being sent: there is nothing to abort then.
+  const injected = async () => {
+    const answer = await fetch(`${served.rest}/api/v1/experiments/goes-on`);
+    return ((await answer.json()) as { injected: string }).injected;
+  };
+  while ((await injected()) !== 'yes') await sleep(20);
   const engaged = await kill('engage', '--reason', 'incident 42');
   t.match(engaged, {
     code: 0,
     out: /^✗ engaged in namespace xidrill: incident 42/,
   });
   t.match(await state(), { engaged: true, reason: 'incident 42' });
-  t.equal((await xidrill(['watch', 'goes-on', ...at])).code, 4, 'the running drill is aborted');
+  const watched = await xidrill(['watch', 'goes-on', ...at]);
+  t.match(watched, { code: 4, out: /aborted/i }, 'the running drill is aborted');
   const refused = await xidrill(['drill', 'task-blocked', '--node', 'cpu-1', '--wait', ...at]);
   t.match(refused, { code: 4, out: /incident 42/ });
   t.match(JSON.parse((await kill('-o', 'json')).out), { engaged: true, reason: 'incident 42' });
