@@ -1,7 +1,16 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { type Journal, openJournal } from '../../../agent/injection/journal.ts';
+import { openReceiptFiles } from '../../../agent/injection/receipt-files.ts';
 import { interruptedReceipt } from '../../../agent/injection/receipts.ts';
 import { createFakeKernelLog } from '../../../agent/kernel-log/fake.ts';
 import type { KernelLog } from '../../../agent/kernel-log/port.ts';
@@ -324,6 +333,22 @@ t.test('M10 a line that was cut in the middle costs that line and nothing else',
       { ...body, replayed: true },
       `${cut} and on`,
     );
+  }
+});
+
+t.test('M10 what is written behind a cut line can be read', async (t) => {
+  for (const cut of ['', '{"orderId":"o1","sta', '\0\0\0']) {
+    const stateDir = temporaryFolder(t);
+    const open = () => openReceiptFiles({ stateDir, log: createSilentLog() });
+    const first = open();
+    first.list();
+    first.create(running);
+    appendFileSync(join(stateDir, 'orders', 'o1.json'), cut);
+    // Another process: it did not write what stands there.
+    const next = open();
+    next.list();
+    next.append({ ...running, state: 'ended', endedAt: running.acceptedAt });
+    t.equal(next.read('o1')?.state, 'ended', cut);
   }
 });
 
