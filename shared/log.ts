@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { printable } from './printable.ts';
+import { withoutSecrets } from './secrets.ts';
 
 /** Structured logging: facts first, a constant sentence last. */
 export type Log = {
@@ -14,44 +15,6 @@ export type Log = {
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 /** The value of `--log-level`. */
 export type LogLevel = (typeof logLevels)[number];
-
-/** Members and headers whose value is nobody's business, wherever they stand. */
-const secretNames = [
-  ...['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'x-api-key'],
-  ...[
-    'token',
-    'access_token',
-    'id_token',
-    'refresh_token',
-    'password',
-    'secret',
-    'client_secret',
-    'api_key',
-    'signature',
-  ],
-].join('|');
-
-/** What a secret looks like in a line, and what stands there instead; the rest of the line stays as it was. */
-const secretShapes: readonly (readonly [RegExp, string])[] = [
-  // A member of an object, also of one that was made a text before.
-  [
-    new RegExp(
-      `((?<!\\\\)\\\\*"(?:${secretNames})\\\\*"\\s*:\\s*(?:\\[\\s*)?)(\\\\*")(.*?)(?<!\\\\)\\2`,
-      'gi',
-    ),
-    '$1$2[removed]$2',
-  ],
-  [new RegExp(`([?&](?:${secretNames}|key|sig)=)[^&#\\s"\\\\]*`, 'gi'), '$1[removed]'],
-  // A header in a text (RFC 9110, 11.4), a JSON Web Token, and who logs in by an address (RFC 3986, 3.2.1).
-  [/\b(Bearer|Basic)\s+[\w.~+/=-]+/gi, '$1 [removed]'],
-  [/\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*/g, '[removed]'],
-  [/([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/"\\@?#]+@/gi, '$1[removed]@'],
-];
-
-/** A line of the log without what looks like a secret: the last guard, as whoever logs should not hand one over. */
-export function withoutSecrets(line: string): string {
-  return secretShapes.reduce((text, [shape, instead]) => text.replace(shape, instead), line);
-}
 
 /**
  * One JSON object a line on standard error, so that what a command answers on standard output stays parseable. Whatever the level

@@ -19,7 +19,7 @@ import { parseDiscovery, parseVersions } from '../shared/dcgmi/discovery.ts';
 import { parseFieldGroups, whyGroupsIncomplete } from '../shared/dcgmi/field-groups.ts';
 import { Refusal } from '../shared/errors.ts';
 import { parseKmsgRecord } from '../shared/kmsg-record.ts';
-import { withoutSecrets } from '../shared/log.ts';
+import { withoutSecrets } from '../shared/secrets.ts';
 import { parseXidLine } from '../shared/xid/line.ts';
 import { facts } from './coordinator/diagnosis/builder.ts';
 

@@ -1,3 +1,4 @@
+import { withoutSecrets } from '../../shared/secrets.ts';
 import { causes } from './causes.ts';
 import { nmaVersionOf } from './explain/conditions.ts';
 import { explainDeed } from './explain/explain.ts';
@@ -49,9 +50,12 @@ export function explainTexts(inputs: readonly Input[], fresh: readonly Fact[] = 
   };
 }
 
-/** Explains what a pasted text did and shows. Pure: runs nothing, asks nobody, never throws on any text. `fresh`: see explainTexts. */
+/**
+ * Explains what a pasted text did and shows. Pure: runs nothing, asks nobody, never throws on any text. `fresh`: see explainTexts. What
+ * looks like a secret is not read, so that an answer can be passed on.
+ */
 export function explainText(text: string, fresh: readonly Fact[] = []): WhyAnswer {
-  const reading = readText(text);
+  const reading = readText(withoutSecrets(text));
   const isFresh = new Set(fresh.map(({ is }) => is));
   const facts = [...reading.facts.filter(({ is }) => !isFresh.has(is)), ...fresh];
   const world: World = { nma: nmaOf(facts), facts, deeds: reading.deeds };

@@ -2,7 +2,8 @@ import t from 'tap';
 import { formatProblem } from '../../coordinator/routes/problem.ts';
 import { Refusal } from '../../shared/errors.ts';
 import { createServer, formatConnectError } from '../../shared/http/server.ts';
-import { createLog, type LogLevel, withoutSecrets } from '../../shared/log.ts';
+import { createLog, type LogLevel } from '../../shared/log.ts';
+import { withoutSecrets } from '../../shared/secrets.ts';
 
 const secret = 's3cr3t';
 const webToken = `eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ${secret}.c2lnbmF0dXJl-_${secret}`;
@@ -25,6 +26,10 @@ const carriers: Readonly<Record<string, object>> = {
   'a user alone': { message: `connect to http://${secret}@host failed` },
   'a query': { url: `/api/v1/nodes?limit=1&access_token=${secret}&token=${secret}#x` },
   'a web token in a sentence': { because: `the token ${webToken} is not bound` },
+  'a variable of a command': {
+    command: `env AWS_SECRET_ACCESS_KEY=${secret} DB_PASSWORD="${secret}" aws sts get`,
+  },
+  'an option': { command: `kubectl --token ${secret} get nodes; x --password='${secret}'` },
   'a basic login': { because: `Authorization: Basic ${secret}==` },
 };
 
@@ -50,6 +55,7 @@ t.test('what is no secret stays as it was', async (t) => {
     url: 'https://10.0.0.1:6443/api?limit=500&labelSelector=a%3Db',
     because: 'User "a@b.example" cannot get tokenreviews; the token file cannot be read',
     token_count: '3',
+    values: '--set automountServiceAccountToken=false --token-file=/var/run/token',
     keys: ['a'],
   });
   t.equal(withoutSecrets(line), line);

@@ -115,3 +115,19 @@ t.test('nothing that is pasted is executed', async (t) => {
     'it comes to the same answers without any right',
   );
 });
+
+t.test('a secret in a pasted line is not in the answer', async (t) => {
+  const secret = 'hunter2hunter2';
+  for (const line of [
+    `export AWS_SECRET_ACCESS_KEY=${secret}; dcgmi test --inject --gpuid 0 -f 150 -v 48`,
+    `PGPASSWORD='${secret}' psql`,
+    `kubectl --token ${secret} frobnicate`,
+    `curl -H "Authorization: Bearer ${secret}" https://user:${secret}@host/`,
+  ])
+    t.notMatch(JSON.stringify(explainText(line)), secret, line);
+  t.match(
+    explainText(`TOKEN=${secret} dcgmi test --inject --gpuid 0 -f 150 -v 48`).findings,
+    [{ code: 'field-is-another-quantity' }],
+    'and what it did is read all the same',
+  );
+});
