@@ -26,6 +26,27 @@ export async function inParallel<T, R>(
   return results;
 }
 
+/** Does a piece of work when there is a place for it. */
+export type Places = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** At most `limit` pieces of work at a time, whoever asks for them; the others wait in their order. */
+export function createPlaces(limit: number): Places {
+  const waiting: (() => void)[] = [];
+  let taken = 0;
+  return async (work) => {
+    if (taken < limit) taken += 1;
+    // Whoever leaves hands over the place.
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) taken -= 1;
+      else next();
+    }
+  };
+}
+
 /** Short enough that a watch event or a probe never waits for long behind it, and long enough to cost nothing. */
 const sliceMs = 8;
 

@@ -1,6 +1,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import { messageFromUnknown, refusalFromUnknown } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import type { Places } from '../../shared/parallel.ts';
 import type { Agents } from '../agents/port.ts';
 import { nextLink, phaseOf, withFinding } from '../drill/chain.ts';
 import { blockedBefore, drillFacts, type Ended, type Verdicted } from '../drill/conclude.ts';
@@ -16,7 +17,7 @@ import type { WatchPods } from '../view/pods-on-node.ts';
 import type { ReadNode } from '../view/read-node.ts';
 import type { Watcher } from '../view/watcher.ts';
 import { createConclusions } from './conclusion.ts';
-import { createObservers, expectedOf, type Observer } from './observer.ts';
+import { createObservers, expectedOf } from './observer.ts';
 import { createDispatch, createSendStep } from './send.ts';
 import { changed, expectAll, type Step, statusOf, withSeen } from './step.ts';
 import { createStopping } from './stopping.ts';
@@ -51,8 +52,11 @@ export type RenderEnd = (settled: Injection) => Explanation;
 
 /** Takes injections through their chain; everything it needs to go on after a restart is in the stored object. */
 export type InjectionDriver = {
-  /** Takes one injection from where it stands to its verdict. Throws what the signal was aborted with. */
-  drive(injection: Injection, signal: AbortSignal): Promise<void>;
+  /**
+   * Takes one injection from where it stands to its verdict. Throws what the signal was aborted with. `places` are for what begins
+   * something on the node; what is only waited for, perhaps for half an hour, takes none, and a verdict does not wait for one.
+   */
+  drive(injection: Injection, signal: AbortSignal, places: Places): Promise<void>;
   /** Ends an injection that will not be driven on: first what is sustained, then with its verdict. */
   end(injection: Injection, verdict: Verdict, render: RenderEnd, signal: AbortSignal): Promise<Injection>;
   /** Ends an injection whose time is over; a link that is reached by now counts all the same. */
@@ -63,6 +67,16 @@ export type InjectionDriver = {
   troubleWith(injection: string): string | undefined;
 };
 
+type Means = Pick<Step, 'observer' | 'signal'> & { readonly places: Places };
+
+/** What has waited for its place is not begun where it was aborted meanwhile. */
+function unlessAborted<S, T>(signal: AbortSignal, work: (step: S) => Promise<T>, step: S): () => Promise<T> {
+  return async () => {
+    signal.throwIfAborted();
+    return work(step);
+  };
+}
+
 /** Carries chains out: one loop over the links, each step ends in a write, so that any coordinator can go on from there. */
 export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
   const { store, collector, clock, log, links } = deps;
@@ -71,11 +85,11 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
   const stopping = createStopping(deps);
   const conclusions = createConclusions({ ...deps, stopping, observers });
   const stepDeps = { ...deps, observers, conclusions };
-  const onTrouble = (name: string, because: string) => troubles.set(name, because);
-  const send = createSendStep({ ...stepDeps, dispatch: createDispatch(deps), onTrouble });
+  const dispatch = createDispatch(deps);
+  const send = createSendStep({ ...stepDeps, dispatch, onTrouble: troubles.set.bind(troubles) });
   const watch = createWatchStep({ ...stepDeps, stopping });
 
-  async function drive(start: Injection, signal: AbortSignal): Promise<void> {
+  async function drive(start: Injection, signal: AbortSignal, places: Places): Promise<void> {
     const { name } = start.metadata;
     const observer = observers.of(start);
     let injection: Injection | undefined = start;
@@ -84,11 +98,11 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
       while (injection !== undefined) {
         signal.throwIfAborted();
         try {
-          if (isStale) injection = await store.readInjection(name);
+          if (isStale) injection = await places(() => store.readInjection(name));
           isStale = false;
           if (injection === undefined || injection.status?.phase === 'Completed') return;
           stopping.track(injection);
-          injection = await advance(injection, observer, signal);
+          injection = await advance(injection, { observer, signal, places });
           troubles.delete(name);
         } catch (thrown) {
           signal.throwIfAborted();
@@ -106,14 +120,14 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
   }
 
   /** One step of the chain: a baseline, an order, a wait, or the verdict. */
-  async function advance(injection: Injection, observer: Observer, signal: AbortSignal): Promise<Injection> {
+  async function advance(injection: Injection, { observer, signal, places }: Means): Promise<Injection> {
     const next = nextLink(links, injection);
-    const { name } = injection.metadata;
-    log.debug({ injection: name, link: next === 'conclude' ? next : next.link.id }, 'step');
+    const link = next === 'conclude' ? next : next.link.id;
+    log.debug({ injection: injection.metadata.name, link }, 'step');
     if (next === 'conclude') return conclusions.conclude(injection, [], signal);
     const step: Step = { injection, open: next, observer, signal };
     if (next.row.by === 'watch') return watch(step);
-    return next.known?.baseline === undefined ? prepare(step) : send(step);
+    return places(unlessAborted(signal, next.known?.baseline === undefined ? prepare : send, step));
   }
 
   /**

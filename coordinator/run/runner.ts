@@ -1,6 +1,6 @@
 import { type Clock, isoFromMillis, leftOf } from '../../shared/clock.ts';
 import { Refusal, refusalFromUnknown, rowOf } from '../../shared/errors.ts';
-import { inParallel as limited } from '../../shared/parallel.ts';
+import { createPlaces, inParallel as limited } from '../../shared/parallel.ts';
 import { endedBy, explainRequest } from '../drill/cut-short.ts';
 import { isEnded } from '../drill/ended.ts';
 import { forbidsRepair, isSettled, requestOf, restoresAtEnd } from '../drill/restoring.ts';
@@ -57,7 +57,7 @@ export type RunnerMetrics = {
   active(count: number): void;
 };
 
-/** Injections of one experiment that are worked on at the same time. */
+/** Nodes of one experiment on which something is begun at the same time; what is only waited for takes no place. */
 const parallel = 64;
 
 const retryPauseMs = 1_000;
@@ -183,19 +183,24 @@ async function perform(
       const over = new AbortController();
       const deadline = deadlineSignal(deps, experiment, over.signal);
       try {
+        const places = createPlaces(parallel);
+        const restorePlaces = createPlaces(parallel);
         const restore = ({ metadata: { name } }: Injection) =>
-          deps.restorer.restore(
-            name,
-            {
-              request: requestOf(experiment.spec),
-              isOfDrill: !isEnded(experiment.status),
-              forbidsRepair: forbidsRepair(experiment.spec) && !isEnded(experiment.status),
-            },
-            signal,
+          restorePlaces(() =>
+            deps.restorer.restore(
+              name,
+              {
+                request: requestOf(experiment.spec),
+                isOfDrill: !isEnded(experiment.status),
+                forbidsRepair: forbidsRepair(experiment.spec) && !isEnded(experiment.status),
+              },
+              signal,
+            ),
           );
-        await inParallel(named([...next.injections, ...next.restore]), async (injection) => {
+        // All at once: those that wait for half an hour must not keep others from being begun.
+        await allOf(named([...next.injections, ...next.restore]), async (injection) => {
           if (next.restore.includes(injection.metadata.name)) return restore(injection);
-          await driver.drive(injection, AbortSignal.any([signal, deadline]));
+          await driver.drive(injection, AbortSignal.any([signal, deadline]), places);
           // At once: other nodes may be waited for much longer, and a repair does not wait for them.
           if (restoresAtEnd(experiment.spec)) await restore(injection);
         });
@@ -351,8 +356,17 @@ function deadlineSignal(
 }
 
 /** All of them, a few at a time; the first failure is thrown when all have come to rest. */
-async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  return allOf(items, work, parallel);
+}
+
+/** All of them, `limit` at a time; the first failure is thrown when all have come to rest. */
+async function allOf<T>(
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+  limit = items.length,
+): Promise<void> {
   const failures: unknown[] = [];
-  await limited(items, parallel, (item) => work(item).catch((thrown: unknown) => void failures.push(thrown)));
+  await limited(items, limit, (item) => work(item).catch((thrown: unknown) => void failures.push(thrown)));
   if (failures.length > 0) throw failures[0];
 }
