@@ -1,3 +1,4 @@
+import { escapeMarkup } from '../../shared/markup.ts';
 import { printable } from '../../shared/printable.ts';
 
 /**
@@ -35,17 +36,12 @@ function render(value: Piece): string {
 /** Characters that nobody sees: they make one name look like another. Those that turn the direction of text are `printable`'s. */
 const unseen = /[\u00ad\u200b-\u200d\u2060\ufeff]/g;
 
-const entities: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
 /** A text from anywhere as text of a page: controls and marks of direction are shown as `\u202e`, the rest is escaped. */
 export function escapeHtml(text: string): string {
-  return printable(text)
-    .replace(unseen, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
-    .replace(/[&<>"']/g, (character) => entities[character] ?? '');
+  return escapeMarkup(
+    printable(text).replace(
+      unseen,
+      (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    ),
+  );
 }

@@ -55,16 +55,21 @@ function withBoot(status: JsonObject, bootID: string): JsonObject {
   return { ...status, nodeInfo: { ...(status.nodeInfo as JsonObject), bootID } };
 }
 
-/** The Node that comes in place of another one of its pool, as its kubelet registers it: Ready, and nothing of NMA there. */
-export function nextNodeObject({ metadata, status }: KubeObject, name: string, now: number): KubeObject {
-  const kubelet = {
+/** As a kubelet writes it, milliseconds. */
+function readyCondition(now: number, since: number): JsonObject {
+  return {
     type: 'Ready',
     status: 'True',
     reason: 'KubeletReady',
     message: 'kubelet is posting ready status',
     lastHeartbeatTime: seconds(now),
-    lastTransitionTime: seconds(now),
+    lastTransitionTime: seconds(since),
   };
+}
+
+/** The Node that comes in place of another one of its pool, as its kubelet registers it: Ready, and nothing of NMA there. */
+export function nextNodeObject({ metadata, status }: KubeObject, name: string, now: number): KubeObject {
+  const kubelet = readyCondition(now, now);
   return {
     apiVersion: 'v1',
     kind: 'Node',
@@ -83,14 +88,7 @@ export function nodeStatus(
   now: number,
   managed?: { version: NmaVersion; at: number },
 ): JsonObject {
-  const kubelet = {
-    type: 'Ready',
-    status: 'True',
-    reason: 'KubeletReady',
-    message: 'kubelet is posting ready status',
-    lastHeartbeatTime: seconds(now),
-    lastTransitionTime: seconds(now - 86_400_000),
-  };
+  const kubelet = readyCondition(now, now - 86_400_000);
   return {
     allocatable: row.gpu === undefined ? { cpu: '4' } : { cpu: '4', 'nvidia.com/gpu': '1' },
     conditions: [

@@ -1,3 +1,5 @@
+import { escapeMarkup } from '../../shared/markup.ts';
+
 /**
  * Names and texts come from a cluster where others may choose them: markup, sequences that steer a terminal, and marks that turn
  * the direction of text. Each format has one function here, and nothing else writes such a text.
@@ -15,17 +17,9 @@ export function shown(text: string): string {
 const hidden =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\u{e0000}-\u{e007f}]|\p{Surrogate}/gu;
 
-const entities: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
 /** For a text or an attribute in double quotes, of HTML and of XML; `]]>` cannot come about. */
 export function markup(text: string): string {
-  return shown(text).replace(/[&<>"']/g, (character) => entities[character] ?? '');
+  return escapeMarkup(shown(text));
 }
 
 /** For a paragraph, a list item or a cell of a table in Markdown; nothing in it is obeyed, HTML included. */
