@@ -27,12 +27,16 @@ const valued: Record<string, 'bind' | 'port' | 'socket' | 'vsock'> = {
   '--vsock-cid': 'vsock',
 };
 
-/** Where an engine listens, from its arguments; what it does not say is DCGM's default, 127.0.0.1:5555. */
+/**
+ * Where an engine listens, from its arguments; what it does not say is DCGM's default, 127.0.0.1:5555. An option and its value may
+ * be one argument: nv-hostengine takes a space between them (`args: ["-b ALL"]` of a container; TCLAP, Arg::trimFlag, whose
+ * delimiter HostEngineCommandLine.cpp sets to ' '), wrappers of it take `=`. Only the first one parts them.
+ */
 export function parseEngineArguments(commandLine: readonly string[]): EngineAddress {
   const given: Partial<Record<'bind' | 'port' | 'socket' | 'vsock', string>> = {};
   const args = commandLine.slice(1);
   for (let index = 0; index < args.length; index += 1) {
-    const [name = '', inline] = (args[index] ?? '').split('=', 2);
+    const [, name = '', inline] = /^([^ =]+)(?:[ =](.*))?$/s.exec(args[index] ?? '') ?? [];
     const option = Object.hasOwn(valued, name) ? valued[name] : undefined;
     if (option === undefined) continue;
     const next = args[index + 1];

@@ -23,9 +23,19 @@ t.test('the address from the arguments', async (t) => {
     ['nv-hostengine -c 3 -p 5556', 'vsock://3:5556'],
     ['node /opt/nv-hostengine -n -p 5557', '127.0.0.1:5557'],
     ['nv-hostengine -f /var/log/-p -p 5558', '127.0.0.1:5558'],
+    ['nv-hostengine --domain-socket=/run/a=b', 'unix:///run/a=b'],
   ];
   for (const [line, expected] of rows)
     t.equal(renderAddress(parseEngineArguments(line.split(' '))), expected, line);
+  // `args` of a container, each of them one argument.
+  const whole: [string[], string][] = [
+    [['-n', '-b ALL', '-p 5556'], '127.0.0.1:5556'],
+    [['--bind-interface 10.0.0.7', '-n'], '10.0.0.7:5555'],
+    [['-d /run/dcgm sock', '-n'], 'unix:///run/dcgm sock'],
+    [['-f /var/log/x -p 1', '-p', '5557'], '127.0.0.1:5557'],
+  ];
+  for (const [args, expected] of whole)
+    t.equal(renderAddress(parseEngineArguments(['nv-hostengine', ...args])), expected, JSON.stringify(args));
 });
 
 t.test('the program of a script is the script', async (t) => {
