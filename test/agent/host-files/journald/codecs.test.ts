@@ -31,7 +31,7 @@ t.test('settings of journald', async (t) => {
 [Journal]
 #ReadKMsg=yes
  ForwardToKMsg = yes
-MaxLevelStore=Notice
+MaxLevelStore=notice
 # /usr/lib/systemd/journald.conf.d/10-x.conf
 [Other]
 Storage=none
@@ -47,6 +47,26 @@ ForwardToKMsg=
       maxlevelstore: '3',
     },
   );
+  // R5: what journald cannot read it ignores, and what stood before it holds.
+  for (const [text, commandLine, wanted] of [
+    ['MaxLevelStore=bogus', '', {}],
+    ['MaxLevelStore=err\nMaxLevelStore=bogus', '', { maxlevelstore: 'err' }],
+    [
+      'MaxLevelStore=err\nMaxLevelStore=Warning\nMaxLevelStore=8\nMaxLevelStore=5 # five',
+      '',
+      { maxlevelstore: 'err' },
+    ],
+    ['Storage=none\nStorage=None', '', { storage: 'none' }],
+    ['Storage=off', '', {}],
+    ['ReadKMsg=OFF\nReadKMsg=maybe', '', { readkmsg: 'off' }],
+    ['MaxLevelStore=err', 'systemd.journald.max_level_store=bogus', { maxlevelstore: 'err' }],
+    ['MaxLevelStore=err', 'systemd.journald.max_level_store', { maxlevelstore: 'err' }],
+    ['MaxLevelStore=err', 'systemd.journald.max-level-store=debug', { maxlevelstore: 'debug' }],
+    // These two are no options of the kernel's command line, and rd. is for the initrd alone.
+    ['', 'systemd.journald.storage=none systemd.journald.read_kmsg=no', {}],
+    ['', 'rd.systemd.journald.max_level_store=emerg', {}],
+  ] as const)
+    t.same(parseJournaldSettings(`[Journal]\n${text}`, commandLine), wanted, `${text}; ${commandLine}`);
   for (const [settings, cause] of [
     [{}, undefined],
     [{ readkmsg: 'off' }, 'read-kmsg-off'],
