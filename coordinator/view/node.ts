@@ -3,6 +3,7 @@ import type { KubeObject } from '../cluster/port.ts';
 import type { NodeOwner } from '../store/experiment.ts';
 import type { Unread } from './facts.ts';
 import type { SeenPods } from './pods-on-node.ts';
+import { quantities } from './quantities.ts';
 
 /** Readers for the parts of core objects that we look at. Absent parts read as empty: other writers leave them out. */
 
@@ -193,9 +194,9 @@ export type ExpectedGpus = { readonly count: number /** The label that says so. 
  * NVIDIA device plugin names them. With MIG or sharing this is more than the node has of them.
  */
 export function offeredGpus(node: KubeObject, of: 'allocatable' | 'capacity' = 'allocatable'): number {
-  return Object.entries(textMap(node, 'status', of))
+  return Object.entries(quantities(field(node, 'status', of)))
     .filter(([name]) => /^nvidia\.com\/(gpu|gpu\.shared|mig-.+)$/.test(name))
-    .map(([, count]) => Number(count))
+    .map(([, count]) => count)
     .filter((count) => count > 0)
     .reduce((sum, count) => sum + count, 0);
 }

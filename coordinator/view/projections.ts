@@ -1,5 +1,6 @@
 import type { JsonObject, KubeObject, ObjectMeta } from '../cluster/port.ts';
 import { field, list, text, textMap } from './node.ts';
+import { quantities } from './quantities.ts';
 
 /**
  * What the view keeps of each kind, in the object's own shape so that the same readers work on whole objects. A Node of
@@ -164,7 +165,10 @@ function metadataOf({ metadata }: KubeObject): ObjectMeta {
 }
 
 function gpuResources(node: KubeObject, of: 'capacity' | 'allocatable'): Readonly<Record<string, string>> {
-  return pick(textMap(node, 'status', of), (name) => name.startsWith('nvidia.com/'));
+  const counts = Object.entries(quantities(field(node, 'status', of)));
+  return Object.fromEntries(
+    counts.filter(([name]) => name.startsWith('nvidia.com/')).map(([name, count]) => [name, String(count)]),
+  );
 }
 
 function pick(

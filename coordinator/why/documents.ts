@@ -1,7 +1,6 @@
 import { parseAllDocuments } from 'yaml';
-import { gpuInstanceOf } from '../catalogue/gpu-instances.ts';
 import { eventSource, gpuConditionType } from '../catalogue/nma/conditions.ts';
-import { conditionsOf, field, list, type NodeCondition, text, textMap } from '../view/node.ts';
+import { conditionsOf, field, hasGpu, list, type NodeCondition, text, textMap } from '../view/node.ts';
 import type { At, Deed, TextFact } from './piece.ts';
 import { placeOf } from './seen.ts';
 
@@ -145,11 +144,10 @@ function readNode(object: unknown, block: Block): readonly Deed[] {
     labels,
   };
   const conditions = conditionsOf(object as Parameters<typeof conditionsOf>[0]);
-  const hasGpu =
-    gpuInstanceOf(labels['node.kubernetes.io/instance-type']) !== undefined ||
-    Object.keys(textMap(object, 'status', 'allocatable')).some((name) => name.startsWith('nvidia.com/'));
   const isMissing =
-    hasGpu && conditions.length > 0 && !conditions.some(({ type }) => type === gpuConditionType);
+    hasGpu(object as Parameters<typeof hasGpu>[0]) &&
+    conditions.length > 0 &&
+    !conditions.some(({ type }) => type === gpuConditionType);
   return [
     ...conditionDeeds(conditions, node, block),
     ...(isMissing ? [{ ...at(block, 'conditions'), is: 'no-condition', node } as const] : []),

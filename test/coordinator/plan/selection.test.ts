@@ -146,6 +146,12 @@ t.test('a Node object shows its GPU', async (t) => {
     // F8: MIG, shared and DRA nodes have GPUs.
     [true, node({}, { allocatable: { ...none, 'nvidia.com/mig-1g.5gb': '7' } })],
     [true, node({}, { allocatable: { 'nvidia.com/gpu.shared': '10' } })],
+    // Quantities as the API server writes them, and as it takes them.
+    [true, node({}, { allocatable: { 'nvidia.com/gpu': 1 } })],
+    [true, node({}, { allocatable: { 'nvidia.com/gpu.shared': '1k' } })],
+    [true, node({}, { capacity: { 'nvidia.com/gpu': '2e0' } })],
+    [false, node({}, { allocatable: { 'nvidia.com/gpu': 0, 'nvidia.com/gpu.shared': 'many' } })],
+    [false, node({}, { allocatable: { 'nvidia.com/gpu': null, 'nvidia.com/mig-1g.5gb': ['7'] } })],
     [true, node({ 'node.kubernetes.io/instance-type': 'p5.48xlarge' }, {})],
     [true, node({ 'node.kubernetes.io/instance-type': 'g6f.large' }, {})],
     [true, node({ 'eks.amazonaws.com/instance-gpu-count': '8' }, {})],
