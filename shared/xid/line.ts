@@ -38,8 +38,11 @@ function twoDigits(value: number): string {
   return String(value).padStart(2, '0');
 }
 
-/** Xid lines in any spelling that some reader takes, wherever they stand in the text. */
-const anySpelling = /NVRM: Xid \((?:PCI:)?([0-9a-fA-F:.]+)[^)]*\).*?: (\d+)/;
+/**
+ * Xid lines in any spelling that some reader takes, wherever they stand in the text. What only begins like a number (`1e3`, `79a`,
+ * `7.9`) is none: the driver prints it with %d.
+ */
+const anySpelling = /NVRM: Xid \((?:PCI:)?([0-9a-fA-F:.]+)[^)]*\).*?: (\d+)(?!\w|\.\d)/;
 
 /** The first Xid in a text, in any spelling of any driver; undefined: there is none. */
 export function parseXidLine(text: string): { readonly address: string; readonly xid: number } | undefined {

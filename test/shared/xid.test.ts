@@ -303,6 +303,8 @@ t.test('every reader’s spelling is parsed', (t) => {
     'NVRM: GPU at PCI:0000:3b:00: GPU-1',
     'Xid (PCI:0000:3b:00): 79, x',
     'SXid (PCI:0000:05:00.0): 12028, x',
+    // What only begins like a number.
+    ...['1e3', '79a', '0x4f', '7.9', '-79', '79_'].map((xid) => `NVRM: Xid (PCI:0000:3b:00): ${xid}, x`),
   ])
     t.equal(parseXidLine(text), undefined, `${text}: none`);
   t.same(addressOfXidLine('0000:3b:00'), parsePci('3b:00'));

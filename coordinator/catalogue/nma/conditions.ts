@@ -73,9 +73,9 @@ export function onlyPluginOf(type: string): PluginName | undefined {
   return others.length === 0 ? plugin?.plugin : undefined;
 }
 
-/** AWS Inferentia and Trainium. */
+/** AWS Inferentia and Trainium; SageMaker writes `ml.` before the type of its own nodes (`ml.trn1.32xlarge`, HyperPod). */
 export function isNeuronInstance(instanceType: string | undefined): boolean {
-  return /^(inf|trn)\d/.test(instanceType ?? '');
+  return /^(?:ml\.)?(?:inf|trn)\d/.test(instanceType ?? '');
 }
 
 /** The condition that every GPU fault of an NVIDIA node ends in. */

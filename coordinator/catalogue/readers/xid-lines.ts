@@ -238,10 +238,10 @@ function why(reader: KernelLogReader, written: string, seen: string): string | u
   if (skips?.test(seen) === true) return `it leaves lines with ${skips.source} to others`;
   if (!matches(reader, seen))
     return matches(reader, written) ? whyCut(reader, written, seen) : whyNot(reader, written);
-  const pci = line === undefined ? undefined : addressOfXidLine(line.address);
-  if (reader.exactAddress === true && (pci === undefined || line?.address !== pciToXid(pci)))
-    return `it compares the address as a text, and ${line?.address} is no driver’s spelling`;
-  return undefined;
+  if (reader.exactAddress !== true || line === undefined) return undefined;
+  const pci = addressOfXidLine(line.address);
+  if (pci !== undefined && line.address === pciToXid(pci)) return undefined;
+  return `it compares the address as a text, and ${line.address} is no driver’s spelling`;
 }
 
 function matches({ patterns }: KernelLogReader, text: string): boolean {

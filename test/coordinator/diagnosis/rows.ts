@@ -1333,6 +1333,17 @@ export const ruleRows: readonly RuleRow[] = [
   ],
   [
     'monitor-not-registered',
+    'the same on a node of SageMaker',
+    'proven!',
+    facts({
+      node: { conditions: withoutGpuCondition, instanceType: 'ml.trn1.32xlarge' },
+      nma: { log: [skippedNvidia.replaceAll('nvidia', 'neuron')] },
+      drill: plannedFault('neuron-error'),
+    }),
+    /no Neuron hardware when it started/,
+  ],
+  [
+    'monitor-not-registered',
     'a Neuron line on a Neuron node',
     'refuted',
     facts({
