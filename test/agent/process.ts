@@ -62,7 +62,7 @@ export async function startAgent(
   };
 }
 
-/** Runs the agent with flags that make it end by itself. */
+/** Runs the agent with flags that make it end by itself; one that listens all the same is killed, and has the code null. */
 export async function runAgent(
   flags: readonly string[],
   env: Readonly<Record<string, string>> = {},
@@ -72,8 +72,10 @@ export async function runAgent(
   child.stderr?.on('data', (chunk) => {
     output += String(chunk);
   });
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { code, output };
+  const closed = new Promise<number | null>((resolve) => child.once('close', resolve));
+  await Promise.race([closed, addressOf(child)]);
+  child.kill('SIGKILL');
+  return { code: await closed, output };
 }
 
 /** Without the options that tap gives to every Node below it: its loader more than doubles the time to start. */
