@@ -40,7 +40,7 @@ export async function runTap(files: readonly string[], options: readonly string[
   await buildTap();
   const child = spawn(join(bin, 'tap'), ['run', '--reporter=tap', ...options, ...files], {
     cwd: root,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: environment({ NO_COLOR: '1' }),
   });
   return countedRun(child, (line) => {
@@ -58,7 +58,7 @@ export async function runAlone(file: string): Promise<Counts> {
   const began = Date.now();
   const child = spawn(process.execPath, [file], {
     cwd: root,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: environment({ NO_COLOR: '1' }),
   });
   const counts = await countedRun(child, () => undefined);
@@ -66,14 +66,23 @@ export async function runAlone(file: string): Promise<Counts> {
   return counts;
 }
 
-/** Reads what a child says in TAP until it ends; `onLine` gets each line as it comes. */
+/**
+ * Reads what a child says in TAP until it ends; `onLine` gets each line as it comes. What tap can no longer report there, such
+ * as a subtest of a test that has ended, it only prints on standard error, and its exit code stays 0 (@tapjs/core 4.6.0, base.js,
+ * `threw`): each of those counts as failed.
+ */
 async function countedRun(
-  child: ChildProcessByStdio<null, Readable, null>,
+  child: ChildProcessByStdio<null, Readable, Readable>,
   onLine: (line: string) => void,
 ): Promise<Counts> {
   const ended = new Promise<number>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => resolve(code ?? 1));
+  });
+  let late = 0;
+  createInterface(child.stderr).on('line', (line) => {
+    if (line === beginsDiagnosis) late += 1;
+    process.stderr.write(`${line}\n`);
   });
   const lines: string[] = [];
   for await (const line of createInterface(child.stdout)) {
@@ -81,11 +90,17 @@ async function countedRun(
     onLine(line);
   }
   const code = await ended;
-  const counts = countTap(lines);
+  const counted = countTap(lines);
+  const counts = { ...counted, failed: counted.failed + late };
+  if (late > 0)
+    process.stdout.write(`FAILED  ${late} times something came after the test that it was of had ended\n`);
   if (counts.failed > 0 || code !== 0) process.stdout.write(`${failuresIn(lines).join('\n')}\n`);
   // Without a failed assertion a bad exit is tap's own word: thresholds, a crash, or nothing that ran.
   return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
 }
+
+/** How what tap prints of an error begins. */
+const beginsDiagnosis = '  ---';
 
 /**
  * With a plugin switched off, the first run in a fresh checkout would still use the old set (tap 21). The stamp lies in
