@@ -173,7 +173,7 @@ const kubeletConfiguration = (address: string, cgroupRoot: string) => ({
   clusterDomain: 'cluster.local',
   volumePluginDir: '/var/lib/kubelet/plugins-exec',
   // Default 1m: when a Secret that has changed appears in its pods.
-  syncFrequency: '5s',
+  syncFrequency: '2s',
 });
 
 const kubeProxyConfiguration = (name: string) => ({
