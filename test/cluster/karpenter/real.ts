@@ -1,12 +1,13 @@
 import type { Test } from 'tap';
 import { type KarpenterSubject, karpenterContract, pools } from '../../contract/karpenter/drills.ts';
 import { policies } from '../../contract/karpenter/scenarios.ts';
+import { assertRestores } from '../../contract/restore.ts';
 import { until } from '../processes.ts';
 import type { KarpenterVersion } from './build.ts';
-import { assertRestored, restoreOnRealServer } from './restored.ts';
+import { restoreOnRealServer } from './restored.ts';
 import { type KarpenterRig, startKarpenterRig } from './rig.ts';
 
-/** All scenarios on a real Karpenter of this version, and a restore beside them. */
+/** All scenarios on a real Karpenter of this version, and restores beside them. */
 export async function karpenterScenarios(t: Test, version: KarpenterVersion): Promise<void> {
   t.setTimeout(530_000);
   const rig = await startKarpenterRig(t, { version, policies, pools });
@@ -14,14 +15,12 @@ export async function karpenterScenarios(t: Test, version: KarpenterVersion): Pr
   const restoring = version === '1.15.0' ? restoreOnRealServer(t, rig) : undefined;
   await karpenterContract(t, subjectOf(rig, version));
   if (restoring === undefined) return;
-  await t.test(
-    'a restore with the chart’s rights: both pods return, and the condition stays True',
-    async (t) => {
-      const restored = await restoring;
-      if ('because' in restored) t.pass('', { skip: restored.because });
-      else assertRestored(t, restored);
-    },
-  );
+  const title = 'restores with the chart’s rights, their coordinator killed at every step';
+  await t.test(title, async (t) => {
+    const restored = await restoring;
+    if ('because' in restored) t.pass('', { skip: restored.because });
+    else assertRestores(t, restored);
+  });
 }
 
 function subjectOf(rig: KarpenterRig, version: KarpenterVersion): KarpenterSubject {

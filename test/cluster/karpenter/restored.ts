@@ -4,116 +4,133 @@ import { dirname, join } from 'node:path';
 import type { Test } from 'tap';
 import { createHttpAgents } from '../../../coordinator/agents/http.ts';
 import { createCoordinator } from '../../../coordinator/app.ts';
+import type { NodeRepairConfig } from '../../../coordinator/catalogue/repair/eks.ts';
 import { createClusterClient } from '../../../coordinator/cluster/client.ts';
 import { createReflector } from '../../../coordinator/cluster/reflector.ts';
 import { type RehearsalNode, startNode } from '../../../coordinator/rehearsal/node.ts';
 import { nmaName, systemNamespace } from '../../../coordinator/rehearsal/objects.ts';
-import type { ExperimentAnswer, InjectionAnswer } from '../../../coordinator/routes/answers.ts';
+import { restoreStepNames } from '../../../coordinator/store/restore.ts';
 import { createStaticDirectory } from '../../../coordinator/view/agent-directory.ts';
-import { conditionsOf, isReady, list, text } from '../../../coordinator/view/node.ts';
+import { isReady, text } from '../../../coordinator/view/node.ts';
 import { createView } from '../../../coordinator/view/view.ts';
-import { createRealClock, createScaledClock } from '../../../shared/clock.ts';
+import { type Clock, createRealClock, createScaledClock } from '../../../shared/clock.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import { findHelm, type Helm } from '../../charts/helm.ts';
 import { objectsIn, release, template } from '../../charts/render.ts';
-import { createRest, gpuNode, log, type Rest } from '../../coordinator/rig.ts';
+import {
+  type KilledRestores,
+  type RestoredDrill,
+  type RestoreSubject,
+  restoreKilledAt,
+} from '../../contract/restore.ts';
+import { createPlug, createRest, gpuNode, log } from '../../coordinator/rig.ts';
 import { type ControlPlane, kubeconfig } from '../controlplane/start.ts';
 import { until } from '../processes.ts';
 import { apply, isListening, type KarpenterRig, nmaVersion, podOf } from './rig.ts';
 
-/** A node of nobody: what is restored there is not repaired first. */
-const name = 'restored';
+/** One of nobody, and one of a managed node group, which repairs after a time in which the restore can be done. */
+const nodes = ['restored', 'forbidden'] as const;
+const drills: readonly RestoredDrill[] = [
+  { node: 'restored', restore: 'auto' },
+  { node: 'forbidden', expectation: { repair: 'forbid' } },
+];
+/** An hour of NMA's clock is six minutes here. */
+const repairs: NodeRepairConfig = {
+  enabled: true,
+  nodeRepairConfigOverrides: [
+    {
+      nodeMonitoringCondition: 'AcceleratedHardwareReady',
+      nodeUnhealthyReason: 'NvidiaXID79Error',
+      minRepairWaitTimeMins: 60,
+      repairAction: 'Replace',
+    },
+  ],
+};
 const enginePods = 'k8s-app=dcgm-server';
 const monitorPods = `app.kubernetes.io/name=${nmaName}`;
 
-/** How a restore ended, and what stood on the node before it and after. */
-type Restored = {
-  readonly experiment: ExperimentAnswer;
-  readonly injection: InjectionAnswer | undefined;
-  readonly before: Seen;
-  readonly after: Seen;
-};
-
 /**
- * A whole restore on the real API server: the coordinator deletes both pods with the rights that the chart gives it, the real
- * DaemonSet controller brings them back, and the condition stays True beyond the next health check. Minutes of NMA's clock pass
- * ten times as fast. undefined: there is no helm to render the chart, and why.
+ * Whole restores on the real API server, by coordinators that are killed at every step: each deletes pods with the rights that the
+ * chart gives it, the real DaemonSet controller brings them back, and the condition stays True beyond the next health check.
+ * Minutes of NMA's clock pass ten times as fast. Answers why not where there is no helm to render the chart.
  */
 export async function restoreOnRealServer(
   t: Test,
   rig: KarpenterRig,
-): Promise<Restored | { readonly because: string }> {
+): Promise<KilledRestores | { readonly because: string }> {
   const helm = findHelm();
   if ('because' in helm) return helm;
-  const rest = await startRestoring(t, rig, helm);
-  const before = await lookAt(rig);
-  const experiment = await rest.drill({
-    name: 'restored',
-    fault: { name: 'xid', parameters: { xid: 79 } },
-    target: { selector: { names: [name] } },
-    restore: 'auto',
-  });
-  const [injection] = await rest.injections('restored');
-  return { experiment, injection, before, after: await lookAt(rig) };
+  return restoreKilledAt(await startRestoring(t, rig, helm), restoreStepNames, drills);
 }
 
-/** Each pod was restarted once, in order, and nothing else of the node is changed. */
-export function assertRestored(t: Test, { experiment, injection, before, after }: Restored): void {
-  const shown = JSON.stringify(experiment.explanation);
-  t.match(experiment, { verdict: 'pass', restore: { state: 'restored' } }, shown);
-  t.match(injection?.links.at(-1), { link: 'restore', state: 'reached' });
-  const steps = injection?.status?.restore?.steps ?? [];
-  t.strictSame(
-    steps.map(({ step, state }) => `${step} ${state}`),
-    ['stop', 'engine', 'reconnect', 'monitor', 'condition', 'stable'].map((step) => `${step} done`),
-  );
-  t.notOk(
-    after.pods.some((uid) => before.pods.includes(uid)),
-    'both pods are others',
-  );
-  t.strictSame(
-    steps.flatMap(({ replacement }) => replacement?.uid ?? []),
-    after.pods,
-    'each was restarted once',
-  );
-  t.match(after.condition, { status: 'True' });
-  t.strictSame(after.node, before.node, 'nothing of ours is left on the node');
-}
-
-type Seen = Awaited<ReturnType<typeof lookAt>>;
-
-async function lookAt({ cluster }: KarpenterRig) {
-  const pods = [await podOf(cluster, enginePods, name), await podOf(cluster, monitorPods, name)];
-  const node = await cluster.read('nodes', { name });
-  const { labels, annotations } = node?.metadata ?? {};
-  return {
-    pods: pods.map(({ metadata }) => metadata.uid ?? ''),
-    condition: node && conditionsOf(node).find(({ type }) => type === 'AcceleratedHardwareReady'),
-    node: { labels, annotations, taints: list(node, 'spec', 'taints') },
-  };
-}
-
-/** The node, NMA on it, and a coordinator with no other rights than the chart's. */
-async function startRestoring(t: Test, rig: KarpenterRig, helm: Helm): Promise<Rest> {
+/** The nodes, NMA on them, and coordinators with no other rights than the chart's. */
+async function startRestoring(t: Test, rig: KarpenterRig, helm: Helm): Promise<RestoreSubject> {
   const { plane, cluster } = rig;
+  const { namespace } = release;
   const clock = createScaledClock({ factor: 10, startAt: Date.now() });
   const { stdout, stderr, code } = await template(helm, { 'restore.enabled': true });
   if (code !== 0) throw new Error(stderr);
-  await cluster.create('namespaces', {
-    apiVersion: 'v1',
-    kind: 'Namespace',
-    metadata: { name: release.namespace },
-  });
+  await cluster.create('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
   const rights = objectsIn(stdout).filter(
     ({ kind, metadata }) =>
       (/^(Cluster)?Role(Binding)?$/.test(kind) || kind === 'ServiceAccount') && !/test/.test(metadata.name),
   );
-  await apply(plane, nodeObject, ...rights);
-  await until('its kubelet is ready', async () => {
-    const node = await cluster.read('nodes', { name });
-    return node !== undefined && isReady(node);
-  });
+  await apply(plane, ...nodes.map(nodeObject), ...rights);
+  const started = await Promise.all(nodes.map((name) => startAddon(t, rig, name, clock)));
+  const directory = createStaticDirectory(new Map(started.map(({ row, url }) => [row.name, url])));
 
+  const own = createClusterClient({
+    kubeconfig: { path: await kubeconfigOfChart(plane) },
+    userAgent: 'xidrill-coordinator',
+    fieldManager: 'xidrill-coordinator',
+    log,
+  });
+  return {
+    cluster,
+    until,
+    async start(identity, through) {
+      const plug = createPlug(through(own));
+      const coordinator = await createCoordinator({
+        cluster: plug.cluster,
+        view: createView({ cluster: plug.cluster, namespace, clock, random: Math.random, log }),
+        agents: createHttpAgents({ directory }),
+        namespace,
+        identity,
+        // Three seconds here, after which the next one takes over; a dead one cannot lose it to anybody else.
+        leaseSeconds: 30,
+        restore: true,
+        repairSettings: { nodeGroups: { repairConfig: async () => repairs } },
+        clock,
+        random: Math.random,
+        newName: randomUUID,
+        log,
+      });
+      const stopping = new AbortController();
+      const running = coordinator.run(stopping.signal);
+      const url = await coordinator.app.listen({ host: '127.0.0.1', port: 0 });
+      let killed: Promise<void> | undefined;
+      const kill = () => {
+        plug.pull();
+        killed ??= (async () => {
+          stopping.abort(new Refusal('shutting_down', 'the test ends it'));
+          await running;
+          await coordinator.app.close();
+        })();
+        return killed;
+      };
+      t.teardown(kill);
+      return { rest: createRest(url), kill };
+    },
+  };
+}
+
+/** A node whose kubelet is ready, with NMA that listens to its host engine, each in a pod. */
+async function startAddon(t: Test, rig: KarpenterRig, name: string, clock: Clock): Promise<RehearsalNode> {
+  const { plane, cluster } = rig;
+  await until(`${name} is ready`, async () => {
+    const found = await cluster.read('nodes', { name });
+    return found !== undefined && isReady(found);
+  });
   const node = await startNode({
     row: gpuNode(name),
     cluster,
@@ -132,36 +149,8 @@ async function startRestoring(t: Test, rig: KarpenterRig, helm: Helm): Promise<R
   const [enginePodUid = '', podUid = ''] = [engine.metadata.uid, monitor.metadata.uid];
   await node.startNma({ version: nmaVersion, credentials: 'healthy', enginePodUid, podUid });
   playKubelet(t, rig, node, new Set([enginePodUid, podUid]));
-  await until('NMA listens', () => isListening(node.url));
-
-  const own = createClusterClient({
-    kubeconfig: { path: await kubeconfigOfChart(plane) },
-    userAgent: 'xidrill-coordinator',
-    fieldManager: 'xidrill-coordinator',
-    log,
-  });
-  const { namespace } = release;
-  const coordinator = await createCoordinator({
-    cluster: own,
-    view: createView({ cluster: own, namespace, clock, random: Math.random, log }),
-    agents: createHttpAgents({ directory: createStaticDirectory(new Map([[name, node.url]])) }),
-    namespace,
-    identity: 'restoring',
-    leaseSeconds: 86_400,
-    restore: true,
-    clock,
-    random: Math.random,
-    newName: randomUUID,
-    log,
-  });
-  const stopping = new AbortController();
-  const running = coordinator.run(stopping.signal);
-  t.teardown(async () => {
-    stopping.abort(new Refusal('shutting_down', 'the test ends it'));
-    await running;
-    await coordinator.app.close();
-  });
-  return createRest(await coordinator.app.listen({ host: '127.0.0.1', port: 0 }));
+  await until(`NMA listens on ${name}`, () => isListening(node.url));
+  return node;
 }
 
 /** The processes of the add-on follow their pods: they end with one, and begin anew in the next. */
@@ -173,7 +162,7 @@ function playKubelet(t: Test, { cluster }: KarpenterRig, node: RehearsalNode, be
     random: Math.random,
     log,
     resource: 'pods',
-    query: { namespace: systemNamespace, fieldSelector: `spec.nodeName=${name}` },
+    query: { namespace: systemNamespace, fieldSelector: `spec.nodeName=${node.row.name}` },
     onChange: ({ type, object }) => {
       const { name: pod, uid = '', labels = {} } = object.metadata;
       if (type === 'deleted') void node.endPod(uid);
@@ -191,16 +180,20 @@ function playKubelet(t: Test, { cluster }: KarpenterRig, node: RehearsalNode, be
   });
 }
 
-const nodeObject = {
+const nodeObject = (name: (typeof nodes)[number]) => ({
   apiVersion: 'v1',
   kind: 'Node',
   metadata: {
     name,
-    labels: { 'xidrill.dev/drill': 'allowed', 'kubernetes.io/hostname': name },
+    labels: {
+      'xidrill.dev/drill': 'allowed',
+      'kubernetes.io/hostname': name,
+      ...(name === 'forbidden' && { 'eks.amazonaws.com/nodegroup': 'gpus' }),
+    },
     annotations: { 'kwok.x-k8s.io/node': 'fake' },
   },
   status: { allocatable: { cpu: '16', memory: '64Gi', pods: '110', 'nvidia.com/gpu': '1' } },
-};
+});
 
 /** Of the ServiceAccount that the chart makes for its coordinator. */
 async function kubeconfigOfChart(plane: ControlPlane): Promise<string> {
