@@ -135,16 +135,29 @@ function budgetBlock(facts: Facts, pool: string | undefined): Block[] {
 }
 
 function unreadBudgets(facts: Facts, pool: string): RepairForecast['unread'] {
-  const { unread, scheduled } = findBudget(facts);
+  const { unread, scheduled, allowed } = findBudget(facts);
+  const { leavingOthers = 0 } = facts.repair.peers;
   const command = `kubectl get nodepool ${pool} -o jsonpath='{.spec.disruption.budgets}'`;
   if (unread !== undefined) {
     const what = `budgets of the NodePool for reason Unhealthy (default: 10 %, rounded up): ${unread}`;
     return [{ what, command }];
   }
-  return scheduled.map(({ schedule }) => ({
-    what: `whether the budget with schedule "${schedule}" (UTC) holds when the wait is over: it allows 0 nodes`,
-    command,
-  }));
+  // Karpenter subtracts them from what a budget allows, whatever they are disrupted for (karpenter.md §3).
+  const isUsedUp = allowed !== undefined && allowed > 0 && leavingOthers >= allowed;
+  return [
+    ...scheduled.map(({ schedule }) => ({
+      what: `whether the budget with schedule "${schedule}" (UTC) holds when the wait is over: it allows 0 nodes`,
+      command,
+    })),
+    ...(isUsedUp
+      ? [
+          {
+            what: `whether nodes of NodePool ${pool} that are being disrupted (${leavingOthers}) are gone when the wait is over: its budgets allow ${allowed} at a time`,
+            command: `kubectl get nodes -l ${poolLabel}=${pool}`,
+          },
+        ]
+      : []),
+  ];
 }
 
 /** The same formula in both engines: by type and status, whatever the reason and whether due. */

@@ -1,7 +1,7 @@
 import { monitors } from '../catalogue/nma/conditions.ts';
 import type { Change } from '../cluster/object-cache.ts';
 import type { KubeObject } from '../cluster/port.ts';
-import { conditionsOf, textMap } from './node.ts';
+import { conditionsOf, list, text, textMap } from './node.ts';
 
 /** Objects of one kind by a key of theirs, kept up to date by the changes of a reflector. */
 export type Index<T> = {
@@ -53,6 +53,8 @@ export type Peers = {
    * several, sorted and joined by a comma. Which of them count is for the controller's policies to say.
    */
   readonly unhealthyOthers: Readonly<Record<string, number>>;
+  /** How many of the others are on their way out: deleted and not gone, or tainted by Karpenter. Absent: none. */
+  readonly leavingOthers?: number;
 };
 
 /** Counts of nodes by node pool, by node group and of the whole cluster, kept up to date by the changes of nodes. */
@@ -71,9 +73,10 @@ const readyTypes: ReadonlySet<string> = new Set([
 /** Conditions of the kubelet that are healthy when False. */
 const pressureTypes: ReadonlySet<string> = new Set(['DiskPressure', 'MemoryPressure', 'PIDPressure']);
 
-/** Names of the nodes; why each that is not healthy is so; and how many are so for the same reasons. */
+/** Names of the nodes, and of those that leave; why each that is not healthy is so; and how many are so for the same reasons. */
 type Group = {
   readonly names: Set<string>;
+  readonly leaving: Set<string>;
   readonly unhealthy: Map<string, string>;
   readonly counts: Map<string, number>;
 };
@@ -86,6 +89,7 @@ export function createPeerCounts(): PeerCounts {
     for (const key of groupsOf(node)) {
       const group = groups.get(key);
       group?.names.delete(node.metadata.name);
+      group?.leaving.delete(node.metadata.name);
       if (group !== undefined) setUnhealthy(group, node.metadata.name, '');
       if (group?.names.size === 0) groups.delete(key);
     }
@@ -94,9 +98,15 @@ export function createPeerCounts(): PeerCounts {
   function join(node: KubeObject): void {
     const unhealthy = unhealthyPairs(node);
     for (const key of groupsOf(node)) {
-      const group = groups.get(key) ?? { names: new Set(), unhealthy: new Map(), counts: new Map() };
+      const group = groups.get(key) ?? {
+        names: new Set(),
+        leaving: new Set(),
+        unhealthy: new Map(),
+        counts: new Map(),
+      };
       groups.set(key, group);
       group.names.add(node.metadata.name);
+      if (isLeaving(node)) group.leaving.add(node.metadata.name);
       setUnhealthy(group, node.metadata.name, unhealthy);
     }
   }
@@ -113,12 +123,22 @@ export function createPeerCounts(): PeerCounts {
       const others = [...group.counts].map(
         ([pairs, count]) => [pairs, pairs === own ? count - 1 : count] as const,
       );
+      const leavingOthers = group.leaving.size - (group.leaving.has(node.metadata.name) ? 1 : 0);
       return {
         total: group.names.size,
         unhealthyOthers: Object.fromEntries(others.filter(([, count]) => count > 0)),
+        ...(leavingOthers === 0 ? {} : { leavingOthers }),
       };
     },
   };
+}
+
+/** Karpenter taints a node that it has decided on before it deletes it (karpenter.md §2). */
+function isLeaving(node: KubeObject): boolean {
+  return (
+    node.metadata.deletionTimestamp !== undefined ||
+    list(node, 'spec', 'taints').some((taint) => text(taint, 'key') === 'karpenter.sh/disrupted')
+  );
 }
 
 const wholeCluster = 'cluster';

@@ -178,6 +178,27 @@ t.test('budgets of the NodePool, Karpenter 1.15', async (t) => {
     [[{ nodes: 'x' }], ['no', 'repair-budget']],
   ];
   for (const [budgets, expected] of rows) t.strictSame(with15(budgets), expected, JSON.stringify(budgets));
+
+  // Karpenter subtracts the nodes that are being disrupted (karpenter.md §3).
+  for (const [version, nodes, leavingOthers, expected] of [
+    ['1.15.0', '10%', 1, 'unknown'],
+    ['1.15.0', '2', 1, 'yes'],
+    ['1.15.0', '2', 3, 'unknown'],
+    ['1.15.0', '0', 1, 'no'],
+    ['1.14.3', '10%', 1, 'yes'],
+  ] as const) {
+    const { willAct, unread } = forecast({
+      repair: {
+        karpenter: karpenter(version),
+        budgets: [{ nodes }],
+        peers: { ...peers(10, 0), leavingOthers },
+      },
+      drill: planned(),
+    });
+    t.equal(willAct, expected, `${version}, ${nodes}, ${leavingOthers} leave`);
+    if (willAct === 'unknown')
+      t.match(unread, [{ what: /being disrupted \(\d\).*budgets allow \d at a time/ }]);
+  }
 });
 
 t.test('F11: overrides of a managed group, and editions that differ', async (t) => {

@@ -37,8 +37,13 @@ t.test('pods, events and peers are found by node, and follow what changes', asyn
     'status',
   );
   await until(t, 'b to be healthy', () => Object.keys(peersOf('a').unhealthyOthers).length === 0);
+  const taint = { key: 'karpenter.sh/disrupted', effect: 'NoSchedule' };
+  await cluster.patch('nodes', { name: 'b' }, { spec: { taints: [taint] } });
+  await until(t, 'b to leave', () => peersOf('a').leavingOthers === 1);
+  t.equal(peersOf('b').leavingOthers, undefined, 'nobody but itself');
   await cluster.remove('nodes', { name: 'b' });
   await until(t, 'b to be gone', () => peersOf('a').total === 1);
+  t.equal(peersOf('a').leavingOthers, undefined);
   t.strictSame(view.observe('b'), { conditions: [], events: [] });
   await cluster.create('events', {
     apiVersion: 'v1',
