@@ -8,7 +8,7 @@ import { exitWith, listeningUrl, onStop, pairFaultOf, serverProgram, serverRows 
 import { version } from '../shared/version.ts';
 import { createHttpAgents } from './agents/http.ts';
 import { createCoordinator } from './app.ts';
-import { parsePolicies } from './catalogue/repair/policies.ts';
+import { parsePolicies } from './catalogue/repair/given-policies.ts';
 import { createClusterClient } from './cluster/client.ts';
 import { createClusterReviews } from './cluster/reviews.ts';
 import { createEksNodeGroups } from './eks/sdk.ts';

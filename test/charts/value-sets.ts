@@ -1,4 +1,4 @@
-import { parsePolicies } from '../../coordinator/catalogue/repair/policies.ts';
+import { parsePolicies } from '../../coordinator/catalogue/repair/given-policies.ts';
 import { at, only, type Rendered } from './render.ts';
 
 /** What somebody may install with, and what must then stand in the objects. */
@@ -404,7 +404,10 @@ export const valueSets: readonly ValueSet[] = [
         true,
       ],
       [mountsOf(coordinatorOf(objects), 'repair'), [['coordinator', true]]],
-      [parsePolicies(policiesIn(objects)), [karpenterPolicy]],
+      [
+        parsePolicies(policiesIn(objects)).map((one) => ({ ...one, reason: one.reason?.source })),
+        [karpenterPolicy],
+      ],
     ],
   },
   {

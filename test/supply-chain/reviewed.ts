@@ -29,6 +29,10 @@ const reviews: Readonly<Record<string, Review>> = {
   ),
   pino: row('10.4.0', 'logs as JSON lines, with redaction; fastify brings it in any case'),
   'prom-client': row('15.1.3', 'metrics in Prometheus’ text format; the usual client of Node'),
+  re2js: row(
+    '2.10.0',
+    'regular expressions of Go, in linear time, for patterns of a setting; pure JavaScript, without dependencies, a port of RE2/J',
+  ),
   typebox: row(
     '1.4.3',
     'schemas that are types, checks and OpenAPI at once; by the author of @sinclair/typebox',

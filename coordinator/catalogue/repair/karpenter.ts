@@ -45,7 +45,7 @@ const voluntaryPolicies: readonly RepairPolicy[] = [
   {
     type: 'AcceleratedHardwareReady',
     status: 'False',
-    reason: '.*XID(46|48|54|62|63|95|109|110|136|140|143|155|156|158).*',
+    reason: /XID(46|48|54|62|63|95|109|110|136|140|143|155|156|158)/,
     waitSeconds: tenMinutes,
     action: 'reboot',
     drainSeconds: 300,
@@ -53,7 +53,7 @@ const voluntaryPolicies: readonly RepairPolicy[] = [
   {
     type: 'AcceleratedHardwareReady',
     status: 'False',
-    reason: '.*XID(64|74|79|119|120).*',
+    reason: /XID(64|74|79|119|120)/,
     waitSeconds: tenMinutes,
     action: 'replace',
     drainSeconds: 300,

@@ -27,9 +27,7 @@ export function dueMs(
 
 /** Those that name the reason, or where none does those that name none. */
 function fittingReason(pair: readonly RepairPolicy[], reason: string): readonly RepairPolicy[] {
-  const named = pair.filter(
-    (policy) => policy.reason !== undefined && new RegExp(policy.reason).test(reason),
-  );
+  const named = pair.filter((policy) => policy.reason?.test(reason) === true);
   return named.length > 0 ? named : pair.filter((policy) => policy.reason === undefined);
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import type { RepairPolicy } from '../../../coordinator/catalogue/repair/policies.ts';
+import type { GivenPolicy } from '../../../coordinator/catalogue/repair/given-policies.ts';
 import { createClusterClient } from '../../../coordinator/cluster/client.ts';
 import type { Cluster, KubeObject } from '../../../coordinator/cluster/port.ts';
 import { karpenterDeployment } from '../../../coordinator/rehearsal/karpenter/objects.ts';
@@ -51,7 +51,7 @@ export async function startKarpenterRig(
   t: Test,
   options: {
     readonly version: KarpenterVersion;
-    readonly policies: readonly RepairPolicy[];
+    readonly policies: readonly GivenPolicy[];
     readonly pools: readonly PoolRow[];
   },
 ): Promise<KarpenterRig> {

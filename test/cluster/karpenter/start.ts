@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { RepairPolicy } from '../../../coordinator/catalogue/repair/policies.ts';
+import type { GivenPolicy } from '../../../coordinator/catalogue/repair/given-policies.ts';
 import { controllerBinaries } from '../controlplane/build.ts';
 import { guarded } from '../controlplane/guard.ts';
 import type { ControlPlane } from '../controlplane/start.ts';
@@ -56,7 +56,7 @@ export async function startControllers(
   plane: ControlPlane,
   options: {
     readonly version: KarpenterVersion;
-    readonly policies: readonly RepairPolicy[];
+    readonly policies: readonly GivenPolicy[];
     readonly log: (line: string) => void;
   },
 ): Promise<Controllers> {

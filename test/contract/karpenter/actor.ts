@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Test } from 'tap';
+import { parsePolicies } from '../../../coordinator/catalogue/repair/given-policies.ts';
 import type { Cluster, KubeObject } from '../../../coordinator/cluster/port.ts';
 import { startKarpenter } from '../../../coordinator/rehearsal/karpenter/actor.ts';
 import { karpenterDeployment } from '../../../coordinator/rehearsal/karpenter/objects.ts';
@@ -13,7 +14,12 @@ const workNamespace = 'work';
 
 /** The rehearsal's Karpenter in the pools of the scenarios. */
 export async function startActorSubject(t: Test, version: KarpenterVersion): Promise<KarpenterSubject> {
-  const row = { version, policies, launchSeconds: 2, terminateSeconds: 1 };
+  const row = {
+    version,
+    policies: parsePolicies(JSON.stringify(policies)),
+    launchSeconds: 2,
+    terminateSeconds: 1,
+  };
   const named = new Map(
     pools.map(({ name, nodes }) => [name, Array.from({ length: nodes }, (_, index) => `${name}-${index}`)]),
   );

@@ -1,4 +1,4 @@
-import type { RepairPolicy } from '../../../coordinator/catalogue/repair/policies.ts';
+import type { GivenPolicy } from '../../../coordinator/catalogue/repair/given-policies.ts';
 import type { JsonObject } from '../../../coordinator/cluster/port.ts';
 import type { BlockCode } from '../../../coordinator/repair/schema.ts';
 import type { KarpenterVersion } from '../../cluster/karpenter/build.ts';
@@ -23,7 +23,7 @@ export const waitSeconds = 25;
 export const fault = { name: 'xid', parameters: { xid: 109, surfaces: ['dcgm'] } };
 
 /** 1.15 wants one row without reason in the whole set (karpenter.md §1); up to 1.14 the reason does not matter. */
-export const policies: readonly RepairPolicy[] = [
+export const policies: readonly GivenPolicy[] = [
   {
     type: 'AcceleratedHardwareReady',
     status: 'False',
