@@ -63,6 +63,8 @@ export type InjectionDriver = {
   expire(injection: Injection, render: RenderEnd, signal: AbortSignal): Promise<Injection>;
   /** Ends what is sustained of an experiment that was deleted. */
   abandon(experiment: string, signal: AbortSignal): Promise<void>;
+  /** Learns what stands in a stored injection, whoever wrote it; nothing is done with it. */
+  learn(injection: Injection): void;
   /** What kept an injection from going on, if anything did. */
   troubleWith(injection: string): string | undefined;
 };
@@ -75,6 +77,10 @@ function unlessAborted<S, T>(signal: AbortSignal, work: (step: S) => Promise<T>,
     signal.throwIfAborted();
     return work(step);
   };
+}
+
+function nameOf(next: ReturnType<typeof nextLink>): string {
+  return next === 'conclude' ? next : next.link.id;
 }
 
 /** Carries chains out: one loop over the links, each step ends in a write, so that any coordinator can go on from there. */
@@ -122,8 +128,7 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
   /** One step of the chain: a baseline, an order, a wait, or the verdict. */
   async function advance(injection: Injection, { observer, signal, places }: Means): Promise<Injection> {
     const next = nextLink(links, injection);
-    const link = next === 'conclude' ? next : next.link.id;
-    log.debug({ injection: injection.metadata.name, link }, 'step');
+    log.debug({ injection: injection.metadata.name, link: nameOf(next) }, 'step');
     if (next === 'conclude') return conclusions.conclude(injection, [], signal);
     const step: Step = { injection, open: next, observer, signal };
     if (next.row.by === 'watch') return watch(step);
@@ -143,8 +148,8 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
       const drill = drillFacts(prepared);
       const facts = await collector.facts(spec.node, drill, signal);
       signal.throwIfAborted();
-      const blocked = blockedBefore(prepared, facts, deps.rules);
       const confidence = deps.confidence(drill, facts);
+      const blocked = blockedBefore(prepared, facts, deps.rules);
       if (blocked !== undefined) return blockedEnd(changed(injection, { confidence }), blocked);
       return ready({ injection, open, observer, signal }, changed(prepared, { confidence }));
     }
@@ -196,5 +201,6 @@ export function createInjectionDriver(deps: DriverDeps): InjectionDriver {
     return ended;
   }
 
-  return { drive, end, expire, abandon: stopping.abandon, troubleWith: (name) => troubles.get(name) };
+  const troubleWith = (name: string) => troubles.get(name);
+  return { drive, end, expire, abandon: stopping.abandon, learn: observers.remember, troubleWith };
 }

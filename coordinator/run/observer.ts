@@ -44,8 +44,8 @@ export type Observers = {
   readonly observeBefore: (spec: InjectionSpec) => Promise<SeenNode>;
   /** Fresh from the API server. */
   readonly observeNow: (spec: InjectionSpec) => Promise<SeenNode>;
-  /** The new Nodes that these stored injections were reached by count for no other. */
-  remember(injections: readonly Injection[]): void;
+  /** The new Nodes that this stored injection was reached by count for no other: another coordinator may have found them. */
+  remember(injection: Injection): void;
   /** Whether a link has come to its end by now, by the API server's own word. */
   lookOnce(injection: Injection, expected: Expected): Promise<Settled | undefined>;
 };
@@ -234,11 +234,9 @@ type Claims = ReturnType<typeof createClaims>;
 function createClaims() {
   const claimedBy = new Map<string, string>();
   return {
-    /** What is stored: another coordinator may have found it. */
-    remember(injections: readonly Injection[]): void {
-      for (const { metadata, status } of injections)
-        for (const { claims } of status?.links ?? [])
-          if (claims !== undefined) claimedBy.set(claims, metadata.name);
+    remember({ metadata, status }: Injection): void {
+      for (const { claims } of status?.links ?? [])
+        if (claims !== undefined) claimedBy.set(claims, metadata.name);
     },
     take(injection: string, finding: Finding | undefined): void {
       if (finding?.claims !== undefined) claimedBy.set(finding.claims, injection);

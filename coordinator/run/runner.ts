@@ -7,7 +7,7 @@ import { forbidsRepair, isSettled, requestOf, restoresAtEnd } from '../drill/res
 import { nextExperimentStep } from '../drill/summary.ts';
 import { deadlineMillis, type Planner } from '../plan/planner.ts';
 import type { ExperimentStatus } from '../store/experiment.ts';
-import { type Experiment, experimentFrom, type Injection } from '../store/store.ts';
+import { type Experiment, experimentFrom, type Injection, injectionFrom } from '../store/store.ts';
 import type { View } from '../view/view.ts';
 import { createInjectionDriver, type DriverDeps, type InjectionDriver, type RenderEnd } from './driver.ts';
 import { endOrphans } from './orphans.ts';
@@ -93,20 +93,26 @@ export async function runExperiments(deps: RunnerDeps, signal: AbortSignal): Pro
     deps.metrics.active(driving.size);
   }
 
-  const unsubscribe = deps.view.onChange('experiments', ({ type, object }) => {
+  const { view } = deps;
+  const unsubscribeInjections = view.onChange('injections', ({ type, object }) => {
+    if (type !== 'deleted') driver.learn(injectionFrom(object));
+  });
+  for (const object of view.all('injections')) driver.learn(injectionFrom(object));
+  const unsubscribe = view.onChange('experiments', ({ type, object }) => {
     if (type === 'deleted') {
       driving
         .get(object.metadata.name)
         ?.cut.abort(new Refusal('experiment_unknown', 'the experiment was deleted'));
     } else consider(experimentFrom(object));
   });
-  for (const object of deps.view.all('experiments')) consider(experimentFrom(object));
+  for (const object of view.all('experiments')) consider(experimentFrom(object));
   const orphans = endOrphans({ ...deps, driver, isDriven: (name) => driving.has(name) }, signal);
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
   unsubscribe();
+  unsubscribeInjections();
   await Promise.all([orphans, ...[...driving.values()].map(({ done }) => done)]);
 }
 

@@ -36,8 +36,6 @@ export function createWatchStep(
     const expected = expectedOf(injection, link, row);
     if (expected === undefined)
       throw new Refusal('internal', `link ${link.id} is awaited without a baseline`);
-    // What another coordinator found before this one was started counts as well.
-    if (!row.endsWithNode) observers.remember(await store.listInjections());
     expectAll(links, injection, orderBefore(spec.chain, link.id).id, observer);
     const { at } = expected.past.baseline;
     const from = Date.parse(known?.since ?? at);
