@@ -29,15 +29,28 @@ export async function inParallel<T, R>(
 /** Does a piece of work when there is a place for it. */
 export type Places = <T>(work: () => Promise<T>) => Promise<T>;
 
-/** At most `limit` pieces of work at a time, whoever asks for them; the others wait in their order. */
+/** A turn of the event loop that is longer has work for others in it, which goes before what is not begun yet. */
+const shortTurnMs = 5;
+
+/** However busy the loop is, work is begun after so many turns. */
+const mostTurns = 20;
+
+/**
+ * At most `limit` pieces of work at a time, whoever asks for them; the others wait in their order. They are begun one after the
+ * other, each after a short turn of the event loop: many that begin in one turn go on in step, and whatever else the process has
+ * to do waits for all of them at once.
+ */
 export function createPlaces(limit: number): Places {
   const waiting: (() => void)[] = [];
   let taken = 0;
+  let turn: Promise<void> = Promise.resolve();
   return async (work) => {
     if (taken < limit) taken += 1;
     // Whoever leaves hands over the place.
     else await new Promise<void>((resolve) => waiting.push(resolve));
     try {
+      turn = turn.then(shortTurn);
+      await turn;
       return await work();
     } finally {
       const next = waiting.shift();
@@ -45,6 +58,14 @@ export function createPlaces(limit: number): Places {
       else next();
     }
   };
+}
+
+async function shortTurn(): Promise<void> {
+  for (let turns = 0; turns < mostTurns; turns += 1) {
+    const since = performance.now();
+    await nextTurn();
+    if (performance.now() - since < shortTurnMs) return;
+  }
 }
 
 /** Short enough that a watch event or a probe never waits for long behind it, and long enough to cost nothing. */

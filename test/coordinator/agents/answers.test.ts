@@ -1,6 +1,7 @@
 import t from 'tap';
 import { inventoryFrom, receiptFrom } from '../../../coordinator/agents/answers.ts';
-import type { Receipt } from '../../../shared/schemas/receipt.ts';
+import { Inventory } from '../../../shared/schemas/inventory.ts';
+import { Receipt } from '../../../shared/schemas/receipt.ts';
 import { engine, inventory } from '../diagnosis/builder.ts';
 import { refusal as wanted } from '../rig.ts';
 
@@ -127,5 +128,51 @@ t.test('M8 a receipt that proves nothing of this order is none', (t) => {
     ],
   ];
   for (const [what, answer, message] of rows) t.throws(() => receiptOf(answer), invalid(message), what);
+  t.end();
+});
+
+type Variant = {
+  readonly type?: string;
+  readonly const?: unknown;
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, Variant>>;
+  readonly anyOf?: readonly Variant[];
+  readonly items?: Variant;
+};
+
+/** Whether no value fits both, members that are not known left out. */
+function areApart(left: Variant, right: Variant): boolean {
+  if (left.type !== right.type) return true;
+  if (left.const !== undefined && right.const !== undefined) return left.const !== right.const;
+  const { required: ofLeft = [], properties: atLeft = {} } = left;
+  const { required: ofRight = [], properties: atRight = {} } = right;
+  const lacks = (names: readonly string[], known: object) => names.some((name) => !(name in known));
+  if (lacks(ofLeft, atRight) && lacks(ofRight, atLeft)) return true;
+  return ofLeft.some((name) => {
+    const [one, other] = [atLeft[name], atRight[name]];
+    return ofRight.includes(name) && one && other && one.const !== other.const && areApart(one, other);
+  });
+}
+
+/** Each union below a schema, with where it stands. */
+function unionsIn(schema: Variant, path: string): readonly (readonly [string, readonly Variant[]])[] {
+  const own = schema.anyOf === undefined ? [] : [[path, schema.anyOf] as const];
+  const below = [
+    ...Object.entries(schema.properties ?? {}),
+    ...Object.entries(schema.anyOf ?? {}),
+    ...(schema.items ? [['items', schema.items] as const] : []),
+  ];
+  return [...own, ...below.flatMap(([name, part]) => unionsIn(part, `${path}/${name}`))];
+}
+
+t.test('no value of an answer fits two variants of a union: they are tried in their order', (t) => {
+  const unions = [...unionsIn(Inventory as Variant, 'inventory'), ...unionsIn(Receipt as Variant, 'receipt')];
+  t.ok(unions.length > 20, `${unions.length} unions`);
+  for (const [path, variants] of unions)
+    for (const [index, variant] of variants.entries())
+      for (const other of variants.slice(index + 1)) t.ok(areApart(variant, other), path);
+  const wide = { type: 'object', required: ['a'], properties: { a: {} } };
+  const narrow = { type: 'object', required: ['a', 'b'], properties: { a: {}, b: {} } };
+  t.notOk(areApart(wide, narrow), 'and it would show');
   t.end();
 });
