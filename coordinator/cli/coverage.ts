@@ -1,5 +1,6 @@
 import { renderDuration } from '../../shared/duration.ts';
 import { Refusal } from '../../shared/errors.ts';
+import { visible } from '../../shared/printable.ts';
 import { faults } from '../catalogue/catalogue.ts';
 import type { Cluster, KubeObject } from '../cluster/port.ts';
 import { connect } from '../drilling/connect.ts';
@@ -10,7 +11,6 @@ import { clusterHelp, clusterOptions } from './connect.ts';
 import { printed } from './drill.ts';
 import type { Ports } from './ports.ts';
 import { renderColumns, someOf } from './render-doctor.ts';
-import { visible } from './text.ts';
 
 const outputs = ['text', 'wide', 'json', 'yaml'];
 

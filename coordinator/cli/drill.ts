@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createRealClock } from '../../shared/clock.ts';
+import { visible } from '../../shared/printable.ts';
 import { connect } from '../drilling/connect.ts';
 import { previewDrill } from '../drilling/preview.ts';
 import { specFrom } from '../drilling/request.ts';
@@ -9,7 +10,6 @@ import { clusterHelp, clusterOptions } from './connect.ts';
 import { followDrill, type LivePorts } from './follow.ts';
 import { exits } from './ports.ts';
 import { someOf } from './render-doctor.ts';
-import { visible } from './text.ts';
 
 const options = {
   ...clusterOptions,

@@ -1,5 +1,6 @@
 import { createRealClock } from '../../shared/clock.ts';
 import { renderDuration } from '../../shared/duration.ts';
+import { visible } from '../../shared/printable.ts';
 import { connect } from '../drilling/connect.ts';
 import { abort, isOver, type Progress, readProgress, restore } from '../drilling/progress.ts';
 import { createStore, type Experiment } from '../store/store.ts';
@@ -10,7 +11,6 @@ import { followDrill, type LivePorts, verdictExits } from './follow.ts';
 import { lookOf, type Ports } from './ports.ts';
 import { renderColumns } from './render-doctor.ts';
 import { renderChain, renderEnd } from './render-drill.ts';
-import { visible } from './text.ts';
 
 const outputOption = { output: { type: 'string', short: 'o', default: 'text' } } as const;
 const options = { ...clusterOptions, ...outputOption } as const;

@@ -1,5 +1,6 @@
 import { createRealClock } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
+import { visible } from '../../shared/printable.ts';
 import type { KillSwitchState } from '../../shared/schemas/kill-switch.ts';
 import { connect } from '../drilling/connect.ts';
 import { createKillSwitch, killSwitchName } from '../store/kill-switch.ts';
@@ -7,7 +8,7 @@ import { usage, withArguments } from './arguments.ts';
 import { clusterHelp, clusterOptions } from './connect.ts';
 import { printed } from './drill.ts';
 import { lookOf, type Ports } from './ports.ts';
-import { paint, visible } from './text.ts';
+import { paint } from './text.ts';
 
 const help = `usage: xidrill killswitch [engage|release] [--reason TEXT] [-o text|json|yaml]
 

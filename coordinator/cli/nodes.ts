@@ -1,5 +1,6 @@
 import { createRealClock } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
+import { visible } from '../../shared/printable.ts';
 import { version } from '../../shared/version.ts';
 import { connect } from '../drilling/connect.ts';
 import { installedImages, listNodes } from '../drilling/nodes.ts';
@@ -8,7 +9,6 @@ import { clusterHelp, clusterOptions } from './connect.ts';
 import { printed } from './drill.ts';
 import type { Ports } from './ports.ts';
 import { renderColumns } from './render-doctor.ts';
-import { visible } from './text.ts';
 
 const nodesHelp = `usage: xidrill nodes [-o text|name|json|yaml]
 

@@ -1,6 +1,7 @@
+import { visible } from '../../shared/printable.ts';
 import type { DoctorGroup, DoctorReport } from '../doctor/report.ts';
 import { marks, questions, someOf } from './render-doctor.ts';
-import { pageOf, visible } from './text.ts';
+import { pageOf } from './text.ts';
 
 /** A report as Markdown for an issue or a wiki: a table of the groups, then what to do about each cause. */
 export function renderMarkdown(report: DoctorReport): string {

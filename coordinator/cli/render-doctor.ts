@@ -1,6 +1,7 @@
+import { visible } from '../../shared/printable.ts';
 import { renderRepair } from '../doctor/examine.ts';
 import type { DoctorCause, DoctorGroup, DoctorLink, DoctorReport, LinkState } from '../doctor/report.ts';
-import { type Look, labelled, pageOf, paint, visible, wrap } from './text.ts';
+import { type Look, labelled, pageOf, paint, wrap } from './text.ts';
 
 /** What stands before a line, and its colour. */
 export const marks: Readonly<Record<LinkState, string>> = { ok: '✓', broken: '✗', unknown: '?', none: '–' };

@@ -1,9 +1,10 @@
 import { renderDuration } from '../../shared/duration.ts';
+import { visible } from '../../shared/printable.ts';
 import { linksOf, type Progress } from '../drilling/progress.ts';
 import type { LinkStatus } from '../store/experiment.ts';
 import type { Explanation } from '../store/explanation.ts';
 import type { Verdict } from '../store/timeline.ts';
-import { type Look, labelled, pageOf, paint, visible, wrap } from './text.ts';
+import { type Look, labelled, pageOf, paint, wrap } from './text.ts';
 
 const marks: Readonly<Record<LinkStatus['state'], string>> = {
   waiting: '…',

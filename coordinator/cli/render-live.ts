@@ -1,8 +1,9 @@
+import { visible } from '../../shared/printable.ts';
 import type { Claim } from '../live/claims.ts';
 import type { LiveAnswer } from '../live/live.ts';
 import { renderWhy } from './render.ts';
 import { questions, renderGroup, renderNotRead, someOf } from './render-doctor.ts';
-import { type Look, labelled, paint, visible, wrap } from './text.ts';
+import { type Look, labelled, paint, wrap } from './text.ts';
 
 const marks = { broken: '✗', works: '✓', open: '?' } as const;
 const colours = { broken: 31, works: 32, open: 33 } as const;

@@ -1,5 +1,6 @@
+import { visible } from '../../shared/printable.ts';
 import type { Finding, WhyAnswer, WhyEvidence } from '../why/finding.ts';
-import { type Look, labelled, pageOf, paint, visible, wrap } from './text.ts';
+import { type Look, labelled, pageOf, paint, wrap } from './text.ts';
 
 const marks = { broken: '✗', works: '✓', open: '?' } as const;
 const colours = { broken: 31, works: 32, open: 33 } as const;

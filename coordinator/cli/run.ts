@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createRealClock } from '../../shared/clock.ts';
 import { parseDuration, renderDuration } from '../../shared/duration.ts';
+import { visible } from '../../shared/printable.ts';
 import { connect } from '../drilling/connect.ts';
 import type { Progress } from '../drilling/progress.ts';
 import { verdictOf } from '../report/build.ts';
@@ -15,7 +16,7 @@ import { clusterHelp, clusterOptions } from './connect.ts';
 import { type LivePorts, leftExit, verdictExits } from './follow.ts';
 import { lookOf } from './ports.ts';
 import { renderNews, verdictMarks } from './render-drill.ts';
-import { paint, visible, wrap } from './text.ts';
+import { paint, wrap } from './text.ts';
 
 const options = {
   ...clusterOptions,

