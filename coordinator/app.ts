@@ -180,9 +180,9 @@ export async function createCoordinator(options: CoordinatorOptions): Promise<Co
     ...{ store, clock, newName: options.newName, ready: readySoon, check: choose },
     preview: (experiment: Asked) => previewExperiment({ planner, collector }, experiment),
   };
-  registerOwnPage(app, { ...asking, view, collector, killSwitch, rows });
+  const assertRestores = () => assertEnabled(options.restore);
+  registerOwnPage(app, { ...asking, view, collector, killSwitch, rows, assertRestores });
   await app.register(async (routes) => {
-    const assertRestores = () => assertEnabled(options.restore);
     registerExperimentRoutes(routes, { ...asking, feed, assertRestores });
     registerReportRoutes(routes, { store, rows, nodes, ready: readySoon });
     registerFaultRoutes(routes, { rows, collector, ready: readySoon });

@@ -4,7 +4,9 @@ import { inParallel } from '../shared/parallel.ts';
 import type { FaultRow } from './catalogue/row.ts';
 import { reportOn } from './doctor/doctor.ts';
 import { examineNode } from './doctor/examine.ts';
+import { isRestoreComing, nextRequest, standingOf } from './drill/restoring.ts';
 import { specFrom } from './drilling/request.ts';
+import { barredByGate } from './page/actions.ts';
 import type { PageSource, PlannedNode } from './page/port.ts';
 import { registerPage } from './page/routes.ts';
 import type { ExperimentPreview } from './preview/experiment.ts';
@@ -30,7 +32,7 @@ type PageDeps = {
   readonly view: View;
   readonly collector: Collector;
   readonly store: Store;
-  readonly killSwitch: Pick<KillSwitch, 'read'>;
+  readonly killSwitch: Pick<KillSwitch, 'read' | 'set'>;
   readonly rows: readonly FaultRow[];
   readonly clock: Clock;
   readonly ready: () => Promise<void>;
@@ -38,6 +40,8 @@ type PageDeps = {
   /** Refuses what no run could carry out on the cluster as it is now. */
   readonly check: (experiment: Asked) => Promise<unknown>;
   readonly preview: (experiment: Asked) => Promise<ExperimentPreview>;
+  /** Refuses with `restore_disabled` where nodes may not be restored. */
+  readonly assertRestores: () => void;
 };
 
 /** Where it is on a coordinator; `/` sends browsers there. */
@@ -51,6 +55,7 @@ export function registerOwnPage(app: FastifyInstance, deps: PageDeps): void {
     namespace: deps.store.namespace,
     base: pageBase,
     reportOf: (name) => `/api/v1/experiments/${encodeURIComponent(name)}/report?format=html`,
+    barred: barredByGate,
     eventsOf: (name) => `/api/v1/experiments/${encodeURIComponent(name)}/events`,
   });
 }
@@ -80,7 +85,8 @@ function createPageSource(deps: PageDeps): PageSource {
     drills: () => store.listExperiments(),
     async drill(name) {
       const experiment = await store.requireExperiment(name);
-      return { experiment, injections: await store.listInjections(name) };
+      const injections = await store.listInjections(name);
+      return { experiment, injections, ...standingOf(experiment) };
     },
     async coverage() {
       await ready();
@@ -106,6 +112,13 @@ function createPageSource(deps: PageDeps): PageSource {
     async abort(name) {
       await store.abortExperiment(name);
     },
+    async restore(name) {
+      const { spec, status } = await store.requireExperiment(name);
+      deps.assertRestores();
+      if (isRestoreComing(spec, status)) return;
+      await store.requestRestore(name, nextRequest(spec, status));
+    },
+    setKillSwitch: (call, by) => deps.killSwitch.set(call, by),
   };
 }
 

@@ -4,15 +4,17 @@ import { Refusal } from '../../shared/errors.ts';
 import { faults } from '../catalogue/catalogue.ts';
 import { eventNamespace } from '../catalogue/nma/conditions.ts';
 import type { Cluster } from '../cluster/port.ts';
-import { nodesOf, notReadOf, reportOn, standingOf } from '../doctor/doctor.ts';
+import { nodesOf, standingOf as nodesStandingOf, notReadOf, reportOn } from '../doctor/doctor.ts';
 import { examineNode } from '../doctor/examine.ts';
+import { standingOf } from '../drill/restoring.ts';
 import { previewDrill } from '../drilling/preview.ts';
-import { abort, followProgress, readProgress } from '../drilling/progress.ts';
+import { abort, followProgress, readProgress, restore } from '../drilling/progress.ts';
 import { specFrom } from '../drilling/request.ts';
+import type { BarredBy } from '../page/actions.ts';
 import type { NodeView, PageSource } from '../page/port.ts';
 import { previewNode } from '../preview/preview.ts';
 import { coverageOf } from '../report/coverage.ts';
-import { createKillSwitch } from '../store/kill-switch.ts';
+import { createKillSwitch, killSwitchName } from '../store/kill-switch.ts';
 import { createStore } from '../store/store.ts';
 import { createPodDirectory } from '../view/agent-directory.ts';
 import { createCollector } from '../view/collect.ts';
@@ -33,12 +35,15 @@ export function createKubeconfigSource(asking: Asking): PageSource {
       const { known } = snapshot;
       const every = known.all('nodes').map(({ metadata }) => metadata.name);
       const names = all ? every.toSorted() : await nodesOf(snapshot, {});
-      const nodes = (await standingOf(snapshot, names, clock)).map(examineNode);
+      const nodes = (await nodesStandingOf(snapshot, names, clock)).map(examineNode);
       return reportOn({ known, nodes, clock, notRead: notReadOf(snapshot) });
     },
     node: (name) => viewNode(asking, name),
     drills: () => store.listExperiments(),
-    drill: (name) => readProgress(cluster, namespace, name),
+    async drill(name) {
+      const progress = await readProgress(cluster, namespace, name);
+      return { ...progress, ...standingOf(progress.experiment) };
+    },
     async coverage() {
       const injections = await store.listInjections();
       const { known } = await takeSnapshot(asking);
@@ -57,6 +62,32 @@ export function createKubeconfigSource(asking: Asking): PageSource {
       return name;
     },
     abort: (name) => abort(cluster, namespace, name),
+    restore: (name) => restore(cluster, namespace, name),
+    setKillSwitch: (call) => killSwitch.set(call),
+  };
+}
+
+/**
+ * By the rights of the kubeconfig (SelfSubjectAccessReview). The kill switch is a ConfigMap there: who may not make one can still
+ * change one that exists, so that only the right to patch is asked for.
+ */
+export function barredByCluster({ cluster }: Pick<Asking, 'cluster'>): BarredBy {
+  return async (_request, { verb, resource, namespace = '' }) => {
+    const right =
+      resource === 'killswitch'
+        ? { verb: 'patch', group: '', resource: 'configmaps', namespace, name: killSwitchName }
+        : { verb, group: 'xidrill.dev', resource, namespace };
+    try {
+      if (await cluster.may(right)) return undefined;
+    } catch (thrown) {
+      if (!(thrown instanceof Refusal)) throw thrown;
+      return undefined;
+    }
+    const of = 'name' in right ? `${right.resource}/${right.name}` : `${resource}.${right.group}`;
+    return {
+      because: `your kubeconfig may not ${right.verb} ${right.resource} in the namespace ${namespace}.`,
+      command: `kubectl auth can-i ${right.verb} ${of} -n ${namespace}`,
+    };
   };
 }
 

@@ -10,7 +10,7 @@ import { registerPage, streamPath } from '../page/routes.ts';
 import { usage, withArguments } from './arguments.ts';
 import { clusterHelp, clusterOptions } from './connect.ts';
 import type { LivePorts } from './follow.ts';
-import { changesOf, createKubeconfigSource } from './page-source.ts';
+import { barredByCluster, changesOf, createKubeconfigSource } from './page-source.ts';
 
 const help = `usage: xidrill page [--port N]
 
@@ -42,6 +42,7 @@ export function runPage(argv: readonly string[], ports: LivePorts): Promise<numb
       namespace: asking.namespace,
       base,
       eventsOf: (name) => `${base}${streamPath(name)}`,
+      barred: barredByCluster(asking),
       follow: (name, signal) => changesOf(asking, name, signal),
     });
     const address = await app.listen({ host: '127.0.0.1', port }).catch((thrown: unknown) => {

@@ -24,6 +24,7 @@ import {
 } from './transport.ts';
 import {
   eventFromLine,
+  jsonObjectFromText,
   type ListPage,
   linesOf,
   objectFromText,
@@ -54,6 +55,9 @@ type Call = Omit<TransportRequest, 'signal'> & {
 };
 
 type Answer = { readonly code: number; readonly text: string };
+
+/** Everybody who is authenticated may ask about themselves (ClusterRole system:basic-user). */
+const reviewPath = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
 
 const defaultPageSize = 500;
 /** Of a request that the API server puts off. */
@@ -169,6 +173,17 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       await orUndefined(send({ method: 'DELETE', path: pathOf(resource, key), body, asked }));
     },
     podLog: (key, of) => readPodLog(exchange, key, of),
+    may: async (right) => {
+      const asked = `may I ${right.verb} ${right.resource}`;
+      const review = {
+        apiVersion: 'authorization.k8s.io/v1',
+        kind: 'SelfSubjectAccessReview',
+        spec: { resourceAttributes: right },
+      };
+      const body = { type: 'application/json', text: JSON.stringify(review) } as const;
+      const answer = jsonObjectFromText(await send({ method: 'POST', path: reviewPath, body, asked }), asked);
+      return (answer as { readonly status?: { readonly allowed?: unknown } }).status?.allowed === true;
+    },
   };
 }
 

@@ -29,7 +29,22 @@ export interface Cluster {
     key: ObjectKey,
     options: { readonly container?: string; readonly tailLines: number },
   ): Promise<string | undefined>;
+  /** Whether the caller has a right, as `kubectl auth can-i` asks (SelfSubjectAccessReview); nothing is done with it. */
+  may(right: Right): Promise<boolean>;
 }
+
+/** A right on objects, in the words of Kubernetes RBAC. */
+export type Right = {
+  readonly verb: string;
+  /** Empty: the core group. */
+  readonly group: string;
+  /** Plural. */
+  readonly resource: string;
+  /** Absent: all namespaces. */
+  readonly namespace?: string;
+  /** Absent: all objects of the kind. */
+  readonly name?: string;
+};
 
 /** The kinds that we read or write; each is a row in resources.ts. */
 export type ResourceName = keyof typeof resources;

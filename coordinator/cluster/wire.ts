@@ -83,7 +83,8 @@ export function objectFromText(text: string, asked: string): KubeObject {
   return object;
 }
 
-function jsonObjectFromText(text: string, asked: string): object {
+/** Any object of JSON. Throws `cluster_unreachable` for anything else. */
+export function jsonObjectFromText(text: string, asked: string): object {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null) return value;

@@ -30,6 +30,47 @@ export function isRestorePending(
   return isEnded(status) && requestOf(spec) > (status?.restore?.request ?? 0);
 }
 
+/** Whether a restore is on its way: it goes on, or comes at the end of the drill. */
+export function isRestoreComing(
+  spec: Pick<ExperimentSpec, 'restore' | 'restoreRequest' | 'expectation'>,
+  status: Pick<ExperimentStatus, 'phase' | 'restore'> | undefined,
+): boolean {
+  return isEnded(status) ? isRestorePending(spec, status) : restoresAtEnd(spec);
+}
+
+/**
+ * When a restore would be carried out that somebody asks for; undefined: there is nothing to ask for, as one is on its way, nothing was
+ * injected, or it has been taken back.
+ */
+function restorable(
+  spec: Pick<ExperimentSpec, 'restore' | 'restoreRequest' | 'expectation'>,
+  status: Pick<ExperimentStatus, 'phase' | 'restore' | 'injected'> | undefined,
+): 'now' | 'at-end' | undefined {
+  if (isRestoreComing(spec, status)) return undefined;
+  if (!isEnded(status)) return 'at-end';
+  const isDone = status?.restore?.state === 'restored' || status?.restore?.state === 'nothing';
+  return isDone || status?.injected === 'none' ? undefined : 'now';
+}
+
+/** What is left to do for an experiment, and what somebody may ask for. */
+export function standingOf({
+  spec,
+  status,
+}: {
+  readonly spec: Pick<ExperimentSpec, 'restore' | 'restoreRequest' | 'expectation'>;
+  readonly status?: Pick<ExperimentStatus, 'phase' | 'restore' | 'injected'> | undefined;
+}): { readonly restorable: 'now' | 'at-end' | undefined; readonly isSettled: boolean } {
+  return { restorable: restorable(spec, status), isSettled: isSettled(spec, status) };
+}
+
+/** The number of the next request to restore. */
+export function nextRequest(
+  spec: Pick<ExperimentSpec, 'restoreRequest'>,
+  status: Pick<ExperimentStatus, 'restore'> | undefined,
+): number {
+  return Math.max(requestOf(spec), status?.restore?.request ?? 0) + 1;
+}
+
 /** Whether nothing is left to do for an experiment: neither its drill nor a restore goes on. */
 export function isSettled(
   spec: Pick<ExperimentSpec, 'restoreRequest'>,

@@ -4,9 +4,10 @@ import type { Explanation } from '../store/explanation.ts';
 import type { Restore } from '../store/restore.ts';
 import type { Experiment, Injection } from '../store/store.ts';
 import type { TimelineEntry } from '../store/timeline.ts';
+import { renderButton } from './buttons.ts';
 import { type Html, html, type Piece } from './html.ts';
 import { code, commandList, count, facts, mark, table, time } from './layout.ts';
-import type { DrillView } from './port.ts';
+import type { Barred, DrillView } from './port.ts';
 
 /** Experiments on one page; older ones are on the next. */
 const ofPage = 50;
@@ -43,14 +44,17 @@ ${pages > 1 && html`<nav class="pages" aria-label="Pages of drills">${page > 1 &
 }
 
 /** Whether something of a drill still goes on. */
-export function isLive({ experiment, injections }: DrillView): boolean {
-  const { phase } = experiment.status ?? {};
-  const isOver = phase === 'Completed' || phase === 'Aborted';
-  return !isOver || injections.some(({ status }) => status?.restore?.state === 'running');
+export function isLive({ isSettled, injections }: DrillView): boolean {
+  return !isSettled || injections.some(({ status }) => status?.restore?.state === 'running');
 }
 
 /** One drill: how it stands in a sentence, the chain of each node, why, and what was seen when. */
-export function renderDrill(base: string, view: DrillView, report?: string): Html {
+export function renderDrill(
+  base: string,
+  view: DrillView,
+  /** Address of its report, where somebody serves it, and why its buttons cannot be used. */
+  { report, barred }: { readonly report?: string | undefined; readonly barred?: Barred | undefined },
+): Html {
   const { experiment, injections } = view;
   const { metadata, spec, status } = experiment;
   const { verdict, explanation, phase = 'Pending' } = status ?? {};
@@ -71,7 +75,7 @@ ${facts([
   ['Started', time(status?.startedAt ?? metadata.creationTimestamp)],
   ['Ended', time(status?.endedAt)],
 ])}
-${verdict === undefined && html`<form method="post" action="${base}/drills/${encodeURIComponent(metadata.name)}/abort"><button class="quiet">Abort this drill</button> <span class="muted">What was injected stays.</span></form>`}
+${renderButtons(base, view, barred)}
 ${ordered.slice(0, drawnNodes).map((injection) => renderChain(base, injection, injections.length > 1))}
 ${ordered.length > drawnNodes && renderOthers(base, ordered.slice(drawnNodes))}
 ${explanation && renderExplanation(explanation)}
@@ -86,6 +90,28 @@ ${
 }
 ${report !== undefined && html`<p><a href="${report}">Report</a>: one file, to keep or to print</p>`}
 <p class="muted"><code>kubectl get experiment ${metadata.name} -o yaml</code></p>`;
+}
+
+function renderButtons(base: string, view: DrillView, barred: Barred | undefined): readonly Piece[] {
+  const { metadata, status } = view.experiment;
+  const to = (act: string) => `${base}/drills/${encodeURIComponent(metadata.name)}/${act}`;
+  const takesBack =
+    'Takes back what the drill left on its nodes, and restarts pods of NMA and its host engine where that is needed.';
+  return [
+    status?.verdict === undefined &&
+      renderButton(to('abort'), 'Abort this drill', { note: 'What was injected stays.', barred }),
+    view.restorable === 'now' &&
+      renderButton(
+        to('restore'),
+        status?.restore === undefined ? 'Restore the nodes' : 'Restore the nodes again',
+        {
+          note: takesBack,
+          barred,
+        },
+      ),
+    view.restorable === 'at-end' &&
+      renderButton(to('restore'), 'Restore when it has ended', { note: takesBack, barred }),
+  ];
 }
 
 /** Those that need a look first. */

@@ -20,6 +20,7 @@ const entries = [
   ['/faults', 'Faults'],
   ['/why', 'Why'],
   ['/new', 'New drill'],
+  ['/killswitch', 'Kill switch'],
 ] as const;
 
 /** One page: its place in the navigation, its heading and content. */
@@ -64,16 +65,16 @@ ${body}
   return page.markup;
 }
 
-function renderSwitch({ killSwitch, namespace }: Site): Piece {
+function renderSwitch({ base, killSwitch, namespace }: Site): Piece {
   if (killSwitch === undefined) return undefined;
   if ('unread' in killSwitch)
     return html`<p class="banner unknown">Whether the kill switch is engaged is not known: ${killSwitch.unread}</p>`;
   if (!killSwitch.engaged)
-    return html`<p class="switch">Kill switch: released. Stop everything: <code>kubectl -n ${namespace} create configmap xidrill-killswitch --from-literal=engaged=true</code></p>`;
+    return html`<p class="switch">Kill switch: released. <a href="${base}/killswitch">Stop everything</a>, or <code>kubectl -n ${namespace} create configmap xidrill-killswitch --from-literal=engaged=true</code></p>`;
   const { reason, by, since } = killSwitch;
   return html`<p class="banner broken"><strong>The kill switch is engaged.</strong> Nothing is injected.${
     reason !== undefined && html` Reason: ${reason}.`
-  }${by !== undefined && html` By ${by}.`}${since !== undefined && html` Since ${time(since)}.`}</p>`;
+  }${by !== undefined && html` By ${by}.`}${since !== undefined && html` Since ${time(since)}.`} <a href="${base}/killswitch">Release it</a></p>`;
 }
 
 /** A time as people read it, whole seconds, UTC. */

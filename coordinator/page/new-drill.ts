@@ -3,11 +3,12 @@ import type { Refusal } from '../../shared/errors.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import type { PlannedWrite } from '../catalogue/surfaces/work.ts';
 import { targetModes } from '../store/experiment.ts';
+import { renderBarred } from './buttons.ts';
 import { defaultText, valuesText } from './faults.ts';
 import { select } from './fleet.ts';
 import { type Html, html } from './html.ts';
 import { code, count, mark, table } from './layout.ts';
-import type { DrillForm, DrillPlan, PlannedNode } from './port.ts';
+import type { Barred, DrillForm, DrillPlan, PlannedNode } from './port.ts';
 
 /** The names of the fields of parameters begin with it. */
 export const parameterPrefix = 'p.';
@@ -64,7 +65,13 @@ ${select('Repair', 'repair', ['expect', 'forbid', 'ignore'], form.repair, 'the u
 }
 
 /** What a drill would do, and the button that starts it. */
-export function renderPlan(base: string, form: DrillForm, plan: DrillPlan): Html {
+export function renderPlan(
+  base: string,
+  form: DrillForm,
+  plan: DrillPlan,
+  /** Why it cannot be started. */
+  barred: Barred | undefined,
+): Html {
   const { nodes, targets, skipped } = plan;
   const blocked = targets.filter(({ refusals }) => refusals.length > 0);
   return html`<h1>Dry run: ${form.fault}</h1>
@@ -81,7 +88,8 @@ ${
 }
 <details><summary>The Experiment</summary><pre tabindex="0">${JSON.stringify(plan.spec, null, 2)}</pre></details>
 <form method="post" action="${base}/new">${hiddenFields(form)}
-<p><button name="step" value="start">Start the drill</button> <button class="quiet" name="step" value="edit">Change it</button></p></form>`;
+${barred && renderBarred(barred)}
+<p><button name="step" value="start"${barred && html` disabled`}>Start the drill</button> <button class="quiet" name="step" value="edit">Change it</button></p></form>`;
 }
 
 function hiddenFields(form: DrillForm): readonly Html[] {

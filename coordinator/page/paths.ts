@@ -5,6 +5,8 @@ export const pagePaths = {
   drills: '/drills',
   drill: '/drills/:name',
   abort: '/drills/:name/abort',
+  restore: '/drills/:name/restore',
+  killSwitch: '/killswitch',
   coverage: '/coverage',
   faults: '/faults',
   fault: '/faults/:name',

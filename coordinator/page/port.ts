@@ -1,4 +1,4 @@
-import type { KillSwitchState } from '../../shared/schemas/kill-switch.ts';
+import type { KillSwitchCall, KillSwitchState } from '../../shared/schemas/kill-switch.ts';
 import type { Confidence } from '../catalogue/confidence.ts';
 import type { PlannedWrite } from '../catalogue/surfaces/work.ts';
 import type { DoctorReport, NodeFinding } from '../doctor/report.ts';
@@ -26,7 +26,33 @@ export type NodeView = {
 };
 
 /** An experiment with what happens on each of its nodes. */
-export type DrillView = { readonly experiment: Experiment; readonly injections: readonly Injection[] };
+export type DrillView = {
+  readonly experiment: Experiment;
+  readonly injections: readonly Injection[];
+  /** When a restore would be carried out that somebody asks for now; undefined: there is nothing to restore. */
+  readonly restorable: 'now' | 'at-end' | undefined;
+  /** Whether nothing is left to do for it: neither the drill nor a restore goes on or is about to. */
+  readonly isSettled: boolean;
+};
+
+/** What the buttons of the page do, each with the right that the same request needs by REST. */
+export const pageActs = {
+  start: { verb: 'create', resource: 'experiments' },
+  abort: { verb: 'update', resource: 'experiments' },
+  restore: { verb: 'update', resource: 'experiments' },
+  killSwitch: { verb: 'update', resource: 'killswitch' },
+} as const;
+/** One of `pageActs`. */
+export type PageAct = keyof typeof pageActs;
+
+/** Why a button of the page cannot be used. */
+export type Barred = {
+  readonly because: string;
+  /** What to do about it, in words. */
+  readonly remedy?: string;
+  /** Shows that it is so, or mends it. */
+  readonly command?: string;
+};
 
 /** A new drill as its form has it: texts as they were typed; absent: left empty. */
 export type DrillForm = {
@@ -98,4 +124,8 @@ export type PageSource = {
   /** Resolves with the name of the experiment. */
   readonly start: (form: DrillForm) => Promise<string>;
   readonly abort: (name: string) => Promise<void>;
+  /** Refuses with `restore_disabled` as well. */
+  readonly restore: (name: string) => Promise<void>;
+  /** `by`: the user who asks; absent: not known. */
+  readonly setKillSwitch: (call: KillSwitchCall, by?: string) => Promise<unknown>;
 };

@@ -7,6 +7,7 @@ import { notOffered } from '../catalogue/catalogue.ts';
 import { whyNoFault } from '../catalogue/parameters.ts';
 import type { FaultRow } from '../catalogue/row.ts';
 import { explainTexts, longestText } from '../why/why.ts';
+import { accessOfAct, type BarredBy, registerActions } from './actions.ts';
 import assets from './assets.json' with { type: 'json' };
 import { renderCoverage } from './coverage.ts';
 import { isLive, renderDrill, renderDrills } from './drills.ts';
@@ -35,6 +36,8 @@ export type PageOptions = {
   readonly reportOf?: (name: string) => string;
   /** Where nobody else serves that stream: an item for each change, until the drill has ended or the signal is aborted. */
   readonly follow?: (name: string, signal: AbortSignal) => AsyncIterable<unknown>;
+  /** Why who asks may not press a button. */
+  readonly barred: BarredBy;
 };
 
 /** Path of the page's own stream, without the base. */
@@ -114,6 +117,7 @@ export function registerPage(app: FastifyInstance, options: PageOptions): void {
       registerAssets(routes);
       registerNodes(routes, options, show);
       registerDrills(routes, options, show);
+      registerActions(routes, { ...options, show });
       registerStream(routes, options);
       registerForm(routes, options, show);
       registerCatalogue(routes, options, show);
@@ -187,21 +191,16 @@ function registerDrills(app: FastifyInstance, options: PageOptions, show: Show):
   app.get<{ Params: Static<typeof Name> }>(
     pagePaths.drill,
     { config: { access: { ...rule, verb: 'get', nameFrom: 'name' } }, schema: { params: Name } },
-    async ({ params: { name } }, reply) => {
+    async (request, reply) => {
+      const { name } = request.params;
       const view = await source.drill(name);
       const live = isLive(view) ? { live: { events: options.eventsOf(name) } } : {};
-      return show(reply, { title: name, body: renderDrill(base, view, options.reportOf?.(name)), ...live });
-    },
-  );
-  app.post<{ Params: Static<typeof Name> }>(
-    pagePaths.abort,
-    {
-      config: { access: { ...rule, verb: 'update', nameFrom: 'name' }, form: true },
-      schema: { params: Name },
-    },
-    async ({ params: { name } }, reply) => {
-      await source.abort(name);
-      return reply.redirect(`${base}/drills/${encodeURIComponent(name)}`, 303);
+      const hasButtons = view.restorable !== undefined || view.experiment.status?.verdict === undefined;
+      const barred = hasButtons
+        ? await options.barred(request, accessOfAct('abort', namespace, name))
+        : undefined;
+      const body = renderDrill(base, view, { report: options.reportOf?.(name), barred });
+      return show(reply, { title: name, body, ...live });
     },
   );
 }
@@ -231,10 +230,10 @@ function registerStream(app: FastifyInstance, { follow, namespace }: PageOptions
 
 function registerForm(
   app: FastifyInstance,
-  { source, base, rows, namespace }: PageOptions,
+  { source, base, rows, namespace, barred }: PageOptions,
   show: Show,
 ): void {
-  const access = { verb: 'create', resource: 'experiments', namespace };
+  const access = accessOfAct('start', namespace);
   app.get<{ Querystring: Static<typeof FormQuery> }>(
     pagePaths.form,
     // It shows the catalogue; what is made of it is refused by who may start a drill.
@@ -248,12 +247,16 @@ function registerForm(
   app.post<{ Body: Static<typeof NewDrill> }>(
     pagePaths.form,
     { config: { access, form: true }, schema: { body: NewDrill } },
-    async ({ body }, reply) => {
+    async (request, reply) => {
+      const { body } = request;
       const form = formFrom(body);
       const page = (content: Html) => show(reply, { title: 'New drill', current: '/new', body: content });
       if (body.step === 'edit') return page(renderForm(base, rows, form));
       try {
-        if (body.step === 'dry-run') return await page(renderPlan(base, form, await source.plan(form)));
+        if (body.step === 'dry-run') {
+          const plan = await source.plan(form);
+          return await page(renderPlan(base, form, plan, await barred(request, access)));
+        }
         return reply.redirect(`${base}/drills/${encodeURIComponent(await source.start(form))}`, 303);
       } catch (thrown) {
         if (!(thrown instanceof Refusal)) throw thrown;

@@ -7,7 +7,7 @@ import { untilRefused } from '../../shared/http/admission.ts';
 import { Empty } from '../../shared/schemas/order.ts';
 import { explainRequest } from '../drill/cut-short.ts';
 import { isEnded } from '../drill/ended.ts';
-import { isRestorePending, isSettled, requestOf, restoresAtEnd } from '../drill/restoring.ts';
+import { isRestoreComing, isSettled, nextRequest } from '../drill/restoring.ts';
 import type { ExperimentPreview } from '../preview/experiment.ts';
 import { ExperimentRequest, type ExperimentSpec } from '../store/experiment.ts';
 import { type Experiment, type Store, seedFromName, shortHash } from '../store/store.ts';
@@ -291,10 +291,9 @@ function registerRestore(
       const waitSeconds = waitPreference(request.headers.prefer);
       const { metadata, spec, status } = await store.requireExperiment(name);
       assertRestores();
-      const isOnItsWay = isEnded(status) ? isRestorePending(spec, status) : restoresAtEnd(spec);
-      if (isOnItsWay) return respond(reply, { metadata, spec, status }, waitSeconds, true);
-      const next = Math.max(requestOf(spec), status?.restore?.request ?? 0) + 1;
-      return respond(reply, await store.requestRestore(name, next), waitSeconds, true);
+      if (isRestoreComing(spec, status)) return respond(reply, { metadata, spec, status }, waitSeconds, true);
+      const requested = await store.requestRestore(name, nextRequest(spec, status));
+      return respond(reply, requested, waitSeconds, true);
     },
   );
 }

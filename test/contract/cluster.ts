@@ -552,6 +552,11 @@ export async function clusterContract(t: Test, under: ClusterUnderTest): Promise
     );
   });
 
+  await t.test('who may do everything is told so of one right', async (t) => {
+    const right = { verb: 'patch', group: '', resource: 'configmaps', namespace: 'default', name: 'x' };
+    t.equal(await cluster.may(right), true);
+  });
+
   if (under.wrongToken !== undefined) {
     await t.test('who is not known is refused, in the words of the server', async (t) => {
       const stranger = under.connect({ ...(under.wrongToken !== undefined && { token: under.wrongToken }) });

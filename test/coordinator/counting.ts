@@ -42,6 +42,10 @@ export function counting(cluster: Cluster): {
         count('get pods/log');
         return cluster.podLog(key, options);
       },
+      may: (right) => {
+        count('create selfsubjectaccessreviews');
+        return cluster.may(right);
+      },
     },
   };
 }

@@ -22,6 +22,7 @@ import { createStaticDirectory } from '../../coordinator/view/agent-directory.ts
 import { createView, type View } from '../../coordinator/view/view.ts';
 import { type Clock, createScaledClock } from '../../shared/clock.ts';
 import { Refusal } from '../../shared/errors.ts';
+import type { Gate } from '../../shared/http/gate.ts';
 import { createSilentLog } from '../../shared/log.ts';
 import { afterNextJump, createJumpingClock } from '../jumping-clock.ts';
 import { rememberNodes } from './untouched.ts';
@@ -218,6 +219,8 @@ export async function startCoordinator(
     readonly rules?: readonly Rule[];
     /** Of its REST interface; absent: any free one. */
     readonly port?: number;
+    /** Absent: everybody is let in. */
+    readonly gate?: Gate;
   } = {},
 ): Promise<Started> {
   const plug = createPlug(options.cluster ?? rig.cluster);
@@ -234,6 +237,7 @@ export async function startCoordinator(
     ...(options.rows === undefined ? {} : { rows: options.rows }),
     ...(options.links === undefined ? {} : { links: options.links }),
     ...(options.rules === undefined ? {} : { rules: options.rules }),
+    ...(options.gate === undefined ? {} : { gate: options.gate }),
     clock: rig.clock,
     random: () => 0.5,
     newName: () => `drill-${randomUUID().slice(0, 8)}`,

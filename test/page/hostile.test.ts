@@ -20,6 +20,9 @@ const evil = '<img src=x onerror=alert(1)>"\'</td></table><script>alert(2)</scri
 const shown =
   '<img src=x onerror=alert(1)>"\'</td></table><script>alert(2)</script>\\u001b[31m\\u202egnp.exe';
 
+/** Whether the kubeconfig's user may change something. */
+let mayWrite = true;
+
 const why = whyNoBrowser();
 if (why !== undefined) {
   t.pass('nothing', { skip: why });
@@ -86,6 +89,27 @@ if (why !== undefined) {
     t.equal(await status({ host, ...form }, 'POST', `${pathname}new`), 415, 'a form without a page');
   });
 
+  t.test('xidrill page: the right that a button needs and the kubeconfig lacks', async (t) => {
+    const { page } = await openPage(t, browser);
+    mayWrite = false;
+    t.teardown(() => {
+      mayWrite = true;
+    });
+    await page.goto(`${address}killswitch`);
+    t.ok(await page.getByRole('button', { name: 'Engage: stop all drills' }).isDisabled());
+    t.match(await textOf(page, '.barred'), 'kubectl auth can-i patch configmaps/xidrill-killswitch -n');
+    await page.goto(`${address}drills/evil`);
+    t.ok(await page.getByRole('button', { name: 'Restore the nodes' }).isDisabled());
+    t.match(await textOf(page, '.barred'), 'kubectl auth can-i update experiments.xidrill.dev -n');
+    mayWrite = true;
+    await page.goto(`${address}killswitch`);
+    await page.getByLabel('Reason').fill(evil);
+    await page.getByRole('button', { name: 'Engage: stop all drills' }).click();
+    t.match(await textOf(page, '.banner'), shown);
+    await page.getByRole('button', { name: 'Release' }).click();
+    t.match(await textOf(page), 'Released: drills may run.');
+  });
+
   t.test('xidrill page: a drill is an Experiment, followed until it is over', async (t) => {
     const { page, complaints } = await openPage(t, browser);
     await page.goto(`${address}new?fault=xid&node=node-1`);
@@ -119,7 +143,11 @@ function clientOf(server: string) {
 /** `xidrill page` on an API server with a thousand nodes and what a hostile hand has written there. */
 async function startPage() {
   const clock = createRealClock();
-  const server = await startApiServer({ clock, log });
+  const authorize = ({ verb }: { readonly verb: string }) => ({
+    allowed: mayWrite || ['get', 'list', 'watch'].includes(verb),
+    user: 'reader',
+  });
+  const server = await startApiServer({ clock, log, authorize });
   t.teardown(() => server.close());
   const cluster = clientOf(server.url);
   await cluster.create('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });

@@ -1,4 +1,6 @@
 import t from 'tap';
+import { Refusal } from '../../shared/errors.ts';
+import type { Gate } from '../../shared/http/gate.ts';
 import { cpuNode, gpuNode, only, type Rig, startCoordinator, startRig, until } from '../coordinator/rig.ts';
 import { openPage, seriousFindings, startBrowser, textOf, whyNoBrowser } from './browser.ts';
 
@@ -141,9 +143,36 @@ if (why !== undefined) {
     await page.goto(`${rig.url}/page/drills/long`);
     t.match(await page.content(), 'http-equiv="refresh"', 'it is followed by asking again');
     await page.getByRole('button', { name: 'Abort this drill' }).click();
-    await rig.rest.ended('long');
-    await page.reload();
+    // The page asks again by itself, which nothing else may get in the way of.
+    await page.getByRole('button', { name: 'Restore the nodes' }).click();
+    await page.locator('.link.reached, .link.skipped', { hasText: 'restore' }).waitFor();
     t.match(await textOf(page), 'aborted: ');
+    t.not(await restoreOf(rig, 'long'), null);
+    t.equal(
+      await page.getByRole('button', { name: /^Restore/ }).count(),
+      0,
+      'there is nothing left to restore',
+    );
+  });
+
+  t.test('without JavaScript: the kill switch is engaged and released, with a reason', async (t) => {
+    const { page } = await openPage(t, browser, { javaScriptEnabled: false });
+    await page.goto(rig.url);
+    await page.getByRole('link', { name: 'Stop everything' }).click();
+    await page.getByLabel('Reason').fill(hostileReason);
+    await page.getByRole('button', { name: 'Engage: stop all drills' }).click();
+    t.equal(page.url(), `${rig.url}/page/killswitch`);
+    t.match(await textOf(page), 'Engaged: nothing is injected.');
+    t.match(await textOf(page, '.banner'), `Reason: ${hostileReason}`);
+    t.match((await rig.rest.ask('GET', '/api/v1/killswitch')).body, { engaged: true, reason: hostileReason });
+    await page.goto(`${rig.url}/page/new?fault=conntrack-full&node=plain`);
+    await page.getByRole('button', { name: 'Dry run' }).click();
+    await page.getByRole('button', { name: 'Start the drill' }).click();
+    t.match(await textOf(page), 'the kill switch is engaged');
+    await page.getByRole('link', { name: 'Release it' }).click();
+    await page.getByRole('button', { name: 'Release' }).click();
+    t.match(await textOf(page), 'Released: drills may run.');
+    t.match((await rig.rest.ask('GET', '/api/v1/killswitch')).body, { engaged: false });
   });
 
   t.test('a coordinator that is restarted while a drill runs', async (t) => {
@@ -176,6 +205,43 @@ if (why !== undefined) {
     t.same(complaints, []);
   });
 
+  t.test('who may only read sees which right each button needs', async (t) => {
+    const headers = { authorization: 'Bearer reader' };
+    const { page } = await openPage(t, browser, { extraHTTPHeaders: headers });
+    const { rest } = await startCoordinator(t, rig, { namespace: 'drills', gate: readers });
+    for (const [path, button, right] of [
+      ['drills/long', 'Restore the nodes', 'update resource "experiments"'],
+      ['killswitch', 'Engage: stop all drills', 'update resource "killswitch"'],
+    ] as const) {
+      await page.goto(`${rest.url}/page/${path}`);
+      t.ok(await page.getByRole('button', { name: button }).isDisabled(), button);
+      t.match(await textOf(page, '.barred'), right);
+      t.same(await seriousFindings(page), [], path);
+    }
+    const form = { 'content-type': 'application/x-www-form-urlencoded', 'sec-fetch-site': 'same-origin' };
+    for (const path of ['drills/long/restore', 'drills/long/abort', 'killswitch']) {
+      const address = `${rest.url}/page/${path}`;
+      const body = path === 'killswitch' ? 'step=engage' : '';
+      const send = async (given: Record<string, string>) =>
+        (await fetch(address, { method: 'POST', body, headers: { ...headers, ...given } })).status;
+      t.equal(await send(form), 403, `${path}: the gate decides, not the button`);
+      t.equal(await send({ ...form, 'sec-fetch-site': 'cross-site' }), 403, `${path}: a foreign page`);
+      t.equal(await send({ ...form, origin: 'https://evil.example' }), 403, `${path}: a foreign origin`);
+    }
+    for (const path of ['drills/long/restore', 'killswitch'])
+      t.equal(
+        (
+          await fetch(`${rig.url}/page/${path}`, {
+            method: 'POST',
+            body: 'step=engage',
+            headers: { 'content-type': form['content-type'] },
+          })
+        ).status,
+        415,
+        `${path}: a form without a page, where nobody is asked who it is`,
+      );
+  });
+
   for (const colorScheme of ['light', 'dark'] as const)
     t.test(`${colorScheme}: axe finds nothing serious, nothing is wider than a phone`, async (t) => {
       const { page } = await openPage(t, browser, { colorScheme, viewport: { width: 390, height: 800 } });
@@ -190,6 +256,7 @@ if (why !== undefined) {
         '/faults/xid',
         '/why',
         '/new?fault=xid',
+        '/killswitch',
         '/nowhere',
       ];
       for (const path of paths) {
@@ -219,6 +286,21 @@ if (why !== undefined) {
     await page.waitForURL(/name=one/);
     t.same(await page.locator('tbody tr').count(), 1);
   });
+}
+
+const hostileReason = 'incident 42 <img src=x onerror=alert(1)>';
+
+/** Lets in who has a token, to read. */
+const readers: Gate = {
+  async admit(header, { verb, resource }) {
+    if (header !== 'Bearer reader') throw new Refusal('unauthenticated', 'no bearer token');
+    if (verb === 'get' || verb === 'list') return 'reader';
+    throw new Refusal('permission_denied', `User "reader" cannot ${verb} resource "${resource}"`);
+  },
+};
+
+async function restoreOf({ rest }: Rig, name: string): Promise<unknown> {
+  return (await rest.ask<{ restore: unknown }>('GET', `/api/v1/experiments/${name}`)).body.restore;
 }
 
 async function names({ rest }: Rig): Promise<readonly string[]> {

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { createLog } from '../../shared/log.ts';
-import { printable } from '../../shared/printable.ts';
+import { printable, visible } from '../../shared/printable.ts';
 
 /** What a terminal would do with each. */
 const rows: readonly (readonly [what: string, text: string, shown: string])[] = [
@@ -13,11 +13,21 @@ const rows: readonly (readonly [what: string, text: string, shown: string])[] = 
   ['right to left', 'a\u202egpj.exe', 'a\\u202egpj.exe'],
   ['an isolate', '\u2066x\u2069', '\\u2066x\\u2069'],
   ['an unseen end of line', 'a\u2028b', 'a\\u2028b'],
+  ['a zero-width space', 'a\u200bb\u2060c\u00add\ufeff', 'a\\u200bb\\u2060c\\u00add\\ufeff'],
+  ['tags', 'a\u{e0041}', 'a\\udb40\\udc41'],
+  ['half of a pair', 'a\ud800b', 'a\\ud800b'],
+  ['no character', '\uffff\ufffe', '\\uffff\\ufffe'],
   ['plain text', 'GPU 0: 48 °C → “ok”\n\tnext', 'GPU 0: 48 °C → “ok”\n\tnext'],
 ];
 
 t.test('L4 what a terminal would obey is shown instead', (t) => {
   for (const [what, text, shown] of rows) t.equal(printable(text), shown, what);
+  t.end();
+});
+
+t.test('on one line, its ends are shown as well', (t) => {
+  for (const [what, text, shown] of rows)
+    t.equal(visible(text), shown.replaceAll('\n', '\\u000a').replaceAll('\t', '\\u0009'), what);
   t.end();
 });
 

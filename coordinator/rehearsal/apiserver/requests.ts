@@ -79,6 +79,11 @@ export function verbOf(method: string, where: Place, query: URLSearchParams): Ve
   );
 }
 
+/** The bearer token; undefined: none was sent. */
+export function tokenOf({ headers }: IncomingMessage): string | undefined {
+  return /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1];
+}
+
 /** As Go's strconv.ParseBool, as far as clients use it. */
 export function isTrue(text: string | null): boolean {
   return text === 'true' || text === '1';

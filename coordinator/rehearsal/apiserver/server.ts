@@ -19,9 +19,11 @@ import {
   forbidden,
   type Place,
   placeFromPath,
+  tokenOf,
   type Verb,
   verbOf,
 } from './requests.ts';
+import { reviewSelf, selfReviewPath } from './self-review.ts';
 import { isStatusError, noSuchResource, statusError } from './status-error.ts';
 import { createStore } from './store.ts';
 import { createWatches } from './watches.ts';
@@ -105,6 +107,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<Answer | 'reset'> {
     const url = new URL(request.url ?? '/', 'http://loopback');
     const place = placeFromPath(url.pathname);
+    if (request.method === 'POST' && url.pathname === selfReviewPath)
+      return { code: 201, object: await reviewSelf(request, options.authorize) };
     if (place === undefined) {
       const found = discovered(url.pathname, kinds);
       if (found === undefined) return nothingThere;
@@ -117,7 +121,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     if (kind === undefined || (place.namespace !== undefined && !kind.namespaced)) throw noSuchResource();
     const verb = verbOf(request.method ?? '', place, url.searchParams);
     note(request, verb, kind);
-    authorize(request, verb, kind, place);
+    assertAllowed(options.authorize, request, { verb, kind, place });
     const fault = faultTaker.take(verb, kind);
     if (fault === 'reset') return fault;
     if (fault !== undefined) throw fault;
@@ -128,22 +132,6 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     const { method = '', url = '', headers, socket } = request;
     requests.push({ verb, resource: kind.plural, method, url, headers, remotePort: socket.remotePort ?? 0 });
     if (requests.length > keptRequests) requests.shift();
-  }
-
-  function authorize(request: IncomingMessage, verb: Verb, kind: ServedKind, place: Place): void {
-    if (options.authorize === undefined) return;
-    const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1];
-    const { group, plural: resource, version: _version, ...rest } = place;
-    const { allowed, user } = options.authorize({
-      verb,
-      group,
-      resource,
-      ...rest,
-      ...(token !== undefined && { token }),
-    });
-    if (allowed) return;
-    if (user === undefined) throw statusError(401, 'Unauthorized', 'Unauthorized');
-    throw forbidden(user, verb, kind, place);
   }
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -172,7 +160,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       const pods = kinds.find('', 'v1', 'pods');
       if (pods === undefined) return;
       note(request, 'get', pods);
-      authorize(request, 'get', pods, place);
+      assertAllowed(options.authorize, request, { verb: 'get', kind: pods, place });
     });
   const listening = Promise.withResolvers<void>();
   server.once('error', listening.reject);
@@ -199,6 +187,27 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
         .length,
     close: () => closeServer(server),
   };
+}
+
+/** Throws a StatusError 401 or 403, as the real one says it. */
+function assertAllowed(
+  authorize: ApiServerOptions['authorize'],
+  request: IncomingMessage,
+  { verb, kind, place }: { readonly verb: Verb; readonly kind: ServedKind; readonly place: Place },
+): void {
+  if (authorize === undefined) return;
+  const token = tokenOf(request);
+  const { group, plural: resource, version: _version, ...rest } = place;
+  const { allowed, user } = authorize({
+    verb,
+    group,
+    resource,
+    ...rest,
+    ...(token !== undefined && { token }),
+  });
+  if (allowed) return;
+  if (user === undefined) throw statusError(401, 'Unauthorized', 'Unauthorized');
+  throw forbidden(user, verb, kind, place);
 }
 
 async function closeServer(server: Server): Promise<void> {

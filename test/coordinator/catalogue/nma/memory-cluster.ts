@@ -66,6 +66,7 @@ export function createMemoryCluster(): MemoryCluster {
     list: unused,
     watch: unused,
     podLog: unused,
+    may: unused,
     put: (resource, object) => void objects.set(keyOf(resource, object.metadata), object),
     events: () => [...objects.values()].filter((object) => object.kind === 'Event'),
     condition: (node, type) => {
