@@ -28,6 +28,8 @@ export type RehearsalNode = {
   readonly hostFiles: FakeHostFiles;
   readonly systemJournal: FakeSystemJournal;
   readonly engines: HostEngine[];
+  /** Folder of its agent's journal. */
+  readonly stateDir: string;
   /** Another engine beside that of the monitoring agent, as a debug container or an exporter starts one. */
   addEngine(engine: {
     readonly pid: number;
@@ -132,6 +134,7 @@ export async function startNode(options: NodeOptions): Promise<RehearsalNode> {
     hostFiles,
     systemJournal,
     engines,
+    stateDir,
     addEngine,
     startNma: addon.start,
     stopNma: addon.stop,

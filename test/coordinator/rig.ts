@@ -25,7 +25,7 @@ import { Refusal } from '../../shared/errors.ts';
 import type { Gate } from '../../shared/http/gate.ts';
 import { createSilentLog } from '../../shared/log.ts';
 import { afterNextJump, createJumpingClock } from '../jumping-clock.ts';
-import { rememberNodes } from './untouched.ts';
+import { closeUntouched } from './untouched.ts';
 
 export const log = createSilentLog();
 
@@ -139,13 +139,7 @@ export async function startRig(
     ...(options.restartSeconds === undefined ? {} : { restartSeconds: options.restartSeconds }),
     log,
   });
-  let leftOnNodes: () => Promise<string | undefined> = async () => undefined;
-  t.teardown(async () => {
-    // A test may have taken the API server away: then nothing can be seen.
-    const left = await leftOnNodes().catch(() => undefined);
-    await cluster.close();
-    if (left !== undefined) throw new Error(`something was left on a node: ${left}`);
-  });
+  const untouched = closeUntouched(t, cluster);
   await cluster.installNma({ version: nma, credentials: 'healthy' });
   for (const row of rows) {
     await until(t, `conditions on ${row.name}`, async () => {
@@ -166,7 +160,7 @@ export async function startRig(
         return engines.some((engine) => engine.nma.listening);
       });
   }
-  leftOnNodes = await rememberNodes(cluster.cluster);
+  await untouched.remember();
   return { ...cluster, clock, rest: createRest(cluster.url) };
 }
 

@@ -53,6 +53,11 @@ for (const nma of new Set(rows.map((row) => row.nma))) {
     t.equal(findNmaVersion(nma).row.engineVersion, own[0]?.engine, 'the engine of its chart');
     const rehearsal = rehearse(t, { nma });
     const from = rehearsal.clock.now();
+    const nodeNow = async () => {
+      const node = await rehearsal.cluster.read('nodes', { name: 'n1' });
+      return { labels: node?.metadata.labels, annotations: node?.metadata.annotations, spec: node?.spec };
+    };
+    const before = await nodeNow();
     const wrong: string[] = [];
     for (const row of own) {
       await rehearsal.restore();
@@ -60,6 +65,7 @@ for (const nma of new Set(rows.map((row) => row.nma))) {
     }
     simulatedMs += rehearsal.clock.now() - from;
     t.same(wrong, []);
+    t.strictSame(await nodeNow(), before, 'nothing else of the node has changed');
   });
 }
 

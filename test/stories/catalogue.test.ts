@@ -7,6 +7,7 @@ import { startRehearsalCluster } from '../../coordinator/rehearsal/cluster.ts';
 import { untilAgentListens } from '../../coordinator/rehearsal/story.ts';
 import { createScaledClock } from '../../shared/clock.ts';
 import { createSilentLog } from '../../shared/log.ts';
+import { closeUntouched } from '../coordinator/untouched.ts';
 
 /** Faults that no drill on a node with an NVIDIA GPU can be expected to pass by itself. */
 const notHere: Readonly<Record<string, string>> = {
@@ -38,9 +39,10 @@ async function start(names: readonly string[], version: string) {
     firstAgentPort: 0,
     log: createSilentLog(),
   });
-  t.teardown(() => started.close());
+  const untouched = closeUntouched(t, started);
   await started.installNma({ version, credentials: 'healthy' });
   await Promise.all(names.map((name) => untilAgentListens(started.node(nodeOf(name)).url)));
+  await untouched.remember();
   return started;
 }
 

@@ -5,6 +5,7 @@ import { startRehearsalCluster } from '../../coordinator/rehearsal/cluster.ts';
 import { createPaint, renderEnd, renderStep, renderTitle } from '../../coordinator/rehearsal/screen.ts';
 import { faultsOf, playStory, type StoryStep } from '../../coordinator/rehearsal/story.ts';
 import { createSilentLog } from '../../shared/log.ts';
+import { closeUntouched } from '../coordinator/untouched.ts';
 import { afterNextJump, createJumpingClock } from '../jumping-clock.ts';
 
 /** N13: at every width and piped the same facts, nothing cut, and no line longer than the screen. */
@@ -57,7 +58,7 @@ t.test('one user’s story, each step with its cause, its proof and its remedy',
     firstAgentPort: 0,
     log: createSilentLog(),
   });
-  t.teardown(() => cluster.close());
+  await closeUntouched(t, cluster).remember();
   const told: StoryStep[] = [];
   for await (const step of playStory(cluster, afterNextJump)) told.push(step);
   for (const step of told) t.strictSame(faultsOf(step), [], `step ${step.step}: ${step.explanation.code}`);
