@@ -1,9 +1,9 @@
 import { renderDuration } from '../../shared/duration.ts';
 import type { Receipt } from '../../shared/schemas/receipt.ts';
 import { renderReason, type Shown } from '../diagnosis/explain.ts';
-import { missedLinks } from '../diagnosis/rules/missed-links.ts';
-import { advice, explained, run } from '../store/advice.ts';
-import type { LinkStatus } from '../store/experiment.ts';
+import { adviceFor, groupHealth, missedLinks } from '../diagnosis/rules/missed-links.ts';
+import { type Advice, advice, explained, run } from '../store/advice.ts';
+import type { LinkStatus, NodeOwner } from '../store/experiment.ts';
 import type { Evidence, Explanation } from '../store/explanation.ts';
 import type { Injection } from '../store/store.ts';
 import { faultOf } from './chain.ts';
@@ -58,7 +58,6 @@ export function unreachedOnGoneNode(injection: Injection, link: LinkStatus, at: 
   const before = (status?.links ?? []).filter(
     ({ state, entry }) => state === 'reached' && entry !== undefined,
   );
-  const pool = spec.owner?.nodePool ?? 'POOL';
   const because = link.because ?? 'nothing shows it';
   const what = link.state === 'missed' ? 'was not reached' : 'could not be seen';
   const row = link.cause && missedLinks[link.cause];
@@ -72,12 +71,18 @@ export function unreachedOnGoneNode(injection: Injection, link: LinkStatus, at: 
       { source: `injections/${injection.metadata.name} status.links[${link.id}]`, observed: because, at },
     ],
     ...explained(
-      row?.advice(spec.node, pool) ??
-        advice`See what Karpenter has made: ${run(`kubectl get nodeclaims -l karpenter.sh/nodepool=${pool}`)}; pods that wait for a node: ${run('kubectl get pods -A --field-selector status.phase=Pending')}.`,
+      row === undefined ? whatCame(spec.owner ?? {}) : adviceFor(row, spec.node, spec.owner ?? {}),
     ),
     refuted: [],
     alsoFound: [],
   };
+}
+
+/** Where to see what comes in place of a node. */
+function whatCame({ nodePool, nodeGroup }: NodeOwner): Advice {
+  return nodePool === undefined && nodeGroup !== undefined
+    ? advice`See what the group has made: ${run(`kubectl get nodes -l eks.amazonaws.com/nodegroup=${nodeGroup}`)}; ${run(groupHealth(nodeGroup))}.`
+    : advice`See what Karpenter has made: ${run(`kubectl get nodeclaims -l karpenter.sh/nodepool=${nodePool ?? 'POOL'}`)}; pods that wait for a node: ${run('kubectl get pods -A --field-selector status.phase=Pending')}.`;
 }
 
 /** What was written, by the receipts' own read-back: the fault first, then the controls. */

@@ -125,7 +125,7 @@ export const termination: LinkRow = {
   name: 'termination',
   title: 'the node and its NodeClaim go',
   usualSeconds: longestTerminationSeconds,
-  plan: onRequest('termination', 'the Node (by its uid) and its NodeClaim are gone'),
+  plan: onRequest('termination', 'the Node (by its uid) is gone, and its NodeClaim where it has one'),
   find(_link, { isGone, node, owner }, past) {
     const nodeClaim = owner?.nodeClaim;
     if (isGone && (nodeClaim === undefined || nodeClaim === 'gone')) {
@@ -187,7 +187,7 @@ export const replacement: LinkRow = {
   name: 'replacement',
   title: 'a new node of the same pool is Ready',
   usualSeconds: longestReplacementSeconds,
-  plan: onRequest('replacement', 'a new Node of the same NodePool is Ready'),
+  plan: onRequest('replacement', 'a new Node of the same NodePool or node group is Ready'),
   find(_link, seen, past) {
     const { owner } = seen;
     const taken = past.earlier.find(({ link }) => link === 'taint');

@@ -1,6 +1,7 @@
 import { type Advice, advice, run } from '../../store/advice.ts';
-import type { LinkCause } from '../../store/experiment.ts';
+import type { LinkCause, NodeOwner } from '../../store/experiment.ts';
 import type { Facts } from '../../view/facts.ts';
+import { ownerOf } from '../../view/node.ts';
 import { seen } from '../evidence.ts';
 import { irrelevant, proven, type Rule, refuted } from '../rule.ts';
 
@@ -9,9 +10,15 @@ export type MissedLinkRow = {
   readonly link: 'taint' | 'drain' | 'reboot' | 'termination' | 'replacement';
   readonly title: string;
   readonly verdict: Rule['verdict'];
-  /** What to do; `node` and `pool` are names. */
+  /** What to do where Karpenter owns the node, and where nothing depends on the owner; `node` and `pool` are names. */
   readonly advice: (node: string, pool: string) => Advice;
+  /** What to do on a node of that managed node group, where that is something else. */
+  readonly ofGroup?: (node: string, group: string) => Advice;
 };
+
+/** What becomes of the instances of a managed node group is in the EKS API and in its Auto Scaling group only. */
+export const groupHealth = (group: string) =>
+  `aws eks describe-nodegroup --cluster-name CLUSTER --nodegroup-name ${group} --query nodegroup.health`;
 
 const claims = (pool: string) => `kubectl get nodeclaims -l karpenter.sh/nodepool=${pool} -o wide`;
 const logs = 'kubectl -n kube-system logs -l app.kubernetes.io/name=karpenter';
@@ -38,6 +45,8 @@ export const missedLinks: Readonly<Record<LinkCause, MissedLinkRow>> = {
     verdict: 'inconclusive',
     advice: (node) =>
       advice`See who removed it: ${run(`kubectl get events -A --field-selector involvedObject.name=${node}`)}, and ${run(`${logs} | grep ${node}`)}.`,
+    ofGroup: (node, group) =>
+      advice`See who removed it: ${run(`kubectl get events -A --field-selector involvedObject.name=${node}`)}, and whether the group did: ${run(groupHealth(group))}.`,
   },
   'pods-held': {
     link: 'drain',
@@ -45,6 +54,8 @@ export const missedLinks: Readonly<Record<LinkCause, MissedLinkRow>> = {
     verdict: 'fail',
     advice: (node) =>
       advice`Give the budget room or remove the annotation: ${run('kubectl get pdb -A')}; ${run(`kubectl get pods -A --field-selector spec.nodeName=${node}`)}. From 1.15 on Karpenter removes them at the bound of its policy.`,
+    ofGroup: (node) =>
+      advice`Give the budget room or remove the annotation: ${run('kubectl get pdb -A')}; ${run(`kubectl get pods -A --field-selector spec.nodeName=${node}`)}.`,
   },
   'pods-terminating': {
     link: 'drain',
@@ -52,6 +63,8 @@ export const missedLinks: Readonly<Record<LinkCause, MissedLinkRow>> = {
     verdict: 'fail',
     advice: (node) =>
       advice`See whether the kubelet answers and what the finalizers are for: ${run(`kubectl describe node ${node}`)}. Karpenter counts a pod as gone 1 min after its grace.`,
+    ofGroup: (node) =>
+      advice`See whether the kubelet answers and what the finalizers are for: ${run(`kubectl describe node ${node}`)}.`,
   },
   'replaced-instead': {
     link: 'reboot',
@@ -79,6 +92,8 @@ export const missedLinks: Readonly<Record<LinkCause, MissedLinkRow>> = {
     verdict: 'fail',
     advice: () =>
       advice`Karpenter restarted, or its replacement did not come up: ${run(`${logs} | grep -E "command reached timeout|failed"`)}. It starts again by itself.`,
+    ofGroup: (_node, group) =>
+      advice`The group drains a node before it terminates the instance, and may have paused since: ${run(groupHealth(group))}; allow more time with then: [{link: termination, within: 30m}].`,
   },
   'termination-held': {
     link: 'termination',
@@ -86,6 +101,8 @@ export const missedLinks: Readonly<Record<LinkCause, MissedLinkRow>> = {
     verdict: 'fail',
     advice: (node, pool) =>
       advice`See which controller owns what it waits for: ${run(`kubectl get node ${node} -o jsonpath='{.metadata.finalizers}'`)}; ${run(claims(pool))}; ${run('kubectl get volumeattachments')}.`,
+    ofGroup: (node, group) =>
+      advice`See what it waits for: ${run(`kubectl get node ${node} -o jsonpath='{.metadata.finalizers}'`)}; ${run(groupHealth(group))}.`,
   },
   'instance-not-terminated': {
     link: 'termination',
@@ -93,6 +110,8 @@ export const missedLinks: Readonly<Record<LinkCause, MissedLinkRow>> = {
     verdict: 'inconclusive',
     advice: (_node, pool) =>
       advice`It stays until the cloud has terminated the instance: ${run(claims(pool))}; allow more time with then: [{link: termination, within: 30m}].`,
+    ofGroup: (_node, group) =>
+      advice`It stays until the group has terminated the instance: ${run(groupHealth(group))}; allow more time with then: [{link: termination, within: 30m}].`,
   },
   'no-nodeclaim': {
     link: 'replacement',
@@ -128,8 +147,18 @@ export const missedLinks: Readonly<Record<LinkCause, MissedLinkRow>> = {
     verdict: 'inconclusive',
     advice: (_node, pool) =>
       advice`See why: ${run(`kubectl describe nodes -l karpenter.sh/nodepool=${pool}`)}; allow more time with then: [{link: replacement, within: 30m}].`,
+    ofGroup: (_node, group) =>
+      advice`See why: ${run(`kubectl describe nodes -l eks.amazonaws.com/nodegroup=${group}`)}; allow more time with then: [{link: replacement, within: 30m}].`,
   },
 };
+
+/** The advice of a row for a node of that owner. */
+export function adviceFor({ advice, ofGroup }: MissedLinkRow, node: string, owner: NodeOwner): Advice {
+  const { nodePool, nodeGroup } = owner;
+  return nodePool === undefined && nodeGroup !== undefined && ofGroup !== undefined
+    ? ofGroup(node, nodeGroup)
+    : advice(node, nodePool ?? 'POOL');
+}
 
 /** One rule a row; each speaks only where its own link was missed by its own cause. */
 const rules: readonly Rule[] = Object.entries(missedLinks).map(([code, row]) => ({
@@ -145,7 +174,7 @@ const rules: readonly Rule[] = Object.entries(missedLinks).map(([code, row]) => 
     return proven({
       summary: `${row.title}: ${missed.because}.`,
       evidence: [seen(facts, `link ${missed.link} of node ${node.name}`, missed.because)],
-      ...row.advice(node.name, node.labels['karpenter.sh/nodepool'] ?? 'POOL'),
+      ...adviceFor(row, node.name, ownerOf({ apiVersion: 'v1', kind: 'Node', metadata: node }) ?? {}),
     });
   },
 }));

@@ -1,7 +1,12 @@
 import { documentedAction } from '../../catalogue/repair/documented.ts';
-import { conditionRows, type NodeRepairConfig, type NodeRepairOverride } from '../../catalogue/repair/eks.ts';
+import {
+  type ConditionRow,
+  conditionRows,
+  type NodeRepairConfig,
+  type NodeRepairOverride,
+} from '../../catalogue/repair/eks.ts';
 import type { KubeObject } from '../../cluster/port.ts';
-import { conditionsOf } from '../../view/node.ts';
+import { conditionsOf, type NodeCondition } from '../../view/node.ts';
 
 /** Decisions of a managed node group's auto repair as EKS documents them and as users observed them: a model, no code of AWS was read. */
 
@@ -21,10 +26,8 @@ export function repairOf(
   bootedMs = Number.NEGATIVE_INFINITY,
 ): GroupRepair | undefined {
   const all = conditionsOf(node).flatMap((condition): readonly GroupRepair[] => {
-    const { type, status, reason, lastTransitionTime } = condition;
-    const row = conditionRows.find(
-      (one) => one.type === type && one.unhealthy.some((unhealthy) => unhealthy === status),
-    );
+    const { type, reason, lastTransitionTime } = condition;
+    const row = rowOf(condition);
     const since = Date.parse(lastTransitionTime ?? '');
     if (row === undefined || Number.isNaN(since)) return [];
     const own = overrideOf(config, type, reason);
@@ -42,6 +45,17 @@ export function repairOf(
   return all.toSorted((left, right) => left.dueMs - right.dueMs)[0];
 }
 
+function rowOf({ type, status }: NodeCondition): ConditionRow | undefined {
+  return conditionRows.find(
+    (one) => one.type === type && one.unhealthy.some((unhealthy) => unhealthy === status),
+  );
+}
+
+/** Also by a reason that leads to no action; pressure, which the group never waits for, is none. */
+function isUnhealthy(node: KubeObject): boolean {
+  return conditionsOf(node).some((condition) => (rowOf(condition)?.waitSeconds ?? 0) > 0);
+}
+
 function overrideOf({ nodeRepairConfigOverrides = [] }: NodeRepairConfig, type: string, reason: string) {
   return nodeRepairConfigOverrides.find(
     (one) => one.nodeMonitoringCondition === type && one.nodeUnhealthyReason === reason,
@@ -54,7 +68,7 @@ function minutes({ minRepairWaitTimeMins = 0 }: NodeRepairOverride): number {
 
 /** Whether the group pauses: by its own threshold, or with more than five nodes above a fifth (EKS guide "node-repair"). */
 export function isPaused(group: readonly KubeObject[], config: NodeRepairConfig): boolean {
-  const unhealthy = group.filter((node) => repairOf(node, config) !== undefined).length;
+  const unhealthy = group.filter(isUnhealthy).length;
   const { maxUnhealthyNodeThresholdCount: count, maxUnhealthyNodeThresholdPercentage: share } = config;
   if (count !== undefined) return unhealthy > count;
   if (share !== undefined) return unhealthy > (share / 100) * group.length;
