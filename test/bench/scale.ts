@@ -137,6 +137,17 @@ async function measured(): Promise<readonly Row[]> {
   say(`creating ${nodes.length} nodes of ${config['node-bytes']} bytes, with three pods each`);
   await createNodes(cluster, nodes, config['node-bytes']);
 
+  const tls = config.plain ? undefined : createCertificates(folder);
+  // First its start alone; the agents start while it settles.
+  const coordinator = await startCoordinator(
+    folder,
+    ['--kubeconfig', coordinatorKubeconfig, ...(tls?.coordinatorArgs ?? [])],
+    config['node-flag'],
+  );
+  running.push(coordinator);
+  lastWords = coordinator.errors;
+  const settled = sleep(settleMs);
+
   const socket = join(folder, 'nma.sock');
   const nmaFile: NmaFile = {
     kubeconfig: plane.kubeconfigPath,
@@ -145,7 +156,6 @@ async function measured(): Promise<readonly Row[]> {
   };
   const nma = await startHelper('nma.ts', join(folder, 'nma.json'), nmaFile);
   running.push(nma);
-  const tls = config.plain ? undefined : createCertificates(folder);
   const drilled = nodes.slice(0, agentCount);
   say(`starting ${drilled.length} agents`);
   const helpers: Helper[] = [];
@@ -161,14 +171,7 @@ async function measured(): Promise<readonly Row[]> {
 
   const observer = await startObserver(cluster);
   running.push(observer);
-  const coordinator = await startCoordinator(
-    folder,
-    ['--kubeconfig', coordinatorKubeconfig, ...(tls?.coordinatorArgs ?? [])],
-    config['node-flag'],
-  );
-  running.push(coordinator);
-  lastWords = coordinator.errors;
-  await sleep(settleMs);
+  await settled;
   const rows: Row[] = [
     { name: 'coordinator, start to /readyz', value: coordinator.readyMs, unit: 'ms' },
     idleRow('coordinator, idle memory', coordinator.pid),
@@ -204,19 +207,24 @@ async function measured(): Promise<readonly Row[]> {
     nma.tell({ do: 'pace', everyMs: 0 });
     const part = drilled.slice(0, config.paced);
     await resetNodes(nma, part);
-    say(`a taint every ${everyMs} ms on ${config.paced} nodes`);
-    const targets = part.map(({ row }) => row.name);
+    say(`every ${everyMs} ms one of ${config.paced} nodes is tainted, drained, deleted, replaced`);
     const { url, waitSeconds } = deps;
-    rows.push(...(await measureLinks({ url, waitSeconds, cluster, targets, everyMs, nodes: nodes.length })));
+    const replacements = part.map(
+      (_, index): PlacedNode => ({
+        row: rowOf(nodes.length + index, []),
+        port: firstAgentPort + index,
+        enginePodUid: '',
+      }),
+    );
+    const changing = { targets: part, replacements, nodeBytes: config['node-bytes'], everyMs };
+    rows.push(...(await measureLinks({ url, waitSeconds, cluster, ...changing, nodes: nodes.length })));
   }
-  if (done.length > 0) {
-    await sleep(settleMs);
+  if (done.length > 0)
     rows.push({
       name: 'coordinator, memory at rest afterwards',
       value: residentMiB(coordinator.pid),
       unit: 'MiB',
     });
-  }
   // Last: nothing takes away the Injections of an experiment that is deleted here, and their nodes stay busy.
   if (config.selection) rows.push(...(await measureSelection({ ...deps, cluster, nodes: nodes.length })));
   return rows;
@@ -253,5 +261,5 @@ function parseDrill(text: string): DrillAsked | undefined {
 }
 
 function say(text: string): void {
-  process.stderr.write(`xidrill bench: ${text}\n`);
+  process.stderr.write(`xidrill bench, ${Math.round(process.uptime())} s: ${text}\n`);
 }

@@ -6,18 +6,26 @@ import { createRealClock } from '../../../shared/clock.ts';
 import { createSilentLog } from '../../../shared/log.ts';
 import type { Row } from '../rows.ts';
 import { median, percentile } from '../statistics.ts';
+import { createNodes, type PlacedNode } from './cluster.ts';
 import { namespace, setLabel } from './objects.ts';
 
 /** The product's promise for a link after the API server sent what reaches it. */
 const linkBelowMs = 100;
 /** The nodes are those of a managed node group, which cordons. */
 const cordoned = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
+/** The links of the drill after detection, in their order. */
+const links = ['taint', 'drain', 'termination', 'replacement'] as const;
+type Link = (typeof links)[number];
 
 type Deps = {
   readonly url: string;
   readonly cluster: Cluster;
-  /** The nodes of the drill. */
-  readonly targets: readonly string[];
+  /** The nodes of the drill. Afterwards they are gone. */
+  readonly targets: readonly PlacedNode[];
+  /** Those that come in their places, as many. */
+  readonly replacements: readonly PlacedNode[];
+  /** Of a Node object. */
+  readonly nodeBytes: number;
   /** Between two changes. */
   readonly everyMs: number;
   /** Nodes that are watched. */
@@ -25,35 +33,62 @@ type Deps = {
   readonly waitSeconds: number;
 };
 
-/** Milliseconds of `performance.now()` by node, when the API server sent it to this process. */
+/** Milliseconds of `performance.now()` when the API server sent it to this process, by node; of a replacement by the uid of the new one. */
 type Times = Map<string, number>;
 
 /**
- * How long after the API server sent a taint the Injection with that link reached comes back. Nobody repairs these nodes: this process
- * taints them one after the other, as a controller would.
+ * How long after the API server sent a taint, the deletion of the last pod, that of the Node, and a new Node the Injection with that link
+ * reached comes back. Nobody repairs these nodes: this process changes one after the other, as a controller would.
  */
 export async function measureLinks(deps: Deps): Promise<readonly Row[]> {
-  const { cluster, targets, everyMs, nodes } = deps;
-  const times = await watchLinks(cluster, new Set(targets));
+  const { cluster, targets, replacements, nodeBytes, everyMs, nodes } = deps;
+  for (const { row } of targets) await cluster.create('pods', workOn(row.name));
+  const times = await watchLinks(deps);
+  const change: Readonly<Record<Link, (index: number, name: string) => Promise<unknown>>> = {
+    taint: (_, name) => cluster.patch('nodes', { name }, { spec: { taints: [cordoned] } }),
+    drain: (_, name) => cluster.remove('pods', { namespace: workNamespace, name: workName(name) }),
+    termination: (_, name) => cluster.remove('nodes', { name }),
+    replacement: (index) => createNodes(cluster, replacements.slice(index, index + 1), nodeBytes),
+  };
   try {
     await post(deps);
-    const isAt = (stored: Times) => until(deps, () => stored.size >= targets.length);
-    await isAt(times.stored.detection);
-    for (const name of targets) {
-      await cluster.patch('nodes', { name }, { spec: { taints: [cordoned] } });
-      await sleep(everyMs);
+    const isAt = (link: Link | 'detection') =>
+      until(deps, link, () => (times.stored[link]?.size ?? 0) >= targets.length);
+    await isAt('detection');
+    for (const link of links) {
+      for (const [index, { row }] of targets.entries()) {
+        const next = sleep(everyMs);
+        await change[link](index, row.name);
+        await next;
+      }
+      await isAt(link);
     }
-    await isAt(times.stored.taint);
   } finally {
     await times.stop();
   }
-  return linkRows('taint', times.sent.taint, times.stored.taint, nodes);
+  return links.flatMap((link) => linkRows(link, times.sent[link], times.stored[link], nodes));
 }
 
-async function until({ waitSeconds }: Deps, isSo: () => boolean): Promise<void> {
+const workNamespace = 'default';
+const workName = (node: string) => `work-${node}`;
+
+/** A pod that has to leave; without a kubelet it is gone at once only where it needs no grace. */
+const workOn = (node: string): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: workName(node), namespace: workNamespace },
+  spec: {
+    nodeName: node,
+    terminationGracePeriodSeconds: 0,
+    containers: [{ name: 'work', image: 'registry.invalid/work:1' }],
+  },
+});
+
+async function until({ waitSeconds }: Deps, what: string, isSo: () => boolean): Promise<void> {
   const deadline = performance.now() + waitSeconds * 1000;
   while (!isSo()) {
-    if (performance.now() > deadline) throw new Error('the links of the paced drill were not stored in time');
+    if (performance.now() > deadline)
+      throw new Error(`link ${what} of the paced drill was not stored everywhere in time`);
     await sleep(50);
   }
 }
@@ -66,17 +101,25 @@ async function post({ url, targets }: Deps): Promise<void> {
       name: 'bench-links',
       fault: { name: 'xid', parameters: { xid: 109 } },
       target: { mode: 'all', selector: { matchLabels: { [setLabel(targets.length)]: 'yes' } } },
-      expectation: { then: [{ link: 'taint' }], force: true },
+      expectation: { then: links.map((link) => ({ link })), force: true },
     }),
   });
   if (!response.ok)
     throw new Error(`POST: HTTP ${response.status} ${(await response.text()).slice(0, 2000)}`);
 }
 
-async function watchLinks(cluster: Cluster, targets: ReadonlySet<string>) {
+async function watchLinks({ cluster, targets, replacements }: Deps) {
   const base = { cluster, clock: createRealClock(), random: Math.random, log: createSilentLog() };
-  const sent = { taint: new Map() as Times };
-  const stored = { detection: new Map() as Times, taint: new Map() as Times };
+  const drilled = new Set(targets.map(({ row }) => row.name));
+  const coming = new Set(replacements.map(({ row }) => row.name));
+  const noTimes = (): Record<Link | 'detection', Times> => ({
+    detection: new Map(),
+    taint: new Map(),
+    drain: new Map(),
+    termination: new Map(),
+    replacement: new Map(),
+  });
+  const [sent, stored] = [noTimes(), noTimes()];
   const isTainted = (node: KubeObject) =>
     list(node, 'spec', 'taints').some((taint) => text(taint, 'key') === cordoned.key);
   const reflectors = [
@@ -84,8 +127,19 @@ async function watchLinks(cluster: Cluster, targets: ReadonlySet<string>) {
       ...base,
       resource: 'nodes',
       onChange: ({ type, object: { metadata }, object }) => {
-        if (type === 'modified' && targets.has(metadata.name) && isTainted(object))
-          once(sent.taint, metadata.name);
+        const { name, uid = '' } = metadata;
+        if (type === 'added' && coming.has(name)) once(sent.replacement, uid);
+        if (!drilled.has(name)) return;
+        if (type === 'modified' && isTainted(object)) once(sent.taint, name);
+        if (type === 'deleted') once(sent.termination, name);
+      },
+    }),
+    createReflector({
+      ...base,
+      resource: 'pods',
+      query: { namespace: workNamespace },
+      onChange: ({ type, object }) => {
+        if (type === 'deleted') once(sent.drain, text(object, 'spec', 'nodeName') ?? '');
       },
     }),
     createReflector({
@@ -98,7 +152,7 @@ async function watchLinks(cluster: Cluster, targets: ReadonlySet<string>) {
         for (const link of list(object, 'status', 'links')) {
           const name = text(link, 'link') ?? '';
           if (text(link, 'state') === 'reached' && name in stored)
-            once(stored[name as keyof typeof stored], spec.node);
+            once(stored[name as Link], text(link, 'claims') ?? spec.node);
         }
       },
     }),

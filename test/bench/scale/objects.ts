@@ -99,12 +99,19 @@ export function podsOf(
   const agent = podObject(row, `xidrill-agent-${row.name}`, agentLabels, {
     image: 'registry.invalid/xidrill-agent:0.1.0',
     serviceAccountName: 'xidrill-agent',
+    owner,
   });
   const ports = [{ name: 'agent', containerPort: port }];
   return {
-    nma: place(podObject(row, `${nmaName}-${row.name}`, nmaLabels, { image, serviceAccountName: nmaName })),
+    nma: place(
+      podObject(row, `${nmaName}-${row.name}`, nmaLabels, { image, serviceAccountName: nmaName, owner }),
+    ),
     dcgm: place(
-      podObject(row, `dcgm-server-${row.name}`, dcgmServerLabels, { image, serviceAccountName: 'default' }),
+      podObject(row, `dcgm-server-${row.name}`, dcgmServerLabels, {
+        image,
+        serviceAccountName: 'default',
+        owner,
+      }),
     ),
     agent: place(
       {
@@ -119,5 +126,14 @@ export function podsOf(
     ),
   };
 }
+
+/** They go with their node; nothing here looks for that DaemonSet. */
+const owner = {
+  apiVersion: 'apps/v1',
+  kind: 'DaemonSet',
+  name: 'bench',
+  uid: '6f1a1a5e-4f0e-4d8c-9d53-6f6f0b0c7a11',
+  controller: true,
+};
 
 const agentLabels = Object.fromEntries(agentSelector.split(',').map((pair) => pair.split('=', 2)));
