@@ -81,7 +81,7 @@ t.test('what is pasted cannot steer the terminal, and lines fit it', async (t) =
   const hostile = `${wrong} \u001b[31mred\u001b]0;title\u0007 \u202egnp.exe`;
   const { out } = await why([hostile], { width: 80 });
   t.notMatch(out, /[\u001b\u0007\u202e]/);
-  t.match(out, /\\u\{1b\}/);
+  t.match(out, /\\u001b/);
   const wide = out.split('\n').filter((line) => line.length > 80 && !/^ +run /.test(line));
   t.same(wide, [], 'only commands, which are copied, are longer');
   t.match((await why([wrong], { isColoured: true })).out, /\u001b\[31m/);
