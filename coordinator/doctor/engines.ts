@@ -3,7 +3,8 @@ import { groupOfNma, parseFieldGroups, whyGroupsIncomplete } from '../../shared/
 import { messageFromUnknown, Refusal } from '../../shared/errors.ts';
 import { inParallel } from '../../shared/parallel.ts';
 import type { Container, PodExec } from '../cluster/exec.ts';
-import { list, text } from '../view/node.ts';
+import { text } from '../view/node.ts';
+import { mainContainer, servingPod } from '../view/one-of-several.ts';
 import type { Snapshot } from '../view/snapshot.ts';
 import type { DoctorCause, NodeFinding, NotRead, OpenQuestion } from './report.ts';
 
@@ -72,11 +73,14 @@ export async function askEngines(
   };
 }
 
-/** The engine's container: the one whose image is NMA's, else the first. */
+/** The engine's container. */
 function containerOn(node: string, { known }: Snapshot): Container | undefined {
-  const pod = known.podsOf('dcgmServerPods', node).find((one) => text(one, 'status', 'phase') === 'Running');
+  const running = known
+    .podsOf('dcgmServerPods', node)
+    .filter((one) => text(one, 'status', 'phase') === 'Running');
+  const pod = servingPod(running);
   const { name, namespace = 'kube-system' } = pod?.metadata ?? { name: '' };
-  const container = text(list(pod, 'spec', 'containers')[0], 'name');
+  const container = text(mainContainer(pod?.spec), 'name');
   return pod === undefined || container === undefined ? undefined : { namespace, pod: name, container };
 }
 

@@ -26,7 +26,8 @@ export function createPodDirectory(
       const { unread: message, remedy } = unread;
       throw new Refusal('cluster_refused', message, remedy === undefined ? {} : { remedy });
     }
-    for (const pod of view.podsOf('agentPods', node).filter(hasRunningAgent)) {
+    // While it is updated a node has two.
+    for (const pod of view.podsOf('agentPods', node).filter(hasRunningAgent).toSorted(livingFirst)) {
       const ip = text(pod, 'status', 'podIP');
       const ports = list(pod, 'spec', 'containers').flatMap((container) => list(container, 'ports'));
       const named = ports.find((port) => text(port, 'name') === 'agent') as
@@ -37,6 +38,11 @@ export function createPodDirectory(
     }
     return undefined;
   };
+}
+
+function livingFirst(left: KubeObject, right: KubeObject): number {
+  const isDeleted = ({ metadata }: KubeObject) => Number(metadata.deletionTimestamp !== undefined);
+  return isDeleted(left) - isDeleted(right);
 }
 
 function hasRunningAgent(pod: KubeObject): boolean {

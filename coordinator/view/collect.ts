@@ -28,6 +28,7 @@ import {
   unreadAs,
   unreadBecause,
 } from './object-facts.ts';
+import { runningDeployment, servingPod } from './one-of-several.ts';
 import { readBudgets, readPodsOnNode, type SeenPod, type SeenPods } from './pods-on-node.ts';
 import { projectNode } from './projections.ts';
 import { createSharedReads, type SharedReads } from './shared-reads.ts';
@@ -157,7 +158,7 @@ export function createCollector(options: {
   }
 
   function repairFacts(node: KubeObject): Omit<RepairFacts, keyof PodsOnNode | 'budgets'> {
-    const [deployment] = view.all('karpenterDeployments');
+    const deployment = runningDeployment(view.all('karpenterDeployments'));
     return {
       peers: view.peersOf(node),
       karpenter: deployment === undefined ? undefined : karpenterFacts(deployment),
@@ -183,9 +184,11 @@ export function createCollector(options: {
     standing: (name) => collect(name, { log: false, pods: false, pools: true, asksAgent: false }),
     basics: (name, signal) => collect(name, { signal, log: false, pods: false, pools: false }),
     async nmaVersions() {
-      const versions = view
-        .all('nmaPods')
-        .map((pod) => [text(pod, 'spec', 'nodeName') ?? '', podImage(pod)] as const);
+      const byNode = Map.groupBy(view.all('nmaPods'), (pod) => text(pod, 'spec', 'nodeName') ?? '');
+      const versions = [...byNode].map(([node, pods]) => {
+        const pod = servingPod(pods);
+        return [node, pod === undefined ? '' : podImage(pod)] as const;
+      });
       const installed = view.all('nmaDaemonSets').map((daemonSet) => ['', imageOf(daemonSet)] as const);
       // Thousands of pods have a handful of images.
       const found = new Map<string, FoundNmaVersion>();

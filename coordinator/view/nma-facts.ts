@@ -12,6 +12,7 @@ import {
   unlessRefused,
   unreadAs,
 } from './object-facts.ts';
+import { servingPod, workloadOf } from './one-of-several.ts';
 import type { SharedReads } from './shared-reads.ts';
 import type { View } from './view.ts';
 
@@ -60,13 +61,13 @@ export function createNmaFacts(deps: {
 
   return async (node, isLogRead) => {
     const { name } = node.metadata;
-    const found = view.podsOf('nmaPods', name)[0];
+    const found = servingPod(view.podsOf('nmaPods', name));
     const isAuto = isAutoNode(node);
     // Of a process of the host the add-on's objects, which are for the other nodes of the cluster, say nothing.
     const isHostProcess = isAuto && found === undefined;
-    const [daemonSet] = isHostProcess ? [] : view.all('nmaDaemonSets');
-    const [dcgmDaemonSet] = isHostProcess ? [] : view.all('dcgmServerDaemonSets');
-    const dcgmPod = view.podsOf('dcgmServerPods', name)[0];
+    const dcgmPod = servingPod(view.podsOf('dcgmServerPods', name));
+    const daemonSet = isHostProcess ? undefined : workloadOf(view.all('nmaDaemonSets'), found);
+    const dcgmDaemonSet = isHostProcess ? undefined : workloadOf(view.all('dcgmServerDaemonSets'), dcgmPod);
     const pod = found === undefined ? undefined : podFacts(found);
     const namespace = pod?.namespace ?? daemonSet?.metadata.namespace;
     const image = pod?.image ?? (daemonSet === undefined ? undefined : imageOf(daemonSet));

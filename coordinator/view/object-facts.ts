@@ -12,6 +12,7 @@ import {
   text,
   textMap,
 } from './node.ts';
+import { mainContainer } from './one-of-several.ts';
 
 /** Objects of the cluster as the plain facts that rules judge. */
 
@@ -42,10 +43,13 @@ export function nodeFacts(node: KubeObject): NodeFacts {
   };
 }
 
-/** Of its first container, which is the only one of NMA and of dcgm-server. */
+/** Of its main container, which is the only one of NMA and of dcgm-server unless somebody adds one. */
 export function podFacts(pod: KubeObject): PodFacts {
-  const [container] = list(pod, 'spec', 'containers');
-  const [status] = list(pod, 'status', 'containerStatuses');
+  const container = mainContainer(pod.spec);
+  // The kubelet sorts them by name, whatever the order of the containers is.
+  const statuses = list(pod, 'status', 'containerStatuses');
+  const name = text(container, 'name');
+  const status = statuses.find((one) => text(one, 'name') === name) ?? statuses[0];
   const environment = list(container, 'env').map(
     (entry) => [text(entry, 'name') ?? '', text(entry, 'value') ?? ''] as const,
   );
@@ -70,14 +74,14 @@ export function podFacts(pod: KubeObject): PodFacts {
   };
 }
 
-/** Image of the first container; empty where there is none. */
+/** Image of the main container; empty where there is none. */
 export function podImage(pod: KubeObject): string {
-  return text(list(pod, 'spec', 'containers')[0], 'image') ?? '';
+  return text(mainContainer(pod.spec), 'image') ?? '';
 }
 
-/** Image of the first container in a workload's template; empty where there is none. */
+/** Image of the main container in a workload's template; empty where there is none. */
 export function imageOf(workload: KubeObject): string {
-  return text(list(workload, 'spec', 'template', 'spec', 'containers')[0], 'image') ?? '';
+  return text(mainContainer(field(workload, 'spec', 'template', 'spec')), 'image') ?? '';
 }
 
 /** Of a workload's pods; what a toleration leaves out is what Kubernetes takes for it. */
@@ -131,16 +135,19 @@ export function karpenterFacts(deployment: KubeObject): KarpenterFacts {
 
 type Setting = { readonly value: string | undefined; readonly unread?: Unread };
 
-/** Go's flag package takes one dash or two, and the value behind `=` or as the next argument. */
+/**
+ * Go's flag package takes one dash or two, and the value behind `=` or as the next argument; of a flag or a variable that stands
+ * there twice the last one holds.
+ */
 function settingOf(container: unknown, flag: string, variable: string): Setting {
   const words = [...list(container, 'command'), ...list(container, 'args')].map(String);
-  for (const [index, word] of words.entries()) {
-    const found = /^--?([a-z-]+)(?:=(.*))?$/s.exec(word);
-    if (found?.[1] !== flag) continue;
-    const next = words[index + 1];
-    return { value: found[2] ?? (next === undefined || next.startsWith('-') ? '' : next) };
+  const at = words.findLastIndex((word) => flagIn(word)?.name === flag);
+  if (at >= 0) {
+    const next = words[at + 1];
+    const value = flagIn(words[at] ?? '')?.value ?? (next === undefined || next.startsWith('-') ? '' : next);
+    return expanded(container, value);
   }
-  const entry = list(container, 'env').find((one) => text(one, 'name') === variable);
+  const entry = list(container, 'env').findLast((one) => text(one, 'name') === variable);
   if (entry !== undefined && field(entry, 'valueFrom') === undefined)
     return { value: text(entry, 'value') ?? '' };
   if (entry !== undefined) {
@@ -157,11 +164,31 @@ function settingOf(container: unknown, flag: string, variable: string): Setting 
   };
 }
 
-/** undefined: the gate is not named. Values are those of Go's strconv.ParseBool. */
+function flagIn(word: string): { readonly name: string; readonly value: string | undefined } | undefined {
+  const [, name, value] = /^--?([a-z-]+)(?:=(.*))?$/s.exec(word) ?? [];
+  return name === undefined ? undefined : { name, value };
+}
+
+/** The kubelet puts the values of variables in place of `$(NAME)` in arguments. */
+function expanded(container: unknown, given: string): Setting {
+  const names = [...given.matchAll(/\$\((\w+)\)/g)].map(([, name = '']) => name);
+  const variables = new Map(
+    list(container, 'env').map((one) => [text(one, 'name'), text(one, 'value')] as const),
+  );
+  const missing = names.find((name) => variables.get(name) === undefined);
+  if (missing !== undefined)
+    return {
+      value: undefined,
+      unread: { unread: `${given} names the variable ${missing}, whose value is not in the Deployment` },
+    };
+  return { value: given.replaceAll(/\$\((\w+)\)/g, (_all, name: string) => variables.get(name) ?? '') };
+}
+
+/** undefined: the gate is not named. Values are those of Go's strconv.ParseBool; spaces count nowhere (MapStringBool). */
 function gateOf(gates: string | undefined, name: string): boolean | undefined {
   const found = (gates ?? '')
     .split(',')
-    .map((gate) => gate.trim().split('='))
+    .map((gate) => gate.split('=').map((part) => part.trim()))
     .findLast(([gate]) => gate === name);
   return found === undefined ? undefined : isTrue(found[1] ?? '');
 }

@@ -147,6 +147,10 @@ t.test('agents are found as pods', async (t) => {
   t.equal(await directoryOf(pod('fd00::9'))('n'), 'http://[fd00::9]:9475');
   const port = { name: 'agent', containerPort: 7000 };
   t.equal(await directoryOf(pod(undefined), pod('10.0.0.9', [port]))('n'), 'http://10.0.0.9:7000');
+  const metadata = { name: 'p', deletionTimestamp: '2026-01-01T00:00:00Z' };
+  const leaving = { ...pod('10.0.0.8'), metadata };
+  t.equal(await directoryOf(leaving, pod('10.0.0.9'))('n'), 'http://10.0.0.9:9475', 'in an update');
+  t.equal(await directoryOf(leaving)('n'), 'http://10.0.0.8:9475', 'the only one still answers');
   const unread = { unread: 'pods of our agents cannot be read: forbidden', remedy: 'grant it' };
   const blind = createPodDirectory({ podsOf: () => [], unread: () => unread });
   await t.rejects(
