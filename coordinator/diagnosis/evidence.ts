@@ -31,7 +31,10 @@ export function seenHeartbeat(facts: Facts, condition: NodeCondition): Evidence 
   const age = ageSeconds(facts.at, condition.lastHeartbeatTime);
   return {
     ...rest,
-    observed: age === undefined ? observed : `${observed}, ${renderDuration(age)} before ${facts.at}`,
+    observed:
+      age === undefined
+        ? observed
+        : `${observed}, ${renderDuration(Math.abs(age))} ${age < 0 ? 'after' : 'before'} ${facts.at}`,
   };
 }
 

@@ -26,7 +26,12 @@ export type Writing =
       /** The kubelet's own heartbeat is as old: the node or its clock is off, and nothing follows about NMA. */
       readonly nodeSilent: boolean;
     }
+  /** It lies in the future: the node's clock is ahead by at least that, and how old it is cannot be told. */
+  | { readonly state: 'ahead'; readonly condition: NodeCondition; readonly aheadSeconds: number }
   | { readonly state: 'absent' };
+
+/** Clocks that somebody keeps in step are never this far apart; a heartbeat that NMA still writes may be five times as old. */
+const clockSlackSeconds = 60;
 
 /** Whether NMA writes conditions on this node now. */
 export function writingOf(facts: Facts): Writing {
@@ -34,6 +39,14 @@ export function writingOf(facts: Facts): Writing {
   if (newest === undefined) return { state: 'absent' };
   const kubelet = newestOf(facts, kubeletTypes);
   const nodeSilent = kubelet !== undefined && kubelet.age > staleSeconds;
+  const { condition, age } = newest;
+  // The kubelet's heartbeat is by the same clock: this far behind it NMA's is old, whatever the time is.
+  const ahead = Math.max(-age, -(kubelet?.age ?? 0));
+  if (ahead > clockSlackSeconds) {
+    return age + ahead > staleSeconds
+      ? { state: 'stale', condition, age: age + ahead, sinceStart: false, nodeSilent: false }
+      : { state: 'ahead', condition, aheadSeconds: ahead };
+  }
   if (newest.age > staleSeconds) return { state: 'stale', ...newest, sinceStart: false, nodeSilent };
   if (isFromBeforeStart(facts, newest.condition)) {
     return { state: 'stale', ...newest, sinceStart: true, nodeSilent };

@@ -92,6 +92,10 @@ function judgeCredentials(facts: Facts): Judgement {
     const heartbeat = `${writing.condition.type} was written ${renderDuration(writing.age)} ago`;
     return refuted(`an AWS role or a credential error is there, but conditions are written: ${heartbeat}`);
   }
+  if (writing.state === 'ahead' && logLines.length === 0)
+    return unknown(
+      'an AWS role is there, but the node’s clock is ahead: how old its heartbeats are cannot be told',
+    );
   if (writing.state === 'stale' && writing.nodeSilent && logLines.length === 0) {
     return unknown(
       'an AWS role is there, but the kubelet’s own heartbeat is as old: the node or its clock is off',
@@ -99,7 +103,7 @@ function judgeCredentials(facts: Facts): Judgement {
   }
   const evidence: Evidence[] = [
     ...present(found.annotation),
-    ...(writing.state === 'stale' ? [seenHeartbeat(facts, writing.condition)] : [noConditions(facts)]),
+    ...(writing.state === 'absent' ? [noConditions(facts)] : [seenHeartbeat(facts, writing.condition)]),
     ...logLines,
     ...found.pod,
   ];
@@ -169,9 +173,14 @@ function summaryOf(facts: Facts, found: Markers): string {
       ? 'its environment'
       : 'an IAM role (IRSA)';
   const writing = writingOf(facts);
-  const age = writing.state === 'stale' ? `for ${renderDuration(writing.age)}` : 'at all';
+  const age =
+    writing.state === 'stale'
+      ? ` for ${renderDuration(writing.age)}`
+      : writing.state === 'absent'
+        ? ' at all'
+        : ', for how long the node’s clock does not tell';
   return (
-    `NMA has not written a condition ${age}: ${what} breaks the kubelet’s credential plugin, which NMA runs on the host ` +
+    `NMA has not written a condition${age}: ${what} breaks the kubelet’s credential plugin, which NMA runs on the host ` +
     'with the pod’s AWS variables. Only conditions are lost, events still work. NMA needs no role, and the ' +
     'ClusterRole is not the cause: conditions are written with the kubelet’s identity.'
   );

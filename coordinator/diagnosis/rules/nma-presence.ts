@@ -79,7 +79,7 @@ function judgeRunning(facts: Facts): Judgement {
 function isSurelyDown(facts: Facts, isSilence: boolean): boolean {
   const { pod, mayBeHostProcess } = facts.nma;
   if (pod !== undefined) return pod.phase !== 'Running';
-  if (writingOf(facts).state === 'fresh') return false;
+  if (['fresh', 'ahead'].includes(writingOf(facts).state)) return false;
   if (!isSilence) return !mayBeHostProcess;
   return hasWaitedLongEnough(facts) && gapsOf(facts).length === 0;
 }
@@ -115,7 +115,9 @@ function runningSummary(facts: Facts, silent: boolean): string {
       ? ` Its last heartbeat is ${renderDuration(writing.age)} old, from before it went.`
       : writing.state === 'stale'
         ? ` Its last heartbeat is ${renderDuration(writing.age)} old.`
-        : ' It has left no condition on the node.';
+        : writing.state === 'ahead'
+          ? ' Its last heartbeat lies in the future: the node’s clock is ahead.'
+          : ' It has left no condition on the node.';
   const auto = mayBeHostProcess ? ' On EKS Auto it is a host process and has no pod.' : '';
   return `NMA is not running on that node: ${what}.${proof}${last}${auto}`;
 }
@@ -196,6 +198,12 @@ function judgeWriting(facts: Facts): Judgement {
   if (runningPod(pod) === undefined && !mayBeHostProcess) return irrelevant;
   if (hasCredentialMarks(facts)) return irrelevant;
   if (writing.state === 'absent') return unknown('NMA runs, but none of its conditions is on the node');
+  if (writing.state === 'ahead') {
+    const by = renderDuration(writing.aheadSeconds);
+    return unknown(
+      `heartbeats of the node lie ${by} in the future: its clock is ahead, and how old they are cannot be told`,
+    );
+  }
   if (writing.nodeSilent) {
     return unknown('all heartbeats of the node are old, the kubelet’s too: the node or its clock is off');
   }

@@ -177,6 +177,11 @@ const credentialLog = [
   '{"msg":"failed to report managed conditions","error":"getting credentials: exec: executable /opt/amazon/bin/chroot failed with exit code 2"}',
 ];
 const stale = staleConditions(1953);
+/** Both by a clock that is ahead: heartbeats that many seconds before now. */
+const kubeletAhead = (kubelet: number, nma: number) =>
+  staleConditions(nma).map((row) =>
+    ['Ready', 'MemoryPressure'].includes(row.type) ? { ...row, lastHeartbeatTime: before(kubelet) } : row,
+  );
 const allOld = healthyConditions.map((row) => ({ ...row, lastHeartbeatTime: before(4000) }));
 const noNmaConditions = healthyConditions.filter(({ type }) => ['Ready', 'MemoryPressure'].includes(type));
 const eventXid31 = {
@@ -1406,6 +1411,38 @@ export const ruleRows: readonly RuleRow[] = [
     facts({ node: { conditions: stale }, nma: { pod: undefined } }),
   ],
   ['nma-not-writing', 'the whole node is old', 'unknown', facts({ node: { conditions: allOld } })],
+  // F3: a clock that is ahead makes nothing fresh.
+  [
+    'nma-not-writing',
+    'heartbeats from the future',
+    'unknown',
+    facts({ node: { conditions: staleConditions(-600) } }),
+  ],
+  [
+    'nma-not-writing',
+    'the kubelet’s from the future, NMA’s as fresh',
+    'unknown',
+    facts({ node: { conditions: kubeletAhead(-3600, -3590) } }),
+  ],
+  [
+    'nma-not-writing',
+    'the kubelet’s from the future, NMA’s far behind it',
+    'proven',
+    facts({ node: { conditions: kubeletAhead(-3600, -3000) } }),
+    /newest heartbeat of its conditions is 10 min old/,
+  ],
+  [
+    'nma-not-writing',
+    'clocks half a minute apart',
+    'refuted',
+    facts({ node: { conditions: staleConditions(-30) } }),
+  ],
+  [
+    'credentials-broken',
+    'a role, and heartbeats from the future',
+    'unknown',
+    facts({ node: { conditions: staleConditions(-600) }, nma: { pod: irsaPod } }),
+  ],
   ['nma-not-writing', 'nothing written', 'unknown', facts({ node: { conditions: noNmaConditions } })],
   [
     'dcgm-server-missing',
