@@ -56,7 +56,7 @@ with --wait, it shows the chain of links until the verdict. Ctrl-C asks once whe
       --force            although the forecast says that the repair cannot happen
       --deadline TIME    ends the drill whatever happens
       --name NAME        of the Experiment; made if absent
-      --dry-run          writes nothing: the Experiment as it would be, and the nodes that fit now
+      --dry-run          writes nothing: the Experiment as it would be, the nodes that fit now, and what would be written there
       --wait             until the verdict, also in a pipe; --no-wait: not even on a terminal
   -o, --output O         text (default), json, yaml (the Experiment at the end), name
 ${clusterHelp}
@@ -78,31 +78,8 @@ export function runDrill(argv: readonly string[], ports: LivePorts): Promise<num
     const cluster = connect(values);
     const { namespace } = values;
     const clock = createRealClock();
-    if (values['dry-run']) {
-      const object = {
-        apiVersion: 'xidrill.dev/v1alpha1',
-        kind: 'Experiment',
-        metadata: { name, namespace },
-        spec,
-      };
-      const { stringify } = await import('yaml');
-      const { chosen, skipped, notRead } = await previewDrill({ cluster, namespace, spec, clock });
-      if (values.output === 'json')
-        ports.print(`${JSON.stringify({ object, chosen, skipped, notRead }, null, 2)}\n`);
-      else {
-        const lines =
-          chosen === undefined
-            ? notRead.map((command) => `which nodes it would take you may not see: ${command}`)
-            : [
-                `would drill ${chosen.length} nodes: ${someOf(chosen)}`,
-                ...skipped.slice(0, 10).map(({ node, because }) => `not ${node}: ${because}`),
-                ...(skipped.length > 10 ? [`and ${skipped.length - 10} more are left out`] : []),
-              ];
-        // Comments, so that the output can be piped into kubectl as it is.
-        ports.print(`${stringify(object)}${lines.map((line) => `# ${visible(line)}\n`).join('')}`);
-      }
-      return chosen?.length === 0 ? exits.usage : 0;
-    }
+    if (values['dry-run'])
+      return dryRun({ cluster, namespace, name, spec, clock, isJson: values.output === 'json' }, ports);
     await createStore(cluster, namespace).createExperiment(name, spec, {});
     const waits = values.wait ?? (ports.isLive && !values['no-wait']);
     if (!waits) {
@@ -118,6 +95,44 @@ export function runDrill(argv: readonly string[], ports: LivePorts): Promise<num
     if (isQuiet && last !== undefined) ports.print(await printed(last.experiment, values.output));
     return code;
   });
+}
+
+/** Prints the Experiment as it would be, and what it would do now. Resolves with the exit code. */
+async function dryRun(
+  asked: Parameters<typeof previewDrill>[0] & { readonly name: string; readonly isJson: boolean },
+  ports: LivePorts,
+): Promise<number> {
+  const { name, namespace, spec, isJson } = asked;
+  const object = {
+    apiVersion: 'xidrill.dev/v1alpha1',
+    kind: 'Experiment',
+    metadata: { name, namespace },
+    spec,
+  };
+  const [{ stringify }, { dryTargets, dryLines }] = await Promise.all([
+    import('yaml'),
+    import('./dry-run.ts'),
+  ]);
+  const { chosen, skipped, notRead, snapshot } = await previewDrill(asked);
+  const targets = await dryTargets({ ...asked, snapshot, nodes: chosen ?? [] });
+  const missing = notRead();
+  if (isJson)
+    ports.print(`${JSON.stringify({ object, chosen, targets, skipped, notRead: missing }, null, 2)}\n`);
+  else {
+    const lines = [
+      ...(chosen === undefined
+        ? ['which nodes it would take you may not see']
+        : [`would drill ${chosen.length} nodes: ${someOf(chosen)}`]),
+      ...targets.flatMap(dryLines),
+      ...((chosen?.length ?? 0) > targets.length ? [`the other nodes are not looked at in a dry run`] : []),
+      ...skipped.slice(0, 10).map(({ node, because }) => `not ${node}: ${because}`),
+      ...(skipped.length > 10 ? [`and ${skipped.length - 10} more are left out`] : []),
+      ...missing.map((command) => `not read: ${command}`),
+    ];
+    // Comments, so that the output can be piped into kubectl as it is.
+    ports.print(`${stringify(object)}${lines.map((line) => `# ${visible(line)}\n`).join('')}`);
+  }
+  return chosen?.length === 0 ? exits.usage : 0;
 }
 
 /** An object in the form that was asked for; others than text. */

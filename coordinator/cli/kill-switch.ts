@@ -70,8 +70,11 @@ async function withRemedy<T>(namespace: string, what: string | undefined, act: (
   } catch (thrown) {
     if (!(thrown instanceof Refusal) || thrown.details.httpStatus !== 403) throw thrown;
     const verbs = what === undefined ? ['list'] : ['patch', 'create'];
-    const checks = verbs.map((verb) => `kubectl auth can-i ${verb} configmaps -n ${namespace}`);
-    const remedy = `${checks.join(' && ')}; or with the rights of the operator role by REST: PUT /api/v1/killswitch`;
+    // A list is allowed by the name in its field selector, which can-i does not have.
+    const checks = verbs.map(
+      (verb) => `kubectl auth can-i ${verb} configmaps/${killSwitchName} -n ${namespace}`,
+    );
+    const remedy = `${checks.join(' && ')}; the operator role of the chart allows it`;
     throw new Refusal(thrown.reason, thrown.message, { ...thrown.details, remedy }, thrown);
   }
 }

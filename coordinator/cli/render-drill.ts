@@ -151,9 +151,16 @@ function explanationLines(
   return [
     ...evidence.map(({ source, observed }) => labelled('proof', `${source}: ${observed}`, look)),
     ...(remedy === '' ? [] : [labelled('do', remedy, look)]),
-    // Never wrapped nor cut: they are there to be copied.
-    ...commands.map((command) => `    ${'run'.padEnd(8)}${visible(command)}`),
-    ...alsoFound.map((one) => labelled('also', `${one.code}: ${one.summary}`, look)),
+    ...commandLines(commands),
+    ...alsoFound.flatMap((one) => [
+      labelled('also', `${one.code}: ${one.summary}`, look),
+      ...commandLines(one.commands),
+    ]),
     ...(verdict === 'pass' ? [] : [labelled('page', pageOf(code), look)]),
   ];
+}
+
+/** Never wrapped nor cut: they are there to be copied. */
+function commandLines(commands: readonly string[] = []): readonly string[] {
+  return commands.map((command) => `    ${'run'.padEnd(8)}${visible(command)}`);
 }

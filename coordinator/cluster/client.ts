@@ -166,6 +166,18 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       // Explicit: the server's own default for an unnamed type, and the library's, is a JSON patch.
       return sendForObject({ ...writing('PATCH', path, patch, 'application/merge-patch+json'), asked });
     },
+    apply: (resource, object) => {
+      const query = new URLSearchParams({ fieldManager: options.fieldManager, force: 'true' });
+      const path = `${pathOf(resource, object.metadata)}?${query}`;
+      // JSON is YAML.
+      const body = { type: 'application/apply-patch+yaml', text: JSON.stringify(object) } as const;
+      return sendForObject({
+        method: 'PATCH',
+        path,
+        body,
+        asked: `apply ${shown(resource, object.metadata)}`,
+      });
+    },
     remove: async (resource, key, uid) => {
       const asked = `delete ${shown(resource, key)}`;
       const options = uid === undefined ? inBackground : { ...inBackground, preconditions: { uid } };

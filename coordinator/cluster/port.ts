@@ -22,6 +22,11 @@ export interface Cluster {
     patch: JsonObject,
     subresource?: 'status',
   ): Promise<KubeObject>;
+  /**
+   * Server-side apply, taking over what others set: makes the object, or sets these fields of the one that is there. Unlike `create`
+   * it needs rights on this name only (verbs patch and create).
+   */
+  apply(resource: ResourceName, object: KubeObject): Promise<KubeObject>;
   /** Deletes, or does nothing where there is none. With `uid` only that object: `object_conflict` where it is another one. */
   remove(resource: ResourceName, key: ObjectKey, uid?: string): Promise<void>;
   /** The end of a container's log; undefined where the pod or the log is not there. */

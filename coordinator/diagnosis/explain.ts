@@ -191,7 +191,8 @@ function explanationOf({ rule, cause }: Found, judged: readonly Judged[]): Expla
 }
 
 function furtherOf({ rule, cause }: Found): Explanation['alsoFound'][number] {
-  return { code: rule.code, summary: cause.summary, remedy: cause.remedy };
+  const { summary, remedy, commands } = cause;
+  return { code: rule.code, summary, ...explained({ remedy, commands: commands ?? [] }) };
 }
 
 function refutedOf(judged: readonly Judged[]): Explanation['refuted'] {

@@ -1,6 +1,6 @@
 import { renderDuration } from '../../shared/duration.ts';
 import type { Expectation } from '../catalogue/expectation.ts';
-import type { Evidence, Explanation } from '../store/explanation.ts';
+import { type Evidence, type Explanation, furtherFrom } from '../store/explanation.ts';
 import type { Facts } from '../view/facts.ts';
 import { injectedOn, problemsOf, seenInjection, seenProblem, windowOf } from './drill.ts';
 import { seen, seenCondition, seenHeartbeat } from './evidence.ts';
@@ -70,10 +70,7 @@ function notProven(summary: string, evidence: readonly Evidence[], cause: Explan
     evidence: evidence.filter(isTold),
     remedy: cause.remedy,
     refuted: cause.refuted,
-    alsoFound: [
-      { code: cause.code, summary: cause.summary, remedy: cause.remedy },
-      ...cause.alsoFound.filter(({ code }) => code !== cause.code),
-    ],
+    alsoFound: [furtherFrom(cause), ...cause.alsoFound.filter(({ code }) => code !== cause.code)],
   };
 }
 

@@ -1,5 +1,6 @@
 import { renderDuration } from '../../shared/duration.ts';
 import type { ExperimentSpec, ExperimentStatus, InjectionStatus, LinkStatus } from '../store/experiment.ts';
+import { furtherFrom } from '../store/explanation.ts';
 import { type Restore, type RestoreState, type RestoreSummary, restoreStates } from '../store/restore.ts';
 import { isEnded } from './ended.ts';
 
@@ -158,11 +159,10 @@ export function withRestored(status: InjectionStatus, restore: Restore, isOfDril
       explanation: { ...explanation, remedy: [...remedy, remedyAfter(restore)].join(' ') },
     };
   }
-  const { code, summary, remedy } = failure;
   if (verdict !== 'pass')
     return {
       ...after,
-      explanation: { ...explanation, alsoFound: [...explanation.alsoFound, { code, summary, remedy }] },
+      explanation: { ...explanation, alsoFound: [...explanation.alsoFound, furtherFrom(failure)] },
     };
   return {
     ...after,

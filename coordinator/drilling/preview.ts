@@ -1,17 +1,21 @@
 import type { Clock } from '../../shared/clock.ts';
 import { findFault } from '../catalogue/parameters.ts';
 import type { Cluster } from '../cluster/port.ts';
+import { askedForFirst } from '../plan/no-target.ts';
 import { candidateFrom, selectNodes } from '../plan/select.ts';
 import type { ExperimentSpec, SkippedNode } from '../store/experiment.ts';
-import { canICommand, takeSnapshot } from '../view/snapshot.ts';
+import { canICommand, type Snapshot, takeSnapshot } from '../view/snapshot.ts';
 
 /** What a dry run shows beside the Experiment itself. */
 export type DryRun = {
   /** Absent: nodes may not be listed by the caller. */
   readonly chosen?: readonly string[];
+  /** Those that were asked for first. */
   readonly skipped: readonly SkippedNode[];
-  /** What the caller may not read, as commands that show it. */
-  readonly notRead: readonly string[];
+  /** What the caller may not read so far, as commands that show it. */
+  readonly notRead: () => readonly string[];
+  /** What was read for it. */
+  readonly snapshot: Snapshot;
 };
 
 /**
@@ -24,11 +28,12 @@ export async function previewDrill(options: {
   readonly spec: ExperimentSpec;
   readonly clock: Clock;
 }): Promise<DryRun> {
-  const { known, missing } = await takeSnapshot(options);
-  const notRead = missing().map(canICommand);
-  if (known.unread('nodes') !== undefined) return { skipped: [], notRead };
+  const snapshot = await takeSnapshot(options);
+  const { known, missing } = snapshot;
+  const notRead = () => missing().map(canICommand);
+  if (known.unread('nodes') !== undefined) return { skipped: [], notRead, snapshot };
   const { target = {}, fault } = options.spec;
   const candidates = known.all('nodes').map((node) => candidateFrom(node));
   const { chosen, skipped } = selectNodes(candidates, target, target.seed ?? 0, findFault(fault.name));
-  return { chosen: chosen.map(({ name }) => name), skipped, notRead };
+  return { chosen: chosen.map(({ name }) => name), skipped: askedForFirst(skipped), notRead, snapshot };
 }

@@ -196,10 +196,10 @@ export function planTarget(input: PlanInput): TargetPlan {
   const order = { orderId, ...(expectation.kind === 'ignored' ? withoutReach(call, parameters) : call) };
   const controls = expectation.kind === 'none' ? controlsFor(order, nma, marker) : [];
   const usual = createChain(links, { order, expectation, asked, reacting }, controls);
-  const lasting = sustainedUntilTaken(order, { chain: usual, reacting, nma });
-  if (lasting === undefined)
+  const untilTaken = sustainedUntilTaken(order, { chain: usual, reacting, nma });
+  if (untilTaken === undefined)
     return { node, row, parameters: { ...parameters }, order, place, expectation, chain: usual, reacting };
-  const sustained = { ...lasting, orderId };
+  const sustained = { ...untilTaken, orderId };
   const chain = createChain(links, { order: sustained, expectation, asked, reacting }, controls);
   return { node, row, parameters: { ...parameters }, order: sustained, place, expectation, chain, reacting };
 }

@@ -10,12 +10,13 @@ import { chainSeconds, outlivesNode } from '../drill/chain.ts';
 import { isConcluded, isEnded } from '../drill/ended.ts';
 import type { LinkRow } from '../drill/links.ts';
 import { isRestoring, isSettled, restoresAtEnd } from '../drill/restoring.ts';
-import type { ChainLink, ExperimentSpec, InjectionSpec, SkipCode } from '../store/experiment.ts';
+import type { ChainLink, ExperimentSpec, InjectionSpec } from '../store/experiment.ts';
 import { type Experiment, markerOf, orderIdOf, type Store, seedFromName } from '../store/store.ts';
 import type { Collector } from '../view/collect.ts';
 import type { Facts } from '../view/facts.ts';
-import { isAutoNode, optInLabel, optInValue, ownerOf } from '../view/node.ts';
+import { isAutoNode, ownerOf } from '../view/node.ts';
 import { restsOnAssumedEngine } from './chain.ts';
+import { noTarget } from './no-target.ts';
 import {
   contextFromFacts,
   contextFromLabels,
@@ -129,7 +130,7 @@ export function createPlanner(deps: PlannerDeps): Planner {
     const candidates = await inSlices(deps.nodes(), (node) => candidateFrom(node, busy));
     const seed = spec.target?.seed ?? seedFromName(metadata.name);
     const selection = selectNodes(candidates, spec.target ?? {}, seed, findFault(spec.fault.name, deps.rows));
-    if (selection.chosen.length === 0) throw noTarget(selection);
+    if (selection.chosen.length === 0) throw noTarget(selection.skipped);
     return { ...selection, seed };
   }
 
@@ -266,14 +267,6 @@ function isByEngine({ expectation, order }: TargetPlan): boolean {
 /** Agents that are asked at the same time: each starts a few dcgmi. */
 export const agentsAtOnce = 16;
 
-function remedyFor(skipped: Selection['skipped']): string {
-  const is = (...codes: readonly SkipCode[]) => skipped.some(({ code }) => codes.includes(code));
-  if (is('busy')) return 'wait until the experiment that works on the node has ended, or abort it';
-  if (is('not-opted-in')) return `kubectl label node NODE ${optInLabel}=${optInValue}`;
-  if (is('not-ready', 'no-gpu')) return 'name the node in target.selector.names, or choose other nodes';
-  return 'choose a selector that fits nodes which may be drilled (GET /api/v1/nodes)';
-}
-
 /** A repair is forbidden by a restore before it, and nothing of it can be awaited then. */
 function assertForbid({ expectation, restore }: Pick<ExperimentSpec, 'expectation' | 'restore'>): void {
   if (expectation?.repair !== 'forbid') return;
@@ -325,18 +318,4 @@ function assertTimeFor({ deadline }: Pick<ExperimentSpec, 'deadline'>, neededSec
       remedy: `set deadline to ${needed}s or more, or leave it out; a shorter expectation.within or for needs less`,
     },
   );
-}
-
-/** `node_busy` where a node fits and another experiment works on it: waiting helps then. */
-function noTarget({ skipped }: Selection): Refusal {
-  const isBusy = skipped.some(({ code }) => code === 'busy');
-  const shown = skipped.slice(0, 3).map(({ node, because }) => `${node}: ${because}`);
-  const more = skipped.length > 3 ? ` (and ${skipped.length - 3} more)` : '';
-  const message =
-    skipped.length === 0 ? 'the cluster has no nodes' : `no node may be drilled: ${shown.join('; ')}${more}`;
-  return new Refusal(isBusy ? 'node_busy' : 'no_target', message, {
-    field: 'target',
-    skipped,
-    remedy: remedyFor(skipped),
-  });
 }

@@ -29,7 +29,7 @@ export function sustainedUntilTaken(
     return withinSeconds ?? expectation?.withinSeconds ?? 0;
   });
   const needed = waits.reduce((sum, seconds) => sum + seconds, 0);
-  return lasting(call, Math.min(Math.ceil(needed), longestSustainSeconds));
+  return sustainedFor(call, Math.min(Math.ceil(needed), longestSustainSeconds));
 }
 
 /** A later check gives the same condition another reason. */
@@ -44,8 +44,8 @@ function isMoved(first: ChannelReaction, reacting: readonly ChannelReaction[]): 
   );
 }
 
-/** undefined: it is no Xid in the host engine, or lasts as long as its caller says. */
-function lasting(call: MethodCall, forSeconds: number): MethodCall | undefined {
+/** undefined: it is no Xid in the host engine, or its caller says for how long it is sustained. */
+function sustainedFor(call: MethodCall, forSeconds: number): MethodCall | undefined {
   if (call.method === 'InjectXid') {
     const { body } = call;
     const isWritten = body.surfaces.includes('dcgm') && body.forSeconds === undefined;

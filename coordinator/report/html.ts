@@ -133,8 +133,12 @@ function toDo(
       : []),
     ...(remedy === '' && commands.length === 0 ? [] : [`<h${level}>What to do</h${level}>`]),
     ...(remedy === '' ? [] : [`<p>${markup(remedy)}</p>`]),
-    ...(commands.length === 0 ? [] : [`<pre>${commands.map(markup).join('\n')}</pre>`]),
+    ...(commands.length === 0 ? [] : [commandBlock(commands)]),
   ];
+}
+
+function commandBlock(commands: readonly string[] = []): string {
+  return commands.length === 0 ? '' : `<pre>${commands.map(markup).join('\n')}</pre>`;
 }
 
 function proofLines({ evidence, refuted, alsoFound }: Explanation, level: number): readonly string[] {
@@ -151,7 +155,8 @@ function proofLines({ evidence, refuted, alsoFound }: Explanation, level: number
     ...section(
       'Also found',
       alsoFound.map(
-        (one) => `<code>${markup(one.code)}</code>: ${markup(one.summary)} ${markup(one.remedy)}`,
+        (one) =>
+          `<code>${markup(one.code)}</code>: ${markup(one.summary)} ${markup(one.remedy)}${commandBlock(one.commands)}`,
       ),
     ),
     ...section(

@@ -63,6 +63,7 @@ function list(items: readonly string[]): string {
 
 function explanationParts(explanation: Explanation, isLinked: boolean, level: string): readonly string[] {
   const { code, evidence, remedy, commands = [], refuted, alsoFound } = explanation;
+  const furtherCommands = alsoFound.flatMap((one) => one.commands ?? []);
   const section = (title: string, items: readonly string[]) =>
     items.length === 0 ? [] : [`${level} ${title}`, list(items)];
   return [
@@ -78,6 +79,7 @@ function explanationParts(explanation: Explanation, isLinked: boolean, level: st
       'Also found',
       alsoFound.map((one) => `${one.code}: ${one.summary} ${one.remedy}`),
     ),
+    ...(furtherCommands.length === 0 ? [] : [markdownCode(furtherCommands)]),
     ...section(
       'Ruled out',
       refuted.map((one) => `${one.code}: ${one.because}`),

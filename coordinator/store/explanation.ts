@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { explained } from './advice.ts';
 
 /** One observation: what stood where, and when. */
 export const Evidence = Type.Object(
@@ -41,7 +42,15 @@ export const Explanation = Type.Object(
     ),
     alsoFound: Type.Array(
       Type.Object(
-        { code: Type.String(), summary: Type.String(), remedy: Type.String() },
+        {
+          code: Type.String(),
+          summary: Type.String(),
+          remedy: Type.String(),
+          // Absent in what earlier versions stored.
+          commands: Type.Optional(
+            Type.Array(Type.String(), { description: 'the commands of its remedy, to copy' }),
+          ),
+        },
         { additionalProperties: false, description: 'a further broken link behind the first one' },
       ),
     ),
@@ -49,3 +58,11 @@ export const Explanation = Type.Object(
   { $id: 'Explanation', additionalProperties: false },
 );
 export type Explanation = Static<typeof Explanation>;
+
+/** An explanation as a further finding of another one. */
+export function furtherFrom(
+  explanation: Pick<Explanation, 'code' | 'summary' | 'remedy' | 'commands'>,
+): Explanation['alsoFound'][number] {
+  const { code, summary, remedy, commands = [] } = explanation;
+  return { code, summary, ...explained({ remedy, commands }) };
+}

@@ -103,7 +103,8 @@ export function createKillSwitch({
       if (!(thrown instanceof Refusal) || thrown.reason !== 'object_missing') throw thrown;
     }
     const made = Object.fromEntries(Object.entries(data).filter(([, value]) => value !== null));
-    return cluster.create('configmaps', { apiVersion, kind, metadata: key, data: made });
+    // Not `create`, which RBAC cannot limit to one name.
+    return cluster.apply('configmaps', { apiVersion, kind, metadata: key, data: made });
   }
 
   return {

@@ -247,6 +247,7 @@ async function access(helm: Helm): Promise<void> {
             verb === 'delete',
             resource === 'events' && verb === 'create',
             restores,
+            right.who === 'operator' && resource === 'configmaps',
           );
           const said = () => `${coordinator.errors()}\n${answers.text()}`.replaceAll('\\', '');
           try {
@@ -305,7 +306,7 @@ async function access(helm: Helm): Promise<void> {
   }
 
   /** Everything that somebody does with a coordinator, again and again until it is stopped; keeps the answers. */
-  function exercise(name: string, deletes: boolean, engages: boolean, restores: boolean) {
+  function exercise(name: string, deletes: boolean, engages: boolean, restores: boolean, switches: boolean) {
     let text = '';
     const stopping = new AbortController();
     const call = async (
@@ -325,13 +326,22 @@ async function access(helm: Helm): Promise<void> {
         // It does not serve yet, or is stopped.
       }
     };
+    const who = `--as=system:serviceaccount:${namespace}:operator`;
     const asOperator = async (...args: string[]) => {
-      const who = `--as=system:serviceaccount:${namespace}:operator`;
       text += (await plane.kubectl(['-n', namespace, ...args, '-o', 'name', who])).stderr;
+    };
+    /** As the command line does, by the API server alone; before the coordinator makes it. */
+    const asOperatorSwitch = async () => {
+      await asOperator('get', 'configmaps', `--field-selector=metadata.name=${killSwitchName}`);
+      const metadata = { name: killSwitchName, namespace };
+      const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { engaged: 'false' } };
+      const words = ['apply', '--server-side', '--force-conflicts', '-f', '-', who];
+      text += (await plane.kubectl(words, JSON.stringify(object))).stderr;
     };
     const done = (async () => {
       const body = { name, fault: { name: 'task-blocked' }, expectation: { within: '20s' } };
       for (let round = 0; !stopping.signal.aborted; round += 1, await sleep(200)) {
+        if (switches) await asOperatorSwitch();
         await call('experiments', body);
         await call(`nodes/${node}/preflight`);
         // A node that the live view does not know is read by its name.

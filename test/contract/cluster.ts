@@ -255,6 +255,23 @@ export async function clusterContract(t: Test, under: ClusterUnderTest): Promise
     await refused(t, cluster.patch('nodes', { name: 'parted' }, broken, 'status'), 'object_invalid', /noon/);
   });
 
+  await t.test('what is applied is made, or its fields are set', async (t) => {
+    const made = await cluster.apply('configmaps', configMap('applied'));
+    t.match(made, { metadata: { name: 'applied', uid: String }, data: { text: 'one' } });
+    await cluster.patch(
+      'configmaps',
+      { name: 'applied', namespace: 'default' },
+      { data: { text: 'two', by: 'b' } },
+    );
+    const again = await cluster.apply('configmaps', configMap('applied'));
+    t.strictSame(
+      again.data,
+      { text: 'one', by: 'b' },
+      'taken over from who set it, and what others added stays',
+    );
+    t.equal(again.metadata.uid, made.metadata.uid);
+  });
+
   await t.test('a replacement is guarded by the version it was made from', async (t) => {
     const made = await cluster.create('configmaps', configMap('guarded'));
     const next = await cluster.replace('configmaps', { ...made, data: { text: 'two' } });

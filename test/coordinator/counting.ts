@@ -34,6 +34,10 @@ export function counting(cluster: Cluster): {
         count(`patch ${resource}`);
         return cluster.patch(resource, key, patch, subresource);
       },
+      apply: (resource, object) => {
+        count(`patch ${resource}`);
+        return cluster.apply(resource, object);
+      },
       remove: (resource, key) => {
         count(`delete ${resource}`);
         return cluster.remove(resource, key);

@@ -13,7 +13,19 @@ t.test('a drill by the command line needs a kubeconfig and nothing else', async 
   t.equal(dry.code, 0, dry.err);
   t.match(dry.out, /^apiVersion: xidrill\.dev\/v1alpha1\nkind: Experiment/);
   t.match(dry.out, /# would drill 1 nodes: gpu-1\n/);
+  t.match(
+    dry.out,
+    /# gpu-1:\n# {3}writes dcgmi test --inject .* -f 230 -v 109 {2}\(host engine/,
+    'what is written, and where',
+  );
+  t.match(dry.out, /# {3}detection: condition AcceleratedHardwareReady=False, reason NvidiaXID109Error/);
   t.match(dry.out, /# not cpu-1: /);
+  const blocked = await drill('xid', '--set', 'xid=79', '--node', 'gpu-broken', '--dry-run', '-o', 'json');
+  t.match(
+    JSON.parse(blocked.out).targets[0].refusals.map(({ reason }: { reason: string }) => reason),
+    ['agent_unknown', 'arm64-gate'],
+    'what stands against it; the agents of this cluster are no pods',
+  );
   t.equal((await xidrill(['list', '-o', 'name', ...at])).out, '', 'a dry run writes nothing');
 
   const passed = await drill('xid', '--set', 'xid=109', '--node', 'gpu-1', '--name', 'first', '--wait');

@@ -5,7 +5,7 @@ import type { Lists } from './lists.ts';
 import type { Objects, WriteOptions } from './objects.ts';
 import { jsonPatch, mergePatch, strategicMergePatch } from './patches.ts';
 import type { PodLogs } from './pod-logs.ts';
-import { bodyOf, isTrue, type Place, type Verb } from './requests.ts';
+import { bodyOf, isApply, isTrue, type Place, type Verb } from './requests.ts';
 import { fieldMatcher, labelMatcher, type Matcher } from './selectors.ts';
 import { badRequest, noSuchResource, notFound, statusError } from './status-error.ts';
 import type { Store } from './store.ts';
@@ -19,6 +19,8 @@ export type Asked = {
   readonly query: URLSearchParams;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+  /** Throws a StatusError for who may not create this object; a patch may turn out to. */
+  readonly assertMayCreate: () => void;
 };
 
 /** `text` is a log; `undefined` means that the response is in use already, by a watch. */
@@ -125,6 +127,7 @@ export function createHandlers(deps: Deps): Handlers {
   async function patch(asked: Asked): Promise<Answer> {
     const { kind, place, request } = asked;
     assertSubresource(kind, place);
+    if (isApply(request)) return applied(asked, deps);
     const patcher = patcherFor(kind, request.headers['content-type'] ?? '');
     const body = await bodyOf(request);
     const written = objects.update(
@@ -164,6 +167,30 @@ export function createHandlers(deps: Deps): Handlers {
   }
 
   return { get, list, watch, create, update, patch, delete: remove, deletecollection: removeAll };
+}
+
+/** Server-side apply, as with `force`, by one manager: fields that it leaves out are not taken away. JSON only. */
+async function applied(asked: Asked, { store, objects }: Pick<Deps, 'store' | 'objects'>): Promise<Answer> {
+  const { kind, place, request } = asked;
+  const body = objectFromBody(await bodyOf(request), kind);
+  assertNamespace(body.metadata.namespace, place);
+  if (store.get(kind.bucket, keyOf(place)) === undefined) {
+    asked.assertMayCreate();
+    const metadata = { ...body.metadata, ...keyOf(place) };
+    const created = objects.create(kind, place.namespace, { ...body, metadata }, writeOptions(asked));
+    return { code: 201, object: shaped(kind, created) };
+  }
+  const written = objects.update(
+    {
+      kind,
+      key: keyOf(place),
+      next: (current) => objectFromBody(mergePatch(current, body), kind),
+      method: 'PATCH',
+      ...subresourceOf(place),
+    },
+    writeOptions(asked),
+  );
+  return { code: 200, object: shaped(kind, written) };
 }
 
 function podLog(logs: Deps['logs'], pod: KubeObject, query: URLSearchParams): Answer {

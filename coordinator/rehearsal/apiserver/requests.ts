@@ -89,10 +89,15 @@ export function isTrue(text: string | null): boolean {
   return text === 'true' || text === '1';
 }
 
+/** Whether it is a server-side apply. */
+export function isApply({ headers }: IncomingMessage): boolean {
+  return headers['content-type']?.split(';')[0]?.trim() === 'application/apply-patch+yaml';
+}
+
 /** The parsed JSON body. Throws a StatusError 415, 413 or 400. */
 export async function bodyOf(request: IncomingMessage): Promise<unknown> {
   const type = request.headers['content-type'] ?? 'application/json';
-  if (!type.includes('json')) {
+  if (!type.includes('json') && !isApply(request)) {
     // kubectl create sends protobuf for what it knows; kubectl apply sends JSON.
     const message = `the body of the request was in an unknown format (${type}) - accepted media types include: application/json`;
     throw statusError(415, 'UnsupportedMediaType', message);

@@ -125,7 +125,9 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     const fault = faultTaker.take(verb, kind);
     if (fault === 'reset') return fault;
     if (fault !== undefined) throw fault;
-    return handlers[verb]({ verb, kind, place, query: url.searchParams, request, response });
+    const assertMayCreate = () => assertAllowed(options.authorize, request, { verb: 'create', kind, place });
+    const asked = { verb, kind, place, query: url.searchParams, request, response, assertMayCreate };
+    return handlers[verb](asked);
   }
 
   function note(request: IncomingMessage, verb: Verb, kind: ServedKind): void {

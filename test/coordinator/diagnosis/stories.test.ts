@@ -177,7 +177,9 @@ t.test('2: an Xid line written to /dev/kmsg by hand', async (t) => {
   const onStoryNode = explain(storyNode({ node: { conditions: stuckTrue }, nma: withRole, drill }));
   t.equal(onStoryNode.code, 'kernel-log-not-read', 'what was done comes before what is broken besides');
   t.ok(codes(onStoryNode.alsoFound).includes('arm64-gate'));
-  t.ok(codes(onStoryNode.alsoFound).includes('credentials-broken'));
+  const [credentials] = onStoryNode.alsoFound.filter(({ code }) => code === 'credentials-broken');
+  t.match(credentials?.commands?.[0], /^kubectl /, 'with what can be copied');
+  t.ok(credentials?.commands?.every((command) => credentials.remedy.includes(command)));
 });
 
 t.test('3: fields 150 and 111, in an engine of one’s own', async (t) => {

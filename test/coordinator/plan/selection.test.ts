@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { KubeObject } from '../../../coordinator/cluster/port.ts';
+import { noTarget } from '../../../coordinator/plan/no-target.ts';
 import { type Candidate, selectNodes } from '../../../coordinator/plan/select.ts';
 import type { Target } from '../../../coordinator/store/experiment.ts';
 import { seedFromName } from '../../../coordinator/store/store.ts';
@@ -281,5 +282,26 @@ t.test('L2 a label key that every object inherits is no label of every node', (t
       `${key} as a label`,
     );
   }
+  t.end();
+});
+
+t.test('the refusal is about the nodes that were asked for', (t) => {
+  const nodes = [...many(5), candidate('zulu', { labels: {} })];
+  const refusalOf = (target: Target) => noTarget(selectNodes(nodes, target, 1).skipped);
+  const named = refusalOf({ selector: { names: ['zulu'] } });
+  t.match(named, {
+    reason: 'no_target',
+    message: 'no node may be drilled: zulu: not opted in: kubectl label node zulu xidrill.dev/drill=allowed',
+    details: { remedy: 'kubectl label node zulu xidrill.dev/drill=allowed', skipped: [{ node: 'zulu' }] },
+  });
+  t.equal((named.details.skipped as readonly unknown[]).length, 6, 'all of them are in the details');
+  const none = refusalOf({ selector: { matchLabels: { pool: 'x' } } });
+  t.match(none.message, /n0: label pool is absent, not x; n1: .*; n2: .* \(and 3 more\)$/);
+  const open = nodes.map((node) => ({ ...node, labels: {} }));
+  t.match(noTarget(selectNodes(open, {}, 1).skipped), { details: { remedy: /label node NODE / } });
+  const busy = [candidate('a', { busyWith: 'other' }), ...nodes];
+  const target = { selector: { names: ['a', 'zulu'] } };
+  t.match(noTarget(selectNodes(busy, target, 1).skipped), { reason: 'node_busy' });
+  t.match(noTarget([]), { message: 'the cluster has no nodes' });
   t.end();
 });

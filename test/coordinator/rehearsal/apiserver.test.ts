@@ -114,7 +114,8 @@ t.test('what cannot be read is refused with what could', async (t) => {
     code: 415,
     json: { reason: 'UnsupportedMediaType', message: /merge-patch/ },
   });
-  t.match(await ask('PATCH', path, {}, 'application/apply-patch+yaml'), { code: 415 });
+  t.match(await ask('PATCH', path, {}, 'application/apply-patch+yaml'), { code: 400 });
+  t.match(await ask('PATCH', path, {}, 'application/cbor'), { code: 415 });
   t.match(await ask('POST', '/api/v1/nodes', {}, 'application/vnd.kubernetes.protobuf'), { code: 415 });
   t.match(await ask('POST', '/api/v1/nodes'), { code: 400, json: { message: /not a JSON object/ } });
   t.match(await ask('POST', '/api/v1/nodes', pod('a')), {

@@ -29,7 +29,7 @@ export const explanation = {
   remedy: nasty,
   commands: [nasty, 'kubectl get nodes'],
   refuted: [{ code: nasty, because: nasty }],
-  alsoFound: [{ code: nasty, summary: nasty, remedy: nasty }],
+  alsoFound: [{ code: nasty, summary: nasty, remedy: nasty, commands: [nasty, 'kubectl get pods'] }],
 };
 
 /** An experiment in which every text that somebody else chose is hostile. */

@@ -63,6 +63,7 @@ export function createMemoryCluster(): MemoryCluster {
       objects.delete(keyOf(resource, key));
     },
     replace: unused,
+    apply: unused,
     list: unused,
     watch: unused,
     podLog: unused,
