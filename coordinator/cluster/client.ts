@@ -166,18 +166,7 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       // Explicit: the server's own default for an unnamed type, and the library's, is a JSON patch.
       return sendForObject({ ...writing('PATCH', path, patch, 'application/merge-patch+json'), asked });
     },
-    apply: (resource, object) => {
-      const query = new URLSearchParams({ fieldManager: options.fieldManager, force: 'true' });
-      const path = `${pathOf(resource, object.metadata)}?${query}`;
-      // JSON is YAML.
-      const body = { type: 'application/apply-patch+yaml', text: JSON.stringify(object) } as const;
-      return sendForObject({
-        method: 'PATCH',
-        path,
-        body,
-        asked: `apply ${shown(resource, object.metadata)}`,
-      });
-    },
+    apply: (resource, object) => sendForObject(applying(resource, object, options.fieldManager)),
     remove: async (resource, key, uid) => {
       const asked = `delete ${shown(resource, key)}`;
       const options = uid === undefined ? inBackground : { ...inBackground, preconditions: { uid } };
@@ -196,6 +185,17 @@ export function createClusterClient(options: ClusterClientOptions): Cluster {
       const answer = jsonObjectFromText(await send({ method: 'POST', path: reviewPath, body, asked }), asked);
       return (answer as { readonly status?: { readonly allowed?: unknown } }).status?.allowed === true;
     },
+  };
+}
+
+function applying(resource: ResourceName, object: KubeObject, fieldManager: string): Call {
+  const query = new URLSearchParams({ fieldManager, force: 'true' });
+  return {
+    method: 'PATCH',
+    path: `${pathOf(resource, object.metadata)}?${query}`,
+    // JSON is YAML.
+    body: { type: 'application/apply-patch+yaml', text: JSON.stringify(object) },
+    asked: `apply ${shown(resource, object.metadata)}`,
   };
 }
 
