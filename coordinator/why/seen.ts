@@ -106,17 +106,16 @@ function isoOf(time: string): string | null {
 const recordPrefix =
   /^(?:\[\s*\d+\.\d+\]|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d:]{11,20}\]|[A-Z][a-z]{2} [ \d]\d \d{2}:\d{2}:\d{2} \S{1,80} kernel:)\s*/;
 
+/** How lines of the kernel begin that NMA or a driver's readers look for; people paste them without what stands in front. */
+const kernelHead =
+  /^(?:kernel: |NVRM: |nvidia-nvswitch\d+: SXid|watchdog: BUG: |INFO: task .{1,80} blocked for more than |(?:nf|ip)_conntrack: |traps: |(?:end_request|blk_update_request): I\/O error|Buffer I\/O error on dev|I\/O error, dev |[^\s[]{1,80}\[\d+\]: segfault at )/;
+
 function kernelLine(text: string, at: At): readonly Deed[] | undefined {
   const line = text.trim();
   const record = parseKmsgRecord(line)?.text;
   if (record !== undefined) return [{ ...at, is: 'kernel-line', text: record }];
   const bare = line.replace(recordPrefix, '');
-  const isKernels =
-    bare !== line ||
-    /^(?:kernel: )?NVRM: /.test(bare) ||
-    /^nvidia-nvswitch\d+: SXid/.test(bare) ||
-    /^watchdog: BUG: /.test(bare);
-  return isKernels ? [{ ...at, is: 'kernel-line', text: bare }] : undefined;
+  return bare !== line || kernelHead.test(bare) ? [{ ...at, is: 'kernel-line', text: bare }] : undefined;
 }
 
 /** What a line says of the cluster beside what it is. */

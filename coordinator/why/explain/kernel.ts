@@ -4,7 +4,7 @@ import { parseXidLine } from '../../../shared/xid/line.ts';
 import { kernelRules, matchKernelRules } from '../../catalogue/nma/kernel-rules.ts';
 import { createLogReader } from '../../catalogue/nma/log-reader.ts';
 import { type Reaction, xidReaction } from '../../catalogue/nma/reactions.ts';
-import { type NmaVersion, nmaVersions } from '../../catalogue/nma/versions.ts';
+import { nmaVersions } from '../../catalogue/nma/versions.ts';
 import {
   driverSpelling,
   judgeDriverLine,
@@ -13,7 +13,7 @@ import {
 } from '../../catalogue/readers/xid-lines.ts';
 import type { Finding, SeenBy } from '../finding.ts';
 import type { DeedOf } from '../piece.ts';
-import { reactionText, xidHistory } from './reaction.ts';
+import { nmaName, reactionText, xidHistory } from './reaction.ts';
 import { inEngine, say, showCondition, showEvents, type World } from './say.ts';
 
 /** Longer texts are cut before patterns of other programs are tried on them: some take time by a power of the length. */
@@ -109,12 +109,13 @@ function explainLine(
   const [match] = matches;
   if (match !== undefined)
     return [
-      readByNma(deed, match.reaction, row, {
+      readByNma(deed, match.reaction, world, {
         ...(world.nma === undefined ? { certainty: 'likely' as const } : {}),
+        ...(match.rule.plugin === 'neuron' ? onNeuronOnly : {}),
         did,
         seenBy: [
           {
-            who: `NMA ${row?.version}`,
+            who: nmaName(world.nma?.found.row),
             sees: true,
             because: `rule ${match.rule.id} of its ${match.rule.plugin} monitor`,
           },
@@ -130,7 +131,7 @@ function explainLine(
       result: 'broken',
       ...(world.nma === undefined ? { certainty: 'likely' as const } : {}),
       did,
-      summary: `NMA${row === undefined ? '' : ` ${row.version}`} has no rule for this line.`,
+      summary: `${nmaName(world.nma?.found.row)} has no rule for this line.`,
       facts: [
         {
           source: kernelRulesSource,
@@ -255,7 +256,7 @@ export function explainSyslog(deed: DeedOf<'syslog-write'>, world: World): reado
     );
     if (match !== undefined)
       return [
-        readByNma(deed, match.reaction, row, {
+        readByNma(deed, match.reaction, world, {
           certainty: 'likely',
           did,
           facts: [
@@ -320,21 +321,31 @@ export function explainFileWrite(deed: DeedOf<'file-write'>, world: World): read
         commands: [showEvents],
       }),
     ];
-  return [readByNma(deed, match.reaction, row, { certainty: 'likely', did, facts })];
+  return [readByNma(deed, match.reaction, world, { certainty: 'likely', did, facts })];
 }
+
+/** A monitor that NMA starts only where it finds the hardware (nma.md §1.8). */
+const onNeuronOnly = {
+  certainty: 'likely',
+  result: 'open',
+  missing:
+    'whether the node has AWS Neuron (inf*, trn*), without which NMA starts no monitor for it: kubectl get nodes -L node.kubernetes.io/instance-type',
+} as const;
 
 /** A rule of NMA takes it. */
 function readByNma(
   deed: Parameters<typeof say>[0],
   reaction: Reaction,
-  row: NmaVersion | undefined,
-  said: Pick<Parameters<typeof say>[1], 'certainty' | 'did' | 'seenBy' | 'facts'>,
+  world: World,
+  said: Pick<Parameters<typeof say>[1], 'certainty' | 'did' | 'seenBy' | 'facts' | 'missing'> & {
+    readonly result?: 'open';
+  },
 ): Finding {
   return say(deed, {
     ...said,
     code: 'nma-reads-it',
-    result: 'works',
-    summary: reactionText(reaction, row),
+    result: said.result ?? 'works',
+    summary: reactionText(reaction, world.nma?.found.row),
     commands: [reaction.appearsAs === 'event' ? showEvents : showCondition],
   });
 }

@@ -110,12 +110,16 @@ function reactionOf(
   return policyReaction(row, violations[policy]);
 }
 
+/** `NMA 1.6.4`; undefined: the text names no version, and the newest known judges. */
+export function nmaName(row: NmaVersion | undefined): string {
+  return row === undefined
+    ? `NMA (judged as ${nmaVersions.at(-1)?.version}, the newest known)`
+    : `NMA ${row.version}`;
+}
+
 /** What NMA shows, as a sentence. */
 export function reactionText(reaction: Reaction | undefined, row: NmaVersion | undefined): string {
-  const who =
-    row === undefined
-      ? `NMA (judged as ${nmaVersions.at(-1)?.version}, the newest known)`
-      : `NMA ${row.version}`;
+  const who = nmaName(row);
   if (reaction === undefined) return `${who} drops it.`;
   return reaction.appearsAs === 'event'
     ? `${who} answers with an event "${reaction.reason}: …" (reason ${reaction.conditionType}, namespace default); the condition stays True.`

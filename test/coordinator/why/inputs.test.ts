@@ -68,4 +68,13 @@ t.test('what works is said to work', async (t) => {
   );
   t.equal(answer.result, 'works', answer.summary);
   t.match(answer.findings, [{ code: 'reaches-nma', certainty: 'proven' }]);
+
+  // What only a node of other hardware would show, does not.
+  const neuron = explainText(
+    'echo "kernel: NEURON_HW_ERR=DMA_ERROR affecting neuron devices" | sudo tee /dev/kmsg',
+  );
+  t.match(neuron, {
+    result: 'open',
+    findings: [{ code: 'nma-reads-it', certainty: 'likely', missing: /inf\*, trn\*/ }],
+  });
 });

@@ -316,6 +316,24 @@ export const inputs: readonly InputRow[] = [
     says: /SoftLockup/,
     run: /get events/,
   },
+  // Lines of the kernel as people paste them, with nothing in front.
+  ...(
+    [
+      ['nf_conntrack: nf_conntrack: table full, dropping packet', /judged as .*ConntrackExceededKernel/],
+      ['INFO: task nvidia-smi:1234 blocked for more than 120 seconds.', /AppBlocked/],
+      ['blk_update_request: I/O error, dev nvme1n1, sector 12345', /BlockDeviceIOError/],
+      [
+        'python3[4321]: segfault at 7f79 ip 00007f sp 00007f error 4 in libnccl.so.2[7f7c+d3]',
+        /AppCrash|NCCL/,
+      ],
+    ] as const
+  ).map(([input, says]): InputRow => ({ input, code: 'nma-reads-it', says, run: /get events/ })),
+  {
+    input: 'kernel: NEURON_HW_ERR=DMA_ERROR affecting neuron devices',
+    code: 'nma-reads-it',
+    says: /NeuronDMAError/,
+    run: /status\.conditions/,
+  },
   {
     input: 'echo "hello kernel" > /dev/kmsg',
     code: 'nobody-reads-it',
