@@ -7,7 +7,7 @@ import { createStore, type Experiment } from '../store/store.ts';
 import { usage, withArguments } from './arguments.ts';
 import { clusterHelp, clusterOptions } from './connect.ts';
 import { printed } from './drill.ts';
-import { followDrill, type LivePorts, verdictExits } from './follow.ts';
+import { exitOf, followDrill, type LivePorts } from './follow.ts';
 import { lookOf, type Ports } from './ports.ts';
 import { renderColumns } from './render-doctor.ts';
 import { renderChain, renderEnd } from './render-drill.ts';
@@ -92,7 +92,7 @@ export function runShow(argv: readonly string[], ports: Ports): Promise<number> 
     } else if (output === 'json' || output === 'yaml') ports.print(await printed(progress as never, output));
     else ports.print(await reportText(progress, output));
     const { verdict } = experiment.status ?? {};
-    return verdict === undefined ? 0 : verdictExits[verdict];
+    return verdict === undefined ? 0 : exitOf(verdict);
   });
 }
 

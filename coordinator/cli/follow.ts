@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import { renderDuration } from '../../shared/duration.ts';
 import { abort, type Followed, followProgress, type Progress } from '../drilling/progress.ts';
-import type { Verdict } from '../store/timeline.ts';
+import { knownVerdict, type Verdict } from '../store/timeline.ts';
 import { lookOf, type Ports } from './ports.ts';
 import { renderChain, renderEnd, renderNews } from './render-drill.ts';
 
@@ -27,6 +27,11 @@ export const verdictExits = {
   error: 4,
   aborted: 4,
 } as const satisfies Record<Verdict, number>;
+
+/** Exit code of what an object says, which may be of a later version. */
+export function exitOf(verdict: string): number {
+  return verdictExits[knownVerdict(verdict)];
+}
 
 /** That somebody left a drill that goes on: what a shell has for Ctrl-C. */
 export const leftExit = 130;
@@ -91,7 +96,7 @@ export async function followDrill(
     return { code: leftExit, last };
   }
   if (!isQuiet && last !== undefined) ports.print(renderEnd(last, lookOf(ports)));
-  return { code: verdict === undefined ? verdictExits.error : verdictExits[verdict], last };
+  return { code: verdict === undefined ? verdictExits.error : exitOf(verdict), last };
 }
 
 /** Draws over what it drew before, line by line, so that nothing flickers; a pipe gets what is new. */

@@ -1,9 +1,9 @@
 import { renderDuration } from '../../shared/duration.ts';
 import { visible } from '../../shared/printable.ts';
 import { linksOf, type Progress } from '../drilling/progress.ts';
-import type { LinkStatus } from '../store/experiment.ts';
+import { knownLinkState, type LinkStatus } from '../store/experiment.ts';
 import type { Explanation } from '../store/explanation.ts';
-import type { Verdict } from '../store/timeline.ts';
+import { knownVerdict, type Verdict } from '../store/timeline.ts';
 import { type Look, labelled, pageOf, paint, wrap } from './text.ts';
 
 const marks: Readonly<Record<LinkStatus['state'], string>> = {
@@ -54,7 +54,7 @@ export function renderChain(
   const links = injections.flatMap((injection) => [
     cut(`  ${injection.spec.node}`, look),
     ...linksOf(injection).map((link) =>
-      paint(cut(`    ${lineOf(link, idWidth)}`, look), colours[link.state], look),
+      paint(cut(`    ${lineOf(link, idWidth)}`, look), colours[knownLinkState(link.state)], look),
     ),
   ]);
   // One line is the cursor's own.
@@ -73,9 +73,7 @@ function countedLinks({ injections }: Progress): readonly string[] {
       counts.set(id, states.set(state, (states.get(state) ?? 0) + 1));
     }
   return [...counts].map(([id, states]) => {
-    const shown = [...states].map(
-      ([state, count]) => `${marks[state as LinkStatus['state']]} ${count} ${state}`,
-    );
+    const shown = [...states].map(([state, count]) => `${marks[knownLinkState(state)]} ${count} ${state}`);
     return `${id.padEnd(12)} ${shown.join(', ')}`;
   });
 }
@@ -85,7 +83,7 @@ function lineOf(
   width = 12,
 ): string {
   const time = seconds === undefined ? '' : renderDuration(seconds);
-  return `${marks[state]} ${id.padEnd(width)} ${time.padEnd(8)} ${state === 'waiting' ? expected : (because ?? expected)}`;
+  return `${marks[knownLinkState(state)]} ${id.padEnd(width)} ${time.padEnd(8)} ${state === 'waiting' ? expected : (because ?? expected)}`;
 }
 
 /** One line of a terminal: a longer one would wrap and shift what is drawn over it. */
@@ -124,12 +122,12 @@ export function renderEnd({ experiment, injections }: Progress, look: Look): str
   const lines = [
     paint(
       wrap(
-        `${verdictMarks[verdict]} ${verdict}: ${visible(explanation?.summary ?? 'without an explanation')}`,
+        `${verdictMarks[knownVerdict(verdict)]} ${visible(verdict)}: ${visible(explanation?.summary ?? 'without an explanation')}`,
         '',
         '  ',
         look.width,
       ),
-      verdictColours[verdict],
+      verdictColours[knownVerdict(verdict)],
       look,
     ),
     ...(explanation === undefined ? [] : explanationLines(explanation, verdict, look)),

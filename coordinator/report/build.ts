@@ -1,8 +1,8 @@
 import { restoreLink } from '../drill/restoring.ts';
-import type { ExperimentStatus, LinkStatus } from '../store/experiment.ts';
+import { type ExperimentStatus, knownLinkState, type LinkStatus } from '../store/experiment.ts';
 import { injectedByAny } from '../store/injected.ts';
 import type { Experiment, Injection } from '../store/store.ts';
-import type { Verdict } from '../store/timeline.ts';
+import { knownVerdict, type Verdict } from '../store/timeline.ts';
 import type { ExperimentReport, ReportLink, ReportNode, SuiteDrill, SuiteReport } from './model.ts';
 import { reportSchema } from './model.ts';
 
@@ -19,7 +19,7 @@ export function experimentReport(experiment: Experiment, injections: readonly In
     target: spec.target ?? null,
     expectation: spec.expectation ?? null,
     phase,
-    verdict,
+    verdict: verdict === null ? null : knownVerdict(verdict),
     injected: status.injected ?? injectedByAny(injections.map((one) => one.status?.injected ?? 'none')),
     summary: explanation?.summary ?? (verdict === null ? `It has not ended (${phase}).` : ''),
     explanation,
@@ -47,7 +47,7 @@ function nodeReport({ spec, status }: Injection): ReportNode {
   return {
     node: spec.node,
     pool: spec.pool ?? null,
-    verdict: status?.verdict ?? null,
+    verdict: status?.verdict === undefined ? null : knownVerdict(status.verdict),
     injected: status?.injected ?? 'none',
     latency: status?.latency ?? null,
     explanation: status?.explanation ?? null,
@@ -58,13 +58,13 @@ function nodeReport({ spec, status }: Injection): ReportNode {
 }
 
 function linkReport(link: LinkStatus): ReportLink {
-  const { id, link: name, state, expected, since, at, clock, because, evidence } = link;
+  const { id, link: name, expected, since, at, clock, because, evidence } = link;
   const seconds = isTime(link.seconds) ? link.seconds : undefined;
   const until = endOf(link);
   return {
     id,
     link: name,
-    state,
+    state: knownLinkState(link.state),
     expected,
     ...(since === undefined ? {} : { since }),
     ...(at === undefined ? {} : { at }),

@@ -398,6 +398,11 @@ export type LinkCause = (typeof linkCauses)[number];
 /** `waiting` is not decided yet; `skipped` was not looked for. */
 export const linkStates = ['waiting', 'reached', 'missed', 'skipped', 'unknown'] as const;
 
+/** As an object says it; `unknown` for one of a later version. */
+export function knownLinkState(state: string): (typeof linkStates)[number] {
+  return linkStates.find((known) => known === state) ?? 'unknown';
+}
+
 /**
  * How far one link came. Of an order: with a baseline only, it may or may not have been sent.
  * `missed`: its time is over; `skipped`: an earlier link ended the drill; `unknown`: it could not be seen.

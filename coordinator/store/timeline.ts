@@ -4,6 +4,10 @@ import Type, { type Static } from 'typebox';
 export const verdicts = ['pass', 'fail', 'inconclusive', 'error', 'aborted'] as const;
 /** One of `verdicts`. */
 export type Verdict = (typeof verdicts)[number];
+/** As an object says it; `error` for one of a later version, which nobody may take for a pass. */
+export function knownVerdict(verdict: string): Verdict {
+  return verdicts.find((known) => known === verdict) ?? 'error';
+}
 /** For stored objects and answers. */
 export const VerdictSchema = Type.Enum([...verdicts]);
 
