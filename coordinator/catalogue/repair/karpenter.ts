@@ -123,7 +123,8 @@ export function findKarpenterVersion(image: string): FoundKarpenterVersion {
   const tag = reference.slice(reference.lastIndexOf('/') + 1).split(':')[1] ?? '';
   // A pre-release such as `1.15.0-rc.1` behaves as what it leads to; a suffix of a mirror changes nothing.
   const match = /^v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+_.].*)?$/.exec(tag);
-  if (match === null) {
+  // A build of one's own is 0.0.0 by Go's and Helm's habit, and may be of any version.
+  if (match === null || /^v?0\.0\.0(?!\d)/.test(tag)) {
     const note = `image ${image || '(none)'} names no version: up to 1.14 a repair is forced, from 1.15 on it is voluntary`;
     return { row: undefined, version: undefined, note };
   }

@@ -226,6 +226,9 @@ t.test('a version is read from the tag, and from nothing else', async (t) => {
       ['registry:5000/mirror/karpenter', undefined, undefined],
       ['mirror/karpenter:latest', undefined, undefined],
       ['mirror/karpenter:8d6f2a1', undefined, undefined],
+      ['mirror/karpenter:0.0.0-8d6f2a1', undefined, undefined],
+      ['mirror/karpenter:v0.0.0', undefined, undefined],
+      ['mirror/karpenter:0.0.1', '0.0.1', 'none'],
       ['', undefined, undefined],
     ];
   for (const [image, expected, engine] of rows) {
