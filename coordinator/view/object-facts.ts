@@ -133,6 +133,15 @@ export function karpenterFacts(deployment: KubeObject): KarpenterFacts {
   };
 }
 
+/** The gate NodeRepair of Karpenter's container; undefined: it is not named. `unread`: it may be set where nobody looks. */
+export function repairGateOf(container: unknown): {
+  readonly on: boolean | undefined;
+  readonly unread?: Unread;
+} {
+  const { value, ...rest } = settingOf(container, 'feature-gates', 'FEATURE_GATES');
+  return { on: gateOf(value, 'NodeRepair'), ...rest };
+}
+
 type Setting = { readonly value: string | undefined; readonly unread?: Unread };
 
 /**

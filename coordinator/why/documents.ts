@@ -1,6 +1,7 @@
 import { parseAllDocuments } from 'yaml';
 import { eventSource, gpuConditionType } from '../catalogue/nma/conditions.ts';
 import { conditionsOf, field, hasGpu, list, type NodeCondition, text, textMap } from '../view/node.ts';
+import { repairGateOf } from '../view/object-facts.ts';
 import type { At, Deed, TextFact } from './piece.ts';
 import { placeOf } from './seen.ts';
 
@@ -121,19 +122,23 @@ function readKind(object: unknown, block: Block): readonly Deed[] {
     case 'ConfigMap':
       return readMonitors(safeYaml(text(object, 'data', 'config.yaml') ?? ''), block, 'monitors');
     case 'Event':
-      return text(object, 'source', 'component') === eventSource
-        ? [
-            {
-              ...at(block, text(object, 'message') ?? 'message'),
-              is: 'event',
-              reason: text(object, 'reason') ?? '',
-              message: text(object, 'message') ?? '',
-            },
-          ]
-        : [];
+      return readEvent(object, block);
     default:
       return readLoneConditions(object, block);
   }
+}
+
+/** Both event shapes, core/v1 and events.k8s.io/v1, where the text is the note (k8s.io/api events/v1). */
+function readEvent(object: unknown, block: Block): readonly Deed[] {
+  const sources = [
+    text(object, 'source', 'component'),
+    text(object, 'deprecatedSource', 'component'),
+    text(object, 'reportingController'),
+    text(object, 'reportingComponent'),
+  ];
+  if (!sources.includes(eventSource)) return [];
+  const message = text(object, 'message') ?? text(object, 'note') ?? '';
+  return [{ ...at(block, message), is: 'event', reason: text(object, 'reason') ?? '', message }];
 }
 
 function readNode(object: unknown, block: Block): readonly Deed[] {
@@ -212,9 +217,10 @@ function readPod(spec: unknown, block: Block): readonly Deed[] {
           ];
     }
     if (!image.includes('karpenter')) return [];
-    const gates =
-      variables.find(([name]) => name === 'FEATURE_GATES')?.[1] ?? list(container, 'args').join(' ');
-    return [{ ...at(block, 'NodeRepair'), is: 'karpenter-gate', on: /NodeRepair=true/.test(gates) }];
+    const { on, unread } = repairGateOf(container);
+    return unread === undefined
+      ? [{ ...at(block, 'NodeRepair'), is: 'karpenter-gate', on: on === true }]
+      : [];
   });
 }
 

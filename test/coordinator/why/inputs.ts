@@ -1,5 +1,7 @@
 import type { CauseCode } from '../../../coordinator/why/causes.ts';
 
+const gate = (value: string) => ({ name: 'FEATURE_GATES', value });
+
 /** A pasted text, and what must come out for one of its pieces. */
 export type InputRow = {
   readonly input: string;
@@ -316,6 +318,35 @@ export const inputs: readonly InputRow[] = [
     says: /SoftLockup/,
     run: /get events/,
   },
+  {
+    input: JSON.stringify({
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
+      reportingController: 'eks-node-monitoring-agent',
+      reason: 'AcceleratedHardwareReady',
+      note: 'NvidiaXID13Warning: detected unknown XID-13',
+      regarding: { kind: 'Node', name: 'n1' },
+    }),
+    code: 'nma-reacted',
+    says: /NvidiaXID13Warning|Detection works/,
+    run: /kubectl/,
+  },
+  ...[
+    { env: [gate('NodeRepair=false'), gate('StaticCapacity=true, NodeRepair = True')] },
+    { env: [gate('NodeRepair=false')], args: ['--feature-gates', 'NodeRepair=1'] },
+  ].map(
+    (container): InputRow => ({
+      input: JSON.stringify({
+        kind: 'Deployment',
+        spec: {
+          template: { spec: { containers: [{ image: 'x/karpenter/controller:1.14.1', ...container }] } },
+        },
+      }),
+      code: 'karpenter-gate-on',
+      says: /taints and replaces/,
+      run: /budgets/,
+    }),
+  ),
   // Lines of the kernel as people paste them, with nothing in front.
   ...(
     [
