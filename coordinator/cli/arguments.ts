@@ -9,9 +9,9 @@ export type Given<T extends ParseArgsOptionsConfig> = {
 };
 
 /** Where the table of reasons has a remedy for callers of REST. */
-const remedies: Partial<Record<Reason, string>> = {
-  fault_unknown: 'xidrill faults lists them all',
-  parameter_invalid: 'xidrill faults FAULT lists its parameters',
+const remedies: Partial<Record<Reason, (xidrill: string) => string>> = {
+  fault_unknown: (xidrill) => `${xidrill} faults lists them all`,
+  parameter_invalid: (xidrill) => `${xidrill} faults FAULT lists its parameters`,
 };
 
 /**
@@ -19,12 +19,13 @@ const remedies: Partial<Record<Reason, string>> = {
  * usage error (exit code 2); other refusals are errors (4). `--help` prints the help.
  */
 export async function withArguments<T extends ParseArgsOptionsConfig>(
-  command: { readonly name: string; readonly help: string; readonly options: T },
+  command: { readonly name: string; readonly help: (program: string) => string; readonly options: T },
   argv: readonly string[],
   ports: Ports,
   run: (given: Given<T>) => Promise<number>,
 ): Promise<number> {
-  const { name, help, options } = command;
+  const { name, options } = command;
+  const help = command.help(ports.program);
   if (argv.some((word) => word === '--help' || word === '-h')) {
     ports.print(help);
     return 0;
@@ -45,7 +46,7 @@ export async function withArguments<T extends ParseArgsOptionsConfig>(
     const isMissing = thrown.reason === 'object_missing' && kindServed === false;
     const remedy = isMissing
       ? 'Xidrill is not installed in this cluster: install its chart, or: npm run -s crds | kubectl apply -f -'
-      : (remedies[thrown.reason] ?? thrown.details.remedy);
+      : (remedies[thrown.reason]?.(ports.program) ?? thrown.details.remedy);
     const lines = [
       `${name}: ${thrown.message}`,
       ...(remedy === undefined ? [] : [`  remedy: ${remedy}`]),

@@ -107,9 +107,9 @@ export const commands: readonly Command[] = [
 ];
 
 /** Usage of all of them, as --help prints it. */
-export const help = `usage: xidrill COMMAND [options]      (here: npm run -s cli -- COMMAND)
+export const help = (xidrill: string) => `usage: ${xidrill} COMMAND [options]
 
 ${commands.map(({ name, does }) => `  ${name.padEnd(10)} ${does}`).join('\n')}
 
-xidrill COMMAND --help shows the options of a command, xidrill --version the version.
+${xidrill} COMMAND --help shows the options of a command, ${xidrill} --version the version.
 `;

@@ -2,13 +2,13 @@ import { faults } from '../catalogue/catalogue.ts';
 import { usage, withArguments } from './arguments.ts';
 import type { Ports } from './ports.ts';
 
-const help = `usage: xidrill completion bash|zsh|fish
+const help = (xidrill: string) => `usage: ${xidrill} completion bash|zsh|fish
 
 The completion of commands and faults for a shell:
 
-  bash   source <(xidrill completion bash)
-  zsh    source <(xidrill completion zsh)
-  fish   xidrill completion fish | source
+  bash   source <(${xidrill} completion bash)
+  zsh    source <(${xidrill} completion zsh)
+  fish   ${xidrill} completion fish | source
 `;
 
 /** Prints the script of one shell. `commands` are the names of all commands. */

@@ -14,7 +14,7 @@ import { renderColumns, someOf } from './render-doctor.ts';
 
 const outputs = ['text', 'wide', 'json', 'yaml'];
 
-const help = `usage: xidrill coverage [-o text|wide|json|yaml]
+const help = (xidrill: string) => `usage: ${xidrill} coverage [-o text|wide|json|yaml]
 
 Each fault with each pool of nodes: when a drill last proved that it is detected there, how fast, or never. From the experiments that
 are stored; what the coordinator has removed (--keep-ended, 30 days) counts no more.

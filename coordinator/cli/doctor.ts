@@ -11,7 +11,9 @@ import { renderDoctor } from './render-doctor.ts';
 import { renderMarkdown } from './render-doctor-markdown.ts';
 
 /** Usage, as --help prints it. */
-export const doctorHelp = `usage: xidrill doctor [--node NAME]... [--selector LABELS] [--exec] [-o OUTPUT]
+export const doctorHelp = (
+  xidrill: string,
+) => `usage: ${xidrill} doctor [--node NAME]... [--selector LABELS] [--exec] [-o OUTPUT]
 
 Looks at every GPU node of the cluster: is a fault of its GPU detected, and is the node then repaired? What is broken is
 named with its proof and what to run. Only reads, by your own rights; needs neither an agent nor a coordinator.
@@ -36,11 +38,11 @@ const exitCodes = { ok: 0, broken: 1, unknown: 3 } as const satisfies Record<Doc
 export async function runDoctor(argv: readonly string[], ports: Ports): Promise<number> {
   const asked = readArguments(argv);
   if (typeof asked === 'string') {
-    ports.complain(`doctor: ${asked}\n\n${doctorHelp}`);
+    ports.complain(`doctor: ${asked}\n\n${doctorHelp(ports.program)}`);
     return exits.usage;
   }
   if (asked.help) {
-    ports.print(doctorHelp);
+    ports.print(doctorHelp(ports.program));
     return 0;
   }
   let report: DoctorReport;

@@ -36,12 +36,14 @@ const options = {
 
 const outputs = ['text', 'json', 'yaml', 'name'];
 
-const help = `usage: xidrill drill FAULT [--set NAME=VALUE]... (--node NAME... | --selector LABELS) [options]
+const help = (
+  xidrill: string,
+) => `usage: ${xidrill} drill FAULT [--set NAME=VALUE]... (--node NAME... | --selector LABELS) [options]
 
 Creates an Experiment, which the coordinator carries out: your own rights on experiments are all that it takes. On a terminal, and
 with --wait, it shows the chain of links until the verdict. Ctrl-C asks once whether to abort.
 
-      --set NAME=VALUE   a parameter of the fault (xidrill faults FAULT lists them); may be given several times
+      --set NAME=VALUE   a parameter of the fault (${xidrill} faults FAULT lists them); may be given several times
       --node NAME        a node; may be given several times, then all of them are drilled
   -l, --selector LABELS  nodes with these labels, as kubectl -l takes them
       --mode MODE        one (default), all, fixed, fixed-percent, random-max-percent
@@ -68,7 +70,7 @@ export function runDrill(argv: readonly string[], ports: LivePorts): Promise<num
   return withArguments({ name: 'drill', help, options }, argv, ports, async ({ values, words }) => {
     const [fault, ...more] = words;
     if (fault === undefined || more.length > 0)
-      throw usage(`wanted one fault, not ${words.length} words`, 'xidrill faults lists them');
+      throw usage(`wanted one fault, not ${words.length} words`, `${ports.program} faults lists them`);
     if (values.node.length === 0 && values.selector === undefined)
       throw usage('say which nodes: --node NAME or --selector LABELS');
     if (!outputs.includes(values.output))
@@ -86,7 +88,7 @@ export function runDrill(argv: readonly string[], ports: LivePorts): Promise<num
       ports.print(
         values.output === 'name'
           ? `experiment.xidrill.dev/${name}\n`
-          : `${name} was created; xidrill watch ${name} shows it\n`,
+          : `${name} was created; ${ports.program} watch ${name} shows it\n`,
       );
       return 0;
     }

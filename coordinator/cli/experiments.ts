@@ -15,7 +15,7 @@ import { renderChain, renderEnd } from './render-drill.ts';
 const outputOption = { output: { type: 'string', short: 'o', default: 'text' } } as const;
 const options = { ...clusterOptions, ...outputOption } as const;
 
-const listHelp = `usage: xidrill list [-o text|wide|name|json|yaml]
+const listHelp = (xidrill: string) => `usage: ${xidrill} list [-o text|wide|name|json|yaml]
 
 The experiments, the newest first.
 
@@ -24,7 +24,7 @@ ${clusterHelp}`;
 /** All experiments of the namespace, the newest first. */
 export function runList(argv: readonly string[], ports: Ports): Promise<number> {
   return withArguments({ name: 'list', help: listHelp, options }, argv, ports, async ({ values, words }) => {
-    if (words.length > 0) throw usage('list takes no words; xidrill show NAME shows one');
+    if (words.length > 0) throw usage(`list takes no words; ${ports.program} show NAME shows one`);
     const output = outputOf(values.output, ['text', 'wide', 'name', 'json', 'yaml']);
     const found = await createStore(connect(values), values.namespace).listExperiments();
     const experiments = found.toSorted((left, right) => (createdAt(left) < createdAt(right) ? 1 : -1));
@@ -66,9 +66,9 @@ function createdAt({ metadata }: Pick<Experiment, 'metadata'>): string {
   return metadata.creationTimestamp ?? '';
 }
 
-const showHelp = `usage: xidrill show NAME [-o text|json|yaml|junit|markdown|html]
+const showHelp = (xidrill: string) => `usage: ${xidrill} show NAME [-o text|json|yaml|junit|markdown|html]
 
-One experiment: the chain of each node with its times, verdict and explanation. junit, markdown and html are its report; xidrill report
+One experiment: the chain of each node with its times, verdict and explanation. junit, markdown and html are its report; ${xidrill} report
 NAME has that as JSON too.
 
 ${clusterHelp}
@@ -78,7 +78,7 @@ exit code: as of drill where it has a verdict, else 0
 /** One experiment as it stands. */
 export function runShow(argv: readonly string[], ports: Ports): Promise<number> {
   return withArguments({ name: 'show', help: showHelp, options }, argv, ports, async ({ values, words }) => {
-    const name = nameOf('show', words);
+    const name = nameOf('show', words, ports);
     const output = outputOf(values.output, ['text', 'json', 'yaml', 'junit', 'markdown', 'html']);
     const progress = await readProgress(connect(values), values.namespace, name);
     const { experiment } = progress;
@@ -105,8 +105,8 @@ async function reportText({ experiment, injections }: Progress, format: string):
   return renderReport(experimentReport(experiment, injections), found);
 }
 
-const reportHelp = `usage: xidrill report NAME [-o markdown|json|junit|html]
-       xidrill report --schema
+const reportHelp = (xidrill: string) => `usage: ${xidrill} report NAME [-o markdown|json|junit|html]
+       ${xidrill} report --schema
 
 Everything about an experiment as a file: verdict, explanation, the chain with its times, evidence, receipts. HTML is one file without
 script and network, for a browser or a printer. The same experiment gives the same bytes.
@@ -132,7 +132,7 @@ export function runReport(argv: readonly string[], ports: Ports): Promise<number
         ports.print(`${JSON.stringify(reportJsonSchema(), null, 2)}\n`);
         return 0;
       }
-      const name = nameOf('report', words);
+      const name = nameOf('report', words, ports);
       ports.print(
         await reportText(await readProgress(connect(values), values.namespace, name), values.output),
       );
@@ -141,7 +141,7 @@ export function runReport(argv: readonly string[], ports: Ports): Promise<number
   );
 }
 
-const watchHelp = `usage: xidrill watch NAME
+const watchHelp = (xidrill: string) => `usage: ${xidrill} watch NAME
 
 Shows an experiment until its verdict. Ctrl-C asks once whether to abort.
 
@@ -154,11 +154,11 @@ export function runWatch(argv: readonly string[], ports: LivePorts): Promise<num
   const command = { name: 'watch', help: watchHelp, options: clusterOptions };
   return withArguments(command, argv, ports, async ({ values, words }) => {
     const options = { cluster: connect(values), namespace: values.namespace, clock: createRealClock() };
-    return (await followDrill({ ...options, name: nameOf('watch', words) }, ports)).code;
+    return (await followDrill({ ...options, name: nameOf('watch', words, ports) }, ports)).code;
   });
 }
 
-const abortHelp = `usage: xidrill abort NAME
+const abortHelp = (xidrill: string) => `usage: ${xidrill} abort NAME
 
 Ends an experiment; what was injected stays, and values that are sustained end.
 
@@ -168,14 +168,14 @@ ${clusterHelp}`;
 export function runAbort(argv: readonly string[], ports: Ports): Promise<number> {
   const command = { name: 'abort', help: abortHelp, options: clusterOptions };
   return withArguments(command, argv, ports, async ({ values, words }) => {
-    const name = nameOf('abort', words);
+    const name = nameOf('abort', words, ports);
     await abort(connect(values), values.namespace, name);
     ports.print(`${name} is being aborted\n`);
     return 0;
   });
 }
 
-const restoreHelp = `usage: xidrill restore NAME
+const restoreHelp = (xidrill: string) => `usage: ${xidrill} restore NAME
 
 Takes back what an experiment left on its nodes: at its end where it runs, else now. The coordinator proves it.
 
@@ -185,17 +185,17 @@ ${clusterHelp}`;
 export function runRestore(argv: readonly string[], ports: Ports): Promise<number> {
   const command = { name: 'restore', help: restoreHelp, options: clusterOptions };
   return withArguments(command, argv, ports, async ({ values, words }) => {
-    const name = nameOf('restore', words);
+    const name = nameOf('restore', words, ports);
     await restore(connect(values), values.namespace, name);
-    ports.print(`${name} is being restored; xidrill show ${name} shows it\n`);
+    ports.print(`${name} is being restored; ${ports.program} show ${name} shows it\n`);
     return 0;
   });
 }
 
-function nameOf(command: string, words: readonly string[]): string {
+function nameOf(command: string, words: readonly string[], { program }: Ports): string {
   const [name, ...more] = words;
   if (name === undefined || more.length > 0)
-    throw usage(`${command} takes the name of one experiment`, 'xidrill list shows them');
+    throw usage(`${command} takes the name of one experiment`, `${program} list shows them`);
   return name;
 }
 

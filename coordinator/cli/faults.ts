@@ -10,7 +10,7 @@ import { labelled, wrap } from './text.ts';
 const options = { output: { type: 'string', short: 'o', default: 'text' } } as const;
 const outputs = ['text', 'name', 'json', 'yaml'];
 
-const help = `usage: xidrill faults [NAME] [-o text|name|json|yaml]
+const help = (xidrill: string) => `usage: ${xidrill} faults [NAME] [-o text|name|json|yaml]
 
 What can be injected; with NAME one fault with its parameters, risk, undo and sources. Needs no cluster.
 `;

@@ -91,7 +91,7 @@ export async function followDrill(
   const verdict = last?.experiment.status?.verdict;
   if (leaving.signal.aborted && verdict === undefined) {
     ports.complain(
-      `${name} goes on; see it with: xidrill watch ${name}; end it with: xidrill abort ${name}\n`,
+      `${name} goes on; see it with: ${ports.program} watch ${name}; end it with: ${ports.program} abort ${name}\n`,
     );
     return { code: leftExit, last };
   }

@@ -10,7 +10,9 @@ import { printed } from './drill.ts';
 import { lookOf, type Ports } from './ports.ts';
 import { paint } from './text.ts';
 
-const help = `usage: xidrill killswitch [engage|release] [--reason TEXT] [-o text|json|yaml]
+const help = (
+  xidrill: string,
+) => `usage: ${xidrill} killswitch [engage|release] [--reason TEXT] [-o text|json|yaml]
 
 Shows or sets the kill switch of the installation in the namespace: the ConfigMap ${killSwitchName}, by the API server and without
 the coordinator. Engaged, new drills and orders are refused, running experiments are aborted, and what goes on on nodes ends
@@ -58,7 +60,7 @@ function textOf({ engaged, reason, by }: KillSwitchState, namespace: string, por
   const who = by === undefined ? '' : ` (by ${visible(by)})`;
   const line = `${engaged ? '✗ engaged' : '✓ released'} in namespace ${namespace}${why}${who}`;
   const next = engaged
-    ? '  new drills are refused and running ones aborted; to go on: xidrill killswitch release\n'
+    ? `  new drills are refused and running ones aborted; to go on: ${ports.program} killswitch release\n`
     : '';
   return `${paint(line, engaged ? 31 : 32, lookOf(ports))}\n${next}`;
 }

@@ -10,7 +10,7 @@ import { printed } from './drill.ts';
 import type { Ports } from './ports.ts';
 import { renderColumns } from './render-doctor.ts';
 
-const nodesHelp = `usage: xidrill nodes [-o text|name|json|yaml]
+const nodesHelp = (xidrill: string) => `usage: ${xidrill} nodes [-o text|name|json|yaml]
 
 The nodes of the cluster, and which of them may be drilled: those with the label xidrill.dev/drill=allowed and an agent.
 
@@ -51,7 +51,7 @@ export function runNodes(argv: readonly string[], ports: Ports): Promise<number>
   });
 }
 
-const versionHelp = `usage: xidrill version
+const versionHelp = (xidrill: string) => `usage: ${xidrill} version
 
 The version of this command line, and of the coordinator and agents in the cluster where there is one.
 

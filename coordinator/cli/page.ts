@@ -12,7 +12,7 @@ import { clusterHelp, clusterOptions } from './connect.ts';
 import type { LivePorts } from './follow.ts';
 import { barredByCluster, changesOf, createKubeconfigSource } from './page-source.ts';
 
-const help = `usage: xidrill page [--port N]
+const help = (xidrill: string) => `usage: ${xidrill} page [--port N]
 
 The coordinator's page on loopback, with the rights of your kubeconfig: fleet, nodes, faults, drills, why. Prints its address and opens
 nothing. The address holds a secret that is new each time: whoever else is on this machine cannot use your rights without it. Ctrl-C

@@ -1,5 +1,7 @@
 /** What a command needs of its process. */
 export type Ports = {
+  /** How it was called, for usage lines and for commands to copy, such as `kubectl xidrill`. */
+  readonly program: string;
   /** The whole standard input. */
   readonly readInput: () => Promise<string>;
   readonly readFile: (path: string) => Promise<string>;

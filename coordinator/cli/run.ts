@@ -29,7 +29,9 @@ const options = {
   'dry-run': { type: 'boolean', default: false },
 } as const;
 
-const help = `usage: xidrill run FILE [--run ID | --resume] [--tag TAG]... [--report FORMAT=FILE]...
+const help = (
+  xidrill: string,
+) => `usage: ${xidrill} run FILE [--run ID | --resume] [--tag TAG]... [--report FORMAT=FILE]...
 
 Runs the drills of a suite, a YAML file (- is standard input):
 
@@ -82,7 +84,9 @@ export function runRun(argv: readonly string[], ports: LivePorts): Promise<numbe
       await printPlan(suite, run, namespace, ports);
       return 0;
     }
-    ports.complain(`run ${run} of ${suite.name}; it goes on by: xidrill run ${visible(file)} --run ${run}\n`);
+    ports.complain(
+      `run ${run} of ${suite.name}; it goes on by: ${ports.program} run ${visible(file)} --run ${run}\n`,
+    );
     const leaving = new AbortController();
     const clock = createRealClock();
     const ending = new AbortController();

@@ -9,7 +9,9 @@ import { exits, lookOf, type Ports } from './ports.ts';
 import { renderWhy } from './render.ts';
 
 /** Usage, as --help prints it. */
-export const whyHelp = `usage: xidrill why [-o text|json] [-f FILE]... [--live [--node NAME]...] [TEXT]...
+export const whyHelp = (
+  xidrill: string,
+) => `usage: ${xidrill} why [-o text|json] [-f FILE]... [--live [--node NAME]...] [TEXT]...
 
 Explains what somebody did by hand and what they saw: commands (dcgmi, kubectl, docker,
 tee /dev/kmsg, logger, aws eks, eksctl, helm), kernel log lines, the monitoring agent's log,
@@ -37,11 +39,11 @@ export const exitCodes = { works: 0, broken: 1, open: 3 } as const satisfies Rec
 export async function runWhy(argv: readonly string[], ports: Ports): Promise<number> {
   const asked = readArguments(argv);
   if (typeof asked === 'string') {
-    ports.complain(`why: ${asked}\n\n${whyHelp}`);
+    ports.complain(`why: ${asked}\n\n${whyHelp(ports.program)}`);
     return exits.usage;
   }
   if (asked.help) {
-    ports.print(whyHelp);
+    ports.print(whyHelp(ports.program));
     return 0;
   }
   let inputs: readonly Input[];
@@ -54,7 +56,7 @@ export async function runWhy(argv: readonly string[], ports: Ports): Promise<num
   }
   const length = inputs.reduce((sum, { text }) => sum + text.length, 0);
   if (files === undefined && inputs.every(({ text }) => text.trim() === '')) {
-    ports.complain(`why: there is no text to explain\n\n${whyHelp}`);
+    ports.complain(`why: there is no text to explain\n\n${whyHelp(ports.program)}`);
     return exits.usage;
   }
   if (length > longestText) {

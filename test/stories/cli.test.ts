@@ -113,6 +113,19 @@ t.test('help, usage and what needs no cluster', async (t) => {
     t.match(out, new RegExp(`^usage: xidrill ${name}`), name);
     t.match(await xidrill([name, '--no-such-option']), { code: 2, out: '', err: /usage: xidrill/ }, name);
   }
+  // As kubectl starts it: the commands that it prints are typed in the same way.
+  const plugin = { program: 'kubectl xidrill' };
+  for (const { name } of commands)
+    t.match(
+      (await xidrill([name, '--help'], plugin)).out,
+      new RegExp(`^usage: kubectl xidrill ${name}`),
+      name,
+    );
+  t.match(await xidrill(['show'], plugin), { code: 2, err: /remedy: kubectl xidrill list shows them/ });
+  t.match(await xidrill(['faults', 'xidd'], plugin), {
+    code: 2,
+    err: /remedy: kubectl xidrill faults lists/,
+  });
   t.match(await xidrill(['drill', 'xid', '--set', 'xid=79']), { code: 2, err: /say which nodes/ });
   t.match(await xidrill(['drill', 'xid', '--set', 'xid=x', '--node', 'a']), {
     code: 2,

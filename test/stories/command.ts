@@ -11,7 +11,13 @@ export async function xidrill(
     interruptAt,
     answer = false,
     isLive = false,
-  }: { readonly interruptAt?: RegExp; readonly answer?: boolean; readonly isLive?: boolean } = {},
+    program = 'xidrill',
+  }: {
+    readonly interruptAt?: RegExp;
+    readonly answer?: boolean;
+    readonly isLive?: boolean;
+    readonly program?: string;
+  } = {},
 ): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
   const [name, ...words] = argv;
   const command = commands.find((one) => one.name === name);
@@ -27,6 +33,7 @@ export async function xidrill(
   };
   const run = await command.load();
   const code = await run(words, {
+    program,
     readInput: async () => '',
     readFile: (path) => readFile(path, 'utf8'),
     writeFile: (path, text) => writeFile(path, text),

@@ -19,6 +19,7 @@ async function why(
   let err = '';
   const { input = '', ...ports } = given;
   const code = await runWhy(argv, {
+    program: 'xidrill',
     readInput: async () => input,
     readFile: async (path) => {
       throw new Error(`ENOENT: no such file, open '${path}'`);

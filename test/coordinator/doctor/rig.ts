@@ -93,6 +93,7 @@ export async function run(
   let out = '';
   let err = '';
   const code = await command(argv, {
+    program: 'xidrill',
     readInput: async () => '',
     readFile: async () => '',
     print: (text) => {

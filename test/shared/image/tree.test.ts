@@ -7,6 +7,7 @@ import {
   realpathSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -117,6 +118,13 @@ t.test('the image of the coordinator has the command line, for a step of a pipel
     code: 1,
     stdout: /field-is-another-quantity/,
   });
+  // kubectl starts a plugin by its name on PATH, here a link.
+  symlinkSync(join(copied, 'coordinator', 'xidrill.mjs'), join(folder, 'kubectl-xidrill'));
+  const plugin = await run(join(folder, 'kubectl-xidrill'), ['list', '--help'], {
+    cwd: '/',
+    env: { PATH: path },
+  });
+  t.match(plugin.stdout, /^usage: kubectl xidrill list/);
   // What takes its time is loaded by the command that needs it, and not to print a version.
   const atExit = `process.on("exit", () => process.stderr.write(JSON.stringify(process.moduleLoadList)))`;
   const importing = `--import=data:text/javascript,${encodeURIComponent(atExit)}`;
