@@ -263,7 +263,7 @@ function createWatch(transport: Transport, timeoutMs: number) {
       timeoutMs,
     );
     try {
-      const response = await transport.open({ method: 'GET', path, signal: ending.signal });
+      const response = await transport.open({ method: 'GET', path, isWatch: true, signal: ending.signal });
       const code = response.statusCode ?? 0;
       if (code !== 200) throw refusalFromStatus(code, await textOf(response), asked);
       clearTimeout(headTimer);

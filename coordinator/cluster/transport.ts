@@ -20,6 +20,8 @@ export type TransportRequest = {
   readonly path: string;
   /** `type` is the Content-Type; a PATCH needs one of its own. */
   readonly body?: { readonly type: string; readonly text: string };
+  /** It is answered for as long as its caller reads: it takes none of the connections that other requests share. Default false. */
+  readonly isWatch?: boolean;
   readonly signal: AbortSignal;
 };
 
@@ -33,7 +35,7 @@ type Credentials = Pick<https.RequestOptions, 'ca' | 'cert' | 'key' | 'rejectUna
 
 /** Below the 90 s after which an API server closes an idle connection, so that we never write into a closing one. */
 const idleConnectionMs = 30_000;
-/** A thousand writes at once share these; the dozen watches take one each for good. */
+/** A thousand writes at once share these. Watches take none of them: each node that is being drained has one (view/pods-on-node.ts). */
 const maxSockets = 100;
 
 /**
@@ -57,18 +59,21 @@ export function createTransport(options: {
   const prefix = base.pathname.replace(/\/$/, '');
   const secure = base.protocol === 'https:';
   const proxied = cluster.proxyUrl !== undefined;
-  let cached: { readonly credentials: Credentials; readonly agent: http.Agent } | undefined;
+  type Agents = { readonly requests: http.Agent; readonly watches: http.Agent };
+  let cached: { readonly credentials: Credentials; readonly agents: Agents } | undefined;
 
-  /** One agent, hence reused connections, until the CA or the client certificate on disk is another. */
-  function agentFor(credentials: Credentials): http.Agent {
-    if (cached !== undefined && sameCredentials(cached.credentials, credentials)) return cached.agent;
-    const pool = { keepAlive: true, keepAliveMsecs: 30_000, timeout: idleConnectionMs, maxSockets };
-    // The replaced agent is not destroyed: watches still run on it, and its idle connections time out.
-    cached = { credentials, agent: secure ? secureAgent(pool, credentials) : new http.Agent(pool) };
-    return cached.agent;
+  /** The same agents, hence reused connections, until the CA or the client certificate on disk is another. */
+  function agentsFor(credentials: Credentials): Agents {
+    if (cached !== undefined && sameCredentials(cached.credentials, credentials)) return cached.agents;
+    const pool = { keepAlive: true, keepAliveMsecs: 30_000, timeout: idleConnectionMs };
+    const agentOf = (more: http.AgentOptions) =>
+      secure ? secureAgent({ ...pool, ...more }, credentials) : new http.Agent({ ...pool, ...more });
+    // Those that are replaced are not destroyed: watches still run on them, and idle connections time out.
+    cached = { credentials, agents: { requests: agentOf({ maxSockets }), watches: agentOf({}) } };
+    return cached.agents;
   }
 
-  async function authenticated(): Promise<https.RequestOptions> {
+  async function authenticated(isWatch: boolean): Promise<https.RequestOptions> {
     const from: https.RequestOptions = {};
     try {
       await config.applyToHTTPSOptions(from);
@@ -94,11 +99,11 @@ export function createTransport(options: {
     };
     // A proxy's agent is the library's, which tunnels; it keeps its credentials for the process's life.
     if (proxied && from.agent !== undefined) return { ...who, ...(secure && credentials), agent: from.agent };
-    return { ...who, agent: agentFor(credentials) };
+    return { ...who, agent: agentsFor(credentials)[isWatch ? 'watches' : 'requests'] };
   }
 
   async function open(call: TransportRequest): Promise<IncomingMessage> {
-    const from = await authenticated();
+    const from = await authenticated(call.isWatch ?? false);
     call.signal.throwIfAborted();
     return attempt(call, from);
   }
