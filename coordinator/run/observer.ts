@@ -74,7 +74,9 @@ export function createObservers(deps: ObserverDeps): Observers {
   const observeBefore: Observers['observeBefore'] = async (spec) => {
     const { node, nodeUid, chain } = spec;
     const known = watcher.node(node);
-    if (known?.metadata.uid !== nodeUid || !watcher.isCurrent() || needsPods(chain)) return observeNow(spec);
+    // A baseline has nothing of the owner, whose nodes may be a thousand.
+    if (known?.metadata.uid !== nodeUid || !watcher.isCurrent() || needsPods(chain))
+      return readNode({ node, nodeUid, pods: needsPods(chain) });
     return { ...watcher.observe(node), isGone: false };
   };
   const at = () => isoFromMillis(clock.now());

@@ -8,12 +8,14 @@ import {
   groupLabel,
   noClaims,
   nodeEventFrom,
+  ownerKey,
   poolLabel,
   type SeenNode,
   type SeenOwner,
 } from './node.ts';
 import { readPodsOnNode } from './pods-on-node.ts';
 import { projectNode, projectNodeClaim } from './projections.ts';
+import { createNextReads } from './shared-reads.ts';
 
 /**
  * Reads one node: its conditions, its events, whether it is still the one of `nodeUid`, and what stands of its owner. Throws
@@ -29,26 +31,29 @@ export type ReadNode = (target: {
 
 /** Requests to the API server, for the moments at which a watch that may lag is not enough. */
 export function createReadNode(cluster: Pick<Cluster, 'read' | 'list'>): ReadNode {
-  async function readOwner({ nodePool, nodeGroup, nodeClaim }: NodeOwner): Promise<SeenOwner> {
-    if (nodePool === undefined) {
-      const ofGroup = { labelSelector: `${groupLabel}=${nodeGroup ?? ''}`, project: projectNode };
-      return { poolNodes: (await cluster.list('nodes', ofGroup)).items, poolClaims: noClaims };
-    }
-    const labelSelector = `${poolLabel}=${nodePool}`;
-    const [nodes, poolClaims] = await Promise.all([
-      cluster.list('nodes', { labelSelector, project: projectNode }),
-      readClaims(labelSelector),
-    ]);
+  const nextReads = createNextReads();
+
+  async function readOwner(owner: NodeOwner): Promise<SeenOwner> {
+    const { nodePool, nodeGroup, nodeClaim } = owner;
+    // Of a thousand whole Nodes: whoever asks while it is read shares the next reading.
+    const [poolNodes, poolClaims] = await nextReads(ownerKey(owner) ?? '', () =>
+      nodePool === undefined
+        ? Promise.all([readNodes(`${groupLabel}=${nodeGroup ?? ''}`), noClaims])
+        : Promise.all([readNodes(`${poolLabel}=${nodePool}`), readClaims(`${poolLabel}=${nodePool}`)]),
+    );
     const own =
       nodeClaim === undefined || isUnread(poolClaims)
         ? poolClaims
         : (poolClaims.find(({ metadata }) => metadata.uid === nodeClaim.uid) ?? 'gone');
     return {
-      poolNodes: nodes.items,
+      poolNodes,
       poolClaims,
       ...(nodeClaim === undefined ? {} : { nodeClaim: own as NonNullable<SeenOwner['nodeClaim']> }),
     };
   }
+
+  const readNodes = async (labelSelector: string) =>
+    (await cluster.list('nodes', { labelSelector, project: projectNode })).items;
 
   /** By the rights that the view needs anyway. */
   async function readClaims(labelSelector: string): Promise<SeenOwner['poolClaims']> {

@@ -18,3 +18,36 @@ export function createSharedReads(clock: Clock, forMs: number): SharedReads {
     return answer;
   };
 }
+
+/**
+ * Reads of which one is under way at a time for each key. Whoever asks meanwhile shares the next one with all who do: it begins after it
+ * was asked for, so that its answer is no older than the question.
+ */
+export function createNextReads(): SharedReads {
+  const running = new Map<string, Promise<unknown>>();
+  const next = new Map<string, Promise<unknown>>();
+
+  function begin<T>(key: string, read: () => Promise<T>): Promise<T> {
+    const answer = read();
+    const ended = () => {
+      if (running.get(key) === answer) running.delete(key);
+    };
+    running.set(key, answer);
+    answer.then(ended, ended);
+    return answer;
+  }
+
+  return <T>(key: string, read: () => Promise<T>): Promise<T> => {
+    const now = running.get(key);
+    if (now === undefined) return begin(key, read);
+    const known = next.get(key);
+    if (known !== undefined) return known as Promise<T>;
+    const begun = () => {
+      next.delete(key);
+      return begin(key, read);
+    };
+    const answer = now.then(begun, begun);
+    next.set(key, answer);
+    return answer;
+  };
+}
