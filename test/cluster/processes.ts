@@ -44,11 +44,17 @@ export async function start(
 }
 
 /** Looks again and again; `seconds` are a bound for a broken product, far above what a busy machine needs. */
-export async function until(what: string, isSo: () => Promise<boolean>, seconds = 300): Promise<void> {
+export async function until(
+  what: string,
+  isSo: () => Promise<boolean>,
+  seconds = 300,
+  /** Between two looks. */
+  everyMs = 25,
+): Promise<void> {
   const deadline = AbortSignal.timeout(seconds * 1000);
   while (!(await isSo())) {
     if (deadline.aborted) throw new Error(`waited ${seconds} s in vain until ${what}`);
-    await sleep(25);
+    await sleep(everyMs);
   }
 }
 

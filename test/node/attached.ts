@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { findHelm } from '../charts/helm.ts';
 import type { Rendered } from '../charts/render.ts';
+import { until } from '../cluster/processes.ts';
 import { type ClusterFile, clusterVariable } from './cluster.ts';
 import type { RealNode } from './node.ts';
 import { imageNames } from './program-images.ts';
@@ -58,6 +59,10 @@ export function attach(): Attached | { readonly because: string } {
     },
   };
 }
+
+/** As `until`, where each look starts a kubectl: what is waited for needs the processors itself. */
+export const untilShown = (what: string, isSo: () => Promise<boolean>, seconds = 300): Promise<void> =>
+  until(what, isSo, seconds, 250);
 
 const repository = (image: string) => image.slice(0, image.lastIndexOf(':'));
 const tag = (image: string) => image.slice(image.lastIndexOf(':') + 1);

@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { chart } from '../charts/helm.ts';
 import { at, type Rendered } from '../charts/render.ts';
-import { until } from '../cluster/processes.ts';
 import { recordsWith } from '../cluster/rig.ts';
-import { type Attached, attach, imageValues } from './attached.ts';
+import { type Attached, attach, imageValues, untilShown } from './attached.ts';
 import { installOn } from './installed.ts';
 import { processesOf } from './node-processes.ts';
 
@@ -40,9 +39,17 @@ async function stories(attached: Attached): Promise<void> {
   const blocked = { name: 'task-blocked' };
   const agents = `daemonset/${release.fullname}-agent`;
   const why = (experiment: Rendered) => at(experiment, 'status.explanation');
-  const restarted = async () => {
-    await release.kubectl('rollout', 'restart', agents);
-    await release.rolledOut();
+  const agentOn = async (node: string): Promise<Rendered | undefined> =>
+    (await release.pods('agent')).find(({ spec }) => at(spec, 'nodeName') === node);
+  const isReady = (pod: Rendered | undefined) => at(pod, 'status.containerStatuses.0.ready') === true;
+  /** The agent of that node is another pod, which has asked nothing so far. */
+  const restarted = async (node: string) => {
+    const before = await agentOn(node);
+    await release.kubectl('delete', 'pod', before?.metadata.name ?? '', '--wait=false');
+    await untilShown(`another agent on ${node} is ready`, async () => {
+      const pod = await agentOn(node);
+      return pod?.metadata.uid !== before?.metadata.uid && isReady(pod);
+    });
   };
   t.teardown(() => release.uninstall());
 
@@ -50,6 +57,7 @@ async function stories(attached: Attached): Promise<void> {
   for (const node of ['gpu-1', 'gpu-2'])
     await kubectl('label', 'node', node, 'xidrill.dev/drill=allowed', '--overwrite');
   await kubectl('label', 'node', 'gpu-1', 'role=drilled', '--overwrite');
+  await kubectl('label', 'node', 'gpu-2', 'role-');
   // Then nothing asked for client certificates.
   const older = [
     '--set=agent.armed=true',
@@ -139,39 +147,42 @@ async function stories(attached: Attached): Promise<void> {
     },
   );
 
+  const bootId = async () => at(await read('node', 'gpu-2'), 'status.nodeInfo.bootID');
+  let bootedAs: unknown;
+  async function reboot(): Promise<void> {
+    await kubectl('label', 'node', 'gpu-2', 'role=drilled');
+    await untilShown('gpu-2 has an agent', async () => isReady(await agentOn('gpu-2')));
+    bootedAs = await bootId();
+    const [first] = processesOf('sh /node/node.sh', 'gpu-2');
+    if (first === undefined) throw new Error('gpu-2 has no first process');
+    process.kill(first, 'SIGKILL');
+  }
+
   t.test('an agent without its rights says which it lacks', async (t) => {
+    // It boots while an agent elsewhere is tried again for half a minute.
+    await reboot();
     const binding = `${release.namespace}-${release.fullname}-agent`;
     const object = await read('clusterrolebinding', binding);
     await kubectl('delete', 'clusterrolebinding', binding);
-    await restarted();
+    await restarted('gpu-1');
     const explanation = why(await release.drill('rights', 'gpu-1', blocked));
     t.match(JSON.stringify(explanation), /tokenreviews/);
     const { labels, annotations } = object.metadata as Partial<Record<'labels' | 'annotations', object>>;
     await attached.create({ ...object, metadata: { name: binding, labels, annotations } });
-    await restarted();
   });
 
   t.test('a node that reboots has another boot id, and its agent is back', async (t) => {
-    const bootId = async () => at(await read('node', 'gpu-1'), 'status.nodeInfo.bootID');
-    const before = await bootId();
-    const [first] = processesOf('sh /node/node.sh', 'gpu-1');
-    if (first === undefined) throw new Error('gpu-1 has no first process');
-    process.kill(first, 'SIGKILL');
-    await until('the boot id is another one', async () => (await bootId()) !== before, 180);
-    await kubectl('wait', 'node/gpu-1', '--for=condition=Ready', '--timeout=120s');
-    await release.rolledOut();
-    await until(
+    await untilShown('the boot id is another one', async () => (await bootId()) !== bootedAs, 180);
+    await kubectl('wait', 'node/gpu-2', '--for=condition=Ready', '--timeout=120s');
+    await untilShown(
       'the agent’s pod is ready again',
       async () => {
-        const [agent] = await release.pods('agent');
-        return (
-          at(agent, 'status.containerStatuses.0.restartCount') !== 0 &&
-          at(agent, 'status.containerStatuses.0.ready') === true
-        );
+        const agent = await agentOn('gpu-2');
+        return at(agent, 'status.containerStatuses.0.restartCount') !== 0 && isReady(agent);
       },
       180,
     );
-    const ended = await release.drill('after-reboot', 'gpu-1', blocked);
+    const ended = await release.drill('after-reboot', 'gpu-2', blocked);
     t.equal(at(ended, 'status.verdict'), 'pass', JSON.stringify(why(ended)));
   });
 }

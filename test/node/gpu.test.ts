@@ -1,7 +1,6 @@
 import t from 'tap';
 import { at, type Rendered } from '../charts/render.ts';
-import { until } from '../cluster/processes.ts';
-import { type Attached, attach } from './attached.ts';
+import { type Attached, attach, untilShown } from './attached.ts';
 import { callerOf } from './caller.ts';
 import { installOn } from './installed.ts';
 import { engineObjects, enginesWithoutDcgmi, monitorNamespace, whenDeleted } from './monitor-objects.ts';
@@ -75,7 +74,7 @@ async function stories(attached: Attached): Promise<void> {
     });
 
   t.test('restored by hand, in the order that the product says, the condition is True again', async (t) => {
-    await until('the condition is False', async () => (await acceleratedHardware())?.status === 'False');
+    await untilShown('the condition is False', async () => (await acceleratedHardware())?.status === 'False');
     // From here on as the monitoring agent's containers are: with a dcgmi of their own.
     const patch = ['-n', monitorNamespace, 'patch', 'daemonset', 'dcgm-server', '--type=merge', '-p'];
     await kubectl(...patch, JSON.stringify(whenDeleted(engineObjects)));
@@ -86,7 +85,11 @@ async function stories(attached: Attached): Promise<void> {
     await kubectl('-n', monitorNamespace, 'delete', 'pod', agent, '--wait=true');
     await release.startMonitor();
     await release.upgrade('--set=agent.dcgm.sidecar.enabled=false');
-    await until('the condition is True', async () => (await acceleratedHardware())?.status === 'True', 120);
+    await untilShown(
+      'the condition is True',
+      async () => (await acceleratedHardware())?.status === 'True',
+      120,
+    );
     await release.listens(node);
     t.match(await acceleratedHardware(), { reason: 'NvidiaGPUIsReady' });
   });

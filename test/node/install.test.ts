@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { injectionName } from '../../coordinator/store/store.ts';
 import { at, type Rendered } from '../charts/render.ts';
-import { until } from '../cluster/processes.ts';
 import { recordsWith } from '../cluster/rig.ts';
 import { commandsIn, type PageCommand, page, partOf } from '../pages.ts';
-import { type Attached, attach } from './attached.ts';
+import { type Attached, attach, untilShown } from './attached.ts';
 import { callerOf, callerValues } from './caller.ts';
 import { cgroupsFolder } from './cgroups.ts';
+import { filesOn } from './disks.ts';
 import { installOn } from './installed.ts';
 import { runVariable } from './machine.ts';
 import { processesOf } from './node-processes.ts';
@@ -29,6 +29,7 @@ async function stories(attached: Attached): Promise<void> {
   // As nobody has labelled them yet; other stories have.
   for (const each of ['gpu-1', 'gpu-2']) await kubectl('label', 'node', each, 'xidrill.dev/drill-');
   const before = new Set(await everything(attached));
+  const files = new Set(filesOn(attached.nodes));
   const logs: string[] = [];
   const tokens = new Set<string>();
   /** Of pods that will not be there much longer. */
@@ -185,7 +186,7 @@ async function stories(attached: Attached): Promise<void> {
     await keepLogs();
     await evict(nameOf(first));
     await t.rejects(evict(nameOf(second)), /disruption budget/, 'one may be away at a time');
-    await until('another one works', async () => {
+    await untilShown('another one works', async () => {
       const now = String(await holder());
       return now !== leader && now !== '';
     });
@@ -234,28 +235,36 @@ async function stories(attached: Attached): Promise<void> {
     await type(t, uninstall);
     await release.isGone();
     const left = (await everything(attached)).filter((name) => !before.has(name));
-    const ours = ['injection', 'experiment'].map((kind) => `${kind}s.xidrill.dev ${release.namespace}/`);
+    const ours = ['Injection', 'Experiment'].map((kind) => `${kind}.xidrill.dev ${release.namespace}/`);
     const records = left.filter((name) => ours.some((prefix) => name.startsWith(prefix)));
-    t.ok(records.includes(`experiments.xidrill.dev ${release.namespace}/first-drill`));
+    t.ok(records.includes(`Experiment.xidrill.dev ${release.namespace}/first-drill`));
     t.strictSame(
       left.filter((name) => !records.includes(name)),
       [
         ...['experiments', 'injections'].map(
-          (kind) => `customresourcedefinitions.apiextensions.k8s.io ${kind}.xidrill.dev`,
+          (kind) => `CustomResourceDefinition.apiextensions.k8s.io ${kind}.xidrill.dev`,
         ),
         // By which the API server serves them.
-        'apiservices.apiregistration.k8s.io v1alpha1.xidrill.dev',
+        'APIService.apiregistration.k8s.io v1alpha1.xidrill.dev',
         // What helm, the pages, this test and controllers made.
-        'clusterrolebindings.rbac.authorization.k8s.io driller',
-        `configmaps ${release.namespace}/kube-root-ca.crt`,
-        `namespaces ${release.namespace}`,
-        `serviceaccounts ${release.namespace}/default`,
-        `serviceaccounts ${release.namespace}/driller`,
-        `serviceaccounts ${release.namespace}/operator`,
+        'ClusterRoleBinding.rbac.authorization.k8s.io driller',
+        `ConfigMap ${release.namespace}/kube-root-ca.crt`,
+        `Namespace ${release.namespace}`,
+        `ServiceAccount ${release.namespace}/default`,
+        `ServiceAccount ${release.namespace}/driller`,
+        `ServiceAccount ${release.namespace}/operator`,
       ]
         // The definitions may be those of a release before.
         .filter((name) => !before.has(name))
         .toSorted(),
+    );
+    const written = filesOn(attached.nodes).filter((file) => !files.has(file));
+    const receipt = /^gpu-1 var\/lib\/xidrill\/orders\/[\w.-]+\.json$/;
+    t.ok(written.some((file) => receipt.test(file)));
+    t.strictSame(
+      written.filter((file) => !receipt.test(file)),
+      [],
+      'on the nodes stays the journal of orders alone',
     );
     const end = commandsIn(page('charts/xidrill/README.md').split('\n## Uninstall\n')[1] ?? '');
     t.strictSame(end, forget, 'both pages end alike');
@@ -283,16 +292,13 @@ async function everything({ kubectl, read }: Attached): Promise<readonly string[
   const listed = kinds.filter(
     (kind) => !/^(events|componentstatuses|pods|leases|controllerrevisions|endpointslices)\b/.test(kind),
   );
-  const names = await Promise.all(
-    listed.map(async (kind) => {
-      const { items } = await read(kind, '-A');
-      return (items as readonly { metadata: { name: string; namespace?: string } }[]).map(
-        ({ metadata: { name, namespace } }) =>
-          `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`,
-      );
-    }),
-  );
-  return names.flat().toSorted();
+  const { items } = await read(listed.join(), '-A');
+  return (items as readonly Rendered[])
+    .map(({ apiVersion, kind, metadata: { namespace, name } }) => {
+      const group = String(apiVersion).includes('/') ? `.${String(apiVersion).split('/')[0]}` : '';
+      return `${kind}${group} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
+    })
+    .toSorted();
 }
 
 /** Of a container, by the kernel's own account of its cgroup (version 1, Documentation/admin-guide/cgroup-v1/memory.rst). */

@@ -1,8 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { chart } from '../charts/helm.ts';
 import { at, type Rendered } from '../charts/render.ts';
-import { until } from '../cluster/processes.ts';
-import { type Attached, imageValues } from './attached.ts';
+import { type Attached, imageValues, untilShown } from './attached.ts';
 import { engineObjects, monitorNamespace, monitorObjects } from './monitor-objects.ts';
 import { processesOf } from './node-processes.ts';
 
@@ -75,7 +74,8 @@ export function installOn({ kubectl, apply, create, read, helm }: Attached, name
     tokens: (): readonly string[] =>
       ['agent', 'coordinator'].flatMap((program) =>
         processesOf(`/opt/xidrill/${program}.mjs`).flatMap((pid) => {
-          const files = ['var/run/secrets/kubernetes.io/serviceaccount/token', 'etc/xidrill/agent/token'];
+          // Not by /var/run: that link is absolute, and would lead out of the container.
+          const files = ['run/secrets/kubernetes.io/serviceaccount/token', 'etc/xidrill/agent/token'];
           return files
             .map((file) => `/proc/${pid}/root/${file}`)
             .filter((file) => existsSync(file))
@@ -85,7 +85,7 @@ export function installOn({ kubectl, apply, create, read, helm }: Attached, name
     /** The injection of that experiment has come to that phase. */
     async reaches(experiment: string, phase: string): Promise<void> {
       const injection = ['injections', '-l', `xidrill.dev/experiment=${experiment}`];
-      await until(
+      await untilShown(
         `${experiment} is ${phase}`,
         async () => at(await read('-n', namespace, ...injection), 'items.0.status.phase') === phase,
       );
@@ -121,7 +121,7 @@ export function installOn({ kubectl, apply, create, read, helm }: Attached, name
     /** The monitoring agent of that node has connected to its host engine: up to 30 s after both have started. */
     async listens(node: string): Promise<void> {
       const agents = ['-l', 'app.kubernetes.io/name=eks-node-monitoring-agent'];
-      await until(
+      await untilShown(
         `the monitoring agent on ${node} listens`,
         async () => {
           const field = `--field-selector=spec.nodeName=${node}`;
