@@ -1,3 +1,4 @@
+import { isoFromMillis } from '../../shared/clock.ts';
 import type { KubeObject } from '../cluster/port.ts';
 import { isUnread } from '../view/facts.ts';
 import {
@@ -194,8 +195,9 @@ export const replacement: LinkRow = {
     // A node that comes before is not for this one.
     if (taken?.state === 'waiting') return undefined;
     const takenAt = takenMs(seen, past, taken?.state === 'reached' ? taken.at : undefined);
-    const isNew = ({ metadata }: KubeObject) =>
-      Date.parse(metadata.creationTimestamp ?? '') >= takenAt - skewMs;
+    // Compared as text, as the API server writes it: a pool has a thousand nodes, and each of its changes is looked at for each drill.
+    const from = Number.isNaN(takenAt) ? undefined : isoFromMillis(takenAt - skewMs);
+    const isNew = (object: KubeObject) => from !== undefined && creation(object) >= from;
     const made = (owner?.poolNodes ?? []).filter(
       (node) => isNew(node) && !past.claimed.has(node.metadata.uid ?? ''),
     );
