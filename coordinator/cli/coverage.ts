@@ -62,7 +62,11 @@ const marks: Readonly<Record<CoverageCell['state'], string>> = {
 
 function renderCoverage({ pools, cells }: Coverage, isWide: boolean, now: number): string {
   const shown = cells.filter(({ state }) => isWide || state !== 'never');
-  const rows = shown.map(({ fault, pool, state, lastProven, last, runs, passes }) =>
+  const lines = shown.flatMap(({ byXid = [], ...cell }) => [
+    cell,
+    ...byXid.map(({ xid, ...standing }) => ({ ...standing, fault: `${cell.fault} ${xid}`, pool: cell.pool })),
+  ]);
+  const rows = lines.map(({ fault, pool, state, lastProven, last, runs, passes }) =>
     [
       `${marks[state]} ${state}`,
       fault,

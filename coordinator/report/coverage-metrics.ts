@@ -37,12 +37,24 @@ export function registerCoverageMetrics(
         if (Number.isFinite(at)) proven.set({ fault, pool }, at);
         if (lastProven.seconds !== null) seconds.set({ fault, pool }, lastProven.seconds);
       }
+      xids.reset();
+      for (const { pool, byXid = [] } of cells)
+        for (const { xid, lastProven } of shown.has(pool) ? byXid : []) {
+          const at = Date.parse(lastProven?.at ?? '') / 1000;
+          if (Number.isFinite(at)) xids.set({ xid, pool }, at);
+        }
     },
   });
   const proven = new Gauge({
     name: 'xidrill_coverage_proven_timestamp_seconds',
     help: 'When a drill of the fault last passed on a node of the pool, Unix time; no series: never',
     labelNames: ['fault', 'pool'],
+    registers: [registry],
+  });
+  const xids = new Gauge({
+    name: 'xidrill_coverage_xid_proven_timestamp_seconds',
+    help: 'When a drill of this Xid last passed on a node of the pool, Unix time; no series: never',
+    labelNames: ['xid', 'pool'],
     registers: [registry],
   });
   const seconds = new Gauge({

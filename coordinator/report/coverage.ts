@@ -37,19 +37,34 @@ const Run = Type.Object(
   { additionalProperties: false },
 );
 
+const standing = {
+  state: Type.Enum([...coverageStates]),
+  runs: Type.Integer({ description: 'drills of a node that have ended' }),
+  passes: Type.Integer(),
+  lastProven: Type.Union([Run, Type.Null()], { description: 'the newest that passed; null: never' }),
+  last: Type.Union([Run, Type.Null()], { description: 'the newest; null: never' }),
+  medianSeconds: Type.Union([Type.Number(), Type.Null()], {
+    description: 'to the expected reaction, of those that passed',
+  }),
+};
+
 /** One fault on the nodes of one pool. */
 export const CoverageCell = Type.Object(
   {
     fault: Type.String(),
     pool: Type.String(),
-    state: Type.Enum([...coverageStates]),
-    runs: Type.Integer({ description: 'drills of a node that have ended' }),
-    passes: Type.Integer(),
-    lastProven: Type.Union([Run, Type.Null()], { description: 'the newest that passed; null: never' }),
-    last: Type.Union([Run, Type.Null()], { description: 'the newest; null: never' }),
-    medianSeconds: Type.Union([Type.Number(), Type.Null()], {
-      description: 'to the expected reaction, of those that passed',
-    }),
+    ...standing,
+    byXid: Type.Optional(
+      Type.Array(
+        Type.Object(
+          { xid: Type.Integer({ minimum: 1, maximum: 255 }), ...standing },
+          { additionalProperties: false },
+        ),
+        {
+          description: 'the same for each Xid that was drilled, in their order; absent: the fault has no Xid',
+        },
+      ),
+    ),
   },
   { $id: 'CoverageCell', additionalProperties: false },
 );
@@ -130,6 +145,24 @@ function poolOfInjection({ spec }: Injection, now: ReadonlyMap<string, string>):
 }
 
 function cellOf(fault: string, pool: string, injections: readonly Injection[]): CoverageCell {
+  const byXid = Map.groupBy(injections, xidOf);
+  byXid.delete(undefined);
+  const rows = [...byXid].flatMap(([xid, own]) => (xid === undefined ? [] : [{ xid, ...standingOf(own) }]));
+  return {
+    fault,
+    pool,
+    ...standingOf(injections),
+    ...(rows.length === 0 ? {} : { byXid: rows.toSorted((left, right) => left.xid - right.xid) }),
+  };
+}
+
+/** undefined: it has none, or one that no driver has; what is stored may be of another version. */
+function xidOf({ spec }: Injection): number | undefined {
+  const { xid } = spec.parameters ?? {};
+  return Number.isInteger(xid) && Number(xid) >= 1 && Number(xid) <= 255 ? Number(xid) : undefined;
+}
+
+function standingOf(injections: readonly Injection[]): Omit<CoverageCell, 'fault' | 'pool' | 'byXid'> {
   const runs = injections
     .map(runOf)
     // By name where they are of the same time, so that the same objects give the same answer.
@@ -139,8 +172,6 @@ function cellOf(fault: string, pool: string, injections: readonly Injection[]): 
   const decided = judged.find(({ verdict }) => verdict === 'pass' || verdict === 'fail');
   const times = passed.flatMap(({ seconds }) => seconds ?? []).toSorted((left, right) => left - right);
   return {
-    fault,
-    pool,
     state:
       runs.length === 0
         ? 'never'

@@ -1,6 +1,9 @@
+import { Registry } from 'prom-client';
 import t from 'tap';
+import { faults } from '../../../coordinator/catalogue/catalogue.ts';
 import type { KubeObject } from '../../../coordinator/cluster/port.ts';
 import { coverageOf } from '../../../coordinator/report/coverage.ts';
+import { registerCoverageMetrics } from '../../../coordinator/report/coverage-metrics.ts';
 import type { Injection } from '../../../coordinator/store/store.ts';
 import type { Verdict } from '../../../coordinator/store/timeline.ts';
 
@@ -128,4 +131,37 @@ t.test('a node that is gone or was moved counts for the pool that it had', async
     'without nodes the drilled pools are known',
   );
   t.equal(cells([injection('other-fault', 'g1', at, 'pass')])['other-fault, gpu'], undefined);
+});
+
+t.test('each Xid that was drilled stands for itself', async (t) => {
+  const of = (xid: unknown, day: number, verdict: Verdict, seconds?: number) =>
+    injection('xid', 'g1', `2026-03-0${day}T00:00:00Z`, verdict, { parameters: { xid } as never }, seconds);
+  const found = cells([
+    of(79, 1, 'pass', 12),
+    of(48, 2, 'fail'),
+    of(79, 3, 'fail'),
+    of('x', 4, 'pass'),
+    of(999, 4, 'pass'),
+  ]);
+  const cell = found[`xid, ${gpu}`];
+  t.match(cell, { state: 'proven', runs: 5 });
+  t.match(cell?.byXid, [
+    { xid: 48, state: 'broken', runs: 1, passes: 0, lastProven: null },
+    { xid: 79, state: 'broken', runs: 2, passes: 1, lastProven: { seconds: 12 }, medianSeconds: 12 },
+  ]);
+  t.equal(cell?.byXid?.length, 2, 'what is no Xid has none');
+  t.notOk('byXid' in (found[`task-blocked, ${cpu}`] ?? {}));
+
+  const registry = new Registry();
+  const known: Record<string, readonly unknown[]> = {
+    nodes,
+    injections: [of(79, 1, 'pass'), of(48, 2, 'fail')],
+  };
+  registerCoverageMetrics(registry, { rows: faults, view: { all: (kind) => (known[kind] ?? []) as never } });
+  const series = (await registry.metrics())
+    .split('\n')
+    .filter((line) => line.startsWith('xidrill_coverage_xid_'));
+  t.strictSame(series, [
+    `xidrill_coverage_xid_proven_timestamp_seconds{xid="79",pool="${gpu}"} ${Date.parse('2026-03-01') / 1000}`,
+  ]);
 });
