@@ -20,8 +20,8 @@ const archives = [
   { os: 'linux', arch: 'arm64', sha256: b as string },
 ];
 
-// ValidatePlugin of https://github.com/kubernetes-sigs/krew/blob/master/internal/index/validation/validate.go; Krew itself installs
-// one in test/cluster.
+// ValidatePlugin of https://github.com/kubernetes-sigs/krew/blob/master/internal/index/validation/validate.go. Krew 0.4.3 has installed the
+// archive of `npm run cli:release` by its manifest, by hand: kubectl xidrill ran.
 t.test('the manifest is what Krew takes', async (t) => {
   const { apiVersion, kind, metadata, spec } = parse(
     krewManifest('https://example.com/download/v1', archives),
