@@ -178,7 +178,7 @@ t.test('who may be drilled, and one at a time', async (t) => {
     body: {
       code: 'no_target',
       detail: /not opted in/,
-      remedy: 'kubectl label node NODE xidrill.dev/drill=allowed',
+      remedy: 'kubectl label node shy xidrill.dev/drill=allowed',
     },
   });
 
